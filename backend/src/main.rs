@@ -1,0 +1,3 @@
+//! The daemon on the GPU box and its worker processes
+
+fn main() {}

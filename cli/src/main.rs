@@ -1,0 +1,3 @@
+//! gvirtus: run, doctor, status
+
+fn main() {}

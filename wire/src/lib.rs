@@ -1,0 +1,1 @@
+//! What frontend and backend agree on: API tables, codec, frames, handshake, communicators

@@ -1,0 +1,3 @@
+//! Builds, demonstrates, tests and packs the project
+
+fn main() {}
