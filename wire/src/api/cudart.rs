@@ -1,0 +1,1 @@
+//! Every function of the CUDA runtime API, declared once.

@@ -1,0 +1,54 @@
+//! One declaration per API function, and one per command on the wire.
+//!
+//! * [`cuda_api!`](crate::cuda_api) and [`cudart_api!`](crate::cudart_api) declare the functions that programs call.
+//! * [`core`] declares the commands that those functions become: opcode, parameters, class.
+
+pub mod core;
+mod cuda;
+mod cudart;
+pub mod types;
+
+/// What a call costs the program's thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// Answered on the client; nothing is sent that the caller waits for.
+    Local,
+    /// Appended to the command stream; returns at once.
+    Async,
+    /// The calling thread waits for the reply.
+    Sync,
+    /// One round trip if work that matters is outstanding by the client's knowledge, none otherwise.
+    ImplicitSync,
+    /// Returns "not supported".
+    Unsupported,
+}
+
+impl Class {
+    /// The class of a declaration's keyword.
+    ///
+    /// # Panics
+    /// On a word that is no class; evaluated at compile time by the tables' users.
+    #[must_use]
+    pub const fn of(keyword: &str) -> Self {
+        match keyword.as_bytes() {
+            b"local" => Self::Local,
+            b"async" => Self::Async,
+            b"sync" => Self::Sync,
+            b"implicit_sync" => Self::ImplicitSync,
+            b"unsupported" => Self::Unsupported,
+            _ => panic!("unknown class keyword"),
+        }
+    }
+
+    /// The keyword as the tables write it.
+    #[must_use]
+    pub const fn keyword(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Async => "async",
+            Self::Sync => "sync",
+            Self::ImplicitSync => "implicit_sync",
+            Self::Unsupported => "unsupported",
+        }
+    }
+}
