@@ -2,10 +2,12 @@
 //!
 //! * [`cuda_api!`](crate::cuda_api) and [`cudart_api!`](crate::cudart_api) declare the functions that programs call.
 //! * [`core`] declares the commands that those functions become: opcode, parameters, class.
+//! * [`frontend_table`]: the C ABI between a frontend library and the client core of its process.
 
 pub mod core;
 mod cuda;
 mod cudart;
+pub mod frontend_table;
 pub mod types;
 
 /// What a call costs the program's thread.
