@@ -1,3 +1,65 @@
-//! Builds, demonstrates, tests and packs the project
+//! `cargo xtask …`: see [`Task`] for the tasks.
 
-fn main() {}
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use xtask::{abi_check, symbols, toolchain};
+
+/// Builds, demonstrates, tests and packs GVirtuS.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Finds an installed CUDA toolkit or fetches a compiler into target/toolchain
+    Toolchain {
+        /// CUDA's major version
+        #[arg(long, default_value_t = 13)]
+        cuda: u32,
+    },
+    /// Lists what a shared library exports, in the form of the checked-in lists
+    Symbols {
+        /// The library
+        #[arg(long)]
+        from: PathBuf,
+    },
+    /// Holds the exports of our libraries against NVIDIA's
+    AbiCheck {
+        /// The directory that holds our libraries
+        #[arg(long)]
+        lib: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    match perform(Arguments::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The causes on one line; a backtrace through clap and std helps nobody.
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform(task: Task) -> Result<()> {
+    match task {
+        Task::Toolchain { cuda } => {
+            let toolkit = toolchain::Toolkit::find(cuda)?;
+            println!("{}", toolkit.nvcc.display());
+        }
+        Task::Symbols { from } => {
+            for symbol in symbols::Exports::of(&from)?.symbols {
+                println!("{symbol}");
+            }
+        }
+        Task::AbiCheck { lib } => abi_check::check(&lib, true)?,
+    }
+    Ok(())
+}
