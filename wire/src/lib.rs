@@ -1,7 +1,15 @@
 //! What frontend and backend agree on: API tables, codec, frames, handshake, communicators.
 //!
 //! # Layout
-//! * [`api`]: the declaration tables.
+//! * [`api`]: the functions that programs call and the commands that they become, each declared once.
+//! * [`codec`], [`frame`], [`command`]: how commands are written and read, bounded and checked.
+//! * [`plugin`]: the C interface between a worker and its plugins.
+//! * [`communicator`]: byte streams between client and backend behind one trait, emulated distance on any of them.
+//! * [`handshake`], [`auth`], [`config`]: how a session begins, and what `properties.json` may say.
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod codec;
+pub mod command;
+pub mod frame;
+pub mod plugin;

@@ -1,1 +1,535 @@
-//! Commands of the core.
+//! The core's commands and the worker's messages: memory, copies, streams, events, modules, launches, host functions, capture.
+//!
+//! Ids of streams, events, modules, graphs and contexts are dense numbers minted by the client (an id may be used again after its destroy command, since commands are
+//! ordered); function ids are minted by the worker. Stream 0 is the legacy default stream of the frame's context; context ids below 256 are the devices' primary contexts.
+
+use crate::codec::Params;
+
+/// Opcode of a reply: `sequence` is the command's, `context` the CUDA status.
+pub const REPLY: u16 = 0x8000;
+/// [`Progress`].
+pub const PROGRESS: u16 = 0x8001;
+/// [`AsyncError`].
+pub const ASYNC_ERROR: u16 = 0x8002;
+/// [`HostCall`].
+pub const HOST_CALL: u16 = 0x8003;
+/// [`Output`]; the bytes are the frame's bulk.
+pub const OUTPUT: u16 = 0x8004;
+/// [`HostData`]; the packed bytes are the frame's bulk.
+pub const HOST_DATA: u16 = 0x8005;
+/// [`PullRequest`].
+pub const PULL_REQUEST: u16 = 0x8006;
+
+/// First and last opcode of the core's commands.
+pub const OPCODES: (u16, u16) = (0x0100, 0x01ff);
+
+/// Contexts below this number are the primary contexts of the devices with that ordinal.
+pub const FIRST_CREATED_CONTEXT: u32 = 256;
+
+/// [`Copy::kind`](Copy): the packed bytes are the frame's bulk (taken from the program's memory at issue).
+pub const COPY_FROM_BULK: u8 = 0;
+/// From the worker's shadow of pinned memory: a write of the GPU to it is still in flight.
+pub const COPY_FROM_SHADOW: u8 = 1;
+/// From pinned memory of the client as it is when the copy executes: the worker asks with a [`PullRequest`].
+pub const COPY_FROM_PULL: u8 = 2;
+/// To the reply's bulk, packed.
+pub const COPY_TO_REPLY: u8 = 3;
+/// To the worker's shadow of pinned memory; the bytes follow in a [`HostData`] before anything says that the copy is complete.
+pub const COPY_TO_SHADOW: u8 = 4;
+/// Device to device.
+pub const COPY_ON_DEVICE: u8 = 5;
+
+crate::records! {
+    /// A box of bytes to copy.
+    Extent {
+        /// Bytes per row.
+        width: u64,
+        /// Rows per slice.
+        height: u64,
+        /// Slices.
+        depth: u64,
+    }
+    /// Where a box lies: row `y` of slice `z` begins at `address + z * slice + y * pitch`.
+    Plane {
+        /// Address of the first byte.
+        address: u64,
+        /// Bytes from row to row.
+        pitch: u64,
+        /// Bytes from slice to slice.
+        slice: u64,
+    }
+    /// One device as the client's programs see it, taken when the session starts.
+    Device {
+        /// `cuDeviceGetName`.
+        name: String,
+        /// `cuDeviceGetUuid_v2`.
+        uuid: [u8; 16],
+        /// `cuDeviceTotalMem`, bytes.
+        total_memory: u64,
+        /// `CUdevice_attribute` number and value, all that the driver answers.
+        attributes: Vec<(u32, i32)>,
+        /// `CUlimit` number and value for a fresh context.
+        limits: Vec<(u32, u64)>,
+        /// Lowest and greatest stream priority.
+        stream_priorities: (i32, i32),
+        /// Allocation granularity of physical memory, bytes.
+        granularity: u64,
+        /// P2P attribute (`CUdevice_P2PAttribute`) towards every device in order: 4 values each.
+        peers: Vec<[u8; 4]>,
+    }
+    /// What the worker tells at the start of a session.
+    Snapshot {
+        /// `cuDriverGetVersion` of the box.
+        driver_version: i32,
+        /// Whether the device runs PTX alone (the CPU device): images are chosen accordingly.
+        ptx_only: bool,
+        /// `cuModuleGetLoadingMode`.
+        loading_mode: i32,
+        /// Devices in order.
+        devices: Vec<Device>,
+        /// The worker's process id, for messages.
+        worker: u32,
+    }
+    /// A kernel as its module declares it.
+    FunctionInfo {
+        /// The worker's id for launches.
+        function: u32,
+        /// Mangled name.
+        name: String,
+        /// Offset and size of each parameter.
+        params: Vec<(u32, u32)>,
+        /// `CUfunction_attribute` number and value.
+        attributes: Vec<(u32, i32)>,
+    }
+    /// Reply of [`ModuleLoad`].
+    ModuleInfo {
+        /// Kernels of a small module; empty where there are too many: then asked one by one.
+        functions: Vec<FunctionInfo>,
+        /// Whether `functions` is complete.
+        complete: bool,
+        /// Number of kernels in the module.
+        count: u32,
+        /// What the JIT compiler logged.
+        info_log: String,
+    }
+    /// Reply of [`GlobalInfo`].
+    GlobalReply {
+        /// Device address.
+        address: u64,
+        /// Bytes.
+        size: u64,
+    }
+    /// Reply of [`MemInfo`].
+    MemInfoReply {
+        /// Bytes free.
+        free: u64,
+        /// Bytes in all.
+        total: u64,
+    }
+    /// Reply of [`HostRegister`].
+    HostRegisterReply {
+        /// Where the worker's shadow lies; equal to the client's address where that was free.
+        shadow: u64,
+        /// Device address of the first byte.
+        device_pointer: u64,
+    }
+    /// Work up to `sequence` on `stream` is complete. Frees credit, answers queries.
+    Progress {
+        /// Context of the stream (matters for stream 0).
+        context: u32,
+        /// Stream.
+        stream: u32,
+        /// Sequence number of the last completed command on it.
+        sequence: u64,
+    }
+    /// An async command failed, or the context did.
+    AsyncError {
+        /// The command, 0 if unknown.
+        sequence: u64,
+        /// Thread that issued it, 0 if unknown.
+        thread: u32,
+        /// Its context.
+        context: u32,
+        /// CUDA status.
+        status: i32,
+        /// Whether the context is poisoned.
+        sticky: bool,
+        /// Opcode of the command, 0 if unknown.
+        opcode: u16,
+    }
+    /// The GPU has reached a host function: the client calls it and answers with [`HostCallDone`].
+    HostCall {
+        /// As in [`HostFunction`].
+        id: u64,
+        /// CUDA status for stream callbacks.
+        status: i32,
+    }
+    /// What the device printed.
+    Output {
+        /// 1 standard output, 2 standard error.
+        stream: u8,
+    }
+    /// Bytes that the GPU wrote to pinned memory; they belong at `plane` in the client's address space, the bulk is packed row by row.
+    HostData {
+        /// Destination.
+        plane: Plane,
+        /// Size.
+        extent: Extent,
+    }
+    /// The worker needs pinned memory of the client as it is now; answered with [`PullData`].
+    PullRequest {
+        /// Names the request.
+        id: u64,
+        /// Source.
+        plane: Plane,
+        /// Size.
+        extent: Extent,
+    }
+}
+
+crate::commands! {
+    /// The core's commands.
+    table COMMANDS, dispatch dispatch, handler CoreHandler;
+
+    /// Reserves a range of device addresses at the same place as the client has, and grants the first `grant` bytes at its start.
+    0x0100 r 1 sync ReserveRange {
+        /// Device ordinal.
+        device: u32,
+        /// Start, aligned to the granularity.
+        base: u64,
+        /// Bytes.
+        size: u64,
+        /// Bytes of physical memory to create and map at `base`, 0 for none.
+        grant: u64,
+    } -> ();
+    /// Creates physical memory and maps it at `address`, inside a reserved range: this is where `CUDA_ERROR_OUT_OF_MEMORY` comes from.
+    0x0101 r 1 sync MemGrant {
+        /// Device ordinal.
+        device: u32,
+        /// Start of the mapping.
+        address: u64,
+        /// Bytes, a multiple of the granularity.
+        size: u64,
+    } -> ();
+    /// Unmaps and releases what one [`MemGrant`] (or [`ReserveRange`]) made. The client sends it only when the work that may use it is complete.
+    0x0102 r 1 async MemRelease {
+        /// Device ordinal.
+        device: u32,
+        /// As granted.
+        address: u64,
+    } -> ();
+    /// `cuMemGetInfo`.
+    0x0103 r 1 sync MemInfo {
+        /// Device ordinal.
+        device: u32,
+    } -> MemInfoReply;
+    /// Says which part of the address space the client gives to pinned host memory.
+    0x0104 r 1 sync ReserveHostRange {
+        /// Start.
+        base: u64,
+        /// Bytes.
+        size: u64,
+    } -> ();
+    /// Pinned memory: the worker maps a shadow at the same address (inside the host range) and registers it with CUDA.
+    0x0105 r 1 sync HostAlloc {
+        /// Start, page-aligned.
+        address: u64,
+        /// Bytes, a multiple of the page size.
+        size: u64,
+        /// `CU_MEMHOSTALLOC_*`.
+        flags: u32,
+    } -> ();
+    /// Counterpart of [`HostAlloc`].
+    0x0106 r 1 sync HostFree {
+        /// As allocated.
+        address: u64,
+    } -> ();
+    /// Memory of the program that it registers: the worker makes a shadow, at the same address if it can.
+    0x0107 r 1 sync HostRegister {
+        /// Start in the client, page-aligned down.
+        address: u64,
+        /// Bytes, a multiple of the page size.
+        size: u64,
+        /// `CU_MEMHOSTREGISTER_*`.
+        flags: u32,
+    } -> HostRegisterReply;
+    /// Counterpart of [`HostRegister`].
+    0x0108 r 1 sync HostUnregister {
+        /// As registered.
+        address: u64,
+    } -> ();
+
+    /// Any copy. With a reply wanted it is complete when the reply comes (`CU_MEMCPY` semantics on stream 0 or the given stream); without, it is ordered on the stream.
+    0x0110 r 1 async Copy {
+        /// `COPY_*`.
+        kind: u8,
+        /// Stream.
+        stream: u32,
+        /// Destination: device address, or client address for `COPY_TO_SHADOW`; unused for `COPY_TO_REPLY`.
+        dst: Plane,
+        /// Source: device address, or client address for `COPY_FROM_SHADOW` and `COPY_FROM_PULL`; unused for `COPY_FROM_BULK`.
+        src: Plane,
+        /// Size.
+        extent: Extent,
+    } -> ();
+    /// Any memset, ordered on the stream.
+    0x0111 r 1 async Memset {
+        /// Stream.
+        stream: u32,
+        /// Destination; `slice` unused.
+        dst: Plane,
+        /// Element size in bytes: 1, 2 or 4.
+        element: u8,
+        /// Value; the low `element` bytes count.
+        value: u32,
+        /// Elements per row.
+        width: u64,
+        /// Rows.
+        height: u64,
+    } -> ();
+    /// Answer to a [`PullRequest`]; the packed bytes are the bulk.
+    0x0112 r 1 async PullData {
+        /// As requested.
+        id: u64,
+    } -> ();
+
+    /// `cuStreamCreateWithPriority`.
+    0x0120 r 1 async StreamCreate {
+        /// Minted by the client, not 0.
+        stream: u32,
+        /// `CU_STREAM_*`.
+        flags: u32,
+        /// Priority.
+        priority: i32,
+    } -> ();
+    /// `cuStreamDestroy`.
+    0x0121 r 1 async StreamDestroy {
+        /// Stream.
+        stream: u32,
+    } -> ();
+    /// `cuStreamSynchronize`.
+    0x0122 r 1 sync StreamSynchronize {
+        /// Stream.
+        stream: u32,
+    } -> ();
+    /// `cuStreamWaitEvent`.
+    0x0123 r 1 async StreamWaitEvent {
+        /// Stream.
+        stream: u32,
+        /// Event.
+        event: u32,
+        /// `CU_EVENT_WAIT_*`.
+        flags: u32,
+    } -> ();
+    /// `cuLaunchHostFunc` or `cuStreamAddCallback`: the worker sends a [`HostCall`] when the stream reaches it and holds the stream until [`HostCallDone`].
+    0x0124 r 1 async HostFunction {
+        /// Stream.
+        stream: u32,
+        /// Minted by the client.
+        id: u64,
+    } -> ();
+    /// The client has called the host function.
+    0x0125 r 1 async HostCallDone {
+        /// As in [`HostCall`].
+        id: u64,
+    } -> ();
+
+    /// `cuEventCreate`.
+    0x0130 r 1 async EventCreate {
+        /// Minted by the client, not 0.
+        event: u32,
+        /// `CU_EVENT_*`.
+        flags: u32,
+    } -> ();
+    /// `cuEventDestroy`.
+    0x0131 r 1 async EventDestroy {
+        /// Event.
+        event: u32,
+    } -> ();
+    /// `cuEventRecordWithFlags`.
+    0x0132 r 1 async EventRecord {
+        /// Event.
+        event: u32,
+        /// Stream.
+        stream: u32,
+        /// `CU_EVENT_RECORD_*`.
+        flags: u32,
+    } -> ();
+    /// `cuEventSynchronize`.
+    0x0133 r 1 sync EventSynchronize {
+        /// Event.
+        event: u32,
+    } -> ();
+    /// `cuEventElapsedTime`, milliseconds.
+    0x0134 r 1 sync EventElapsedTime {
+        /// Start event.
+        start: u32,
+        /// End event.
+        end: u32,
+    } -> f32;
+
+    /// Loads an image (the bulk) as a module.
+    0x0140 r 1 sync ModuleLoad {
+        /// Minted by the client.
+        module: u32,
+        /// SHA-256 of the image; checked.
+        hash: [u8; 32],
+        /// JIT options (`CUjit_option` number and value) that change code or its log.
+        options: Vec<(u32, u64)>,
+    } -> ModuleInfo;
+    /// `cuModuleUnload`.
+    0x0141 r 1 sync ModuleUnload {
+        /// Module.
+        module: u32,
+    } -> ();
+    /// `cuModuleGetFunction` with everything that is known of the kernel.
+    0x0142 r 1 sync GetFunction {
+        /// Module.
+        module: u32,
+        /// Mangled name.
+        name: String,
+    } -> FunctionInfo;
+    /// `cuModuleGetGlobal`.
+    0x0143 r 1 sync GlobalInfo {
+        /// Module.
+        module: u32,
+        /// Mangled name.
+        name: String,
+    } -> GlobalReply;
+    /// `cuFuncSetAttribute`; the reply is the attribute's value afterwards.
+    0x0144 r 1 sync FunctionSetAttribute {
+        /// Function.
+        function: u32,
+        /// `CUfunction_attribute`.
+        attribute: u32,
+        /// Value.
+        value: i32,
+    } -> i32;
+    /// `cuFuncSetCacheConfig`.
+    0x0145 r 1 async FunctionSetCacheConfig {
+        /// Function.
+        function: u32,
+        /// `CUfunc_cache`.
+        config: u32,
+    } -> ();
+    /// Occupancy questions, cached by the client: `query` 0 active blocks per multiprocessor (with `flags`), 1 available dynamic shared memory per block
+    /// (`blocks` given), 2 maximum active clusters, 3 maximum potential cluster size (`grid`, `block`, `attributes` given).
+    0x0146 r 1 sync Occupancy {
+        /// Which question.
+        query: u32,
+        /// Function.
+        function: u32,
+        /// Grid for cluster questions.
+        grid: [u32; 3],
+        /// Block; `[threads, 1, 1]` where only a size is given.
+        block: [u32; 3],
+        /// Dynamic shared memory per block.
+        shared: u64,
+        /// Blocks for query 1.
+        blocks: u32,
+        /// `CU_OCCUPANCY_*`.
+        flags: u32,
+        /// Launch attributes: id and 64 bytes.
+        attributes: Vec<(u32, [u8; 64])>,
+    } -> u64;
+
+    /// A kernel launch.
+    0x0150 r 1 async Launch {
+        /// Function.
+        function: u32,
+        /// Stream.
+        stream: u32,
+        /// Blocks.
+        grid: [u32; 3],
+        /// Threads per block.
+        block: [u32; 3],
+        /// Dynamic shared memory per block, bytes.
+        shared: u32,
+        /// Parameters, packed by the layout in [`FunctionInfo`].
+        params: Params,
+        /// Launch attributes (`CUlaunchAttributeID` and its 64 bytes); event and stream handles in them are ids.
+        attributes: Vec<(u32, [u8; 64])>,
+    } -> ();
+
+    /// `cuCtxCreate`.
+    0x0160 r 1 sync ContextCreate {
+        /// Minted by the client, at least [`FIRST_CREATED_CONTEXT`].
+        context: u32,
+        /// Device ordinal.
+        device: u32,
+        /// `CU_CTX_*`.
+        flags: u32,
+    } -> ();
+    /// `cuCtxDestroy`.
+    0x0161 r 1 sync ContextDestroy {
+        /// Context.
+        context: u32,
+    } -> ();
+    /// `cuCtxSynchronize` for the frame's context.
+    0x0162 r 1 sync ContextSynchronize {} -> ();
+    /// `cuDevicePrimaryCtxReset`: destroys modules, streams, events and memory of the device. The client forgets them too.
+    0x0163 r 1 sync ContextReset {
+        /// Device ordinal.
+        device: u32,
+    } -> ();
+    /// `cuCtxSetLimit` for the frame's context; the reply is the limit afterwards.
+    0x0164 r 1 sync ContextSetLimit {
+        /// `CUlimit`.
+        limit: u32,
+        /// Value.
+        value: u64,
+    } -> u64;
+    /// `cuCtxEnablePeerAccess` towards a device of the same backend: access to all present and future memory there.
+    0x0165 r 1 sync PeerAccess {
+        /// Device whose memory becomes accessible from the frame's context.
+        device: u32,
+        /// Enable or disable.
+        enable: bool,
+    } -> ();
+    /// Waits until the worker has read everything before; answers at once.
+    0x0166 r 1 sync Ping {} -> ();
+
+    /// `cuStreamBeginCapture`. The worker always captures relaxed; the client enforces the program's mode.
+    0x0170 r 1 sync StreamBeginCapture {
+        /// Stream.
+        stream: u32,
+    } -> ();
+    /// `cuStreamEndCapture`; the reply is the number of nodes.
+    0x0171 r 1 sync StreamEndCapture {
+        /// Stream.
+        stream: u32,
+        /// Minted by the client.
+        graph: u32,
+    } -> u32;
+    /// `cuGraphInstantiate`.
+    0x0172 r 1 sync GraphInstantiate {
+        /// Graph.
+        graph: u32,
+        /// Minted by the client.
+        exec: u32,
+        /// `CUDA_GRAPH_INSTANTIATE_FLAG_*`.
+        flags: u64,
+    } -> ();
+    /// `cuGraphLaunch`.
+    0x0173 r 1 async GraphLaunch {
+        /// Executable graph.
+        exec: u32,
+        /// Stream.
+        stream: u32,
+    } -> ();
+    /// `cuGraphExecDestroy`.
+    0x0174 r 1 async GraphExecDestroy {
+        /// Executable graph.
+        exec: u32,
+    } -> ();
+    /// `cuGraphDestroy`.
+    0x0175 r 1 async GraphDestroy {
+        /// Graph.
+        graph: u32,
+    } -> ();
+    /// `cuGraphCreate`: an empty graph.
+    0x0176 r 1 async GraphCreate {
+        /// Minted by the client.
+        graph: u32,
+    } -> ();
+}

@@ -44,7 +44,11 @@ pub struct Counter {
 impl Counter {
     /// A counter at zero for a function of a library.
     #[must_use]
-    pub const fn new(library: &'static std::ffi::CStr, name: &'static std::ffi::CStr, class: super::Class) -> Self {
+    pub const fn new(
+        library: &'static std::ffi::CStr,
+        name: &'static std::ffi::CStr,
+        class: super::Class,
+    ) -> Self {
         Self {
             name: AtomicPtr::new(name.as_ptr().cast_mut()),
             library: AtomicPtr::new(library.as_ptr().cast_mut()),

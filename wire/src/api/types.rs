@@ -121,9 +121,20 @@ pub mod error {
     pub const fn is_sticky(code: i32) -> bool {
         matches!(
             code,
-            ERROR_ECC_UNCORRECTABLE | ERROR_NVLINK_UNCORRECTABLE | ERROR_CONTAINED | ERROR_ILLEGAL_ADDRESS | ERROR_LAUNCH_TIMEOUT | ERROR_ASSERT
-                | ERROR_HARDWARE_STACK_ERROR | ERROR_ILLEGAL_INSTRUCTION | ERROR_MISALIGNED_ADDRESS | ERROR_INVALID_ADDRESS_SPACE
-                | ERROR_INVALID_PC | ERROR_LAUNCH_FAILED | ERROR_TENSOR_MEMORY_LEAK | ERROR_EXTERNAL_DEVICE
+            ERROR_ECC_UNCORRECTABLE
+                | ERROR_NVLINK_UNCORRECTABLE
+                | ERROR_CONTAINED
+                | ERROR_ILLEGAL_ADDRESS
+                | ERROR_LAUNCH_TIMEOUT
+                | ERROR_ASSERT
+                | ERROR_HARDWARE_STACK_ERROR
+                | ERROR_ILLEGAL_INSTRUCTION
+                | ERROR_MISALIGNED_ADDRESS
+                | ERROR_INVALID_ADDRESS_SPACE
+                | ERROR_INVALID_PC
+                | ERROR_LAUNCH_FAILED
+                | ERROR_TENSOR_MEMORY_LEAK
+                | ERROR_EXTERNAL_DEVICE
         )
     }
 }

@@ -1,0 +1,86 @@
+//! The C interface between a worker process and the plugins that it loads.
+//!
+//! A plugin is a `cdylib` with one entry, [`ENTRY`], of type [`PluginEntry`], that returns a [`PluginTable`]. The worker reads frames, hands each to the plugin whose
+//! opcode range it falls in, and sends what the plugin answers. Tables begin with their version, and a plugin of another version is refused by name.
+
+use std::ffi::{c_char, c_void};
+
+use crate::frame::Header;
+
+/// Version of [`PluginTable`] and [`HostTable`]; both sides must have the same.
+pub const PLUGIN_ABI: u32 = 1;
+/// Name of the one symbol that a plugin exports.
+pub const ENTRY: &str = "gvirtus_plugin_entry";
+/// Type of [`ENTRY`].
+pub type PluginEntry = unsafe extern "C" fn() -> *const PluginTable;
+
+/// What a plugin offers.
+#[repr(C)]
+#[derive(Debug)]
+pub struct PluginTable {
+    /// [`PLUGIN_ABI`].
+    pub abi: u32,
+    /// First opcode that it serves.
+    pub first_opcode: u16,
+    /// Last opcode that it serves.
+    pub last_opcode: u16,
+    /// NUL-terminated name, as in `properties.json`.
+    pub name: *const c_char,
+    /// Loads the vendor's library and makes the plugin ready (the core plugin also makes contexts: this is what a warm worker has done already). `config` is a JSON
+    /// object (UTF-8, not NUL-terminated): `{"device":"auto|cuda|cpu|/path/of/libcuda.so.1","cpu_library":"/path"}`. On failure returns null after calling
+    /// [`HostTable::log`] with the reason.
+    pub create: unsafe extern "C" fn(
+        host: *const HostTable,
+        config: *const u8,
+        config_len: usize,
+    ) -> *mut c_void,
+    /// Gives the encoded [`Snapshot`](crate::api::core::Snapshot) (core plugin) or nothing to `sink(sink_arg, bytes, len)`. Called once per session, before the first frame.
+    pub snapshot: unsafe extern "C" fn(
+        state: *mut c_void,
+        sink: unsafe extern "C" fn(*mut c_void, *const u8, usize),
+        sink_arg: *mut c_void,
+    ),
+    /// Executes one frame on the calling thread, in the order of the frames. If the frame wants a reply the plugin sends exactly one, from this call or later.
+    pub dispatch: unsafe extern "C" fn(
+        state: *mut c_void,
+        header: *const Header,
+        payload: *const u8,
+        payload_len: usize,
+    ),
+    /// The input is drained for the moment: the time for housekeeping that was put off (progress markers).
+    pub idle: unsafe extern "C" fn(state: *mut c_void),
+    /// The session is over. The process exits soon after; nothing has to be freed.
+    pub close: unsafe extern "C" fn(state: *mut c_void),
+}
+
+/// What the worker offers to its plugins. All functions may be called from any thread except where noted.
+#[repr(C)]
+#[derive(Debug)]
+pub struct HostTable {
+    /// [`PLUGIN_ABI`].
+    pub abi: u32,
+    /// First argument of every function below.
+    pub host: *mut c_void,
+    /// Sends one whole frame to the client. Blocks while the connection takes no more; false when the session is over. `header.len` and `header.bulk` must match.
+    pub send: unsafe extern "C" fn(
+        host: *mut c_void,
+        header: *const Header,
+        payload: *const u8,
+        bulk: *const u8,
+    ) -> bool,
+    /// Starts a frame whose bulk follows in pieces by `send_bulk`; holds the connection for the calling thread until `header.bulk` bytes were given.
+    pub send_start:
+        unsafe extern "C" fn(host: *mut c_void, header: *const Header, payload: *const u8) -> bool,
+    /// The next bytes of the frame that this thread started.
+    pub send_bulk: unsafe extern "C" fn(host: *mut c_void, bytes: *const u8, len: usize) -> bool,
+    /// Reads the next bytes of the bulk of the frame being dispatched, into memory of the plugin's choosing. Only inside `dispatch`, on its thread and before
+    /// `may_block`; what is not read when `dispatch` returns (or `may_block` is called) is skipped.
+    pub read_bulk: unsafe extern "C" fn(host: *mut c_void, into: *mut u8, len: usize) -> bool,
+    /// Says that the rest of this dispatch may wait: another thread goes on reading frames. Only inside `dispatch`; the second call does nothing. The borrowed
+    /// `header` and `payload` stay valid until dispatch returns.
+    pub may_block: unsafe extern "C" fn(host: *mut c_void),
+    /// Writes to the worker's log: level 1 error … 5 trace, UTF-8 text.
+    pub log: unsafe extern "C" fn(host: *mut c_void, level: u32, text: *const u8, len: usize),
+    /// Ends the session (and the process) after a violation of the protocol; `text` goes to the log.
+    pub fail: unsafe extern "C" fn(host: *mut c_void, text: *const u8, len: usize),
+}
