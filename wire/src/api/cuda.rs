@@ -53,7 +53,6 @@ macro_rules! cuda_api { ($callback:ident) => { $callback! {
     group "CUDA__DEVICE__DEPRECATED" {
         local 2000 fn cuDeviceGetProperties(prop: *mut CUdevprop, dev: CUdevice);
         local 2000 fn cuDeviceComputeCapability(major: *mut i32, minor: *mut i32, dev: CUdevice);
-        local 2000 fn cuDeviceComputeCapability(major: *mut i32, minor: *mut i32, dev: CUdevice);
     }
     group "CUDA__PRIMARY__CTX" {
         local 7000 fn cuDevicePrimaryCtxRetain(pctx: *mut CUcontext, dev: CUdevice);
