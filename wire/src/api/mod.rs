@@ -7,6 +7,7 @@
 pub mod core;
 mod cuda;
 mod cudart;
+pub mod cudart_types;
 pub mod frontend_table;
 pub mod types;
 
