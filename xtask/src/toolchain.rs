@@ -75,6 +75,10 @@ impl Toolkit {
         command.arg("-ccbin").arg(&self.host_compiler);
         command.arg("--cudart=shared");
         command.arg("-L").arg(&self.lib);
+        if !self.lib.join("libcudadevrt.a").exists() {
+            // The packages of CUDA 12 do not carry the device runtime, which nvcc links unless told not to.
+            command.arg("-cudadevrt=none");
+        }
         command
     }
 
@@ -309,11 +313,6 @@ fn fetch_12(dir: &Path) -> Result<()> {
     }
     sh::copy_tree(&wheels.join("nvidia/cuda_runtime/lib"), &dir.join("lib64"))?;
     link_cudart(&dir.join("lib64"), 12)?;
-    // nvcc always names the device runtime to the linker; its package has none, an empty archive says so.
-    let devrt = dir.join("lib64/libcudadevrt.a");
-    if !devrt.exists() {
-        std::fs::write(devrt, "!<arch>\n")?;
-    }
 
     let debian = deb.join("usr/lib/nvidia-cuda-toolkit");
     for tool in [
