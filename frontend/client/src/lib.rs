@@ -1,1 +1,26 @@
-//! libgvirtus.so: the one session of a process, and the CUDA driver API over it
+//! `libgvirtus.so`: the one session of a process, and the CUDA driver API over it.
+//!
+//! # Layout
+//! * [`exports`]: the function table that frontend libraries ask for, made from the declarations in `gvirtus_wire`.
+//! * `driver`: the CUDA driver API, one file per page of NVIDIA's documentation.
+//! * `session`: connect, send, receive, pending calls, callbacks, sticky errors.
+//! * `streams`: what the client knows of streams and events: outstanding work, credit, progress.
+//! * `memory`: device addresses, grants, pinned memory.
+//! * `fatbin`: picks the image for a device out of what a compiler embedded in the program.
+//! * `handles`: tables behind the opaque handles that programs hold.
+//! * `stats`, `trace`, `log`: what `GVIRTUS_STATS`, `GVIRTUS_TRACE` and `GVIRTUS_LOGLEVEL` turn on.
+
+#[macro_use]
+mod log;
+
+mod driver;
+mod exports;
+pub mod fatbin;
+mod handles;
+mod memory;
+mod session;
+mod stats;
+mod streams;
+mod trace;
+
+pub use exports::{gvirtus_driver_proc, gvirtus_frontend_table};

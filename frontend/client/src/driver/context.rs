@@ -1,0 +1,657 @@
+//! Contexts: <https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__CTX.html>, primary contexts
+//! (<https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__PRIMARY__CTX.html>) and access between them
+//! (<https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__PEER__ACCESS.html>).
+//!
+//! Which context is current is the client's business alone. The worker has made the primary contexts before the session began; made ones cost a round trip, as
+//! they cost time natively.
+#![allow(non_snake_case, reason = "CUDA's names")]
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::ffi::c_void;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use gvirtus_wire::api::core::{
+    ContextCreate, ContextDestroy, ContextReset, ContextSetLimit, ContextSynchronize,
+    FIRST_CREATED_CONTEXT, PeerAccess,
+};
+use gvirtus_wire::api::types::{CUcontext, CUctxCreateParams, CUdevice, error};
+use parking_lot::Mutex;
+
+pub(crate) use crate::driver::device::{attribute, compute_capability};
+use crate::driver::device::{self, by_handle as device_by_handle};
+use crate::driver::{Result, kernel, module, put, put_if, session};
+use crate::handles::{Kind, Table};
+
+/// `CU_CTX_SCHED_MASK` and the other flags that `cuCtxCreate` takes.
+const FLAGS_MASK: u32 = 0xff;
+const SCHEDULE_MASK: u32 = 0x07;
+/// `cuCtxGetApiVersion` of every context made by the entry points of CUDA 3.2 and later.
+const API_VERSION: u32 = 3020;
+/// One past the last `CUlimit` that CUDA 13 knows.
+const LIMITS: u32 = 10;
+
+/// A context.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// Its number on the wire: the device's ordinal for a primary context, at least [`FIRST_CREATED_CONTEXT`] for others.
+    pub(crate) id: u32,
+    /// Device ordinal.
+    pub(crate) device: u32,
+    /// What the program holds.
+    handle: usize,
+    /// `cuCtxGetId`.
+    unique: AtomicU64,
+    /// `CU_CTX_*`.
+    flags: AtomicU32,
+    /// `CUfunc_cache` preferred; a hint that changes no result.
+    cache_config: AtomicU32,
+    /// `CUsharedconfig`; without effect on devices that CUDA 12 supports.
+    shared_config: AtomicU32,
+    /// False once destroyed or released: a thread may still have it current.
+    alive: AtomicBool,
+    /// `cuCtxAttach` and creation, less `cuCtxDetach`.
+    usage: AtomicU32,
+    /// Limits as set or last heard of, by `CUlimit`.
+    limits: Mutex<HashMap<u32, u64>>,
+    /// Contexts (by wire id) whose memory this one has been given access to.
+    peers: Mutex<HashSet<u32>>,
+}
+
+impl Context {
+    fn new(id: u32, device: u32, flags: u32, alive: bool, handle: *mut c_void) -> Self {
+        Self {
+            id,
+            device,
+            handle: handle as usize,
+            unique: AtomicU64::new(next_unique()),
+            flags: AtomicU32::new(flags),
+            cache_config: AtomicU32::new(0),
+            shared_config: AtomicU32::new(0),
+            alive: AtomicBool::new(alive),
+            usage: AtomicU32::new(1),
+            limits: Mutex::new(HashMap::new()),
+            peers: Mutex::new(HashSet::new()),
+        }
+    }
+
+    /// Whether it is a device's primary context.
+    pub(crate) fn is_primary(&self) -> bool {
+        self.id < FIRST_CREATED_CONTEXT
+    }
+
+    fn alive(&self) -> bool {
+        self.alive.load(Ordering::Acquire)
+    }
+}
+
+fn next_unique() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+static CONTEXTS: Table<Context> = Table::new(Kind::Context);
+
+/// A device's primary context. The object lives as long as the process, so that its handle stays the same over release and retain, as natively.
+struct Primary {
+    context: Arc<Context>,
+    state: Mutex<PrimaryState>,
+}
+
+#[derive(Default)]
+struct PrimaryState {
+    retained: u32,
+    flags: u32,
+}
+
+fn primaries() -> Result<&'static [Primary]> {
+    static PRIMARIES: OnceLock<Vec<Primary>> = OnceLock::new();
+    if let Some(primaries) = PRIMARIES.get() {
+        return Ok(primaries);
+    }
+    let session = session()?;
+    let make = |(ordinal, _)| {
+        let context = CONTEXTS.insert(|handle| Context::new(ordinal, ordinal, 0, false, handle))?;
+        Some(Primary {
+            context,
+            state: Mutex::default(),
+        })
+    };
+    Ok(PRIMARIES.get_or_init(|| (0..).zip(&session.snapshot.devices).map_while(make).collect()))
+}
+
+fn primary(device: u32) -> Result<&'static Primary> {
+    primaries()?
+        .get(device as usize)
+        .ok_or(error::ERROR_INVALID_DEVICE)
+}
+
+/// A device's primary context if it is retained, for functions that name a device and work on what its primary context has.
+pub(crate) fn primary_of(device: u32) -> Result<Arc<Context>> {
+    let primary = primary(device)?;
+    if primary.context.alive() {
+        Ok(Arc::clone(&primary.context))
+    } else {
+        Err(error::ERROR_INVALID_CONTEXT)
+    }
+}
+
+thread_local! {
+    /// The calling thread's contexts; the last is current.
+    static STACK: RefCell<Vec<Arc<Context>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Runs `f` on the thread's stack. A thread that is ending has none any more.
+fn stack<R>(f: impl FnOnce(&mut Vec<Arc<Context>>) -> R) -> Result<R> {
+    STACK
+        .try_with(|stack| f(&mut stack.borrow_mut()))
+        .map_err(|_| error::ERROR_DEINITIALIZED)
+}
+
+/// The calling thread's current context.
+///
+/// # Errors
+/// `CUDA_ERROR_INVALID_CONTEXT` if there is none, `CUDA_ERROR_CONTEXT_IS_DESTROYED` if another thread has destroyed it, `CUDA_ERROR_NOT_INITIALIZED` before `cuInit`.
+#[inline]
+pub(crate) fn current() -> Result<Arc<Context>> {
+    match stack(|stack| stack.last().cloned())? {
+        Some(context) if context.alive() => Ok(context),
+        Some(_) => Err(error::ERROR_CONTEXT_IS_DESTROYED),
+        None => {
+            session()?;
+            Err(error::ERROR_INVALID_CONTEXT)
+        }
+    }
+}
+
+/// The context behind a handle.
+///
+/// # Errors
+/// `CUDA_ERROR_INVALID_CONTEXT` for anything that is not one.
+pub(crate) fn by_handle(handle: CUcontext) -> Result<Arc<Context>> {
+    CONTEXTS.get(handle).ok_or(error::ERROR_INVALID_CONTEXT)
+}
+
+/// As [`by_handle`], but null means the current context.
+pub(crate) fn by_handle_or_current(handle: CUcontext) -> Result<Arc<Context>> {
+    if handle.is_null() {
+        current()
+    } else {
+        session()?;
+        by_handle(handle)
+    }
+}
+
+/// What programs hold for a context.
+pub(crate) fn handle(context: &Context) -> CUcontext {
+    std::ptr::without_provenance_mut(context.handle)
+}
+
+/// What the client keeps of a context's modules and kernels is gone.
+fn forget(context: u32) {
+    module::forget_context(context);
+    kernel::forget_context(context);
+}
+
+/// Retains the device's primary context and returns it. It does not become current.
+pub(crate) unsafe fn cuDevicePrimaryCtxRetain(pctx: *mut CUcontext, dev: CUdevice) -> Result<()> {
+    let (ordinal, _) = device_by_handle(dev)?;
+    if pctx.is_null() {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
+    let primary = primary(ordinal)?;
+    let mut state = primary.state.lock();
+    state.retained = state
+        .retained
+        .checked_add(1)
+        .ok_or(error::ERROR_OUT_OF_MEMORY)?;
+    if state.retained == 1 {
+        primary.context.flags.store(state.flags, Ordering::Relaxed);
+        primary.context.alive.store(true, Ordering::Release);
+    }
+    drop(state);
+    // SAFETY: not null, and the caller's.
+    unsafe { put(pctx, handle(&primary.context)) }
+}
+
+/// As [`cuDevicePrimaryCtxRelease_v2`].
+pub(crate) fn cuDevicePrimaryCtxRelease(dev: CUdevice) -> Result<()> {
+    cuDevicePrimaryCtxRelease_v2(dev)
+}
+
+/// The last release destroys what is in the context, as natively; the worker keeps the context itself.
+pub(crate) fn cuDevicePrimaryCtxRelease_v2(dev: CUdevice) -> Result<()> {
+    let (ordinal, _) = device_by_handle(dev)?;
+    let primary = primary(ordinal)?;
+    {
+        let mut state = primary.state.lock();
+        state.retained = state
+            .retained
+            .checked_sub(1)
+            .ok_or(error::ERROR_INVALID_CONTEXT)?;
+        if state.retained > 0 {
+            return Ok(());
+        }
+        primary.context.alive.store(false, Ordering::Release);
+    }
+    empty_primary(ordinal)
+}
+
+/// As [`cuDevicePrimaryCtxReset_v2`].
+pub(crate) fn cuDevicePrimaryCtxReset(dev: CUdevice) -> Result<()> {
+    cuDevicePrimaryCtxReset_v2(dev)
+}
+
+/// Destroys everything in the primary context. Whoever retained it before may go on with an empty one.
+pub(crate) fn cuDevicePrimaryCtxReset_v2(dev: CUdevice) -> Result<()> {
+    let (ordinal, _) = device_by_handle(dev)?;
+    if !primary(ordinal)?.context.alive() {
+        return Ok(());
+    }
+    empty_primary(ordinal)
+}
+
+fn empty_primary(ordinal: u32) -> Result<()> {
+    let primary = primary(ordinal)?;
+    let result = session()?.call(ordinal, &ContextReset { device: ordinal });
+    forget(ordinal);
+    crate::memory::reset_device(ordinal);
+    let context = &primary.context;
+    context.limits.lock().clear();
+    context.peers.lock().clear();
+    context.cache_config.store(0, Ordering::Relaxed);
+    context.unique.store(next_unique(), Ordering::Relaxed);
+    result
+}
+
+/// As [`cuDevicePrimaryCtxSetFlags_v2`].
+pub(crate) fn cuDevicePrimaryCtxSetFlags(dev: CUdevice, flags: u32) -> Result<()> {
+    cuDevicePrimaryCtxSetFlags_v2(dev, flags)
+}
+
+/// How threads wait is the client's own affair: the flags are kept and reported.
+pub(crate) fn cuDevicePrimaryCtxSetFlags_v2(dev: CUdevice, flags: u32) -> Result<()> {
+    let (ordinal, _) = device_by_handle(dev)?;
+    check_flags(flags)?;
+    let primary = primary(ordinal)?;
+    let mut state = primary.state.lock();
+    state.flags = flags;
+    if state.retained > 0 {
+        primary.context.flags.store(flags, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+fn check_flags(flags: u32) -> Result<()> {
+    // Spin, yield, blocking sync and automatic are 1, 2, 4 and 0: at most one of them.
+    if flags & !FLAGS_MASK != 0 || (flags & SCHEDULE_MASK).count_ones() > 1 {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
+    Ok(())
+}
+
+/// Flags, and whether anybody retains the primary context.
+pub(crate) unsafe fn cuDevicePrimaryCtxGetState(
+    dev: CUdevice,
+    flags: *mut u32,
+    active: *mut i32,
+) -> Result<()> {
+    let (ordinal, _) = device_by_handle(dev)?;
+    if flags.is_null() || active.is_null() {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
+    let state = primary(ordinal)?.state.lock();
+    // SAFETY: not null, and the caller's.
+    unsafe {
+        put_if(flags, state.flags);
+        put_if(active, i32::from(state.retained > 0));
+    }
+    Ok(())
+}
+
+/// Makes a context and pushes it on the calling thread's stack.
+pub(crate) unsafe fn cuCtxCreate_v2(
+    pctx: *mut CUcontext,
+    flags: u32,
+    dev: CUdevice,
+) -> Result<()> {
+    static NEXT: AtomicU32 = AtomicU32::new(FIRST_CREATED_CONTEXT);
+    let (device, _) = device_by_handle(dev)?;
+    if pctx.is_null() {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
+    check_flags(flags)?;
+    let session = session()?;
+    let id = NEXT.fetch_add(1, Ordering::Relaxed);
+    session.call(
+        device,
+        &ContextCreate {
+            context: id,
+            device,
+            flags,
+        },
+    )?;
+    let Some(context) = CONTEXTS.insert(|handle| Context::new(id, device, flags, true, handle))
+    else {
+        session.call(id, &ContextDestroy { context: id })?;
+        return Err(error::ERROR_OUT_OF_MEMORY);
+    };
+    let made = handle(&context);
+    stack(|stack| stack.push(context))?;
+    // SAFETY: not null, and the caller's.
+    unsafe { put(pctx, made) }
+}
+
+/// Execution affinity needs MPS partitions: without parameters it is [`cuCtxCreate_v2`], with them `CUDA_ERROR_UNSUPPORTED_EXEC_AFFINITY`.
+pub(crate) unsafe fn cuCtxCreate_v3(
+    pctx: *mut CUcontext,
+    paramsArray: *mut c_void,
+    numParams: i32,
+    flags: u32,
+    dev: CUdevice,
+) -> Result<()> {
+    if numParams != 0 || !paramsArray.is_null() {
+        return Err(error::ERROR_UNSUPPORTED_EXEC_AFFINITY);
+    }
+    // SAFETY: the caller's pointer.
+    unsafe { cuCtxCreate_v2(pctx, flags, dev) }
+}
+
+/// As [`cuCtxCreate_v3`]; contexts for graphics (CIG) are not supported.
+pub(crate) unsafe fn cuCtxCreate_v4(
+    pctx: *mut CUcontext,
+    ctxCreateParams: *mut CUctxCreateParams,
+    flags: u32,
+    dev: CUdevice,
+) -> Result<()> {
+    if !ctxCreateParams.is_null() {
+        // SAFETY: not null, and the caller's by CUDA's contract.
+        let params = unsafe { ctxCreateParams.read_unaligned() };
+        if params.numExecAffinityParams != 0 {
+            return Err(error::ERROR_UNSUPPORTED_EXEC_AFFINITY);
+        }
+        if !params.cigParams.is_null() {
+            return Err(error::ERROR_NOT_SUPPORTED);
+        }
+    }
+    // SAFETY: the caller's pointer.
+    unsafe { cuCtxCreate_v2(pctx, flags, dev) }
+}
+
+/// Destroys a made context and pops it if it is the calling thread's current one. Primary contexts are released, not destroyed.
+pub(crate) fn cuCtxDestroy_v2(ctx: CUcontext) -> Result<()> {
+    let session = session()?;
+    let context = by_handle(ctx)?;
+    if context.is_primary() {
+        return Err(error::ERROR_INVALID_CONTEXT);
+    }
+    // Two threads may try: one of them finds it.
+    let context = CONTEXTS.remove(ctx).ok_or(error::ERROR_INVALID_CONTEXT)?;
+    context.alive.store(false, Ordering::Release);
+    let _ = stack(|stack| stack.pop_if(|top| top.id == context.id));
+    let result = session.call(context.id, &ContextDestroy { context: context.id });
+    forget(context.id);
+    crate::streams::forget_context(context.id);
+    crate::memory::forget_context(context.id, context.device);
+    result
+}
+
+/// Pushes a context on the calling thread's stack.
+pub(crate) fn cuCtxPushCurrent_v2(ctx: CUcontext) -> Result<()> {
+    session()?;
+    let context = by_handle(ctx)?;
+    stack(|stack| stack.push(context))
+}
+
+/// Pops the calling thread's current context.
+pub(crate) unsafe fn cuCtxPopCurrent_v2(pctx: *mut CUcontext) -> Result<()> {
+    session()?;
+    let context = stack(Vec::pop)?.ok_or(error::ERROR_INVALID_CONTEXT)?;
+    // SAFETY: the caller's pointer, which may be null.
+    unsafe { put_if(pctx, handle(&context)) };
+    Ok(())
+}
+
+/// Replaces the calling thread's current context; null pops it.
+pub(crate) fn cuCtxSetCurrent(ctx: CUcontext) -> Result<()> {
+    session()?;
+    if ctx.is_null() {
+        return stack(|stack| drop(stack.pop()));
+    }
+    // Setting what is current already is what the runtime does all the time.
+    if stack(|stack| stack.last().is_some_and(|top| top.handle == ctx as usize))? {
+        return Ok(());
+    }
+    let context = by_handle(ctx)?;
+    stack(|stack| {
+        stack.pop();
+        stack.push(context);
+    })
+}
+
+/// Null, and success, if there is none.
+pub(crate) unsafe fn cuCtxGetCurrent(pctx: *mut CUcontext) -> Result<()> {
+    session()?;
+    let current = stack(|stack| stack.last().map(|top| handle(top)))?;
+    // SAFETY: the caller's pointer.
+    unsafe { put(pctx, current.unwrap_or(std::ptr::null_mut())) }
+}
+
+/// The current context's device.
+pub(crate) unsafe fn cuCtxGetDevice(device: *mut CUdevice) -> Result<()> {
+    // SAFETY: the caller's pointer.
+    unsafe { cuCtxGetDevice_v2(device, std::ptr::null_mut()) }
+}
+
+/// A context's device, null for the current one's.
+pub(crate) unsafe fn cuCtxGetDevice_v2(device: *mut CUdevice, ctx: CUcontext) -> Result<()> {
+    let context = by_handle_or_current(ctx)?;
+    // SAFETY: the caller's pointer.
+    unsafe { put(device, context.device.cast_signed()) }
+}
+
+/// As they were given.
+pub(crate) unsafe fn cuCtxGetFlags(flags: *mut u32) -> Result<()> {
+    let context = current()?;
+    // SAFETY: the caller's pointer.
+    unsafe { put(flags, context.flags.load(Ordering::Relaxed)) }
+}
+
+/// Changes the current context's flags.
+pub(crate) fn cuCtxSetFlags(flags: u32) -> Result<()> {
+    let context = current()?;
+    check_flags(flags)?;
+    context.flags.store(flags, Ordering::Relaxed);
+    if context.is_primary() {
+        primary(context.device)?.state.lock().flags = flags;
+    }
+    Ok(())
+}
+
+/// A number that no other context of the process ever has.
+pub(crate) unsafe fn cuCtxGetId(ctx: CUcontext, ctxId: *mut u64) -> Result<()> {
+    let context = by_handle_or_current(ctx)?;
+    // SAFETY: the caller's pointer.
+    unsafe { put(ctxId, context.unique.load(Ordering::Relaxed)) }
+}
+
+/// Waits for everything in the current context. No round trip if the client knows that nothing is outstanding.
+pub(crate) fn cuCtxSynchronize() -> Result<()> {
+    cuCtxSynchronize_v2(std::ptr::null_mut())
+}
+
+/// As [`cuCtxSynchronize`], for any context.
+pub(crate) fn cuCtxSynchronize_v2(ctx: CUcontext) -> Result<()> {
+    let context = by_handle_or_current(ctx)?;
+    let session = session()?;
+    session.check(context.id)?;
+    if !crate::streams::outstanding(context.id) {
+        return Ok(());
+    }
+    session.call(context.id, &ContextSynchronize {})
+}
+
+/// The worker may round the value, as the driver does; `cuCtxGetLimit` tells what it became.
+pub(crate) fn cuCtxSetLimit(limit: u32, value: usize) -> Result<()> {
+    let context = current()?;
+    if limit >= LIMITS {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
+    let value = value as u64;
+    let became = session()?.call(context.id, &ContextSetLimit { limit, value })?;
+    context.limits.lock().insert(limit, became);
+    Ok(())
+}
+
+/// What was set, or what a fresh context has.
+pub(crate) unsafe fn cuCtxGetLimit(pvalue: *mut usize, limit: u32) -> Result<()> {
+    let context = current()?;
+    if pvalue.is_null() || limit >= LIMITS {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
+    let set = context.limits.lock().get(&limit).copied();
+    let value = match set {
+        Some(value) => value,
+        None => {
+            let devices = &session()?.snapshot.devices;
+            let device = devices.get(context.device as usize);
+            let limits = device.map_or(&[][..], |d| &d.limits);
+            let fresh = limits.iter().find(|(known, _)| *known == limit);
+            fresh.ok_or(error::ERROR_UNSUPPORTED_LIMIT)?.1
+        }
+    };
+    // SAFETY: not null, and the caller's.
+    unsafe { put(pvalue, usize::try_from(value).unwrap_or(usize::MAX)) }
+}
+
+/// As it was set: 0 no preference, 1 shared memory, 2 L1, 3 equal.
+pub(crate) unsafe fn cuCtxGetCacheConfig(pconfig: *mut u32) -> Result<()> {
+    let context = current()?;
+    // SAFETY: the caller's pointer.
+    unsafe { put(pconfig, context.cache_config.load(Ordering::Relaxed)) }
+}
+
+/// A preference that changes no result; it is kept and reported, and not sent.
+pub(crate) fn cuCtxSetCacheConfig(config: u32) -> Result<()> {
+    let context = current()?;
+    if config > 3 {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
+    context.cache_config.store(config, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Bank size preference, without effect on current devices; reported as four bytes where none was set.
+pub(crate) unsafe fn cuCtxGetSharedMemConfig(pConfig: *mut u32) -> Result<()> {
+    let context = current()?;
+    let config = match context.shared_config.load(Ordering::Relaxed) {
+        0 => 1,
+        set => set,
+    };
+    // SAFETY: the caller's pointer.
+    unsafe { put(pConfig, config) }
+}
+
+/// Kept and reported: devices that CUDA 12 supports have one bank size.
+pub(crate) fn cuCtxSetSharedMemConfig(config: u32) -> Result<()> {
+    let context = current()?;
+    if config > 2 {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
+    context.shared_config.store(config, Ordering::Relaxed);
+    Ok(())
+}
+
+/// The entry points' version, not the driver's.
+pub(crate) unsafe fn cuCtxGetApiVersion(ctx: CUcontext, version: *mut u32) -> Result<()> {
+    by_handle_or_current(ctx)?;
+    // SAFETY: the caller's pointer.
+    unsafe { put(version, API_VERSION) }
+}
+
+/// Lowest and greatest priority of streams on the current context's device. Either pointer may be null.
+pub(crate) unsafe fn cuCtxGetStreamPriorityRange(
+    leastPriority: *mut i32,
+    greatestPriority: *mut i32,
+) -> Result<()> {
+    let context = current()?;
+    let devices = &session()?.snapshot.devices;
+    let device = devices.get(context.device as usize);
+    let (least, greatest) = device.map_or((0, 0), |d| d.stream_priorities);
+    // SAFETY: the caller's pointers, which may be null.
+    unsafe {
+        put_if(leastPriority, least);
+        put_if(greatestPriority, greatest);
+    }
+    Ok(())
+}
+
+/// Deprecated: counts one more user of the current context. Flags must be 0.
+pub(crate) unsafe fn cuCtxAttach(pctx: *mut CUcontext, flags: u32) -> Result<()> {
+    let context = current()?;
+    if pctx.is_null() || flags != 0 {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
+    context.usage.fetch_add(1, Ordering::Relaxed);
+    // SAFETY: not null, and the caller's.
+    unsafe { put(pctx, handle(&context)) }
+}
+
+/// Deprecated: counts one user less, and destroys the context after the last. It must be current.
+pub(crate) fn cuCtxDetach(ctx: CUcontext) -> Result<()> {
+    let context = current()?;
+    if handle(&context) != ctx {
+        return Err(error::ERROR_INVALID_CONTEXT);
+    }
+    let last = context
+        .usage
+        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1))
+        .map_err(|_| error::ERROR_INVALID_CONTEXT)?
+        == 1;
+    if last && !context.is_primary() {
+        return cuCtxDestroy_v2(ctx);
+    }
+    Ok(())
+}
+
+/// Gives the current context access to another's memory, present and future.
+pub(crate) fn cuCtxEnablePeerAccess(peerContext: CUcontext, flags: u32) -> Result<()> {
+    let context = current()?;
+    if flags != 0 {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
+    let peer = by_handle(peerContext)?;
+    if peer.id == context.id {
+        return Err(error::ERROR_INVALID_CONTEXT);
+    }
+    if peer.device != context.device && !device::can_access(context.device, peer.device) {
+        return Err(error::ERROR_PEER_ACCESS_UNSUPPORTED);
+    }
+    if !context.peers.lock().insert(peer.id) {
+        return Err(error::ERROR_PEER_ACCESS_ALREADY_ENABLED);
+    }
+    let request = PeerAccess {
+        device: peer.device,
+        enable: true,
+    };
+    let result = session()?.call_setup(context.id, &request, &[]);
+    if result.is_err() {
+        context.peers.lock().remove(&peer.id);
+    }
+    result
+}
+
+/// Takes back what [`cuCtxEnablePeerAccess`] gave.
+pub(crate) fn cuCtxDisablePeerAccess(peerContext: CUcontext) -> Result<()> {
+    let context = current()?;
+    let peer = by_handle(peerContext)?;
+    if !context.peers.lock().remove(&peer.id) {
+        return Err(error::ERROR_PEER_ACCESS_NOT_ENABLED);
+    }
+    let request = PeerAccess {
+        device: peer.device,
+        enable: false,
+    };
+    session()?.call_setup(context.id, &request, &[])
+}
