@@ -9,7 +9,11 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod auth;
 pub mod codec;
 pub mod command;
+pub mod communicator;
+pub mod config;
 pub mod frame;
+pub mod handshake;
 pub mod plugin;

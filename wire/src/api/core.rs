@@ -20,6 +20,9 @@ pub const HOST_DATA: u16 = 0x8005;
 /// [`PullRequest`].
 pub const PULL_REQUEST: u16 = 0x8006;
 
+/// [`Snapshot`]: the worker's first frame.
+pub const SNAPSHOT: u16 = 0x80ff;
+
 /// First and last opcode of the core's commands.
 pub const OPCODES: (u16, u16) = (0x0100, 0x01ff);
 

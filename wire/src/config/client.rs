@@ -1,0 +1,165 @@
+//! What a program's session needs to know: from the environment, and from the `properties.json` that applies.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{ConfigError, Endpoint, Properties, Tenant, Token};
+use crate::communicator::emulate::{self, Emulation};
+
+/// The settings of a client.
+#[derive(Debug, Clone)]
+pub struct Client {
+    /// The file that was read; `None` when `GVIRTUS_ENDPOINT` said everything.
+    pub file: Option<PathBuf>,
+    /// Where the backend is.
+    pub endpoint: Endpoint,
+    /// Who we are, if we have a token.
+    pub identity: Option<Tenant>,
+    /// How long to try to connect.
+    pub connect_timeout: Duration,
+    /// How long to wait for the backend's part of the handshake (a cold worker start included).
+    pub handshake_timeout: Duration,
+    /// `GVIRTUS_EMULATE`.
+    pub emulation: Option<Emulation>,
+    /// What was not understood and is ignored.
+    pub warnings: Vec<String>,
+}
+
+/// Places where a client's `properties.json` may be, best first. `library` is our own shared library (or program): a configuration may lie in `../etc` beside it.
+#[must_use]
+fn places(library: Option<&Path>) -> Vec<PathBuf> {
+    if let Some(file) = variable("GVIRTUS_CONFIG") {
+        return vec![file.into()];
+    }
+    let home = variable("GVIRTUS_HOME").map(|home| Path::new(&home).join("etc/properties.json"));
+    let beside = library
+        .and_then(Path::parent)
+        .map(|dir| dir.join("../etc/properties.json"));
+    home.into_iter()
+        .chain(beside)
+        .chain([PathBuf::from("/etc/gvirtus/properties.json")])
+        .collect()
+}
+
+/// The `properties.json` that applies: `GVIRTUS_CONFIG`, `$GVIRTUS_HOME/etc`, `../etc` beside `library`, `/etc/gvirtus`.
+///
+/// # Errors
+/// [`ConfigError::NotFound`], with the places looked at.
+pub fn find(library: Option<&Path>) -> Result<PathBuf, ConfigError> {
+    let places = places(library);
+    // A file that was named and is missing is reported by the one who reads it.
+    if variable("GVIRTUS_CONFIG").is_some() {
+        return Ok(places.into_iter().next().unwrap_or_default());
+    }
+    match places.iter().find(|p| p.is_file()) {
+        Some(file) => Ok(file.clone()),
+        None => Err(ConfigError::NotFound { looked: places }),
+    }
+}
+
+/// Finds and reads the settings of this process. The environment wins: `GVIRTUS_ENDPOINT`, `GVIRTUS_TENANT`, `GVIRTUS_TOKEN` or `GVIRTUS_TOKEN_FILE`, `GVIRTUS_EMULATE`.
+///
+/// # Errors
+/// [`ConfigError`]: nothing found, or not understood.
+pub fn client(library: Option<&Path>) -> Result<Client, ConfigError> {
+    let endpoint = variable("GVIRTUS_ENDPOINT")
+        .map(|text| {
+            text.parse::<Endpoint>()
+                .map_err(|message| ConfigError::Environment {
+                    variable: "GVIRTUS_ENDPOINT",
+                    message,
+                })
+        })
+        .transpose()?;
+    let properties = match find(library) {
+        Ok(file) => Some(Properties::read(&file)?),
+        // With an endpoint from the environment there need not be a file.
+        Err(ConfigError::NotFound { .. }) if endpoint.is_some() => None,
+        Err(e) => return Err(e),
+    };
+    let mut warnings = Vec::new();
+    let mut identity = None;
+    let mut from_file = None;
+    // A daemon waits up to a minute for a cold worker; the client's patience covers it.
+    let mut timeouts = (
+        Duration::from_secs(10),
+        Duration::from_secs(10),
+        Duration::from_secs(60),
+    );
+    if let Some(properties) = &properties {
+        warnings.clone_from(&properties.warnings);
+        identity.clone_from(&properties.identity);
+        from_file = properties.endpoints.first().cloned();
+        timeouts = (
+            properties.connect_timeout,
+            properties.handshake_timeout,
+            properties.worker_timeout,
+        );
+    }
+    let Some(endpoint) = endpoint.or(from_file) else {
+        return Err(ConfigError::NotFound {
+            looked: places(library),
+        });
+    };
+    if let Some(token) = token()? {
+        identity = Some(Tenant {
+            name: identity.map_or_else(|| "default".into(), |i| i.name),
+            token,
+        });
+    }
+    if let Some(name) = variable("GVIRTUS_TENANT") {
+        let known = properties
+            .iter()
+            .flat_map(|p| &p.tenants)
+            .find(|t| t.name == name);
+        match &mut identity {
+            Some(identity) => identity.name = name,
+            None if known.is_some() => identity = known.cloned(),
+            None => warnings.push(format!(
+                "GVIRTUS_TENANT={name:?} without a token: set GVIRTUS_TOKEN_FILE or token_file"
+            )),
+        }
+    }
+    let emulation = variable(emulate::VARIABLE)
+        .map(|text| {
+            text.parse()
+                .map_err(|e: emulate::EmulationError| ConfigError::Environment {
+                    variable: emulate::VARIABLE,
+                    message: e.to_string(),
+                })
+        })
+        .transpose()?;
+    Ok(Client {
+        file: properties.map(|p| p.file),
+        endpoint,
+        identity,
+        connect_timeout: timeouts.0,
+        handshake_timeout: timeouts.1 + timeouts.2,
+        emulation,
+        warnings,
+    })
+}
+
+fn token() -> Result<Option<Token>, ConfigError> {
+    if let Some(token) = variable("GVIRTUS_TOKEN") {
+        return Ok(Some(Token::new(token.trim())));
+    }
+    let Some(path) = variable("GVIRTUS_TOKEN_FILE") else {
+        return Ok(None);
+    };
+    match Token::read(Path::new(&path)) {
+        Ok(token) => Ok(Some(token)),
+        Err(e) => Err(ConfigError::Environment {
+            variable: "GVIRTUS_TOKEN_FILE",
+            message: format!("{path}: {e}"),
+        }),
+    }
+}
+
+/// A variable that is set and not empty.
+fn variable(name: &str) -> Option<String> {
+    env::var_os(name)
+        .filter(|v| !v.is_empty())
+        .map(|v| v.to_string_lossy().into_owned())
+}
