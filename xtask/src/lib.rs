@@ -3,8 +3,15 @@
 //! # Layout
 //! * [`toolchain`] – finds or fetches a CUDA compiler
 //! * [`symbols`], [`abi_check`] – what libraries export, ours against NVIDIA's
+//! * [`home`] – builds everything and lays it out as an installation
+//! * [`fixtures`] – compiles the CUDA programs of `tests/fixtures`
+//! * [`dist`] – packs the installation and the GPU suite
+//! * [`sh`] – running other programs, files
 
 pub mod abi_check;
+pub mod dist;
+pub mod fixtures;
+pub mod home;
 pub mod sh;
 pub mod symbols;
 pub mod toolchain;

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use xtask::{abi_check, symbols, toolchain};
+use xtask::home::Profile;
+use xtask::{abi_check, dist, home, symbols, toolchain};
 
 /// Builds, demonstrates, tests and packs GVirtuS.
 #[derive(Parser)]
@@ -31,9 +32,24 @@ enum Task {
     },
     /// Holds the exports of our libraries against NVIDIA's
     AbiCheck {
-        /// The directory that holds our libraries
+        /// The directory that holds our libraries; built if not given
         #[arg(long)]
-        lib: PathBuf,
+        lib: Option<PathBuf>,
+    },
+    /// Builds everything and lays it out under target/gvirtus-home; prints where
+    Install {
+        /// Optimised, as shipped
+        #[arg(long)]
+        release: bool,
+    },
+    /// Packs stripped libraries and programs and the GPU suite into dist/
+    Dist {
+        /// A checkout of NVIDIA's cuda-samples to take the suite's programs from
+        #[arg(long)]
+        samples: Option<PathBuf>,
+        /// Carry the suite's programs built with nvcc 12 too
+        #[arg(long)]
+        cuda12: bool,
     },
 }
 
@@ -59,7 +75,24 @@ fn perform(task: Task) -> Result<()> {
                 println!("{symbol}");
             }
         }
-        Task::AbiCheck { lib } => abi_check::check(&lib, true)?,
+        Task::AbiCheck { lib } => {
+            let lib = match lib {
+                Some(lib) => lib,
+                None => home::install_home(Profile::Dev)?.join("lib"),
+            };
+            abi_check::check(&lib, true)?;
+        }
+        Task::Install { release } => {
+            let profile = if release {
+                Profile::Release
+            } else {
+                Profile::Dev
+            };
+            println!("{}", home::install_home(profile)?.display());
+        }
+        Task::Dist { samples, cuda12 } => {
+            dist::dist(&dist::Options { samples, cuda12 })?;
+        }
     }
     Ok(())
 }

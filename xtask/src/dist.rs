@@ -1,0 +1,165 @@
+//! Packs what runs on a machine without cargo: the stripped installation, and the GPU suite beside it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde_json::Value;
+
+use crate::home::{self, PARTS, Profile};
+use crate::{fixtures, sh, toolchain};
+
+/// The most that a package may weigh, so that it fits through narrow doors.
+const LIMIT: u64 = 64 << 20;
+
+/// What goes into a package besides the installation.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// A checkout of NVIDIA's cuda-samples, of which the suite's programs are copied.
+    pub samples: Option<PathBuf>,
+    /// Also compile the suite's programs with nvcc 12, as GPU machines seldom have two compilers.
+    pub cuda12: bool,
+}
+
+/// Makes `dist/` anew.
+pub fn dist(options: &Options) -> Result<PathBuf> {
+    let out = sh::root().join("dist");
+    home::build(Profile::Release)?;
+    sh::remove(&out)?;
+    home::lay_out(Profile::Release, &out)?;
+    for (_, _, place) in PARTS {
+        sh::output(
+            Command::new("strip")
+                .arg("--strip-unneeded")
+                .arg(out.join(place)),
+        )
+        .context("cannot strip")?;
+    }
+
+    let suite = out.join("gpu-suite");
+    let root = sh::root();
+    for entry in std::fs::read_dir(root.join("tests/gpu"))? {
+        let path = entry?.path();
+        if path.is_file() {
+            sh::install(&path, &suite.join(path.file_name().expect("a file")))?;
+        }
+    }
+    sh::copy_tree(&root.join("tests/fixtures"), &suite.join("fixtures"))?;
+    std::fs::write(suite.join("COMMIT"), commit()?)?;
+    if let Some(samples) = &options.samples {
+        copy_samples(samples, &suite)?;
+    }
+    if options.cuda12 {
+        build_cuda12(&suite, &out)?;
+    }
+
+    let size = weigh(&out)?;
+    println!(
+        "{}: {:.1} MiB",
+        out.display(),
+        size as f64 / f64::from(1 << 20)
+    );
+    if size > LIMIT {
+        bail!("the package is larger than {} MiB", LIMIT >> 20);
+    }
+    Ok(out)
+}
+
+/// The commit that is packed, with `+` if the work tree differs from it.
+fn commit() -> Result<String> {
+    let git = |args: &[&str]| sh::output(Command::new("git").current_dir(sh::root()).args(args));
+    let head = git(&["rev-parse", "HEAD"])?;
+    let dirty = !git(&["status", "--porcelain", "--untracked-files=no"])?.is_empty();
+    Ok(format!("{}{}\n", head.trim(), if dirty { "+" } else { "" }))
+}
+
+/// The suite's description of its programs.
+fn cases() -> Result<Value> {
+    let path = sh::root().join("tests/gpu/cases.json");
+    serde_json::from_str(&std::fs::read_to_string(&path)?)
+        .with_context(|| format!("{} is not JSON", path.display()))
+}
+
+/// Copies the sources of the suite's samples, and the headers that they share.
+fn copy_samples(samples: &Path, suite: &Path) -> Result<()> {
+    let cases = cases()?;
+    let names = cases["samples"]
+        .as_object()
+        .ok_or_else(|| anyhow!("cases.json has no samples"))?;
+    for name in names.keys() {
+        let from = find_directory(&samples.join("Samples"), name, 3)
+            .ok_or_else(|| anyhow!("{} has no sample {name}", samples.display()))?;
+        let to = suite.join("samples").join(name);
+        sh::mkdir(&to)?;
+        for entry in std::fs::read_dir(&from)? {
+            let path = entry?.path();
+            if path.is_file() {
+                sh::install(&path, &to.join(path.file_name().expect("a file")))?;
+            }
+        }
+    }
+    let common = samples.join("Common");
+    for entry in std::fs::read_dir(&common)? {
+        let path = entry?.path();
+        if path.is_file() {
+            let name = path.file_name().expect("a file");
+            sh::install(&path, &suite.join("samples/Common").join(name))?;
+        }
+    }
+    Ok(())
+}
+
+fn find_directory(below: &Path, name: &str, depth: usize) -> Option<PathBuf> {
+    let candidate = below.join(name);
+    if candidate.is_dir() {
+        return Some(candidate);
+    }
+    if depth == 0 {
+        return None;
+    }
+    std::fs::read_dir(below)
+        .ok()?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.is_dir())
+        .find_map(|path| find_directory(&path, name, depth - 1))
+}
+
+/// Compiles fixtures and samples with nvcc 12 into `cuda12/bin`, with the runtime that they need natively in `cuda12/lib`.
+///
+/// The suite's own script knows how each program is built; it is told to do nothing else.
+fn build_cuda12(suite: &Path, home: &Path) -> Result<()> {
+    let toolkit = toolchain::Toolkit::find(12)?;
+    let out = suite.join("cuda12");
+    sh::install(
+        &toolchain::vendor_cudart(12)?,
+        &out.join("lib/libcudart.so.12"),
+    )?;
+    let mut script = Command::new("python3");
+    script
+        .arg("-B")
+        .arg(suite.join("run.py"))
+        .arg("--build-only")
+        .arg(out.join("bin"))
+        .arg("--cuda-major")
+        .arg("12");
+    script.arg("--nvcc").arg(fixtures::nvcc_line(&toolkit)?);
+    script
+        .arg("--samples")
+        .arg(suite.join("samples"))
+        .arg("--home")
+        .arg(home);
+    sh::run(&mut script)
+}
+
+fn weigh(dir: &Path) -> Result<u64> {
+    let mut sum = 0;
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        sum += if path.is_dir() {
+            weigh(&path)?
+        } else {
+            path.metadata()?.len()
+        };
+    }
+    Ok(sum)
+}

@@ -1,0 +1,115 @@
+//! Builds the libraries and programs and lays them out as an installed GVirtuS: `bin/`, `lib/`, `lib/plugins/`, `etc/`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::sh;
+
+/// How the parts are compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// Quick to build; the CPU device is optimised even so.
+    Dev,
+    /// As shipped.
+    Release,
+}
+
+impl Profile {
+    /// The profile's directory below cargo's target directory.
+    pub fn directory(self) -> &'static str {
+        match self {
+            Profile::Dev => "debug",
+            Profile::Release => "release",
+        }
+    }
+}
+
+/// What an installation consists of: the cargo package, the file that cargo builds, and its place.
+pub const PARTS: &[(&str, &str, &str)] = &[
+    ("gvirtus-cli", "gvirtus", "bin/gvirtus"),
+    ("gvirtus-backend", "gvirtus-backend", "bin/gvirtus-backend"),
+    ("gvirtus-client", "libgvirtus.so", "lib/libgvirtus.so"),
+    ("gvirtus-cpu", "libgvirtus_cpu.so", "lib/libgvirtus_cpu.so"),
+    (
+        "gvirtus-frontend-cudart12",
+        "libcudart12.so",
+        "lib/libcudart.so.12",
+    ),
+    (
+        "gvirtus-frontend-cudart13",
+        "libcudart13.so",
+        "lib/libcudart.so.13",
+    ),
+    ("gvirtus-frontend-cuda", "libcuda.so", "lib/libcuda.so.1"),
+    (
+        "gvirtus-plugin-cudart",
+        "libgvirtus_plugin_cudart.so",
+        "lib/plugins/libgvirtus_plugin_cudart.so",
+    ),
+];
+
+/// Where [`install_home`] puts the files of a profile.
+pub fn home_dir(profile: Profile) -> PathBuf {
+    sh::target_dir()
+        .join("gvirtus-home")
+        .join(profile.directory())
+}
+
+/// Compiles every part.
+pub fn build(profile: Profile) -> Result<()> {
+    let mut cargo = sh::cargo();
+    cargo.args(["build", "--quiet"]);
+    if profile == Profile::Release {
+        cargo.arg("--release");
+    }
+    for (package, _, _) in PARTS {
+        cargo.args(["--package", package]);
+    }
+    sh::run(&mut cargo)
+}
+
+/// Compiles every part and installs it under `target/gvirtus-home/<profile>`; returns that directory, which serves as `GVIRTUS_HOME`.
+///
+/// Processes that run it at the same time wait for one another.
+pub fn install_home(profile: Profile) -> Result<PathBuf> {
+    let home = home_dir(profile);
+    sh::mkdir(&home)?;
+    let lock = std::fs::File::create(home.with_extension("lock"))?;
+    lock.lock()
+        .context("cannot lock the installation directory")?;
+    build(profile)?;
+    lay_out(profile, &home)?;
+    Ok(home)
+}
+
+/// Copies what [`build`] made into `home`.
+pub fn lay_out(profile: Profile, home: &Path) -> Result<()> {
+    let built = sh::target_dir().join(profile.directory());
+    for (package, file, place) in PARTS {
+        let from = built.join(file);
+        if !from.exists() {
+            bail!("{package} did not make {}", from.display());
+        }
+        let to = home.join(place);
+        if !same(&from, &to) {
+            sh::install(&from, &to)?;
+        }
+    }
+    let properties = sh::root().join("etc/properties.json");
+    if properties.exists() {
+        sh::install(&properties, &home.join("etc/properties.json"))?;
+    }
+    Ok(())
+}
+
+/// Whether `to` is an up-to-date copy of `from`: as long, and not older.
+fn same(from: &Path, to: &Path) -> bool {
+    let (Ok(from), Ok(to)) = (from.metadata(), to.metadata()) else {
+        return false;
+    };
+    match (from.modified(), to.modified()) {
+        (Ok(source), Ok(copy)) => from.len() == to.len() && copy >= source,
+        _ => false,
+    }
+}
