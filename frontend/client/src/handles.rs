@@ -6,6 +6,7 @@
 use std::ffi::c_void;
 use std::sync::Arc;
 
+use gvirtus_wire::api::types::{CUresult, error};
 use parking_lot::RwLock;
 
 const INDEX_BITS: u32 = 22;
@@ -31,6 +32,10 @@ pub(crate) enum Kind {
     Kernel = 0x45,
     /// `CUlinkState`
     Link = 0x46,
+    /// `CUgraph`
+    Graph = 0x47,
+    /// `CUgraphExec`
+    GraphExec = 0x48,
 }
 
 /// The kind in a handle's upper bits, whatever it is.
@@ -116,6 +121,61 @@ impl<T> Table<T> {
         slot.generation = (slot.generation + 1) & GENERATION_MASK;
         table.free.push(index);
         Some(value)
+    }
+
+    /// The first object that `wanted` says yes to.
+    pub(crate) fn find(&self, wanted: impl Fn(&T) -> bool) -> Option<Arc<T>> {
+        self.slots.read().slots.iter().find_map(|slot| slot.value.as_ref().filter(|v| wanted(v)).cloned())
+    }
+
+    /// Every object.
+    pub(crate) fn all(&self) -> Vec<Arc<T>> {
+        self.slots.read().slots.iter().filter_map(|slot| slot.value.clone()).collect()
+    }
+
+    /// Puts in what `make` returns, unless it fails; `make` is told the handle and a dense number that is unique in the table, and may take its time: the
+    /// table is not locked meanwhile.
+    ///
+    /// # Errors
+    /// What `make` returns; `CUDA_ERROR_OUT_OF_MEMORY` if the table is full.
+    pub(crate) fn try_insert(&self, make: impl FnOnce(*mut c_void, u32) -> Result<T, CUresult>) -> Result<Arc<T>, CUresult> {
+        let (index, handle) = {
+            let mut table = self.slots.write();
+            let index = match table.free.pop() {
+                Some(index) => index,
+                None => {
+                    let index = table.slots.len() as u32;
+                    if index >> INDEX_BITS != 0 {
+                        return Err(error::ERROR_OUT_OF_MEMORY);
+                    }
+                    table.slots.push(Slot { generation: 0, value: None });
+                    index
+                }
+            };
+            (index, encode(self.kind, table.slots[index as usize].generation, index))
+        };
+        let made = make(handle, index).map(Arc::new);
+        let mut table = self.slots.write();
+        match &made {
+            Ok(value) => table.slots[index as usize].value = Some(Arc::clone(value)),
+            Err(_) => table.free.push(index),
+        }
+        made
+    }
+
+    /// Takes an object out; `told` runs before its number can be used again.
+    ///
+    /// # Errors
+    /// What `told` returns; `CUDA_ERROR_INVALID_VALUE` for a dead handle.
+    pub(crate) fn remove_with(&self, handle: *mut c_void, told: impl FnOnce() -> Result<(), CUresult>) -> Result<(), CUresult> {
+        let (generation, index) = decode(self.kind, handle).ok_or(error::ERROR_INVALID_VALUE)?;
+        let mut table = self.slots.write();
+        let slot = table.slots.get_mut(index as usize).filter(|s| s.generation == generation && s.value.is_some());
+        let slot = slot.ok_or(error::ERROR_INVALID_VALUE)?;
+        slot.value = None;
+        slot.generation = (slot.generation + 1) & GENERATION_MASK;
+        table.free.push(index);
+        told()
     }
 
     /// Takes out every object that `gone` says yes to.

@@ -4,7 +4,7 @@
 //! * [`exports`]: the function table that frontend libraries ask for, made from the declarations in `gvirtus_wire`.
 //! * `driver`: the CUDA driver API, one file per page of NVIDIA's documentation.
 //! * `session`: connect, send, receive, pending calls, callbacks, sticky errors.
-//! * `streams`: what the client knows of streams and events: outstanding work, credit, progress.
+//! * `streams`, `events`, `capture`: what the client knows of them: outstanding work, credit, progress.
 //! * `memory`: device addresses, grants, pinned memory.
 //! * `fatbin`: picks the image for a device out of what a compiler embedded in the program.
 //! * `handles`: tables behind the opaque handles that programs hold.
@@ -13,7 +13,9 @@
 #[macro_use]
 mod log;
 
+mod capture;
 mod driver;
+mod events;
 mod exports;
 pub mod fatbin;
 mod handles;

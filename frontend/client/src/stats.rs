@@ -73,7 +73,7 @@ fn caught<R: Status>(counter: &'static Counter, body: impl FnOnce() -> R) -> CUr
     match std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)) {
         Ok(result) => result.status(),
         Err(_) => {
-            log!(error, "a bug in {}: it panicked; the program gets CUDA_ERROR_UNKNOWN", name(counter));
+            log!(Error, "a bug in {}: it panicked; the program gets CUDA_ERROR_UNKNOWN", name(counter));
             error::ERROR_UNKNOWN
         }
     }
@@ -166,10 +166,10 @@ pub(crate) fn start() {
             PROCESS.store(std::process::id(), Relaxed);
             // SAFETY: the function lives as long as the process (the library is never unloaded).
             if unsafe { libc::atexit(at_exit) } != 0 {
-                log!(warn, "GVIRTUS_STATS: no report will be written, atexit failed");
+                log!(Warn, "GVIRTUS_STATS: no report will be written, atexit failed");
             }
         } else if !matches!(stats.trim(), "" | "0") {
-            log!(warn, "GVIRTUS_STATS={stats} means nothing; 1 and json:/path do");
+            log!(Warn, "GVIRTUS_STATS={stats} means nothing; 1 and json:/path do");
         }
         if let Ok(path) = std::env::var("GVIRTUS_TRACE")
             && !path.is_empty()
@@ -209,7 +209,7 @@ extern "C" fn at_exit() {
             }
             Some(Report::Json(path)) => {
                 if let Err(why) = std::fs::write(&path, json(&rows)) {
-                    log!(error, "GVIRTUS_STATS: cannot write {path}: {why}");
+                    log!(Error, "GVIRTUS_STATS: cannot write {path}: {why}");
                 }
             }
         }

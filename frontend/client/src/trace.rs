@@ -25,7 +25,7 @@ pub(crate) fn open(path: &str) -> bool {
             true
         }
         Err(why) => {
-            log!(error, "GVIRTUS_TRACE: cannot open {path}: {why}");
+            log!(Error, "GVIRTUS_TRACE: cannot open {path}: {why}");
             false
         }
     }

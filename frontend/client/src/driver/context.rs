@@ -23,10 +23,13 @@ pub(crate) use crate::driver::device::{attribute, compute_capability};
 use crate::driver::device::{self, by_handle as device_by_handle};
 use crate::driver::{Result, kernel, module, put, put_if, session};
 use crate::handles::{Kind, Table};
+use crate::session::Session;
 
 /// `CU_CTX_SCHED_MASK` and the other flags that `cuCtxCreate` takes.
 const FLAGS_MASK: u32 = 0xff;
 const SCHEDULE_MASK: u32 = 0x07;
+/// `CU_CTX_MAP_HOST`: primary contexts always report it.
+const MAP_HOST: u32 = 0x08;
 /// `cuCtxGetApiVersion` of every context made by the entry points of CUDA 3.2 and later.
 const API_VERSION: u32 = 3020;
 /// One past the last `CUlimit` that CUDA 13 knows.
@@ -47,8 +50,6 @@ pub(crate) struct Context {
     flags: AtomicU32,
     /// `CUfunc_cache` preferred; a hint that changes no result.
     cache_config: AtomicU32,
-    /// `CUsharedconfig`; without effect on devices that CUDA 12 supports.
-    shared_config: AtomicU32,
     /// False once destroyed or released: a thread may still have it current.
     alive: AtomicBool,
     /// `cuCtxAttach` and creation, less `cuCtxDetach`.
@@ -68,7 +69,6 @@ impl Context {
             unique: AtomicU64::new(next_unique()),
             flags: AtomicU32::new(flags),
             cache_config: AtomicU32::new(0),
-            shared_config: AtomicU32::new(0),
             alive: AtomicBool::new(alive),
             usage: AtomicU32::new(1),
             limits: Mutex::new(HashMap::new()),
@@ -243,11 +243,17 @@ pub(crate) fn cuDevicePrimaryCtxReset(dev: CUdevice) -> Result<()> {
     cuDevicePrimaryCtxReset_v2(dev)
 }
 
-/// Destroys everything in the primary context. Whoever retained it before may go on with an empty one.
+/// Destroys the primary context, whoever retains it: calls in it return `CUDA_ERROR_CONTEXT_IS_DESTROYED` until somebody retains it again. Success if nobody does.
 pub(crate) fn cuDevicePrimaryCtxReset_v2(dev: CUdevice) -> Result<()> {
     let (ordinal, _) = device_by_handle(dev)?;
-    if !primary(ordinal)?.context.alive() {
-        return Ok(());
+    let primary = primary(ordinal)?;
+    {
+        let mut state = primary.state.lock();
+        if state.retained == 0 {
+            return Ok(());
+        }
+        state.retained = 0;
+        primary.context.alive.store(false, Ordering::Release);
     }
     empty_primary(ordinal)
 }
@@ -438,7 +444,7 @@ pub(crate) unsafe fn cuCtxGetCurrent(pctx: *mut CUcontext) -> Result<()> {
     unsafe { put(pctx, current.unwrap_or(std::ptr::null_mut())) }
 }
 
-/// The current context's device.
+/// The current context's device, even if the context has been destroyed since, as natively.
 pub(crate) unsafe fn cuCtxGetDevice(device: *mut CUdevice) -> Result<()> {
     // SAFETY: the caller's pointer.
     unsafe { cuCtxGetDevice_v2(device, std::ptr::null_mut()) }
@@ -446,26 +452,29 @@ pub(crate) unsafe fn cuCtxGetDevice(device: *mut CUdevice) -> Result<()> {
 
 /// A context's device, null for the current one's.
 pub(crate) unsafe fn cuCtxGetDevice_v2(device: *mut CUdevice, ctx: CUcontext) -> Result<()> {
-    let context = by_handle_or_current(ctx)?;
+    session()?;
+    let ordinal = if ctx.is_null() {
+        stack(|stack| stack.last().map(|top| top.device))?.ok_or(error::ERROR_INVALID_CONTEXT)?
+    } else {
+        by_handle(ctx)?.device
+    };
     // SAFETY: the caller's pointer.
-    unsafe { put(device, context.device.cast_signed()) }
+    unsafe { put(device, ordinal.cast_signed()) }
 }
 
-/// As they were given.
+/// As they were given; a primary context's with `CU_CTX_MAP_HOST`, as natively.
 pub(crate) unsafe fn cuCtxGetFlags(flags: *mut u32) -> Result<()> {
     let context = current()?;
+    let mapped = if context.is_primary() { MAP_HOST } else { 0 };
     // SAFETY: the caller's pointer.
-    unsafe { put(flags, context.flags.load(Ordering::Relaxed)) }
+    unsafe { put(flags, context.flags.load(Ordering::Relaxed) | mapped) }
 }
 
-/// Changes the current context's flags.
+/// Changes the current context's flags. What `cuDevicePrimaryCtxGetState` reports stays as it was set there, as natively.
 pub(crate) fn cuCtxSetFlags(flags: u32) -> Result<()> {
     let context = current()?;
     check_flags(flags)?;
     context.flags.store(flags, Ordering::Relaxed);
-    if context.is_primary() {
-        primary(context.device)?.state.lock().flags = flags;
-    }
     Ok(())
 }
 
@@ -486,10 +495,34 @@ pub(crate) fn cuCtxSynchronize_v2(ctx: CUcontext) -> Result<()> {
     let context = by_handle_or_current(ctx)?;
     let session = session()?;
     session.check(context.id)?;
-    if !crate::streams::outstanding(context.id) {
+    crate::capture::forbid()?;
+    if !crate::streams::outstanding(context.id) && !session.prints() {
         return Ok(());
     }
-    session.call(context.id, &ContextSynchronize {})
+    synchronize(session, context.id)
+}
+
+/// One round trip that waits for everything in a context.
+pub(crate) fn synchronize(session: &Session, context: u32) -> Result<()> {
+    let mut sequence = 0;
+    session.call_bulk(context, &ContextSynchronize {}, &[], |s| sequence = s)?;
+    crate::streams::context_synchronized(context, sequence);
+    Ok(())
+}
+
+/// What programs hold for the context of that number; null if it is gone.
+pub(crate) fn handle_of(id: u32) -> CUcontext {
+    CONTEXTS.find(|c| c.id == id).map_or(std::ptr::null_mut(), |c| handle(&c))
+}
+
+/// The device of the context of that number.
+pub(crate) fn device_of(id: u32) -> Result<u32> {
+    CONTEXTS.find(|c| c.id == id).map(|c| c.device).ok_or(error::ERROR_INVALID_CONTEXT)
+}
+
+/// Numbers of the live contexts of a device.
+pub(crate) fn on_device(device: u32) -> Vec<u32> {
+    CONTEXTS.all().iter().filter(|c| c.device == device && c.alive()).map(|c| c.id).collect()
 }
 
 /// The worker may round the value, as the driver does; `cuCtxGetLimit` tells what it became.
@@ -542,24 +575,20 @@ pub(crate) fn cuCtxSetCacheConfig(config: u32) -> Result<()> {
     Ok(())
 }
 
-/// Bank size preference, without effect on current devices; reported as four bytes where none was set.
+/// Always four bytes, whatever was asked for: devices that CUDA 12 supports have one bank size.
 pub(crate) unsafe fn cuCtxGetSharedMemConfig(pConfig: *mut u32) -> Result<()> {
-    let context = current()?;
-    let config = match context.shared_config.load(Ordering::Relaxed) {
-        0 => 1,
-        set => set,
-    };
+    const FOUR_BYTE_BANKS: u32 = 1;
+    current()?;
     // SAFETY: the caller's pointer.
-    unsafe { put(pConfig, config) }
+    unsafe { put(pConfig, FOUR_BYTE_BANKS) }
 }
 
-/// Kept and reported: devices that CUDA 12 supports have one bank size.
+/// Checked and without effect, as natively.
 pub(crate) fn cuCtxSetSharedMemConfig(config: u32) -> Result<()> {
-    let context = current()?;
+    current()?;
     if config > 2 {
         return Err(error::ERROR_INVALID_VALUE);
     }
-    context.shared_config.store(config, Ordering::Relaxed);
     Ok(())
 }
 
@@ -622,10 +651,7 @@ pub(crate) fn cuCtxEnablePeerAccess(peerContext: CUcontext, flags: u32) -> Resul
         return Err(error::ERROR_INVALID_VALUE);
     }
     let peer = by_handle(peerContext)?;
-    if peer.id == context.id {
-        return Err(error::ERROR_INVALID_CONTEXT);
-    }
-    if peer.device != context.device && !device::can_access(context.device, peer.device) {
+    if !device::can_access(context.device, peer.device) {
         return Err(error::ERROR_PEER_ACCESS_UNSUPPORTED);
     }
     if !context.peers.lock().insert(peer.id) {

@@ -219,7 +219,7 @@ fn pci(ordinal: u32) -> (i32, i32, i32) {
     )
 }
 
-/// `0000:07:00.0`, cut to `len - 1` bytes.
+/// `0000:07:00.0`.
 pub(crate) unsafe fn cuDeviceGetPCIBusId(
     pciBusId: *mut c_char,
     len: i32,
@@ -227,8 +227,14 @@ pub(crate) unsafe fn cuDeviceGetPCIBusId(
 ) -> Result<()> {
     let (ordinal, _) = by_handle(dev)?;
     let (domain, bus, device) = pci(ordinal);
+    let text = format!("{domain:04X}:{bus:02X}:{device:02X}.0");
     // SAFETY: the caller's buffer.
-    unsafe { put_text(pciBusId, len, &format!("{domain:04X}:{bus:02X}:{device:02X}.0")) }
+    unsafe { put_text(pciBusId, len, &text)? };
+    // The text is cut and the call fails, as natively.
+    match usize::try_from(len) {
+        Ok(len) if len > text.len() => Ok(()),
+        _ => Err(error::ERROR_INVALID_VALUE),
+    }
 }
 
 /// Reads `[domain]:[bus]:[device].[function]`, `[domain]:[bus]:[device]` and `[bus]:[device].[function]`, hexadecimal.

@@ -1,0 +1,158 @@
+//! Stream capture as the client enforces it: the worker captures relaxed, and the modes that a program asked for are checked here, per thread, as the driver would.
+//! See <https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__STREAM.html> (`cuStreamBeginCapture`, `cuThreadExchangeStreamCaptureMode`).
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use gvirtus_wire::api::types::{CUresult, error};
+use parking_lot::Mutex;
+
+use crate::session::thread_number;
+use crate::streams::Stream;
+
+/// `CU_STREAM_CAPTURE_MODE_GLOBAL`.
+pub(crate) const MODE_GLOBAL: u32 = 0;
+/// `CU_STREAM_CAPTURE_MODE_RELAXED`.
+pub(crate) const MODE_RELAXED: u32 = 2;
+
+/// `CUstreamCaptureStatus`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum CaptureStatus {
+    None = 0,
+    Active = 1,
+    Invalidated = 2,
+}
+
+/// One capture sequence: the stream that began it and those that joined.
+#[derive(Debug)]
+pub(crate) struct Capture {
+    pub(crate) id: u64,
+    pub(crate) mode: u32,
+    pub(crate) thread: u32,
+    /// Id of the stream that began it.
+    pub(crate) origin: u32,
+    invalidated: AtomicBool,
+    streams: Mutex<Vec<Arc<Stream>>>,
+}
+
+static IDS: AtomicU64 = AtomicU64::new(1);
+/// Captures in progress: while there are none, every check costs one load.
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+static ACTIVE: Mutex<Vec<Arc<Capture>>> = Mutex::new(Vec::new());
+
+thread_local! {
+    static MODE: Cell<u32> = const { Cell::new(MODE_GLOBAL) };
+}
+
+/// Exchanges the calling thread's mode.
+pub(crate) fn exchange_mode(mode: u32) -> u32 {
+    MODE.replace(mode)
+}
+
+impl Capture {
+    /// Begins a capture on a stream.
+    pub(crate) fn begin(stream: &Arc<Stream>, mode: u32) -> Arc<Self> {
+        let capture = Arc::new(Self {
+            id: IDS.fetch_add(1, Ordering::Relaxed),
+            mode,
+            thread: thread_number(),
+            origin: stream.id,
+            invalidated: AtomicBool::new(false),
+            streams: Mutex::new(Vec::new()),
+        });
+        capture.join(stream);
+        ACTIVE.lock().push(Arc::clone(&capture));
+        COUNT.fetch_add(1, Ordering::AcqRel);
+        capture
+    }
+
+    /// A stream becomes part of the capture by waiting for one of its events.
+    pub(crate) fn join(self: &Arc<Self>, stream: &Arc<Stream>) {
+        stream.state().capture = Some(Arc::clone(self));
+        self.streams.lock().push(Arc::clone(stream));
+    }
+
+    /// Ends the capture: its streams execute again.
+    pub(crate) fn end(self: &Arc<Self>) {
+        for stream in self.streams.lock().drain(..) {
+            stream.state().capture = None;
+        }
+        let mut active = ACTIVE.lock();
+        let before = active.len();
+        active.retain(|c| !Arc::ptr_eq(c, self));
+        COUNT.fetch_sub(before - active.len(), Ordering::AcqRel);
+    }
+
+    pub(crate) fn invalidate(&self) {
+        self.invalidated.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn status(&self) -> CaptureStatus {
+        if self.invalidated.load(Ordering::Acquire) { CaptureStatus::Invalidated } else { CaptureStatus::Active }
+    }
+}
+
+/// The capture that a stream is part of.
+pub(crate) fn of(stream: &Stream) -> Option<Arc<Capture>> {
+    stream.state().capture.clone()
+}
+
+/// A call that CUDA calls unsafe during captures: refused if the calling thread's mode and a running capture forbid it, and that capture is lost.
+#[inline]
+pub(crate) fn forbid() -> Result<(), CUresult> {
+    if COUNT.load(Ordering::Acquire) == 0 { Ok(()) } else { forbid_slowly() }
+}
+
+#[cold]
+fn forbid_slowly() -> Result<(), CUresult> {
+    let mode = MODE.get();
+    if mode == MODE_RELAXED {
+        return Ok(());
+    }
+    let me = thread_number();
+    let mut forbidden = false;
+    for capture in ACTIVE.lock().iter() {
+        let mine = capture.thread == me && capture.mode != MODE_RELAXED;
+        let global = mode == MODE_GLOBAL && capture.mode == MODE_GLOBAL;
+        if mine || global {
+            capture.invalidate();
+            forbidden = true;
+        }
+    }
+    if forbidden { Err(error::ERROR_STREAM_CAPTURE_UNSUPPORTED) } else { Ok(()) }
+}
+
+/// Whether a command may be put on a stream now. The legacy stream would have to wait for a capturing blocking stream, which it cannot.
+#[inline]
+pub(crate) fn enqueue_allowed(stream: &Stream) -> Result<(), CUresult> {
+    if COUNT.load(Ordering::Acquire) == 0 { Ok(()) } else { enqueue_allowed_slowly(stream) }
+}
+
+#[cold]
+fn enqueue_allowed_slowly(stream: &Stream) -> Result<(), CUresult> {
+    if stream.id == 0 {
+        let mut implicit = false;
+        for capture in ACTIVE.lock().iter() {
+            if capture.streams.lock().iter().any(|s| s.context == stream.context && s.is_blocking()) {
+                capture.invalidate();
+                implicit = true;
+            }
+        }
+        return if implicit { Err(error::ERROR_STREAM_CAPTURE_IMPLICIT) } else { Ok(()) };
+    }
+    match of(stream).map(|c| c.status()) {
+        Some(CaptureStatus::Invalidated) => Err(error::ERROR_STREAM_CAPTURE_INVALIDATED),
+        _ => Ok(()),
+    }
+}
+
+/// Whether the legacy stream may be asked about captures: not while a blocking stream of its context captures.
+pub(crate) fn legacy_may_ask(stream: &Stream) -> Result<(), CUresult> {
+    let capturing = |c: &Arc<Capture>| c.streams.lock().iter().any(|s| s.context == stream.context && s.is_blocking());
+    if COUNT.load(Ordering::Acquire) > 0 && ACTIVE.lock().iter().any(capturing) {
+        return Err(error::ERROR_STREAM_CAPTURE_IMPLICIT);
+    }
+    Ok(())
+}

@@ -1,0 +1,439 @@
+//! Copies: <https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__MEM.html>.
+//!
+//! Every copy is a box between two planes. What each side is, the ledger decides, as unified addressing does natively. Where the bytes of a host source come from:
+//!
+//! * pageable memory, or pinned memory at rest: taken now, they travel with the command;
+//! * pinned memory that the GPU is writing to: the worker's shadow has what counts;
+//! * pinned memory while a host function is outstanding, or in a capture: the worker asks when the copy executes.
+#![allow(non_snake_case, reason = "CUDA's names")]
+
+use std::ffi::c_void;
+use std::io::IoSlice;
+use std::sync::Arc;
+
+use gvirtus_wire::api::core::{
+    COPY_FROM_BULK, COPY_FROM_PULL, COPY_FROM_SHADOW, COPY_ON_DEVICE, COPY_TO_REPLY, COPY_TO_SHADOW, Copy, Extent, Plane,
+};
+use gvirtus_wire::api::types::{CUDA_MEMCPY2D, CUDA_MEMCPY3D, CUDA_MEMCPY3D_PEER, CUcontext, CUdeviceptr, CUstream, error};
+
+use crate::driver::{Result, context, session};
+use crate::memory::{ledger, writes};
+use crate::session::Session;
+use crate::session::inbox::rows;
+use crate::streams::{self, Stream};
+use crate::capture;
+
+/// What a caller says of a side.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Said {
+    Host,
+    Device,
+    Unified,
+}
+
+/// What a side is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Is {
+    Device,
+    Pinned,
+    Pageable,
+}
+
+#[derive(Clone)]
+struct Side {
+    said: Said,
+    plane: Plane,
+}
+
+impl Side {
+    fn linear(said: Said, address: u64) -> Self {
+        Self { said, plane: Plane { address, pitch: 0, slice: 0 } }
+    }
+
+    /// What the side is; `CUDA_ERROR_INVALID_VALUE` if it is null, or claims to be the device's and is not, or sticks out of its allocation.
+    fn is(&self, extent: &Extent) -> Result<Is> {
+        let size = ledger::span(&self.plane, extent).ok_or(error::ERROR_INVALID_VALUE)?;
+        if self.plane.address == 0 || self.plane.address.checked_add(size).is_none() {
+            return Err(error::ERROR_INVALID_VALUE);
+        }
+        let Some(entry) = ledger::find(self.plane.address) else {
+            return if self.said == Said::Device { Err(error::ERROR_INVALID_VALUE) } else { Ok(Is::Pageable) };
+        };
+        let inside = self.plane.address + size <= entry.end();
+        match (entry.is_device(), inside) {
+            (_, false) if entry.is_device() || self.said == Said::Device => Err(error::ERROR_INVALID_VALUE),
+            // Part of it is not pinned: then none of it is treated so.
+            (_, false) => Ok(Is::Pageable),
+            (true, true) => Ok(Is::Device),
+            (false, true) => Ok(Is::Pinned),
+        }
+    }
+}
+
+/// Whether the caller waits for the copy.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    Yes,
+    No,
+}
+
+struct Job<'a> {
+    session: &'static Session,
+    stream: Arc<Stream>,
+    dst: &'a Plane,
+    src: &'a Plane,
+    extent: &'a Extent,
+}
+
+/// # Safety
+/// Host sides must be memory of the program, readable or writable as CUDA asks of the caller.
+unsafe fn copy(stream: CUstream, wait: Wait, dst: &Side, src: &Side, extent: Extent) -> Result<()> {
+    let session = session()?;
+    let context = context::current()?;
+    let stream = streams::resolve(session, &context, stream)?;
+    session.check(stream.context)?;
+    if extent.width == 0 || extent.height == 0 || extent.depth == 0 {
+        return Ok(());
+    }
+    let (to, from) = (dst.is(&extent)?, src.is(&extent)?);
+    capture::enqueue_allowed(&stream)?;
+    let captured = capture::of(&stream);
+    if let Some(capture) = &captured
+        && (wait == Wait::Yes || to == Is::Pageable || from == Is::Pageable)
+    {
+        capture.invalidate();
+        return Err(error::ERROR_STREAM_CAPTURE_UNSUPPORTED);
+    }
+    let job = Job { session, stream, dst: &dst.plane, src: &src.plane, extent: &extent };
+    // SAFETY: the caller's contract.
+    unsafe {
+        match (to, from) {
+            (Is::Device, Is::Device) => job.post(COPY_ON_DEVICE, &[]).map(drop),
+            (Is::Device, host) => job.to_device(wait, host == Is::Pinned, captured.is_some()),
+            (host, Is::Device) => job.to_host(wait, host == Is::Pinned),
+            (_, _) => job.on_host(),
+        }
+    }
+}
+
+impl Job<'_> {
+    fn command(&self, kind: u8) -> Copy {
+        Copy { kind, stream: self.stream.id, dst: self.dst.clone(), src: self.src.clone(), extent: self.extent.clone() }
+    }
+
+    fn post(&self, kind: u8, bulk: &[IoSlice<'_>]) -> Result<u64> {
+        self.stream.post(self.session, &self.command(kind), bulk)
+    }
+
+    /// # Safety
+    /// The source is readable.
+    unsafe fn to_device(&self, wait: Wait, pinned: bool, captured: bool) -> Result<()> {
+        let size = ledger::span(self.src, self.extent).ok_or(error::ERROR_INVALID_VALUE)?;
+        let kind = match pinned {
+            true if captured => COPY_FROM_PULL,
+            true if writes::in_flight(self.src.address, size) => COPY_FROM_SHADOW,
+            true if self.session.callbacks.outstanding() => COPY_FROM_PULL,
+            _ => COPY_FROM_BULK,
+        };
+        let bulk: Vec<IoSlice<'_>> = if kind == COPY_FROM_BULK {
+            // SAFETY: this function's contract; the bytes are on their way or copied when `post` or `call` returns.
+            rows(self.src, self.extent).map(|(at, len)| IoSlice::new(unsafe { std::slice::from_raw_parts(at as *const u8, len) })).collect()
+        } else {
+            Vec::new()
+        };
+        if wait == Wait::No {
+            return self.post(kind, &bulk).map(drop);
+        }
+        let mut sequence = 0;
+        self.session.call_bulk(self.stream.context, &self.command(kind), &bulk, |s| sequence = s)?;
+        streams::synchronized(&self.stream, sequence);
+        Ok(())
+    }
+
+    /// # Safety
+    /// The destination is writable.
+    unsafe fn to_host(&self, wait: Wait, pinned: bool) -> Result<()> {
+        if wait == Wait::No && pinned {
+            let size = ledger::span(self.dst, self.extent).ok_or(error::ERROR_INVALID_VALUE)?;
+            let sequence = self.post(COPY_TO_SHADOW, &[])?;
+            if capture::of(&self.stream).is_none() {
+                writes::add(self.dst.address, size, &self.stream, sequence);
+            }
+            return Ok(());
+        }
+        // Natively an async copy to pageable memory waits too.
+        let (plane, extent) = (self.dst.clone(), self.extent.clone());
+        let mut sequence = 0;
+        // SAFETY: this function's contract.
+        unsafe { self.session.call_into(self.stream.context, &self.command(COPY_TO_REPLY), plane, extent, |s| sequence = s)? };
+        streams::synchronized(&self.stream, sequence);
+        Ok(())
+    }
+
+    /// Host to host: in stream order, then here.
+    ///
+    /// # Safety
+    /// The source is readable and the destination writable.
+    unsafe fn on_host(&self) -> Result<()> {
+        crate::driver::stream::cuStreamSynchronize(streams::handle(&self.stream))?;
+        for ((to, len), (from, _)) in unmerged(self.dst, self.extent).zip(unmerged(self.src, self.extent)) {
+            // SAFETY: this function's contract; overlapping rows are moved, not copied.
+            unsafe { std::ptr::copy(from as *const u8, to as *mut u8, len) };
+        }
+        Ok(())
+    }
+}
+
+/// Row by row, so that two planes of different pitch go in step.
+fn unmerged(plane: &Plane, extent: &Extent) -> impl Iterator<Item = (u64, usize)> {
+    let (plane, extent) = (plane.clone(), extent.clone());
+    (0..extent.depth)
+        .flat_map(move |z| (0..extent.height).map(move |y| (z, y)))
+        .map(move |(z, y)| (plane.address + z * plane.slice + y * plane.pitch, extent.width as usize))
+}
+
+fn line(bytes: usize) -> Extent {
+    Extent { width: bytes as u64, height: 1, depth: 1 }
+}
+
+/// Unified addresses; waits.
+pub(crate) unsafe fn cuMemcpy(dst: CUdeviceptr, src: CUdeviceptr, bytes: usize) -> Result<()> {
+    // SAFETY: the caller's pointers.
+    unsafe { copy(std::ptr::null_mut(), Wait::Yes, &Side::linear(Said::Unified, dst), &Side::linear(Said::Unified, src), line(bytes)) }
+}
+
+/// Unified addresses, on a stream.
+pub(crate) unsafe fn cuMemcpyAsync(dst: CUdeviceptr, src: CUdeviceptr, bytes: usize, stream: CUstream) -> Result<()> {
+    // SAFETY: the caller's pointers.
+    unsafe { copy(stream, Wait::No, &Side::linear(Said::Unified, dst), &Side::linear(Said::Unified, src), line(bytes)) }
+}
+
+/// Host to device; waits.
+pub(crate) unsafe fn cuMemcpyHtoD_v2(dst: CUdeviceptr, src: *const c_void, bytes: usize) -> Result<()> {
+    // SAFETY: the caller's pointers.
+    unsafe { copy(std::ptr::null_mut(), Wait::Yes, &Side::linear(Said::Device, dst), &Side::linear(Said::Host, src as u64), line(bytes)) }
+}
+
+/// Host to device, on a stream. The source is the program's again at once if it is pageable.
+pub(crate) unsafe fn cuMemcpyHtoDAsync_v2(dst: CUdeviceptr, src: *const c_void, bytes: usize, stream: CUstream) -> Result<()> {
+    // SAFETY: the caller's pointers.
+    unsafe { copy(stream, Wait::No, &Side::linear(Said::Device, dst), &Side::linear(Said::Host, src as u64), line(bytes)) }
+}
+
+/// Device to host; waits.
+pub(crate) unsafe fn cuMemcpyDtoH_v2(dst: *mut c_void, src: CUdeviceptr, bytes: usize) -> Result<()> {
+    // SAFETY: the caller's pointers.
+    unsafe { copy(std::ptr::null_mut(), Wait::Yes, &Side::linear(Said::Host, dst as u64), &Side::linear(Said::Device, src), line(bytes)) }
+}
+
+/// Device to host, on a stream; waits if the destination is pageable.
+pub(crate) unsafe fn cuMemcpyDtoHAsync_v2(dst: *mut c_void, src: CUdeviceptr, bytes: usize, stream: CUstream) -> Result<()> {
+    // SAFETY: the caller's pointers.
+    unsafe { copy(stream, Wait::No, &Side::linear(Said::Host, dst as u64), &Side::linear(Said::Device, src), line(bytes)) }
+}
+
+/// Device to device; does not wait, as natively.
+pub(crate) unsafe fn cuMemcpyDtoD_v2(dst: CUdeviceptr, src: CUdeviceptr, bytes: usize) -> Result<()> {
+    // SAFETY: both sides are the device's.
+    unsafe { cuMemcpyDtoDAsync_v2(dst, src, bytes, std::ptr::null_mut()) }
+}
+
+/// Device to device, on a stream.
+pub(crate) unsafe fn cuMemcpyDtoDAsync_v2(dst: CUdeviceptr, src: CUdeviceptr, bytes: usize, stream: CUstream) -> Result<()> {
+    // SAFETY: both sides are the device's, or pinned memory of the program.
+    unsafe { copy(stream, Wait::No, &Side::linear(Said::Device, dst), &Side::linear(Said::Device, src), line(bytes)) }
+}
+
+/// Between devices; does not wait, as natively.
+pub(crate) unsafe fn cuMemcpyPeer(dst: CUdeviceptr, dst_context: CUcontext, src: CUdeviceptr, src_context: CUcontext, bytes: usize) -> Result<()> {
+    // SAFETY: as below.
+    unsafe { cuMemcpyPeerAsync(dst, dst_context, src, src_context, bytes, std::ptr::null_mut()) }
+}
+
+/// Between devices, on a stream. The addresses say which devices; the contexts must exist.
+pub(crate) unsafe fn cuMemcpyPeerAsync(
+    dst: CUdeviceptr,
+    dst_context: CUcontext,
+    src: CUdeviceptr,
+    src_context: CUcontext,
+    bytes: usize,
+    stream: CUstream,
+) -> Result<()> {
+    context::by_handle(dst_context)?;
+    context::by_handle(src_context)?;
+    // SAFETY: both sides are the device's.
+    unsafe { cuMemcpyDtoDAsync_v2(dst, src, bytes, stream) }
+}
+
+const MEMORYTYPE_HOST: u32 = 1;
+const MEMORYTYPE_DEVICE: u32 = 2;
+const MEMORYTYPE_ARRAY: u32 = 3;
+const MEMORYTYPE_UNIFIED: u32 = 4;
+
+/// One side of a 2D or 3D copy as the program describes it.
+struct Described {
+    kind: u32,
+    host: u64,
+    device: u64,
+    x: usize,
+    y: usize,
+    z: usize,
+    pitch: usize,
+    rows: usize,
+}
+
+impl Described {
+    fn side(&self, extent: &Extent) -> Result<Side> {
+        let (said, base) = match self.kind {
+            MEMORYTYPE_HOST => (Said::Host, self.host),
+            MEMORYTYPE_DEVICE => (Said::Device, self.device),
+            MEMORYTYPE_UNIFIED => (Said::Unified, self.device),
+            MEMORYTYPE_ARRAY => return Err(error::ERROR_NOT_SUPPORTED),
+            _ => return Err(error::ERROR_INVALID_VALUE),
+        };
+        let pitch = if self.pitch == 0 { extent.width } else { self.pitch as u64 };
+        let rows = if self.rows == 0 { extent.height } else { self.rows as u64 };
+        let place = || {
+            let slice = pitch.checked_mul(rows)?;
+            let offset = slice.checked_mul(self.z as u64)?.checked_add(pitch.checked_mul(self.y as u64)?)?.checked_add(self.x as u64)?;
+            Some(Plane { address: base.checked_add(offset)?, pitch, slice })
+        };
+        let plane = place().ok_or(error::ERROR_INVALID_VALUE)?;
+        let wide = (self.x as u64).checked_add(extent.width).is_none_or(|end| end > pitch);
+        let tall = (self.y as u64).checked_add(extent.height).is_none_or(|end| end > rows);
+        if (wide && (extent.height > 1 || extent.depth > 1)) || (tall && extent.depth > 1) {
+            return Err(error::ERROR_INVALID_VALUE);
+        }
+        Ok(Side { said, plane })
+    }
+}
+
+/// # Safety
+/// As [`copy`].
+unsafe fn copy_described(stream: CUstream, wait: Wait, dst: &Described, src: &Described, extent: Extent) -> Result<()> {
+    let (to, from) = (dst.side(&extent)?, src.side(&extent)?);
+    // Between devices nobody waits, as natively.
+    // SAFETY: this function's contract.
+    unsafe { copy(stream, wait, &to, &from, extent) }
+}
+
+unsafe fn copy_2d(stream: CUstream, wait: Wait, parameters: *const CUDA_MEMCPY2D) -> Result<()> {
+    if parameters.is_null() {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
+    // SAFETY: not null; the caller gives a CUDA_MEMCPY2D.
+    let p = unsafe { parameters.read_unaligned() };
+    let extent = Extent { width: p.WidthInBytes as u64, height: p.Height as u64, depth: 1 };
+    let dst = Described {
+        kind: p.dstMemoryType,
+        host: p.dstHost as u64,
+        device: p.dstDevice,
+        x: p.dstXInBytes,
+        y: p.dstY,
+        z: 0,
+        pitch: p.dstPitch,
+        rows: 0,
+    };
+    let src = Described {
+        kind: p.srcMemoryType,
+        host: p.srcHost as u64,
+        device: p.srcDevice,
+        x: p.srcXInBytes,
+        y: p.srcY,
+        z: 0,
+        pitch: p.srcPitch,
+        rows: 0,
+    };
+    // SAFETY: the caller's pointers.
+    unsafe { copy_described(stream, wait, &dst, &src, extent) }
+}
+
+/// A pitched copy; waits.
+pub(crate) unsafe fn cuMemcpy2D_v2(parameters: *const CUDA_MEMCPY2D) -> Result<()> {
+    // SAFETY: the caller's pointers.
+    unsafe { copy_2d(std::ptr::null_mut(), Wait::Yes, parameters) }
+}
+
+/// As `cuMemcpy2D`: any pitch is allowed here anyway.
+pub(crate) unsafe fn cuMemcpy2DUnaligned_v2(parameters: *const CUDA_MEMCPY2D) -> Result<()> {
+    // SAFETY: the caller's pointers.
+    unsafe { copy_2d(std::ptr::null_mut(), Wait::Yes, parameters) }
+}
+
+/// A pitched copy, on a stream.
+pub(crate) unsafe fn cuMemcpy2DAsync_v2(parameters: *const CUDA_MEMCPY2D, stream: CUstream) -> Result<()> {
+    // SAFETY: the caller's pointers.
+    unsafe { copy_2d(stream, Wait::No, parameters) }
+}
+
+macro_rules! described_3d { ($p:ident) => {
+    (
+        Described {
+            kind: $p.dstMemoryType,
+            host: $p.dstHost as u64,
+            device: $p.dstDevice,
+            x: $p.dstXInBytes,
+            y: $p.dstY,
+            z: $p.dstZ,
+            pitch: $p.dstPitch,
+            rows: $p.dstHeight,
+        },
+        Described {
+            kind: $p.srcMemoryType,
+            host: $p.srcHost as u64,
+            device: $p.srcDevice,
+            x: $p.srcXInBytes,
+            y: $p.srcY,
+            z: $p.srcZ,
+            pitch: $p.srcPitch,
+            rows: $p.srcHeight,
+        },
+        Extent { width: $p.WidthInBytes as u64, height: $p.Height as u64, depth: $p.Depth as u64 },
+    )
+} }
+
+unsafe fn copy_3d(stream: CUstream, wait: Wait, parameters: *const CUDA_MEMCPY3D) -> Result<()> {
+    if parameters.is_null() {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
+    // SAFETY: not null; the caller gives a CUDA_MEMCPY3D.
+    let p = unsafe { parameters.read_unaligned() };
+    let (dst, src, extent) = described_3d!(p);
+    // SAFETY: the caller's pointers.
+    unsafe { copy_described(stream, wait, &dst, &src, extent) }
+}
+
+/// A box; waits.
+pub(crate) unsafe fn cuMemcpy3D_v2(parameters: *const CUDA_MEMCPY3D) -> Result<()> {
+    // SAFETY: the caller's pointers.
+    unsafe { copy_3d(std::ptr::null_mut(), Wait::Yes, parameters) }
+}
+
+/// A box, on a stream.
+pub(crate) unsafe fn cuMemcpy3DAsync_v2(parameters: *const CUDA_MEMCPY3D, stream: CUstream) -> Result<()> {
+    // SAFETY: the caller's pointers.
+    unsafe { copy_3d(stream, Wait::No, parameters) }
+}
+
+unsafe fn copy_3d_peer(stream: CUstream, wait: Wait, parameters: *const CUDA_MEMCPY3D_PEER) -> Result<()> {
+    if parameters.is_null() {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
+    // SAFETY: not null; the caller gives a CUDA_MEMCPY3D_PEER.
+    let p = unsafe { parameters.read_unaligned() };
+    let (dst, src, extent) = described_3d!(p);
+    // SAFETY: the caller's pointers.
+    unsafe { copy_described(stream, wait, &dst, &src, extent) }
+}
+
+/// A box between devices; waits.
+pub(crate) unsafe fn cuMemcpy3DPeer(parameters: *const CUDA_MEMCPY3D_PEER) -> Result<()> {
+    // SAFETY: the caller's pointers.
+    unsafe { copy_3d_peer(std::ptr::null_mut(), Wait::Yes, parameters) }
+}
+
+/// A box between devices, on a stream.
+pub(crate) unsafe fn cuMemcpy3DPeerAsync(parameters: *const CUDA_MEMCPY3D_PEER, stream: CUstream) -> Result<()> {
+    // SAFETY: the caller's pointers.
+    unsafe { copy_3d_peer(stream, Wait::No, parameters) }
+}

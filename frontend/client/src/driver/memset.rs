@@ -1,0 +1,87 @@
+//! Memsets: <https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__MEM.html>. Natively they return before the device is done, and so do these.
+#![allow(non_snake_case, reason = "CUDA's names")]
+
+use gvirtus_wire::api::core::{Extent, Memset, Plane};
+use gvirtus_wire::api::types::{CUdeviceptr, CUstream, error};
+
+use crate::driver::{Result, context, session};
+use crate::memory::ledger;
+use crate::{capture, streams};
+
+struct Fill {
+    address: u64,
+    pitch: usize,
+    element: u8,
+    value: u32,
+    width: usize,
+    height: usize,
+}
+
+fn fill(stream: CUstream, fill: &Fill) -> Result<()> {
+    let session = session()?;
+    let context = context::current()?;
+    let stream = streams::resolve(session, &context, stream)?;
+    session.check(stream.context)?;
+    capture::enqueue_allowed(&stream)?;
+    if fill.width == 0 || fill.height == 0 {
+        return Ok(());
+    }
+    let element = usize::from(fill.element);
+    let bytes = fill.width.checked_mul(element).ok_or(error::ERROR_INVALID_VALUE)? as u64;
+    let rows = fill.height as u64;
+    let plane = Plane { address: fill.address, pitch: fill.pitch as u64, slice: 0 };
+    let aligned = fill.address.is_multiple_of(element as u64) && (rows == 1 || fill.pitch.is_multiple_of(element));
+    if !aligned || (rows > 1 && bytes > plane.pitch) {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
+    let extent = Extent { width: bytes, height: rows, depth: 1 };
+    let size = ledger::span(&plane, &extent).ok_or(error::ERROR_INVALID_VALUE)?;
+    let entry = ledger::holds(fill.address, size).ok_or(error::ERROR_INVALID_VALUE)?;
+    if !entry.is_device() {
+        // The GPU's write to pinned memory would have to come back here as a copy does.
+        return Err(error::ERROR_NOT_SUPPORTED);
+    }
+    let command = Memset {
+        stream: stream.id,
+        dst: plane,
+        element: fill.element,
+        value: fill.value,
+        width: fill.width as u64,
+        height: rows,
+    };
+    stream.post(session, &command, &[]).map(drop)
+}
+
+macro_rules! linear { ($($name:ident $name_async:ident $element:literal $value:ty;)*) => { $(
+    /// `count` elements, on the legacy default stream.
+    pub(crate) fn $name(address: CUdeviceptr, value: $value, count: usize) -> Result<()> {
+        $name_async(address, value, count, std::ptr::null_mut())
+    }
+    /// `count` elements, on a stream.
+    pub(crate) fn $name_async(address: CUdeviceptr, value: $value, count: usize, stream: CUstream) -> Result<()> {
+        let value = u32::from(value);
+        fill(stream, &Fill { address, pitch: 0, element: $element, value, width: count, height: 1 })
+    }
+)* } }
+linear! {
+    cuMemsetD8_v2 cuMemsetD8Async 1 u8;
+    cuMemsetD16_v2 cuMemsetD16Async 2 u16;
+    cuMemsetD32_v2 cuMemsetD32Async 4 u32;
+}
+
+macro_rules! pitched { ($($name:ident $name_async:ident $element:literal $value:ty;)*) => { $(
+    /// `height` rows of `width` elements, on the legacy default stream.
+    pub(crate) fn $name(address: CUdeviceptr, pitch: usize, value: $value, width: usize, height: usize) -> Result<()> {
+        $name_async(address, pitch, value, width, height, std::ptr::null_mut())
+    }
+    /// `height` rows of `width` elements, on a stream.
+    pub(crate) fn $name_async(address: CUdeviceptr, pitch: usize, value: $value, width: usize, height: usize, stream: CUstream) -> Result<()> {
+        let value = u32::from(value);
+        fill(stream, &Fill { address, pitch, element: $element, value, width, height })
+    }
+)* } }
+pitched! {
+    cuMemsetD2D8_v2 cuMemsetD2D8Async 1 u8;
+    cuMemsetD2D16_v2 cuMemsetD2D16Async 2 u16;
+    cuMemsetD2D32_v2 cuMemsetD2D32Async 4 u32;
+}

@@ -1,0 +1,169 @@
+//! Streams: <https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__STREAM.html>.
+#![allow(non_snake_case, reason = "CUDA's names")]
+
+use gvirtus_wire::api::core::{StreamDestroy, StreamSynchronize, StreamWaitEvent};
+use gvirtus_wire::api::types::{CUcontext, CUevent, CUstream, error};
+
+use crate::driver::{Result, context, put, put_if, session};
+use crate::events::{self, Recorded};
+use crate::{capture, streams};
+
+/// `CU_STREAM_NON_BLOCKING` is the only flag.
+pub(crate) unsafe fn cuStreamCreate(stream: *mut CUstream, flags: u32) -> Result<()> {
+    // SAFETY: the caller's pointer.
+    unsafe { cuStreamCreateWithPriority(stream, flags, 0) }
+}
+
+/// Priorities outside the device's range are taken as the nearest inside.
+pub(crate) unsafe fn cuStreamCreateWithPriority(stream: *mut CUstream, flags: u32, priority: i32) -> Result<()> {
+    let session = session()?;
+    let context = context::current()?;
+    if stream.is_null() || flags & !streams::NON_BLOCKING != 0 {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
+    let (least, greatest) = session.snapshot.devices.get(context.device as usize).map_or((0, 0), |d| d.stream_priorities);
+    let created = streams::create(session, &context, flags, priority.clamp(greatest.min(least), least.max(greatest)))?;
+    // SAFETY: the caller's pointer.
+    unsafe { put(stream, streams::handle(&created)) }
+}
+
+/// Work on the stream goes on; the handle is invalid from now on.
+pub(crate) fn cuStreamDestroy_v2(stream: CUstream) -> Result<()> {
+    let session = session()?;
+    let stream = streams::by_handle(stream as u64)?;
+    if let Some(capture) = capture::of(&stream) {
+        capture.invalidate();
+        return Err(error::ERROR_STREAM_CAPTURE_UNSUPPORTED);
+    }
+    session.post(stream.context, &StreamDestroy { stream: stream.id })?;
+    streams::remove(&stream);
+    Ok(())
+}
+
+/// Waits for a stream: one round trip, none if everything is known to be complete and nothing is to be printed.
+pub(crate) fn cuStreamSynchronize(stream: CUstream) -> Result<()> {
+    let session = session()?;
+    let context = context::current()?;
+    let stream = streams::resolve(session, &context, stream)?;
+    session.check(stream.context)?;
+    refuse_while_capturing(&stream)?;
+    let idle = if stream.id == 0 { !streams::blocking_outstanding(stream.context) } else { stream.is_idle() };
+    if idle && !session.prints() {
+        return Ok(());
+    }
+    let mut sequence = 0;
+    session.call_bulk(stream.context, &StreamSynchronize { stream: stream.id }, &[], |s| sequence = s)?;
+    streams::synchronized(&stream, sequence);
+    Ok(())
+}
+
+/// Whether a stream has finished: known from the worker's progress reports.
+pub(crate) fn cuStreamQuery(stream: CUstream) -> Result<()> {
+    let session = session()?;
+    let context = context::current()?;
+    let stream = streams::resolve(session, &context, stream)?;
+    session.check(stream.context)?;
+    refuse_while_capturing(&stream)?;
+    session.kick();
+    let idle = if stream.id == 0 { !streams::blocking_outstanding(stream.context) } else { stream.is_idle() };
+    if idle { Ok(()) } else { Err(error::ERROR_NOT_READY) }
+}
+
+fn refuse_while_capturing(stream: &streams::Stream) -> Result<()> {
+    if let Some(capture) = capture::of(stream) {
+        capture.invalidate();
+        return Err(error::ERROR_STREAM_CAPTURE_UNSUPPORTED);
+    }
+    capture::enqueue_allowed(stream)
+}
+
+/// Later work on the stream waits for the event. A captured event draws the stream into its capture.
+pub(crate) fn cuStreamWaitEvent(stream: CUstream, event: CUevent, flags: u32) -> Result<()> {
+    let session = session()?;
+    let context = context::current()?;
+    let stream = streams::resolve(session, &context, stream)?;
+    let event = events::resolve(event)?;
+    if flags & !1 != 0 {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
+    let recorded = event.recorded.lock().clone();
+    match recorded {
+        Recorded::Never => return session.check(stream.context),
+        Recorded::Captured(capture) => {
+            if capture.status() == capture::CaptureStatus::Invalidated {
+                return Err(error::ERROR_STREAM_CAPTURE_INVALIDATED);
+            }
+            match capture::of(&stream) {
+                None if stream.id == 0 => return Err(error::ERROR_STREAM_CAPTURE_IMPLICIT),
+                None => capture.join(&stream),
+                Some(other) if other.id == capture.id => {}
+                Some(other) => {
+                    other.invalidate();
+                    capture.invalidate();
+                    return Err(error::ERROR_STREAM_CAPTURE_MERGE);
+                }
+            }
+        }
+        Recorded::On(on, sequence) => {
+            if let Some(capture) = capture::of(&stream) {
+                capture.invalidate();
+                return Err(error::ERROR_STREAM_CAPTURE_ISOLATION);
+            }
+            // Already complete, by what is known: nothing to wait for.
+            if on.has_passed(sequence) {
+                return session.check(stream.context);
+            }
+        }
+    }
+    capture::enqueue_allowed(&stream)?;
+    stream.post(session, &StreamWaitEvent { stream: stream.id, event: event.id, flags }, &[]).map(drop)
+}
+
+/// The priority that the stream was given.
+pub(crate) unsafe fn cuStreamGetPriority(stream: CUstream, priority: *mut i32) -> Result<()> {
+    let session = session()?;
+    let stream = streams::resolve(session, &*context::current()?, stream)?;
+    // SAFETY: the caller's pointer.
+    unsafe { put(priority, stream.priority) }
+}
+
+/// The flags that the stream was created with.
+pub(crate) unsafe fn cuStreamGetFlags(stream: CUstream, flags: *mut u32) -> Result<()> {
+    let session = session()?;
+    let stream = streams::resolve(session, &*context::current()?, stream)?;
+    // SAFETY: the caller's pointer.
+    unsafe { put(flags, stream.flags) }
+}
+
+/// A number that no other stream of the process has had.
+pub(crate) unsafe fn cuStreamGetId(stream: CUstream, id: *mut u64) -> Result<()> {
+    let session = session()?;
+    let stream = streams::resolve(session, &*context::current()?, stream)?;
+    // SAFETY: the caller's pointer.
+    unsafe { put(id, stream.number) }
+}
+
+/// The device of the stream's context.
+pub(crate) unsafe fn cuStreamGetDevice(stream: CUstream, device: *mut i32) -> Result<()> {
+    let session = session()?;
+    let stream = streams::resolve(session, &*context::current()?, stream)?;
+    // SAFETY: the caller's pointer.
+    unsafe { put(device, context::device_of(stream.context)? as i32) }
+}
+
+/// The stream's context.
+pub(crate) unsafe fn cuStreamGetCtx(stream: CUstream, pctx: *mut CUcontext) -> Result<()> {
+    let session = session()?;
+    let stream = streams::resolve(session, &*context::current()?, stream)?;
+    // SAFETY: the caller's pointer.
+    unsafe { put(pctx, context::handle_of(stream.context)) }
+}
+
+/// As `cuStreamGetCtx`; no stream of ours belongs to a green context.
+pub(crate) unsafe fn cuStreamGetCtx_v2(stream: CUstream, pctx: *mut CUcontext, green: *mut *mut std::ffi::c_void) -> Result<()> {
+    // SAFETY: the caller's pointers.
+    unsafe {
+        put_if(green, std::ptr::null_mut());
+        cuStreamGetCtx(stream, pctx)
+    }
+}

@@ -1,0 +1,124 @@
+//! What a pointer is: every piece of memory that CUDA knows of in this process.
+
+use std::collections::BTreeMap;
+
+use gvirtus_wire::api::core::{Extent, Plane};
+use parking_lot::RwLock;
+
+/// Kinds of memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// `cuMemAlloc`.
+    Device,
+    /// A module's variable.
+    Global,
+    /// `cuMemHostAlloc`: same address on both sides.
+    Pinned,
+    /// `cuMemHostRegister`: the worker's shadow may lie elsewhere.
+    Registered {
+        /// Device address of the first byte.
+        device_pointer: u64,
+    },
+}
+
+/// One piece of memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) address: u64,
+    pub(crate) size: u64,
+    pub(crate) kind: Kind,
+    pub(crate) device: u32,
+    pub(crate) context: u32,
+    /// The flags that the program allocated or registered it with.
+    pub(crate) flags: u32,
+}
+
+impl Entry {
+    pub(crate) fn end(&self) -> u64 {
+        self.address + self.size
+    }
+
+    /// Whether the GPU owns it, rather than the host.
+    pub(crate) fn is_device(&self) -> bool {
+        matches!(self.kind, Kind::Device | Kind::Global)
+    }
+}
+
+static ENTRIES: RwLock<BTreeMap<u64, Entry>> = RwLock::new(BTreeMap::new());
+
+pub(crate) fn insert(entry: Entry) {
+    ENTRIES.write().insert(entry.address, entry);
+}
+
+pub(crate) fn remove(address: u64) -> Option<Entry> {
+    ENTRIES.write().remove(&address)
+}
+
+/// The piece that begins at an address.
+pub(crate) fn at(address: u64) -> Option<Entry> {
+    ENTRIES.read().get(&address).copied()
+}
+
+/// The piece that an address lies in.
+pub(crate) fn find(address: u64) -> Option<Entry> {
+    let entries = ENTRIES.read();
+    let (_, entry) = entries.range(..=address).next_back()?;
+    (address < entry.end()).then_some(*entry)
+}
+
+/// The piece that holds all of `size` bytes at an address.
+pub(crate) fn holds(address: u64, size: u64) -> Option<Entry> {
+    let entry = find(address)?;
+    address.checked_add(size).is_some_and(|end| end <= entry.end()).then_some(entry)
+}
+
+/// Whether a piece overlaps a range.
+pub(crate) fn overlaps(address: u64, size: u64) -> bool {
+    let end = address.saturating_add(size);
+    ENTRIES.read().range(..end).next_back().is_some_and(|(_, e)| e.end() > address)
+}
+
+/// Bytes from the first to the last of a box; `None` if that overflows.
+pub(crate) fn span(plane: &Plane, extent: &Extent) -> Option<u64> {
+    if extent.width == 0 || extent.height == 0 || extent.depth == 0 {
+        return Some(0);
+    }
+    let rows = plane.pitch.checked_mul(extent.height - 1)?;
+    let slices = plane.slice.checked_mul(extent.depth - 1)?;
+    rows.checked_add(slices)?.checked_add(extent.width)
+}
+
+/// Whether a box lies in one piece of pinned or registered memory.
+pub(crate) fn is_pinned(plane: &Plane, extent: &Extent) -> bool {
+    span(plane, extent).and_then(|size| holds(plane.address, size)).is_some_and(|e| !e.is_device())
+}
+
+/// Everything that belongs to a device.
+pub(crate) fn of_device(device: u32) -> Vec<Entry> {
+    ENTRIES.read().values().filter(|e| e.device == device).copied().collect()
+}
+
+pub(crate) fn forget_device(device: u32) {
+    ENTRIES.write().retain(|_, e| !(e.device == device && e.is_device()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_by_any_address_inside_and_not_outside() {
+        let base = 0x7777_0000_0000;
+        insert(Entry { address: base, size: 100, kind: Kind::Pinned, device: 0, context: 0, flags: 0 });
+        assert!(find(base + 99).is_some());
+        assert!(find(base + 100).is_none());
+        assert!(holds(base + 50, 50).is_some());
+        assert!(holds(base + 50, 51).is_none());
+        assert!(holds(base + 50, u64::MAX).is_none());
+        assert!(overlaps(base - 10, 11));
+        assert!(!overlaps(base - 10, 10));
+        assert!(is_pinned(&Plane { address: base, pitch: 50, slice: 0 }, &Extent { width: 50, height: 2, depth: 1 }));
+        assert!(!is_pinned(&Plane { address: base, pitch: 60, slice: 0 }, &Extent { width: 50, height: 2, depth: 1 }));
+        remove(base);
+    }
+}

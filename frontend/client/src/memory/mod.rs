@@ -1,0 +1,51 @@
+//! The program's memory as the client accounts for it.
+//!
+//! # Layout
+//! * `ranges`: reserving address space that both ends use alike.
+//! * `device`: device memory, handed out from what the worker has granted.
+//! * `blocks`: the free-list arithmetic behind it.
+//! * `pinned`: pinned and registered host memory.
+//! * `ledger`: what a pointer is. `writes`: writes of the GPU to pinned memory that are still in flight.
+
+pub(crate) mod blocks;
+pub(crate) mod device;
+pub(crate) mod ledger;
+pub(crate) mod pinned;
+pub(crate) mod ranges;
+pub(crate) mod writes;
+
+/// Module variables: addresses that only the driver can mint.
+pub(crate) fn add_global(address: u64, size: u64, device: u32, context: u32) {
+    ledger::insert(ledger::Entry { address, size, kind: ledger::Kind::Global, device, context, flags: 0 });
+}
+
+/// Their module is unloaded.
+pub(crate) fn remove_global(address: u64) {
+    ledger::remove(address);
+}
+
+/// A device was reset: all its memory is gone.
+pub(crate) fn reset_device(device: u32) {
+    ledger::forget_device(device);
+    device::reset(device);
+    pinned::reset_device(device);
+}
+
+/// A created context is gone; what was allocated in it goes back.
+pub(crate) fn forget_context(context: u32, device: u32) {
+    let Some(session) = crate::session::Session::existing() else { return };
+    for entry in ledger::of_device(device).into_iter().filter(|e| e.context == context) {
+        match entry.kind {
+            ledger::Kind::Device => {
+                if let Some(mut entry) = ledger::remove(entry.address) {
+                    // The context cannot carry a command any more; the device's primary one can.
+                    entry.context = device;
+                    device::free(session, &entry);
+                }
+            }
+            ledger::Kind::Global => drop(ledger::remove(entry.address)),
+            // Host memory outlives the context, as pages of the program.
+            ledger::Kind::Pinned | ledger::Kind::Registered { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! The sending side: one numbering over all threads, one buffer that issuing threads append to, one connection that is written in that order.
+//!
+//! An issuing thread holds the queue's lock only while it encodes a command. The flusher thread writes what has gathered; a thread that waits for a reply writes
+//! itself. Whoever writes locks the link first and then takes the queue, so bytes leave in the order of their numbers.
+
+use std::io::IoSlice;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+use gvirtus_wire::command::Command;
+use gvirtus_wire::communicator::Sender;
+use gvirtus_wire::frame::{HEADER_LEN, Header};
+use parking_lot::Mutex;
+
+/// Bulk up to this size is copied behind its command; larger bulk is written straight from the program's memory.
+const INLINE_BULK: usize = 32 << 10;
+/// A queue of this size is written by whoever made it so large: memory stays bounded and the network's pace is felt.
+const QUEUE_LIMIT: usize = 256 << 10;
+/// How long the flusher looks for more before it sleeps: a burst of launches then pays for no wake-up.
+const FLUSHER_SPIN: Duration = Duration::from_micros(50);
+
+pub(crate) struct Outbox {
+    link: Mutex<Box<dyn Sender>>,
+    queue: Mutex<Queue>,
+    /// Something is in the queue. Only a hint: the queue decides.
+    filled: AtomicBool,
+    flusher: OnceLock<Thread>,
+    flusher_sleeps: AtomicBool,
+}
+
+struct Queue {
+    bytes: Vec<u8>,
+    spare: Vec<u8>,
+    sequence: u64,
+}
+
+/// What a command is sent with besides its fields.
+pub(crate) struct Envelope<'a> {
+    pub(crate) context: u32,
+    pub(crate) thread: u32,
+    pub(crate) flags: u16,
+    pub(crate) bulk: &'a [IoSlice<'a>],
+}
+
+impl Outbox {
+    pub(crate) fn new(link: Box<dyn Sender>) -> Self {
+        Self {
+            link: Mutex::new(link),
+            queue: Mutex::new(Queue { bytes: Vec::with_capacity(64 << 10), spare: Vec::new(), sequence: 0 }),
+            filled: AtomicBool::new(false),
+            flusher: OnceLock::new(),
+            flusher_sleeps: AtomicBool::new(false),
+        }
+    }
+
+    /// Numbers and queues a command; `numbered` learns the number before the command can be sent. Large bulk is on its way when this returns,
+    /// so the program may use its memory again in every case.
+    pub(crate) fn send<C: Command>(&self, command: &C, envelope: &Envelope<'_>, numbered: impl FnOnce(u64)) -> std::io::Result<u64> {
+        let bulk_len: usize = envelope.bulk.iter().map(|b| b.len()).sum();
+        if bulk_len <= INLINE_BULK {
+            let mut queue = self.queue.lock();
+            let sequence = queue.append(command, envelope, bulk_len, numbered);
+            envelope.bulk.iter().for_each(|b| queue.bytes.extend_from_slice(b));
+            let full = queue.bytes.len() > QUEUE_LIMIT;
+            drop(queue);
+            self.filled.store(true, Ordering::Release);
+            if full {
+                self.flush()?;
+            }
+            return Ok(sequence);
+        }
+        let mut link = self.link.lock();
+        let (sequence, bytes) = {
+            let mut queue = self.queue.lock();
+            let sequence = queue.append(command, envelope, bulk_len, numbered);
+            (sequence, queue.take())
+        };
+        link.send_vectored(&[IoSlice::new(&bytes)])?;
+        link.send_vectored(envelope.bulk)?;
+        self.queue.lock().give_back(bytes);
+        Ok(sequence)
+    }
+
+    /// Writes all that is queued.
+    pub(crate) fn flush(&self) -> std::io::Result<()> {
+        let mut link = self.link.lock();
+        let bytes = self.queue.lock().take();
+        self.filled.store(false, Ordering::Release);
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        link.send_vectored(&[IoSlice::new(&bytes)])?;
+        drop(link);
+        self.queue.lock().give_back(bytes);
+        Ok(())
+    }
+
+    /// Sees to it that what is queued leaves soon. Cheap when the flusher is awake.
+    #[inline]
+    pub(crate) fn kick(&self) {
+        if self.flusher_sleeps.load(Ordering::SeqCst)
+            && self.flusher_sleeps.swap(false, Ordering::SeqCst)
+            && let Some(flusher) = self.flusher.get()
+        {
+            flusher.unpark();
+        }
+    }
+
+    /// The flusher thread's life; returns the error that ended it.
+    pub(crate) fn run_flusher(&self) -> std::io::Error {
+        let _ = self.flusher.set(std::thread::current());
+        let mut busy = Instant::now();
+        loop {
+            if self.filled.load(Ordering::Acquire) {
+                if let Err(error) = self.flush() {
+                    return error;
+                }
+                busy = Instant::now();
+            } else if busy.elapsed() < FLUSHER_SPIN {
+                std::hint::spin_loop();
+            } else {
+                self.flusher_sleeps.store(true, Ordering::SeqCst);
+                if !self.filled.load(Ordering::SeqCst) {
+                    std::thread::park();
+                }
+                self.flusher_sleeps.store(false, Ordering::SeqCst);
+                busy = Instant::now();
+            }
+        }
+    }
+}
+
+impl Queue {
+    #[inline]
+    fn append<C: Command>(&mut self, command: &C, envelope: &Envelope<'_>, bulk_len: usize, numbered: impl FnOnce(u64)) -> u64 {
+        self.sequence += 1;
+        let start = self.bytes.len();
+        let mut header = Header {
+            len: 0,
+            opcode: C::OPCODE,
+            flags: envelope.flags,
+            sequence: self.sequence,
+            thread: envelope.thread,
+            context: envelope.context,
+            bulk: bulk_len as u64,
+            trace: 0,
+        };
+        self.bytes.extend_from_slice(&[0; HEADER_LEN]);
+        command.encode(&mut self.bytes);
+        header.len = (self.bytes.len() - start - HEADER_LEN) as u32;
+        self.bytes[start..start + HEADER_LEN].copy_from_slice(&header.to_bytes());
+        numbered(self.sequence);
+        self.sequence
+    }
+
+    fn take(&mut self) -> Vec<u8> {
+        std::mem::replace(&mut self.bytes, std::mem::take(&mut self.spare))
+    }
+
+    fn give_back(&mut self, mut bytes: Vec<u8>) {
+        bytes.clear();
+        if bytes.capacity() <= 2 * QUEUE_LIMIT {
+            self.spare = bytes;
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Calls that wait for their reply.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+use gvirtus_wire::api::core::{Extent, Plane};
+use gvirtus_wire::api::types::CUresult;
+use parking_lot::Mutex;
+
+/// How long a caller looks for its reply before it sleeps: a wake-up costs about as much.
+const SPIN: Duration = Duration::from_micros(30);
+
+/// Where the bulk of a reply belongs: memory of the program, valid until the call returns.
+#[derive(Debug, Clone)]
+pub(crate) struct Destination {
+    pub(crate) plane: Plane,
+    pub(crate) extent: Extent,
+}
+
+/// One waiting call.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    done: AtomicBool,
+    thread: Thread,
+    destination: Option<Destination>,
+    reply: Mutex<Result<Vec<u8>, CUresult>>,
+}
+
+impl Slot {
+    pub(crate) fn new(destination: Option<Destination>) -> Arc<Self> {
+        Arc::new(Self {
+            done: AtomicBool::new(false),
+            thread: std::thread::current(),
+            destination,
+            reply: Mutex::new(Ok(Vec::new())),
+        })
+    }
+
+    pub(crate) fn destination(&self) -> Option<&Destination> {
+        self.destination.as_ref()
+    }
+
+    /// Gives the reply to the waiting thread.
+    pub(crate) fn complete(&self, reply: Result<Vec<u8>, CUresult>) {
+        *self.reply.lock() = reply;
+        self.done.store(true, Ordering::Release);
+        self.thread.unpark();
+    }
+
+    /// Waits for the reply. Only the thread that made the slot may call it.
+    pub(crate) fn wait(&self) -> Result<Vec<u8>, CUresult> {
+        let start = Instant::now();
+        let mut turns = 0_u32;
+        while !self.done.load(Ordering::Acquire) {
+            turns += 1;
+            if turns.is_multiple_of(64) && start.elapsed() > SPIN {
+                std::thread::park();
+            } else {
+                std::hint::spin_loop();
+            }
+        }
+        std::mem::replace(&mut self.reply.lock(), Ok(Vec::new()))
+    }
+}
+
+/// All waiting calls by sequence number: a handful at most, so a list.
+#[derive(Debug, Default)]
+pub(crate) struct Pending {
+    slots: Mutex<Vec<(u64, Arc<Slot>)>>,
+}
+
+impl Pending {
+    pub(crate) fn insert(&self, sequence: u64, slot: Arc<Slot>) {
+        self.slots.lock().push((sequence, slot));
+    }
+
+    pub(crate) fn take(&self, sequence: u64) -> Option<Arc<Slot>> {
+        let mut slots = self.slots.lock();
+        let at = slots.iter().position(|(s, _)| *s == sequence)?;
+        Some(slots.swap_remove(at).1)
+    }
+
+    /// Ends every waiting call with `status`.
+    pub(crate) fn fail_all(&self, status: CUresult) {
+        for (_, slot) in self.slots.lock().drain(..) {
+            slot.complete(Err(status));
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! Streams and events as the client knows them: who is valid, what is in flight, what is complete, what is being captured.
+//!
+//! Every command on a stream is remembered by its number until the worker reports that the stream has passed it. That answers queries without asking, tells implicit
+//! synchronization whether anything is outstanding, and is the credit that keeps the worker's driver from blocking.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::ffi::c_void;
+use std::io::IoSlice;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use gvirtus_wire::api::core::StreamCreate;
+use gvirtus_wire::api::types::{CUresult, CUstream, error};
+use gvirtus_wire::command::Command;
+use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
+
+pub(crate) use crate::capture::{Capture, CaptureStatus};
+use crate::driver::context::Context;
+pub(crate) use crate::events::event_id;
+use crate::session::Session;
+
+/// Commands in flight per stream. The driver blocks at about 1,020, and the worker must never be caught in that.
+const CREDIT: usize = 900;
+
+/// `CU_STREAM_LEGACY`.
+const LEGACY: u64 = 1;
+/// `CU_STREAM_PER_THREAD`.
+const PER_THREAD: u64 = 2;
+/// `CU_STREAM_NON_BLOCKING`.
+pub(crate) const NON_BLOCKING: u32 = 1;
+
+/// Upper half of a stream handle: no address of a program looks like it.
+const TAG: u64 = 0x5354_0000_0000_0000;
+
+/// One stream.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub(crate) id: u32,
+    pub(crate) context: u32,
+    pub(crate) flags: u32,
+    pub(crate) priority: i32,
+    /// What the program holds.
+    pub(crate) handle: u64,
+    /// Never used twice in a process.
+    pub(crate) number: u64,
+    state: Mutex<State>,
+    room: Condvar,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    /// Numbers of commands that are not known to be complete, rising.
+    in_flight: VecDeque<u64>,
+    pub(crate) capture: Option<Arc<Capture>>,
+}
+
+#[derive(Default)]
+struct Table {
+    /// By id; id 0 is never used.
+    slots: Vec<Option<Arc<Stream>>>,
+    /// Destroyed, but still working: they keep their id until they are done.
+    leaving: Vec<Arc<Stream>>,
+    generation: u64,
+}
+
+static TABLE: RwLock<Table> = RwLock::new(Table { slots: Vec::new(), leaving: Vec::new(), generation: 0 });
+/// The legacy default streams, one per context.
+static DEFAULTS: RwLock<Vec<Arc<Stream>>> = RwLock::new(Vec::new());
+
+thread_local! {
+    /// The per-thread default streams of this thread, one per context.
+    static OWN: RefCell<Vec<Arc<Stream>>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Stream {
+    fn new(id: u32, context: u32, flags: u32, priority: i32, handle: u64) -> Arc<Self> {
+        static NUMBER: AtomicU64 = AtomicU64::new(1);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Self { id, context, flags, priority, handle, number, state: Mutex::default(), room: Condvar::new() })
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    /// Whether it takes part in the legacy default stream's implicit synchronization.
+    pub(crate) fn is_blocking(&self) -> bool {
+        self.flags & NON_BLOCKING == 0
+    }
+
+    /// Queues a command of this stream, waiting for credit if too many are in flight. Captured commands take none: they do not run.
+    pub(crate) fn post<C: Command>(&self, session: &Session, command: &C, bulk: &[IoSlice<'_>]) -> Result<u64, CUresult> {
+        let mut state = self.state.lock();
+        if state.capture.is_some() {
+            return session.post_bulk(self.context, command, bulk);
+        }
+        while state.in_flight.len() >= CREDIT {
+            session.flush();
+            session.check(self.context)?;
+            self.room.wait_for(&mut state, Duration::from_millis(100));
+        }
+        let sequence = session.post_bulk(self.context, command, bulk)?;
+        state.in_flight.push_back(sequence);
+        Ok(sequence)
+    }
+
+    /// Everything up to `sequence` is complete.
+    pub(crate) fn complete(&self, sequence: u64) {
+        let mut state = self.state.lock();
+        let full = state.in_flight.len() >= CREDIT;
+        while state.in_flight.front().is_some_and(|&s| s <= sequence) {
+            state.in_flight.pop_front();
+        }
+        drop(state);
+        if full {
+            self.room.notify_all();
+        }
+    }
+
+    /// Whether the command with that number is known to be complete.
+    pub(crate) fn has_passed(&self, sequence: u64) -> bool {
+        self.state.lock().in_flight.front().is_none_or(|&s| s > sequence)
+    }
+
+    /// Whether nothing is known to be in flight.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.state.lock().in_flight.is_empty()
+    }
+}
+
+/// The stream that a program means by a handle, in the current context.
+pub(crate) fn resolve(session: &Session, context: &Context, handle: CUstream) -> Result<Arc<Stream>, CUresult> {
+    match handle as u64 {
+        0 | LEGACY => Ok(legacy(context.id)),
+        PER_THREAD => own(session, context),
+        handle => by_handle(handle),
+    }
+}
+
+/// The stream with that handle, among those that the program created.
+pub(crate) fn by_handle(handle: u64) -> Result<Arc<Stream>, CUresult> {
+    let table = TABLE.read();
+    let stream = table.slots.get((handle & 0xffff_ffff) as usize).and_then(Option::as_ref);
+    match stream {
+        Some(stream) if stream.handle == handle => Ok(Arc::clone(stream)),
+        _ => Err(error::ERROR_INVALID_HANDLE),
+    }
+}
+
+/// The legacy default stream of a context.
+pub(crate) fn legacy(context: u32) -> Arc<Stream> {
+    if let Some(stream) = DEFAULTS.read().iter().find(|s| s.context == context) {
+        return Arc::clone(stream);
+    }
+    let mut defaults = DEFAULTS.write();
+    if let Some(stream) = defaults.iter().find(|s| s.context == context) {
+        return Arc::clone(stream);
+    }
+    let stream = Stream::new(0, context, 0, 0, LEGACY);
+    defaults.push(Arc::clone(&stream));
+    stream
+}
+
+/// The calling thread's default stream in a context.
+fn own(session: &Session, context: &Context) -> Result<Arc<Stream>, CUresult> {
+    let known = OWN.with_borrow(|own| own.iter().find(|s| s.context == context.id).cloned());
+    if let Some(stream) = known.filter(|s| by_handle(s.handle).is_ok()) {
+        return Ok(stream);
+    }
+    let stream = create(session, context, 0, 0)?;
+    OWN.with_borrow_mut(|own| {
+        own.retain(|s| s.context != context.id);
+        own.push(Arc::clone(&stream));
+    });
+    Ok(stream)
+}
+
+/// Creates a stream; the worker is told, nothing is waited for.
+pub(crate) fn create(session: &Session, context: &Context, flags: u32, priority: i32) -> Result<Arc<Stream>, CUresult> {
+    let stream = {
+        let mut table = TABLE.write();
+        if table.slots.is_empty() {
+            table.slots.push(None);
+        }
+        let done: Vec<u32> = table.leaving.iter().filter(|s| s.is_idle()).map(|s| s.id).collect();
+        table.leaving.retain(|s| !done.contains(&s.id));
+        let free = (1..table.slots.len()).find(|&i| table.slots[i].is_none() && !table.leaving.iter().any(|s| s.id as usize == i));
+        let id = free.unwrap_or(table.slots.len());
+        if id == table.slots.len() {
+            table.slots.push(None);
+        }
+        table.generation = (table.generation + 1) & 0xffff;
+        let handle = TAG | table.generation << 32 | id as u64;
+        let stream = Stream::new(id as u32, context.id, flags, priority, handle);
+        table.slots[id] = Some(Arc::clone(&stream));
+        // Posted under the lock: whoever finds the stream finds it created.
+        session.post(context.id, &StreamCreate { stream: id as u32, flags, priority })?;
+        stream
+    };
+    Ok(stream)
+}
+
+/// Takes a stream from the table. Its work goes on.
+pub(crate) fn remove(stream: &Arc<Stream>) {
+    let mut table = TABLE.write();
+    if let Some(slot) = table.slots.get_mut(stream.id as usize) {
+        *slot = None;
+    }
+    if !stream.is_idle() {
+        table.leaving.push(Arc::clone(stream));
+    }
+}
+
+/// Every live stream of a context, the default one included.
+pub(crate) fn of_context(context: u32) -> Vec<Arc<Stream>> {
+    let mut all: Vec<_> = DEFAULTS.read().iter().filter(|s| s.context == context).cloned().collect();
+    let table = TABLE.read();
+    all.extend(table.slots.iter().flatten().chain(&table.leaving).filter(|s| s.context == context).cloned());
+    all
+}
+
+/// Sends a command on the stream that the program means, after the checks that CUDA makes at once.
+pub(crate) fn submit<C: Command>(
+    session: &Session,
+    context: &Context,
+    stream: CUstream,
+    make: impl FnOnce(u32) -> C,
+) -> Result<(), CUresult> {
+    let stream = resolve(session, context, stream)?;
+    if stream.context != context.id {
+        return Err(error::ERROR_INVALID_HANDLE);
+    }
+    crate::capture::enqueue_allowed(&stream)?;
+    stream.post(session, &make(stream.id), &[]).map(drop)
+}
+
+/// The worker's id of the stream that the program means.
+pub(crate) fn stream_id(session: &Session, context: &Context, stream: CUstream) -> Result<u32, CUresult> {
+    resolve(session, context, stream).map(|s| s.id)
+}
+
+/// Whether work of a context may still be running, by the client's knowledge.
+pub(crate) fn outstanding(context: u32) -> bool {
+    of_context(context).iter().any(|s| !s.is_idle())
+}
+
+/// Whether work that the legacy default stream waits for may still be running.
+pub(crate) fn blocking_outstanding(context: u32) -> bool {
+    of_context(context).iter().any(|s| s.is_blocking() && !s.is_idle())
+}
+
+/// The worker says that a stream has passed a command.
+pub(crate) fn progress(context: u32, stream: u32, sequence: u64) {
+    if stream == 0 {
+        legacy(context).complete(sequence);
+        return;
+    }
+    let table = TABLE.read();
+    let live = table.slots.get(stream as usize).and_then(Option::as_ref);
+    for stream in live.into_iter().chain(table.leaving.iter().filter(|s| s.id == stream)) {
+        stream.complete(sequence);
+    }
+}
+
+/// A synchronization of one stream came back: everything before command `sequence` is complete. The legacy stream waits for all blocking streams.
+pub(crate) fn synchronized(stream: &Stream, sequence: u64) {
+    if stream.id == 0 {
+        of_context(stream.context).iter().filter(|s| s.is_blocking()).for_each(|s| s.complete(sequence));
+    } else {
+        stream.complete(sequence);
+    }
+}
+
+/// A synchronization of a context came back.
+pub(crate) fn context_synchronized(context: u32, sequence: u64) {
+    of_context(context).iter().for_each(|s| s.complete(sequence));
+}
+
+/// A context is gone, and its streams and events with it.
+pub(crate) fn forget_context(context: u32) {
+    DEFAULTS.write().retain(|s| s.context != context);
+    let mut table = TABLE.write();
+    table.leaving.retain(|s| s.context != context);
+    for slot in &mut table.slots {
+        if slot.as_ref().is_some_and(|s| s.context == context) {
+            *slot = None;
+        }
+    }
+    drop(table);
+    crate::events::forget_context(context);
+}
+
+/// Threads that wait for credit look again: the session or a context has failed.
+pub(crate) fn wake_all() {
+    let table = TABLE.read();
+    for stream in table.slots.iter().flatten() {
+        stream.room.notify_all();
+    }
+    for stream in DEFAULTS.read().iter() {
+        stream.room.notify_all();
+    }
+}
+
+/// A stream's handle as C sees it.
+pub(crate) fn handle(stream: &Stream) -> CUstream {
+    stream.handle as *mut c_void
+}
