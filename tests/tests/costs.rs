@@ -1,0 +1,70 @@
+//! What calls cost: round trips as `GVIRTUS_STATS` counts them, and as the clock sees them over an emulated distance.
+
+use std::path::Path;
+use std::time::Duration;
+
+use gvirtus_tests::backend::{Backend, Transport};
+use gvirtus_tests::program::Outcome;
+use gvirtus_tests::{compiled, program};
+
+fn run(path: &Path, backend: &Backend, emulate: Option<&str>) -> Outcome {
+    let outcome = program::run_with(path, backend, |command| {
+        if let Some(distance) = emulate {
+            command.env("GVIRTUS_EMULATE", distance);
+        }
+    })
+    .expect("the program can be started");
+    assert!(outcome.succeeded(), "{outcome:?}");
+    outcome
+}
+
+/// The slope of wall time against round-trip time is the number of round trips: it agrees with what the statistics say, setup included.
+#[test]
+fn the_clock_agrees_with_the_statistics() {
+    let backend = Backend::start(Transport::Tcp).expect("a backend starts");
+    for name in ["vector_add", "launch_burst", "local_calls"] {
+        let path = compiled(name, 13).expect("the fixture compiles");
+        let fastest = |emulate: &str| -> (Duration, u64) {
+            let runs: Vec<Outcome> = (0..5)
+                .map(|_| run(&path, &backend, Some(emulate)))
+                .collect();
+            let elapsed = runs.iter().map(|run| run.elapsed).min().expect("five runs");
+            let stats = runs[0]
+                .stats
+                .as_ref()
+                .expect("the program writes statistics");
+            let all = stats.0["totals"]["round_trips"].as_u64().expect("a number");
+            (elapsed, all)
+        };
+        let (near, counted) = fastest("rtt=1ms");
+        let (far, _) = fastest("rtt=41ms");
+        let slope = (far.as_secs_f64() - near.as_secs_f64()) / 0.040;
+        // The handshake and the connection are round trips of their own that no function pays for.
+        let handshake = 6.0;
+        assert!(
+            slope < counted as f64 + handshake,
+            "{name}: the clock saw {slope:.1} round trips, the statistics {counted}"
+        );
+    }
+}
+
+/// Launches issued in a burst wait for nobody: five hundred of them over a distance of 20 ms take nowhere near 500 times that.
+#[test]
+fn launches_do_not_wait() {
+    let backend = Backend::start(Transport::Unix).expect("a backend starts");
+    let path = compiled("launch_burst", 13).expect("the fixture compiles");
+    let outcome = run(&path, &backend, Some("rtt=20ms"));
+    assert!(
+        outcome.elapsed < Duration::from_secs(5),
+        "{:?}",
+        outcome.elapsed
+    );
+    let stats = outcome.stats.expect("the program writes statistics");
+    assert_eq!(
+        stats.calls("cudaLaunchKernel") + stats.calls("__cudaLaunchKernel"),
+        500,
+        "{:?}",
+        stats.0
+    );
+    assert_eq!(stats.round_trips_of("cudaDeviceSynchronize"), 1);
+}

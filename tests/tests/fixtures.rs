@@ -1,0 +1,133 @@
+//! Every fixture runs through the frontends, over each transport and built with each CUDA, and prints what it must.
+
+use gvirtus_tests::backend::{Backend, Transport, tail};
+use gvirtus_tests::{compiled, compiled_with, fixture, program};
+
+/// Runs a fixture once and holds it to its expected output, exit code and round trips.
+fn check(backend: &Backend, name: &str, cuda_major: u32, path: &std::path::Path) {
+    let fixture = fixture(name);
+    let outcome = program::run(path, backend).expect("the program can be started");
+    let what = format!(
+        "{name} (CUDA {cuda_major}, {}) after {:.1?}",
+        backend.endpoint(),
+        outcome.elapsed
+    );
+    let told = format!(
+        "\n-- its output\n{}\n-- its errors\n{}\n-- the backend's log\n{}",
+        tail(&outcome.stdout),
+        tail(&outcome.stderr),
+        tail(&backend.log())
+    );
+    let Some(status) = outcome.status else {
+        panic!("{what}: hung{told}");
+    };
+    assert!(status.success(), "{what}: ended with {status}{told}");
+    if let Some(expected) = fixture.expected(cuda_major) {
+        assert_eq!(outcome.stdout, expected, "{what}: wrong output{told}");
+    }
+    if let Some(most) = fixture.round_trips {
+        let stats = outcome
+            .stats
+            .unwrap_or_else(|| panic!("{what}: wrote no statistics{told}"));
+        assert!(
+            stats.round_trips() <= most,
+            "{what}: {} round trips after setup, at most {most} allowed ({})",
+            stats.round_trips(),
+            stats.summary()
+        );
+    }
+}
+
+fn everywhere(name: &str) {
+    for transport in [Transport::Tcp, Transport::Unix] {
+        let backend = Backend::start(transport).expect("a backend starts");
+        let path = compiled(name, 13).expect("the fixture compiles");
+        check(&backend, name, 13, &path);
+    }
+    let backend = Backend::start(Transport::Unix).expect("a backend starts");
+    let path = compiled(name, 12).expect("the fixture compiles");
+    check(&backend, name, 12, &path);
+}
+
+macro_rules! fixtures {
+    ($($name:ident),* $(,)?) => {
+        $(
+            #[test]
+            fn $name() {
+                everywhere(stringify!($name));
+            }
+        )*
+
+        /// A new fixture is not forgotten here.
+        #[test]
+        fn all_fixtures_are_tested() {
+            let tested = [$(stringify!($name)),*];
+            for (name, fixture) in xtask::fixtures::all().expect("the fixtures can be read") {
+                assert!(
+                    fixture.interactive || tested.contains(&name.as_str()),
+                    "{name} is missing in the list"
+                );
+            }
+        }
+    };
+}
+
+fixtures![
+    atomics,
+    attributes_occupancy,
+    capture_and_allocate,
+    cooperative_grid,
+    device_assert,
+    device_math,
+    device_printf,
+    driver_api,
+    driver_entry_point,
+    error_semantics,
+    event_polling,
+    fork_after_init,
+    free_while_running,
+    full_stream,
+    host_function_copy,
+    launch_burst,
+    launch_ex,
+    launch_many,
+    local_calls,
+    matrix_product,
+    memcpy_shapes,
+    pinned_reuse,
+    registered_memory,
+    sticky_fault,
+    stream_kinds,
+    stream_overlap,
+    symbols,
+    thread_handover,
+    threads_streams,
+    vector_add,
+    warp_intrinsics,
+];
+
+/// Compressed fat binaries: nvcc's modes for size and for speed pack differently.
+#[test]
+fn compressed_fat_binaries() {
+    let backend = Backend::start(Transport::Unix).expect("a backend starts");
+    for (variant, flags) in [
+        ("-all", ["-Xfatbin=-compress-all"].as_slice()),
+        ("-size", &["-Xfatbin=-compress-all", "--compress-mode=size"]),
+        (
+            "-speed",
+            &["-Xfatbin=-compress-all", "--compress-mode=speed"],
+        ),
+        ("-none", &["-no-compress"]),
+        (
+            "-several",
+            &[
+                "-gencode=arch=compute_80,code=compute_80",
+                "-gencode=arch=compute_90,code=sm_90",
+            ],
+        ),
+        ("-rdc", &["-rdc=true"]),
+    ] {
+        let path = compiled_with("symbols", 13, variant, flags).expect("the fixture compiles");
+        check(&backend, "symbols", 13, &path);
+    }
+}
