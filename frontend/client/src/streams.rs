@@ -16,7 +16,7 @@ use gvirtus_wire::api::types::{CUresult, CUstream, error};
 use gvirtus_wire::command::Command;
 use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 
-pub(crate) use crate::capture::{Capture, CaptureStatus};
+pub(crate) use crate::capture::Capture;
 use crate::driver::context::Context;
 pub(crate) use crate::events::event_id;
 use crate::session::Session;
@@ -91,19 +91,25 @@ impl Stream {
     }
 
     /// Queues a command of this stream, waiting for credit if too many are in flight. Captured commands take none: they do not run.
+    ///
+    /// The state is not locked while bytes are written: the receiving side needs it, and must never wait for the network.
     pub(crate) fn post<C: Command>(&self, session: &Session, command: &C, bulk: &[IoSlice<'_>]) -> Result<u64, CUresult> {
         let mut state = self.state.lock();
         if state.capture.is_some() {
-            return session.post_bulk(self.context, command, bulk);
+            drop(state);
+            return session.post_bulk(self.context, command, bulk, |_| ());
         }
         while state.in_flight.len() >= CREDIT {
+            drop(state);
             session.flush();
             session.check(self.context)?;
-            self.room.wait_for(&mut state, Duration::from_millis(100));
+            state = self.state.lock();
+            if state.in_flight.len() >= CREDIT {
+                self.room.wait_for(&mut state, Duration::from_millis(100));
+            }
         }
-        let sequence = session.post_bulk(self.context, command, bulk)?;
-        state.in_flight.push_back(sequence);
-        Ok(sequence)
+        drop(state);
+        session.post_bulk(self.context, command, bulk, |sequence| self.state.lock().in_flight.push_back(sequence))
     }
 
     /// Everything up to `sequence` is complete.
@@ -195,8 +201,8 @@ pub(crate) fn create(session: &Session, context: &Context, flags: u32, priority:
         let handle = TAG | table.generation << 32 | id as u64;
         let stream = Stream::new(id as u32, context.id, flags, priority, handle);
         table.slots[id] = Some(Arc::clone(&stream));
-        // Posted under the lock: whoever finds the stream finds it created.
-        session.post(context.id, &StreamCreate { stream: id as u32, flags, priority })?;
+        // Queued under the lock: whoever finds the stream finds it created.
+        session.queue(context.id, &StreamCreate { stream: id as u32, flags, priority })?;
         stream
     };
     Ok(stream)

@@ -13,7 +13,6 @@ use parking_lot::Mutex;
 use super::blocks::Blocks;
 use super::ledger::{self, Entry, Kind};
 use super::ranges::{self, Range};
-use crate::log::log;
 use crate::session::Session;
 
 /// Natively, allocations of up to this size share a 2 MiB page.
@@ -181,7 +180,7 @@ fn open(session: &Session, device: u32, context: u32) -> Result<(), CUresult> {
             }
         }
     }
-    log!(error, "no address range for device {device} is free both here and on the backend (last error {last})");
+    log!(Error, "no address range for device {device} is free both here and on the backend (last error {last})");
     Err(last)
 }
 

@@ -8,7 +8,6 @@ use super::blocks::Blocks;
 use super::ledger::{self, Entry, Kind};
 use super::ranges;
 use crate::driver::context::Context;
-use crate::log::log;
 use crate::session::Session;
 
 const PAGE: u64 = 4096;
@@ -100,6 +99,6 @@ fn open(session: &Session, context: u32) -> Result<(), CUresult> {
         }
         session.lost()?;
     }
-    log!(error, "no address range for pinned memory is free both here and on the backend");
+    log!(Error, "no address range for pinned memory is free both here and on the backend");
     Err(error::ERROR_OUT_OF_MEMORY)
 }

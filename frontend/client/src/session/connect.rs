@@ -14,7 +14,6 @@ use parking_lot::Mutex;
 use super::inbox::Inbox;
 use super::outbox::Outbox;
 use super::{SESSION, Session};
-use crate::log::log;
 
 /// After a failure, calls within this time get the same answer at once: programs ask several times while they start.
 const RETRY: Duration = Duration::from_secs(1);
@@ -42,11 +41,11 @@ pub(super) fn open() -> Result<&'static Session, CUresult> {
             if crate::stats::enabled() {
                 crate::stats::round_trip(start.elapsed(), 0, 0, true);
             }
-            log!(info, "session open with {} after {:?}", session.endpoint, start.elapsed());
+            log!(Info, "session open with {} after {:?}", session.endpoint, start.elapsed());
         }
         Err((code, why)) => {
             *last = Some((Instant::now(), *code));
-            log!(error, "{why}");
+            log!(Error, "{why}");
         }
     }
     result.map_err(|(code, _)| code)
@@ -55,11 +54,11 @@ pub(super) fn open() -> Result<&'static Session, CUresult> {
 fn connect() -> Result<&'static Session, (CUresult, String)> {
     let settings = config::client(own_path().as_deref()).map_err(|e| (error::ERROR_SYSTEM_NOT_READY, e.to_string()))?;
     for warning in &settings.warnings {
-        log!(warn, "{warning}");
+        log!(Warn, "{warning}");
     }
     let endpoint = settings.endpoint.to_string();
     let (mut connection, admitted) = handshake::open(&settings).map_err(|e| (e.cuda_status(), e.to_string()))?;
-    log!(debug, "session {} admitted by {endpoint}; {} commands in common", admitted.session, admitted.commands.len());
+    log!(Debug, "session {} admitted by {endpoint}; {} commands in common", admitted.session, admitted.commands.len());
     let not_ready = |what: &str, e: &dyn std::fmt::Display| (error::ERROR_SYSTEM_NOT_READY, format!("{endpoint}: {what}: {e}"));
     connection
         .receiver

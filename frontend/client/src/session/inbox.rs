@@ -14,7 +14,6 @@ use gvirtus_wire::communicator::Receiver;
 use gvirtus_wire::frame::{HEADER_LEN, Header};
 
 use super::Session;
-use crate::log::log;
 
 const BUFFER: usize = 64 << 10;
 
@@ -171,7 +170,7 @@ fn step(session: &'static Session, inbox: &mut Inbox) -> io::Result<()> {
             inbox.skip(header.bulk)
         }
         other => {
-            log!(warn, "the backend sent a message of unknown kind {other:#06x}; skipped");
+            log!(Warn, "the backend sent a message of unknown kind {other:#06x}; skipped");
             inbox.skip(header.bulk)
         }
     }

@@ -31,7 +31,6 @@ use self::callbacks::Callbacks;
 use self::errors::Errors;
 use self::outbox::{Envelope, Outbox};
 use self::pending::{Destination, Pending, Slot};
-use crate::log::log;
 
 /// The session of this process.
 pub(crate) struct Session {
@@ -143,19 +142,35 @@ impl Session {
 
     /// Sends a command without waiting. What goes wrong later is reported by a later call, as CUDA does it.
     pub(crate) fn post<C: Command>(&self, context: u32, command: &C) -> Result<(), CUresult> {
-        self.post_bulk(context, command, &[]).map(drop)
+        self.post_bulk(context, command, &[], |_| ()).map(drop)
     }
 
-    /// [`post`](Self::post) with bulk, which is the program's again when this returns; gives the command's number.
-    pub(crate) fn post_bulk<C: Command>(&self, context: u32, command: &C, bulk: &[IoSlice<'_>]) -> Result<u64, CUresult> {
+    /// [`post`](Self::post) that only queues: for callers who hold a lock that the receiving side needs.
+    pub(crate) fn queue<C: Command>(&self, context: u32, command: &C) -> Result<(), CUresult> {
+        self.check(context)?;
+        let envelope = Envelope { context, thread: thread_number(), flags: 0, bulk: &[], queue_only: true };
+        self.sent(self.outbox.send(command, &envelope, |_| ()))?;
+        self.outbox.kick();
+        Ok(())
+    }
+
+    /// [`post`](Self::post) with bulk, which is the program's again when this returns. `numbered` learns the command's number, in the order of the numbers over all
+    /// threads; it must be quick. The number is also returned.
+    pub(crate) fn post_bulk<C: Command>(
+        &self,
+        context: u32,
+        command: &C,
+        bulk: &[IoSlice<'_>],
+        numbered: impl FnOnce(u64),
+    ) -> Result<u64, CUresult> {
         self.check(context)?;
         if self.blocking {
             let mut number = 0;
             self.exchange(context, command, bulk, None, false, |sequence| number = sequence)?;
             return Ok(number);
         }
-        let envelope = Envelope { context, thread: thread_number(), flags: 0, bulk };
-        let sequence = self.sent(self.outbox.send(command, &envelope, |_| ()))?;
+        let envelope = Envelope { context, thread: thread_number(), flags: 0, bulk, queue_only: false };
+        let sequence = self.sent(self.outbox.send(command, &envelope, numbered))?;
         self.outbox.kick();
         if crate::stats::enabled() {
             crate::stats::sent(bulk.iter().map(|b| b.len() as u64).sum());
@@ -165,7 +180,7 @@ impl Session {
 
     /// Sends what the worker waits for, at once and whatever state a context is in.
     fn answer<C: Command>(&self, command: &C, bulk: &[IoSlice<'_>]) {
-        let envelope = Envelope { context: 0, thread: 0, flags: 0, bulk };
+        let envelope = Envelope { context: 0, thread: 0, flags: 0, bulk, queue_only: false };
         if self.sent(self.outbox.send(command, &envelope, |_| ())).is_ok() {
             self.flush();
         }
@@ -223,7 +238,7 @@ impl Session {
         let start = Instant::now();
         let bytes_in = destination.as_ref().map_or(0, |d| inbox::packed(&d.extent));
         let slot = Slot::new(destination);
-        let envelope = Envelope { context, thread: thread_number(), flags: FLAG_WANTS_REPLY, bulk };
+        let envelope = Envelope { context, thread: thread_number(), flags: FLAG_WANTS_REPLY, bulk, queue_only: false };
         let sent = self.outbox.send(command, &envelope, |sequence| {
             self.pending.insert(sequence, Arc::clone(&slot));
             numbered(sequence);
@@ -283,7 +298,7 @@ impl Session {
         if !self.errors.lose() {
             return;
         }
-        log!(error, "the session with {} is lost: {why}; CUDA calls now return CUDA_ERROR_DEVICE_UNAVAILABLE", self.endpoint);
+        log!(Error, "the session with {} is lost: {why}; CUDA calls now return CUDA_ERROR_DEVICE_UNAVAILABLE", self.endpoint);
         self.closer.shutdown();
         self.pending.fail_all(error::ERROR_DEVICE_UNAVAILABLE);
         crate::streams::wake_all();
@@ -292,11 +307,11 @@ impl Session {
     /// The worker reports a failed async command or a poisoned context.
     fn failed(&self, failure: &AsyncError) {
         if failure.sticky {
-            log!(warn, "context {} failed with CUDA error {}", failure.context, failure.status);
+            log!(Warn, "context {} failed with CUDA error {}", failure.context, failure.status);
             self.errors.poison(failure.context, failure.status);
             crate::streams::wake_all();
         } else {
-            log!(info, "command {} (opcode {:#06x}) failed with CUDA error {}", failure.sequence, failure.opcode, failure.status);
+            log!(Info, "command {} (opcode {:#06x}) failed with CUDA error {}", failure.sequence, failure.opcode, failure.status);
             self.errors.keep(failure.thread, failure.status);
         }
     }

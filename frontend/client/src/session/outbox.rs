@@ -42,6 +42,9 @@ pub(crate) struct Envelope<'a> {
     pub(crate) thread: u32,
     pub(crate) flags: u16,
     pub(crate) bulk: &'a [IoSlice<'a>],
+    /// Only queue, whatever has gathered: for callers who hold a lock that the receiving side needs. Were they to wait for the network, and the backend to wait for us
+    /// to receive, nobody would move.
+    pub(crate) queue_only: bool,
 }
 
 impl Outbox {
@@ -63,7 +66,7 @@ impl Outbox {
             let mut queue = self.queue.lock();
             let sequence = queue.append(command, envelope, bulk_len, numbered);
             envelope.bulk.iter().for_each(|b| queue.bytes.extend_from_slice(b));
-            let full = queue.bytes.len() > QUEUE_LIMIT;
+            let full = queue.bytes.len() > QUEUE_LIMIT && !envelope.queue_only;
             drop(queue);
             self.filled.store(true, Ordering::Release);
             if full {
