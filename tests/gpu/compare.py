@@ -1,0 +1,106 @@
+"""Compares what a program printed natively with what it printed through us. Timings are hidden, nothing else is.
+
+`normalise` replaces durations and rates by a word, and says which texts it replaced. `corruptions` makes wrong results out of a right one; the
+suite asserts that each of them is noticed, so that a pattern that hides too much shows itself.
+"""
+
+import re
+
+NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+TIME_UNIT = r"(?:ns|us|usecs?|ms|msecs?|s|secs?|seconds|milliseconds|microseconds)"
+RATE_UNIT = (
+    r"(?:[KMGT]i?B/s(?:ec)?|[KMG]B/ms|[KMGT]?[Ff][Ll][Oo][Pp]s?/s(?:ec)?|[KMGT]?FLOPS|(?:[KMG]|Mega|Giga)?[Ee]lements/s(?:ec)?"
+    r"|[KMG]?[Pp]ixels/s(?:ec)?|[KMG]?[Oo]ptions/s(?:ec)?|GOPS?/s(?:ec)?)"
+)
+
+# Each pattern's first group is what is hidden.
+TIMINGS = [
+    re.compile(r"(?<![\w.])(" + NUMBER + r")\s*\(?" + TIME_UNIT + r"\b"),
+    re.compile(r"(?<![\w.])(" + NUMBER + r")\s*\(?" + RATE_UNIT),
+    # The unit stands before the number: "Time (ms): 0.07", "GOP/s: 12.5".
+    re.compile(r"(?:\(" + TIME_UNIT + r"\)|" + RATE_UNIT + r")\s*[:=]\s*(" + NUMBER + r")"),
+    # No unit at all, but called a time: "Processing time: 0.07".
+    re.compile(r"\b[Tt]ime\b[^\d\n:=]{0,40}[:=]\s*(" + NUMBER + r")"),
+]
+
+HIDDEN = "<timing>"
+
+
+def normalise(text, hide=()):
+    """The text's lines with timings replaced by a word, and the list of what was replaced."""
+    patterns = TIMINGS + [re.compile(pattern) for pattern in hide]
+    hidden = []
+    lines = []
+    for line in text.splitlines():
+        spans = []
+        for pattern in patterns:
+            for match in pattern.finditer(line):
+                start, end = match.span(1)
+                if all(end <= other[0] or start >= other[1] for other in spans):
+                    spans.append((start, end))
+        for start, end in sorted(spans, reverse=True):
+            hidden.append(line[start:end])
+            line = line[:start] + HIDDEN + line[end:]
+        # The length of a number decides how much space pads it.
+        lines.append(re.sub(r"[ \t]*" + HIDDEN + r"[ \t]*", HIDDEN, line).rstrip())
+    return lines, hidden
+
+
+def difference(native, ours, hide=(), unordered=False):
+    """What distinguishes two outputs, as a short text; empty if nothing does."""
+    left, _ = normalise(native, hide)
+    right, _ = normalise(ours, hide)
+    if unordered:
+        left, right = sorted(left), sorted(right)
+    if left == right:
+        return ""
+    for index in range(max(len(left), len(right))):
+        a = left[index] if index < len(left) else "(nothing)"
+        b = right[index] if index < len(right) else "(nothing)"
+        if a != b:
+            return "line %d: natively %r, ours %r" % (index + 1, a[:120], b[:120])
+    return "the outputs differ"
+
+
+RESULT_WORDS = [("PASS", "FAIL"), ("pass", "fail"), ("success", "failure"), ("SUCCESS", "FAILURE"), ("right", "wrong"), ("OK", "KO"), ("0", "1")]
+
+
+def corruptions(text):
+    """Wrong versions of a right output, each with what was done to it."""
+    lines = text.splitlines()
+    if not lines:
+        yield "a line appears", "unexpected\n"
+        return
+    yield "the last line is lost", "\n".join(lines[:-1])
+    yield "a line appears", text + "\nunexpected"
+    yield "everything is lost", ""
+    for good, bad in RESULT_WORDS:
+        if good.isalpha() and good in text:
+            yield "%s turned into %s" % (good, bad), text.replace(good, bad, 1)
+    # A whole number that is no timing by its looks: no unit of time or rate after it and no "time" before it on its line.
+    for match in re.finditer(r"(?<![\w.])\d+(?![\w.]*\d)", text):
+        start, end = match.span()
+        line_start = text.rfind("\n", 0, start) + 1
+        before = text[line_start:start]
+        after = text[end : end + 24].split("\n")[0]
+        if re.match(r"\.?\d*\s*\(?(?:" + TIME_UNIT + r"\b|" + RATE_UNIT + ")", after):
+            continue
+        if re.search(r"(?i)\btime\b|/s(?:ec)?\b|\(ms\)", before):
+            continue
+        number = match.group()
+        wrong = str(int(number) + 1)
+        yield "%s turned into %s" % (number, wrong), text[:start] + wrong + text[end:]
+
+
+def undetected(text, hide=(), unordered=False):
+    """The corruptions of this output that the comparison would not notice. Numbers that the case itself declares to be timings do not count."""
+    _, declared = normalise(text, hide)
+    missed = []
+    for what, wrong in corruptions(text):
+        if difference(text, wrong, hide, unordered):
+            continue
+        number = what.split(" ")[0]
+        if hide and number in declared:
+            continue
+        missed.append(what)
+    return missed
