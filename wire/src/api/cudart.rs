@@ -391,7 +391,7 @@ macro_rules! cudart_api { ($($callback:ident)::+) => { $($callback)::+! {
         local [12 13] fn cudaLibraryGetKernelCount(count: *mut u32, lib: cudaLibrary_t);
         local [12 13] fn cudaLibraryEnumerateKernels(kernels: *mut cudaKernel_t, numKernels: u32, lib: cudaLibrary_t);
         local [12 13] fn cudaKernelSetAttributeForDevice(kernel: cudaKernel_t, attr: u32, value: i32, device: i32);
-        local [12 13] fn cudaGetExportTable(ppExportTable: *mut *const c_void, pExportTableId: *const cudaUUID_t);
+        unsupported [12 13] fn cudaGetExportTable(ppExportTable: *mut *const c_void, pExportTableId: *const cudaUUID_t);
     }
     group "CUDART__DRIVER" {
         local [12 13] fn cudaGetFuncBySymbol(functionPtr: *mut cudaFunction_t, symbolPtr: *const c_void);
