@@ -1,0 +1,340 @@
+//! Graphs: work with its dependencies, launched as a whole.
+//!
+//! See <https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__GRAPH.html>.
+
+use std::ffi::{c_char, c_void};
+use std::sync::Arc;
+
+use gvirtus_wire::api::types::{CUgraph, CUgraphExec, CUgraphNode, CUstream};
+use parking_lot::Mutex;
+
+use super::error::{ERROR_INVALID_HANDLE, ERROR_INVALID_VALUE, ERROR_NOT_SUPPORTED, Result};
+use super::handles::{self, Table};
+use super::scheduler::Task;
+use super::stream;
+use super::work::Work;
+use super::{capture, ffi, state};
+
+/// `CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH | UPLOAD | USE_NODE_PRIORITY`; launching from kernels is not supported.
+const INSTANTIATE_FLAGS: u64 = 1 | 2 | 8;
+const INSTANTIATE_DEVICE_LAUNCH: u64 = 4;
+
+/// One node of a graph that is being built.
+pub(super) struct Node {
+    handle: usize,
+    work: Work,
+    /// Indices of the nodes that it depends on.
+    dependencies: Vec<usize>,
+}
+
+/// A graph that is being built.
+pub(super) struct Graph {
+    pub(super) handle: usize,
+    nodes: Mutex<Vec<Node>>,
+}
+
+/// A graph's work, fixed: nodes after those that they depend on, no graphs inside.
+pub(super) struct Shape {
+    nodes: Vec<(Work, Vec<usize>)>,
+}
+
+/// An executable graph.
+struct Executable {
+    shape: Arc<Shape>,
+    flags: u64,
+    /// The end of its last launch: launches of one executable graph do not overlap.
+    last: Mutex<Option<Arc<Task>>>,
+}
+
+pub(super) static GRAPHS: Table<Graph> = Table::new();
+static EXECUTABLES: Table<Executable> = Table::new();
+
+impl Graph {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            handle: handles::mint(),
+            nodes: Mutex::default(),
+        })
+    }
+
+    /// Adds a node; returns its index.
+    pub(super) fn add(&self, work: Work, dependencies: Vec<usize>) -> usize {
+        let mut nodes = self.nodes.lock();
+        nodes.push(Node {
+            handle: handles::mint(),
+            work,
+            dependencies,
+        });
+        nodes.len() - 1
+    }
+
+    pub(super) fn node_handle(&self, index: usize) -> usize {
+        self.nodes.lock()[index].handle
+    }
+
+    /// Whether every node is one of `leaves` or comes before one of them.
+    pub(super) fn is_joined(&self, leaves: &[usize]) -> bool {
+        let nodes = self.nodes.lock();
+        let mut reached = vec![false; nodes.len()];
+        let mut open: Vec<usize> = leaves.to_vec();
+        while let Some(node) = open.pop() {
+            if !std::mem::replace(&mut reached[node], true) {
+                open.extend(&nodes[node].dependencies);
+            }
+        }
+        reached.into_iter().all(|reached| reached)
+    }
+
+    /// Fixes the work, with graphs inside laid out in place.
+    fn shape(&self) -> Shape {
+        let mut shape = Shape { nodes: Vec::new() };
+        // Where each node's end is in the shape.
+        let mut ends: Vec<usize> = Vec::new();
+        for node in &*self.nodes.lock() {
+            let after: Vec<usize> = node.dependencies.iter().map(|&index| ends[index]).collect();
+            if let Work::Child(child) = &node.work {
+                shape.nodes.push((Work::Nothing, after));
+                let start = shape.nodes.len() - 1;
+                for (work, inner) in &child.nodes {
+                    let mut after: Vec<usize> =
+                        inner.iter().map(|index| start + 1 + index).collect();
+                    after.push(start);
+                    shape.nodes.push((work.clone(), after));
+                }
+                let all = (start..shape.nodes.len()).collect();
+                shape.nodes.push((Work::Nothing, all));
+            } else {
+                shape.nodes.push((node.work.clone(), after));
+            }
+            ends.push(shape.nodes.len() - 1);
+        }
+        shape
+    }
+}
+
+fn resolve(handle: CUgraph) -> Result<Arc<Graph>> {
+    state::require()?;
+    GRAPHS.get(handle).ok_or(ERROR_INVALID_VALUE)
+}
+
+pub(super) fn cuGraphCreate(phGraph: *mut CUgraph, flags: u32) -> Result {
+    state::require()?;
+    if phGraph.is_null() || flags != 0 {
+        return Err(ERROR_INVALID_VALUE);
+    }
+    let graph = Graph::new();
+    let handle = graph.handle;
+    GRAPHS.insert(handle, graph);
+    ffi::put(phGraph, handles::pointer(handle))
+}
+
+pub(super) fn cuGraphDestroy(hGraph: CUgraph) -> Result {
+    resolve(hGraph)?;
+    GRAPHS.remove(hGraph);
+    Ok(())
+}
+
+pub(super) fn cuGraphGetNodes(
+    hGraph: CUgraph,
+    nodes: *mut CUgraphNode,
+    numNodes: *mut usize,
+) -> Result {
+    let graph = resolve(hGraph)?;
+    let all: Vec<CUgraphNode> = graph
+        .nodes
+        .lock()
+        .iter()
+        .map(|node| handles::pointer(node.handle))
+        .collect();
+    list(&all, nodes, numNodes)
+}
+
+pub(super) fn cuGraphGetRootNodes(
+    hGraph: CUgraph,
+    rootNodes: *mut CUgraphNode,
+    numRootNodes: *mut usize,
+) -> Result {
+    let graph = resolve(hGraph)?;
+    let roots: Vec<CUgraphNode> = graph
+        .nodes
+        .lock()
+        .iter()
+        .filter(|node| node.dependencies.is_empty())
+        .map(|node| handles::pointer(node.handle))
+        .collect();
+    list(&roots, rootNodes, numRootNodes)
+}
+
+/// CUDA's way to return a list: without an array the count; else as many as fit, the rest null.
+fn list(found: &[CUgraphNode], out: *mut CUgraphNode, count: *mut usize) -> Result {
+    let capacity = ffi::get(count)?;
+    if out.is_null() {
+        return ffi::put(count, found.len());
+    }
+    let mut values = found.to_vec();
+    values.resize(capacity, std::ptr::null_mut());
+    ffi::put_slice(out, &values)?;
+    ffi::put(count, found.len().min(capacity))
+}
+
+fn instantiate(out: *mut CUgraphExec, hGraph: CUgraph, flags: u64) -> Result {
+    let graph = resolve(hGraph)?;
+    if out.is_null() || flags & !(INSTANTIATE_FLAGS | INSTANTIATE_DEVICE_LAUNCH) != 0 {
+        return Err(ERROR_INVALID_VALUE);
+    }
+    if flags & INSTANTIATE_DEVICE_LAUNCH != 0 {
+        return Err(ERROR_NOT_SUPPORTED);
+    }
+    let handle = handles::mint();
+    EXECUTABLES.insert(
+        handle,
+        Arc::new(Executable {
+            shape: Arc::new(graph.shape()),
+            flags,
+            last: Mutex::new(None),
+        }),
+    );
+    ffi::put(out, handles::pointer(handle))
+}
+
+pub(super) fn cuGraphInstantiateWithFlags(
+    phGraphExec: *mut CUgraphExec,
+    hGraph: CUgraph,
+    flags: u64,
+) -> Result {
+    instantiate(phGraphExec, hGraph, flags)
+}
+
+pub(super) fn cuGraphInstantiateWithParams(
+    phGraphExec: *mut CUgraphExec,
+    hGraph: CUgraph,
+    instantiateParams: *mut c_void,
+) -> Result {
+    /// `CUDA_GRAPH_INSTANTIATE_PARAMS`.
+    #[repr(C)]
+    #[derive(Clone, Copy)]
+    struct Params {
+        flags: u64,
+        upload_stream: CUstream,
+        error_node: CUgraphNode,
+        result: u32,
+    }
+    const RESULT_SUCCESS: u32 = 0;
+    const RESULT_ERROR: u32 = 1;
+    let mut params = ffi::get(instantiateParams.cast::<Params>())?;
+    let outcome = instantiate(phGraphExec, hGraph, params.flags);
+    params.error_node = std::ptr::null_mut();
+    params.result = if outcome.is_ok() {
+        RESULT_SUCCESS
+    } else {
+        RESULT_ERROR
+    };
+    ffi::put(instantiateParams.cast(), params)?;
+    outcome
+}
+
+pub(super) fn cuGraphInstantiate(
+    out: *mut CUgraphExec,
+    hGraph: CUgraph,
+    phErrorNode: *mut CUgraphNode,
+    logBuffer: *mut c_char,
+    bufferSize: usize,
+) -> Result {
+    ffi::put_optional(phErrorNode, std::ptr::null_mut());
+    if !logBuffer.is_null() && bufferSize > 0 {
+        ffi::put_string(logBuffer, bufferSize, "")?;
+    }
+    instantiate(out, hGraph, 0)
+}
+
+pub(super) fn cuGraphInstantiate_v2(
+    out: *mut CUgraphExec,
+    hGraph: CUgraph,
+    phErrorNode: *mut CUgraphNode,
+    logBuffer: *mut c_char,
+    bufferSize: usize,
+) -> Result {
+    cuGraphInstantiate(out, hGraph, phErrorNode, logBuffer, bufferSize)
+}
+
+fn resolve_executable(handle: CUgraphExec) -> Result<Arc<Executable>> {
+    state::require()?;
+    EXECUTABLES.get(handle).ok_or(ERROR_INVALID_VALUE)
+}
+
+pub(super) fn cuGraphExecGetFlags(hGraphExec: CUgraphExec, flags: *mut u64) -> Result {
+    ffi::put(flags, resolve_executable(hGraphExec)?.flags)
+}
+
+pub(super) fn cuGraphUpload(hGraphExec: CUgraphExec, hStream: CUstream) -> Result {
+    // Nothing needs to be brought to this device ahead of a launch.
+    resolve_executable(hGraphExec)?;
+    stream::resolve(hStream).map(|_| ())
+}
+
+pub(super) fn cuGraphLaunch(hGraphExec: CUgraphExec, hStream: CUstream) -> Result {
+    let executable = resolve_executable(hGraphExec)?;
+    let stream = stream::resolve(hStream)?;
+    if capture::add(&stream, &Work::Child(Arc::clone(&executable.shape)))? {
+        return Ok(());
+    }
+    let shape = &executable.shape;
+    let mut last = executable.last.lock();
+    let end = stream.append_graph(
+        shape.nodes.clone(),
+        last.take(),
+        |index, task| {
+            if let Work::RecordEvent(event) = &shape.nodes[index].0 {
+                event.set_task(task);
+            }
+        },
+        |index| match &shape.nodes[index].0 {
+            Work::WaitEvent(event) => event.task(),
+            _ => None,
+        },
+    )?;
+    *last = Some(end);
+    Ok(())
+}
+
+pub(super) fn cuGraphExecDestroy(hGraphExec: CUgraphExec) -> Result {
+    state::require()?;
+    EXECUTABLES
+        .remove(hGraphExec)
+        .map(|_| ())
+        .ok_or(ERROR_INVALID_VALUE)
+}
+
+/// Looks a node up in the graphs that exist.
+fn resolve_node(handle: CUgraphNode) -> Result<(Arc<Graph>, usize)> {
+    state::require()?;
+    let holds = |graph: &Graph| {
+        graph
+            .nodes
+            .lock()
+            .iter()
+            .position(|node| node.handle == handle.addr())
+    };
+    let graph = GRAPHS
+        .find(|graph| holds(graph).is_some())
+        .ok_or(ERROR_INVALID_HANDLE)?;
+    let index = holds(&graph).ok_or(ERROR_INVALID_HANDLE)?;
+    Ok((graph, index))
+}
+
+pub(super) fn cuGraphNodeGetType(hNode: CUgraphNode, type_: *mut u32) -> Result {
+    let (graph, index) = resolve_node(hNode)?;
+    // `CUgraphNodeType`.
+    let sort = match graph.nodes.lock()[index].work {
+        Work::Kernel(_) => 0,
+        Work::Copy(_) => 1,
+        Work::Fill(_) => 2,
+        Work::HostFunction(_) | Work::Callback(_) => 3,
+        Work::Child(_) => 4,
+        Work::Nothing => 5,
+        Work::WaitEvent(_) => 6,
+        Work::RecordEvent(_) => 7,
+        Work::WriteValue(_) | Work::WaitValue(_) => 12,
+    };
+    ffi::put(type_, sort)
+}

@@ -1,0 +1,366 @@
+//! Kernel launches.
+//!
+//! See <https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__EXEC.html>.
+
+use std::ffi::c_void;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use gvirtus_wire::api::types::{CUfunction, CUlaunchConfig, CUstream};
+
+use super::context::Context;
+use super::device::figures;
+use super::error::{
+    ERROR_ASSERT, ERROR_COOPERATIVE_LAUNCH_TOO_LARGE, ERROR_ILLEGAL_ADDRESS,
+    ERROR_ILLEGAL_INSTRUCTION, ERROR_INVALID_ADDRESS_SPACE, ERROR_INVALID_HANDLE,
+    ERROR_INVALID_VALUE, ERROR_LAUNCH_FAILED, ERROR_LAUNCH_OUT_OF_RESOURCES,
+    ERROR_MISALIGNED_ADDRESS, ERROR_NOT_SUPPORTED, Result,
+};
+use super::function::{self, Function};
+use super::memory::suballocator::Suballocator;
+use super::memory::{GridMemory, Kind, memory};
+use super::print::print_error;
+use super::stream::{self, Stream};
+use super::work::Work;
+use super::{ffi, occupancy, state};
+use crate::engine::{Fault, FaultKind, LaunchConfig, LaunchEnvironment};
+
+/// A launch whose arguments have been checked.
+pub(super) struct Launch {
+    function: Arc<Function>,
+    config: LaunchConfig,
+    parameters: Vec<u8>,
+}
+
+/// Kernels running now: they share the host's threads.
+static RUNNING: AtomicUsize = AtomicUsize::new(0);
+
+struct Count;
+
+impl Drop for Count {
+    fn drop(&mut self) {
+        RUNNING.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Launch {
+    /// Runs the grid to its end.
+    ///
+    /// # Errors
+    /// CUDA's code for the fault.
+    pub(super) fn run(&self, context: &Context) -> Result {
+        let running = RUNNING.fetch_add(1, Ordering::AcqRel) + 1;
+        let _count = Count;
+        let _operation = memory().quiescence.enter();
+        let config = &state::initialized().config;
+        let environment = LaunchEnvironment {
+            memory: &GridMemory::new(context.device),
+            threads: (config.threads / running).max(1),
+            print: &|piece| context.output.print(piece),
+            print_error: &print_error,
+            cancelled: &context.cancelled,
+            device_malloc: &|size| heap_allocate(context, size),
+            device_free: &|address| heap_free(context, address),
+        };
+        match self.function.loaded.launch(
+            self.function.index,
+            &self.config,
+            &self.parameters,
+            &environment,
+        ) {
+            Ok(()) => Ok(()),
+            Err(Fault {
+                kind: FaultKind::Cancelled,
+                ..
+            }) => Ok(()),
+            Err(fault) => {
+                if config.report_faults {
+                    eprintln!(
+                        "gvirtus-cpu: {:?} in {} (PTX line {}), block {:?}, thread {:?}, address {:#x}",
+                        fault.kind,
+                        fault.kernel,
+                        fault.line,
+                        fault.block,
+                        fault.thread,
+                        fault.address
+                    );
+                }
+                Err(code_of(fault.kind))
+            }
+        }
+    }
+}
+
+fn code_of(kind: FaultKind) -> i32 {
+    match kind {
+        FaultKind::IllegalAddress => ERROR_ILLEGAL_ADDRESS,
+        FaultKind::MisalignedAddress => ERROR_MISALIGNED_ADDRESS,
+        FaultKind::InvalidAddressSpace => ERROR_INVALID_ADDRESS_SPACE,
+        FaultKind::IllegalInstruction => ERROR_ILLEGAL_INSTRUCTION,
+        FaultKind::Assert => ERROR_ASSERT,
+        FaultKind::Trap | FaultKind::LaunchFailed | FaultKind::Cancelled => ERROR_LAUNCH_FAILED,
+    }
+}
+
+/// Kernels' `malloc`: from a heap that is made at the first call. 0 when it is used up.
+fn heap_allocate(context: &Context, size: u64) -> u64 {
+    /// CUDA aligns to 16 bytes.
+    const UNIT: u64 = 16;
+    let mut heap = context.heap.lock();
+    if heap.is_none() {
+        let size = (context.limits.lock().malloc_heap as u64).next_multiple_of(UNIT);
+        let Ok(start) = memory().allocate(context.device, context.id, size, Kind::Internal) else {
+            return 0;
+        };
+        *heap = Some((start, Suballocator::new(size, UNIT)));
+    }
+    match heap.as_mut() {
+        Some((start, pieces)) if size > 0 => {
+            pieces.allocate(size).map_or(0, |offset| *start + offset)
+        }
+        _ => 0,
+    }
+}
+
+fn heap_free(context: &Context, address: u64) {
+    if let Some((start, pieces)) = context.heap.lock().as_mut()
+        && let Some(offset) = address.checked_sub(*start)
+    {
+        pieces.free(offset);
+    }
+}
+
+/// Copies the kernel's arguments: an array with a pointer to each, or `extra` with the packed block.
+fn parameters(
+    function: &Function,
+    kernel_params: *mut *mut c_void,
+    extra: *mut *mut c_void,
+) -> Result<Vec<u8>> {
+    let declared = &function.info.params;
+    let size = declared
+        .iter()
+        .map(|p| (p.offset + p.size) as usize)
+        .max()
+        .unwrap_or(0);
+    if !kernel_params.is_null() && !extra.is_null() {
+        return Err(ERROR_INVALID_VALUE);
+    }
+    if !extra.is_null() {
+        let block = packed(extra)?;
+        if block.len() < size {
+            return Err(ERROR_INVALID_VALUE);
+        }
+        return Ok(block);
+    }
+    if declared.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut block = vec![0; size];
+    for (parameter, pointer) in declared
+        .iter()
+        .zip(ffi::get_slice(kernel_params, declared.len())?)
+    {
+        let (offset, length) = (parameter.offset as usize, parameter.size as usize);
+        block[offset..offset + length].copy_from_slice(&ffi::get_bytes(pointer.cast(), length)?);
+    }
+    Ok(block)
+}
+
+/// Reads `extra`: `CU_LAUNCH_PARAM_BUFFER_POINTER`, the block, `CU_LAUNCH_PARAM_BUFFER_SIZE`, a pointer to its size, `CU_LAUNCH_PARAM_END`.
+fn packed(extra: *mut *mut c_void) -> Result<Vec<u8>> {
+    const END: usize = 0;
+    const POINTER: usize = 1;
+    const SIZE: usize = 2;
+    /// No kernel has more parameter space.
+    const MOST: usize = 1 << 16;
+    let (mut buffer, mut size) = (std::ptr::null_mut(), None);
+    let mut at = extra;
+    // Each key may stand once.
+    for _ in 0..2 {
+        let key = ffi::get(at)?.addr();
+        if key == END {
+            break;
+        }
+        let value = ffi::get(at.wrapping_add(1))?;
+        match key {
+            POINTER => buffer = value,
+            SIZE => size = Some(ffi::get(value.cast::<usize>())?),
+            _ => return Err(ERROR_INVALID_VALUE),
+        }
+        at = at.wrapping_add(2);
+    }
+    let size = size
+        .filter(|size| *size <= MOST)
+        .ok_or(ERROR_INVALID_VALUE)?;
+    ffi::get_bytes(buffer.cast(), size)
+}
+
+/// Checks the geometry as CUDA does before anything is queued.
+fn check(function: &Function, config: &LaunchConfig, multiprocessors: u32) -> Result {
+    let LaunchConfig {
+        grid,
+        block,
+        shared_bytes,
+        cooperative,
+    } = *config;
+    let within = |size: [u32; 3], most: [u32; 3]| {
+        size.iter()
+            .zip(most)
+            .all(|(&size, most)| size >= 1 && size <= most)
+    };
+    if !within(grid, figures::MAX_GRID) || !within(block, figures::MAX_BLOCK) {
+        return Err(ERROR_INVALID_VALUE);
+    }
+    let threads = block.iter().map(|&size| u64::from(size)).product::<u64>();
+    if threads > u64::from(figures::MAX_THREADS_PER_BLOCK) {
+        return Err(ERROR_INVALID_VALUE);
+    }
+    if threads > u64::from(function.info.max_threads_per_block) {
+        return Err(ERROR_LAUNCH_OUT_OF_RESOURCES);
+    }
+    if function
+        .info
+        .required_block
+        .is_some_and(|required| required != block)
+        || shared_bytes > function.settings().dynamic_shared()
+    {
+        return Err(ERROR_INVALID_VALUE);
+    }
+    if cooperative {
+        let resident = u64::from(occupancy::blocks_per_multiprocessor(
+            &function.info,
+            threads as u32,
+            shared_bytes,
+        )) * u64::from(multiprocessors);
+        if grid.iter().map(|&size| u64::from(size)).product::<u64>() > resident {
+            return Err(ERROR_COOPERATIVE_LAUNCH_TOO_LARGE);
+        }
+    }
+    Ok(())
+}
+
+fn launch(
+    f: CUfunction,
+    config: LaunchConfig,
+    stream: CUstream,
+    kernel_params: *mut *mut c_void,
+    extra: *mut *mut c_void,
+) -> Result {
+    let stream: Arc<Stream> = stream::resolve(stream)?;
+    let function = function::resolve(f)?;
+    let context = stream.context()?;
+    if function.context != context.id {
+        return Err(ERROR_INVALID_HANDLE);
+    }
+    check(
+        &function,
+        &config,
+        state::require()?.devices[context.device].multiprocessors,
+    )?;
+    let parameters = parameters(&function, kernel_params, extra)?;
+    stream.enqueue(Work::Kernel(Arc::new(Launch {
+        function,
+        config,
+        parameters,
+    })))
+}
+
+#[allow(clippy::too_many_arguments)]
+pub(super) fn cuLaunchKernel(
+    f: CUfunction,
+    gridDimX: u32,
+    gridDimY: u32,
+    gridDimZ: u32,
+    blockDimX: u32,
+    blockDimY: u32,
+    blockDimZ: u32,
+    sharedMemBytes: u32,
+    hStream: CUstream,
+    kernelParams: *mut *mut c_void,
+    extra: *mut *mut c_void,
+) -> Result {
+    let config = LaunchConfig {
+        grid: [gridDimX, gridDimY, gridDimZ],
+        block: [blockDimX, blockDimY, blockDimZ],
+        shared_bytes: sharedMemBytes,
+        cooperative: false,
+    };
+    launch(f, config, hStream, kernelParams, extra)
+}
+
+#[allow(clippy::too_many_arguments)]
+pub(super) fn cuLaunchCooperativeKernel(
+    f: CUfunction,
+    gridDimX: u32,
+    gridDimY: u32,
+    gridDimZ: u32,
+    blockDimX: u32,
+    blockDimY: u32,
+    blockDimZ: u32,
+    sharedMemBytes: u32,
+    hStream: CUstream,
+    kernelParams: *mut *mut c_void,
+) -> Result {
+    let config = LaunchConfig {
+        grid: [gridDimX, gridDimY, gridDimZ],
+        block: [blockDimX, blockDimY, blockDimZ],
+        shared_bytes: sharedMemBytes,
+        cooperative: true,
+    };
+    launch(f, config, hStream, kernelParams, std::ptr::null_mut())
+}
+
+/// `CUlaunchAttributeID`.
+mod attribute {
+    pub(super) const IGNORE: u32 = 0;
+    pub(super) const ACCESS_POLICY_WINDOW: u32 = 1;
+    pub(super) const COOPERATIVE: u32 = 2;
+    pub(super) const SYNCHRONIZATION_POLICY: u32 = 3;
+    pub(super) const CLUSTER_DIMENSION: u32 = 4;
+    pub(super) const CLUSTER_POLICY: u32 = 5;
+    pub(super) const PROGRAMMATIC_SERIALIZATION: u32 = 6;
+    pub(super) const PRIORITY: u32 = 8;
+    pub(super) const SYNC_DOMAIN_MAP: u32 = 9;
+    pub(super) const SYNC_DOMAIN: u32 = 10;
+    pub(super) const CARVEOUT: u32 = 14;
+}
+
+pub(super) fn cuLaunchKernelEx(
+    config: *const CUlaunchConfig,
+    f: CUfunction,
+    kernelParams: *mut *mut c_void,
+    extra: *mut *mut c_void,
+) -> Result {
+    let given = ffi::get(config)?;
+    let mut config = LaunchConfig {
+        grid: [given.gridDimX, given.gridDimY, given.gridDimZ],
+        block: [given.blockDimX, given.blockDimY, given.blockDimZ],
+        shared_bytes: given.sharedMemBytes,
+        cooperative: false,
+    };
+    for attribute in ffi::get_slice(given.attrs, given.numAttrs as usize)? {
+        let word = attribute.value.words[0];
+        match attribute.id {
+            attribute::COOPERATIVE => config.cooperative = word as u32 != 0,
+            // A cluster of one block is no cluster.
+            attribute::CLUSTER_DIMENSION => {
+                let depth = attribute.value.words[1] as u32;
+                if (word as u32).max((word >> 32) as u32).max(depth) > 1 {
+                    return Err(ERROR_NOT_SUPPORTED);
+                }
+            }
+            // Hints: about caches, scheduling, the scope of fences, and permission (not duty) to overlap with the previous kernel.
+            attribute::IGNORE
+            | attribute::ACCESS_POLICY_WINDOW
+            | attribute::SYNCHRONIZATION_POLICY
+            | attribute::CLUSTER_POLICY
+            | attribute::PROGRAMMATIC_SERIALIZATION
+            | attribute::PRIORITY
+            | attribute::SYNC_DOMAIN_MAP
+            | attribute::SYNC_DOMAIN
+            | attribute::CARVEOUT => {}
+            _ => return Err(ERROR_NOT_SUPPORTED),
+        }
+    }
+    launch(f, config, given.hStream, kernelParams, extra)
+}

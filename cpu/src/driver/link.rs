@@ -1,0 +1,127 @@
+//! `cuLink*`: the device "links" one PTX text, which is then its image.
+
+use std::ffi::{c_char, c_void};
+use std::sync::Arc;
+
+use gvirtus_wire::api::types::CUlinkState;
+use parking_lot::Mutex;
+
+use super::error::{
+    ERROR_FILE_NOT_FOUND, ERROR_INVALID_HANDLE, ERROR_INVALID_VALUE, ERROR_NO_BINARY_FOR_GPU,
+    ERROR_NOT_SUPPORTED, Result,
+};
+use super::handles::{self, Table};
+use super::jit::Options;
+use super::{context, fatbin, ffi, module, state};
+
+/// `CUjitInputType`.
+const INPUT_CUBIN: u32 = 0;
+const INPUT_PTX: u32 = 1;
+const INPUT_FATBINARY: u32 = 2;
+const INPUT_LAST: u32 = 5;
+
+/// A linker's state: the PTX, terminated.
+#[derive(Default)]
+struct Linker {
+    source: Mutex<Option<Vec<u8>>>,
+}
+
+static LINKERS: Table<Linker> = Table::new();
+
+fn resolve(state: CUlinkState) -> Result<Arc<Linker>> {
+    state::require()?;
+    LINKERS.get(state).ok_or(ERROR_INVALID_HANDLE)
+}
+
+pub(super) fn cuLinkCreate_v2(
+    numOptions: u32,
+    options: *mut u32,
+    optionValues: *mut *mut c_void,
+    stateOut: *mut CUlinkState,
+) -> Result {
+    context::current()?;
+    Options::read(numOptions, options, optionValues)?.report(None);
+    if stateOut.is_null() {
+        return Err(ERROR_INVALID_VALUE);
+    }
+    let handle = handles::mint();
+    LINKERS.insert(handle, Arc::default());
+    ffi::put(stateOut, handles::pointer(handle))
+}
+
+fn add(linker: &Linker, sort: u32, bytes: &[u8], options: &Options) -> Result {
+    let source = match sort {
+        INPUT_PTX | INPUT_FATBINARY => fatbin::source_of_bytes(bytes)?,
+        INPUT_CUBIN => return Err(ERROR_NO_BINARY_FOR_GPU),
+        ..=INPUT_LAST => return Err(ERROR_NOT_SUPPORTED),
+        _ => return Err(ERROR_INVALID_VALUE),
+    };
+    module::compile(&source, options)?;
+    let mut held = linker.source.lock();
+    if held.is_some() {
+        // Symbols of several texts would have to be resolved against one another.
+        eprintln!("gvirtus-cpu: cuLinkAddData: the CPU device links one PTX text, not several");
+        return Err(ERROR_NOT_SUPPORTED);
+    }
+    let mut text = source.into_bytes();
+    text.push(0);
+    *held = Some(text);
+    Ok(())
+}
+
+#[allow(clippy::too_many_arguments)]
+pub(super) fn cuLinkAddData_v2(
+    state: CUlinkState,
+    type_: u32,
+    data: *mut c_void,
+    size: usize,
+    _name: *const c_char,
+    numOptions: u32,
+    options: *mut u32,
+    optionValues: *mut *mut c_void,
+) -> Result {
+    let linker = resolve(state)?;
+    let options = Options::read(numOptions, options, optionValues)?;
+    add(
+        &linker,
+        type_,
+        &ffi::get_bytes(data.cast(), size)?,
+        &options,
+    )
+}
+
+pub(super) fn cuLinkAddFile_v2(
+    state: CUlinkState,
+    type_: u32,
+    path: *const c_char,
+    numOptions: u32,
+    options: *mut u32,
+    optionValues: *mut *mut c_void,
+) -> Result {
+    let linker = resolve(state)?;
+    let options = Options::read(numOptions, options, optionValues)?;
+    let bytes = std::fs::read(ffi::get_string(path)?).map_err(|_| ERROR_FILE_NOT_FOUND)?;
+    add(&linker, type_, &bytes, &options)
+}
+
+pub(super) fn cuLinkComplete(
+    state: CUlinkState,
+    cubinOut: *mut *mut c_void,
+    sizeOut: *mut usize,
+) -> Result {
+    let linker = resolve(state)?;
+    let mut held = linker.source.lock();
+    let text = held.as_mut().ok_or(ERROR_INVALID_VALUE)?;
+    // The image belongs to the state and lives as long.
+    ffi::put(cubinOut, text.as_mut_ptr().cast())?;
+    ffi::put_optional(sizeOut, text.len());
+    Ok(())
+}
+
+pub(super) fn cuLinkDestroy(state: CUlinkState) -> Result {
+    state::require()?;
+    LINKERS
+        .remove(state)
+        .map(|_| ())
+        .ok_or(ERROR_INVALID_HANDLE)
+}
