@@ -83,7 +83,7 @@ pub(crate) fn enabled(level: Level) -> bool {
     level as u8 <= highest
 }
 
-/// Writes one line. Use [`log!`](crate::log!), which asks [`enabled`] first.
+/// Writes one line. Use `log!`, which asks [`enabled`] first.
 #[cold]
 pub(crate) fn write(level: Level, message: fmt::Arguments<'_>) {
     use std::io::Write;
@@ -118,16 +118,9 @@ pub(crate) fn unsupported(symbol: &str) {
     }
 }
 
-/// `log!(warn, "format {}", x)`: a message on standard error if `GVIRTUS_LOGLEVEL` asks for it.
-#[macro_export]
-#[doc(hidden)]
+/// `log!(Warn, "format {}", x)`: a message on standard error if `GVIRTUS_LOGLEVEL` asks for it.
 macro_rules! log {
-    (error, $($text:tt)*) => { $crate::log!(@ Error, $($text)*) };
-    (warn, $($text:tt)*) => { $crate::log!(@ Warn, $($text)*) };
-    (info, $($text:tt)*) => { $crate::log!(@ Info, $($text)*) };
-    (debug, $($text:tt)*) => { $crate::log!(@ Debug, $($text)*) };
-    (trace, $($text:tt)*) => { $crate::log!(@ Trace, $($text)*) };
-    (@ $level:ident, $($text:tt)*) => {
+    ($level:ident, $($text:tt)*) => {
         if $crate::log::enabled($crate::log::Level::$level) {
             $crate::log::write($crate::log::Level::$level, format_args!($($text)*));
         }

@@ -126,11 +126,17 @@ fn current() -> &'static Counter {
     unsafe { current.as_ref() }.unwrap_or(&BACKGROUND)
 }
 
+/// Whether anybody counts: what it takes to count (times, sums) is worth asking first.
+#[inline]
+pub(crate) fn enabled() -> bool {
+    ENABLED.load(Relaxed) & ENABLED_STATS != 0
+}
+
 /// The session waited for a reply on behalf of this thread's call. `bytes_out` counts what [`sent`] has not been told of. A `setup` round trip (module load, function
 /// information) is counted as a round trip like any other, and once more on its own.
 #[inline]
 pub(crate) fn round_trip(blocked: Duration, bytes_out: u64, bytes_in: u64, setup: bool) {
-    if ENABLED.load(Relaxed) & ENABLED_STATS != 0 {
+    if enabled() {
         let counter = current();
         counter.round_trips.fetch_add(1, Relaxed);
         let nanoseconds = u64::try_from(blocked.as_nanos()).unwrap_or(u64::MAX);
@@ -144,7 +150,7 @@ pub(crate) fn round_trip(blocked: Duration, bytes_out: u64, bytes_in: u64, setup
 /// The session sent a frame that nobody waits for.
 #[inline]
 pub(crate) fn sent(bytes: u64) {
-    if ENABLED.load(Relaxed) & ENABLED_STATS != 0 {
+    if enabled() {
         current().bytes_out.fetch_add(bytes, Relaxed);
     }
 }

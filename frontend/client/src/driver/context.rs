@@ -23,6 +23,7 @@ pub(crate) use crate::driver::device::{attribute, compute_capability};
 use crate::driver::device::{self, by_handle as device_by_handle};
 use crate::driver::{Result, kernel, module, put, put_if, session};
 use crate::handles::{Kind, Table};
+use crate::streams;
 use crate::session::Session;
 
 /// `CU_CTX_SCHED_MASK` and the other flags that `cuCtxCreate` takes.
@@ -192,6 +193,7 @@ pub(crate) fn handle(context: &Context) -> CUcontext {
 fn forget(context: u32) {
     module::forget_context(context);
     kernel::forget_context(context);
+    streams::forget_context(context);
 }
 
 /// Retains the device's primary context and returns it. It does not become current.
@@ -260,7 +262,10 @@ pub(crate) fn cuDevicePrimaryCtxReset_v2(dev: CUdevice) -> Result<()> {
 
 fn empty_primary(ordinal: u32) -> Result<()> {
     let primary = primary(ordinal)?;
-    let result = session()?.call(ordinal, &ContextReset { device: ordinal });
+    let session = session()?;
+    // A poisoned context can be reset: that is what makes it usable again.
+    session.heal(ordinal);
+    let result = session.call(ordinal, &ContextReset { device: ordinal });
     forget(ordinal);
     crate::memory::reset_device(ordinal);
     let context = &primary.context;
@@ -396,9 +401,10 @@ pub(crate) fn cuCtxDestroy_v2(ctx: CUcontext) -> Result<()> {
     let context = CONTEXTS.remove(ctx).ok_or(error::ERROR_INVALID_CONTEXT)?;
     context.alive.store(false, Ordering::Release);
     let _ = stack(|stack| stack.pop_if(|top| top.id == context.id));
-    let result = session.call(context.id, &ContextDestroy { context: context.id });
+    // In the device's primary context: a poisoned one can be destroyed.
+    let result = session.call(context.device, &ContextDestroy { context: context.id });
+    session.heal(context.id);
     forget(context.id);
-    crate::streams::forget_context(context.id);
     crate::memory::forget_context(context.id, context.device);
     result
 }
@@ -496,7 +502,7 @@ pub(crate) fn cuCtxSynchronize_v2(ctx: CUcontext) -> Result<()> {
     let session = session()?;
     session.check(context.id)?;
     crate::capture::forbid()?;
-    if !crate::streams::outstanding(context.id) && !session.prints() {
+    if !streams::outstanding(context.id) && !session.prints() {
         return Ok(());
     }
     synchronize(session, context.id)
@@ -506,7 +512,7 @@ pub(crate) fn cuCtxSynchronize_v2(ctx: CUcontext) -> Result<()> {
 pub(crate) fn synchronize(session: &Session, context: u32) -> Result<()> {
     let mut sequence = 0;
     session.call_bulk(context, &ContextSynchronize {}, &[], |s| sequence = s)?;
-    crate::streams::context_synchronized(context, sequence);
+    streams::context_synchronized(context, sequence);
     Ok(())
 }
 
