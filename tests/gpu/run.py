@@ -112,6 +112,9 @@ def build(case, nvcc, cuda_root, arch, out, options):
     target = os.path.join(out, case.name)
     os.makedirs(target, exist_ok=True)
     include = ["-I", case.directory, "-I", os.path.join(options.samples, "Common")]
+    if not any(os.path.exists(path + "/cuda_profiler_api.h") for path in [cuda_root + "/include"] + glob.glob(cuda_root + "/targets/*/include")):
+        # The packages of a compiler alone lack this header, which samples include and hardly use.
+        include += ["-I", os.path.join(HERE, "compat")]
     common = nvcc + ["--cudart=shared", "-std=c++17", "-Wno-deprecated-gpu-targets", "-w", "-arch=" + arch] + include
     commands = []
     for kind in ["fatbin", "ptx"]:

@@ -25,7 +25,9 @@ pub struct Options {
 pub fn dist(options: &Options) -> Result<PathBuf> {
     let out = sh::root().join("dist");
     home::build(Profile::Release)?;
-    sh::remove(&out)?;
+    for part in ["bin", "lib", "etc", "gpu-suite"] {
+        sh::remove(&out.join(part))?;
+    }
     home::lay_out(Profile::Release, &out)?;
     for (_, _, place) in PARTS {
         sh::output(
@@ -44,6 +46,7 @@ pub fn dist(options: &Options) -> Result<PathBuf> {
             sh::install(&path, &suite.join(path.file_name().expect("a file")))?;
         }
     }
+    sh::copy_tree(&root.join("tests/gpu/compat"), &suite.join("compat"))?;
     sh::copy_tree(&root.join("tests/fixtures"), &suite.join("fixtures"))?;
     std::fs::write(suite.join("COMMIT"), commit()?)?;
     if let Some(samples) = &options.samples {
@@ -53,7 +56,13 @@ pub fn dist(options: &Options) -> Result<PathBuf> {
         build_cuda12(&suite, &out)?;
     }
 
-    let size = weigh(&out)?;
+    let mut size = 0;
+    for part in ["bin", "lib", "etc", "gpu-suite"] {
+        let path = out.join(part);
+        if path.exists() {
+            size += weigh(&path)?;
+        }
+    }
     println!(
         "{}: {:.1} MiB",
         out.display(),

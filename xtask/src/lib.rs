@@ -6,12 +6,18 @@
 //! * [`home`] – builds everything and lays it out as an installation
 //! * [`fixtures`] – compiles the CUDA programs of `tests/fixtures`
 //! * [`dist`] – packs the installation and the GPU suite
+//! * [`demo`] – shows the whole path at work
+//! * [`status`] – writes `STATUS.md`
+//! * [`check`] – everything that must hold: `cargo xtask test`
 //! * [`sh`] – running other programs, files
 
 pub mod abi_check;
+pub mod check;
+pub mod demo;
 pub mod dist;
 pub mod fixtures;
 pub mod home;
 pub mod sh;
+pub mod status;
 pub mod symbols;
 pub mod toolchain;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use xtask::home::Profile;
-use xtask::{abi_check, dist, home, symbols, toolchain};
+use xtask::{abi_check, check, demo, dist, home, status, symbols, toolchain};
 
 /// Builds, demonstrates, tests and packs GVirtuS.
 #[derive(Parser)]
@@ -18,6 +18,22 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Builds, starts a backend on the best device there is, and runs a real CUDA program through it
+    Demo {
+        /// A program of tests/fixtures
+        program: Option<String>,
+        /// Optimised, as shipped
+        #[arg(long)]
+        release: bool,
+    },
+    /// Checks everything that can be checked without a GPU
+    Test,
+    /// Writes STATUS.md
+    Status {
+        /// Fail if it is out of date instead
+        #[arg(long)]
+        check: bool,
+    },
     /// Finds an installed CUDA toolkit or fetches a compiler into target/toolchain
     Toolchain {
         /// CUDA's major version
@@ -66,6 +82,9 @@ fn main() -> ExitCode {
 
 fn perform(task: Task) -> Result<()> {
     match task {
+        Task::Demo { program, release } => demo::demo(program.as_deref(), profile(release))?,
+        Task::Test => check::test()?,
+        Task::Status { check } => status::status(check)?,
         Task::Toolchain { cuda } => {
             let toolkit = toolchain::Toolkit::find(cuda)?;
             println!("{}", toolkit.nvcc.display());
@@ -83,16 +102,19 @@ fn perform(task: Task) -> Result<()> {
             abi_check::check(&lib, true)?;
         }
         Task::Install { release } => {
-            let profile = if release {
-                Profile::Release
-            } else {
-                Profile::Dev
-            };
-            println!("{}", home::install_home(profile)?.display());
+            println!("{}", home::install_home(profile(release))?.display());
         }
         Task::Dist { samples, cuda12 } => {
             dist::dist(&dist::Options { samples, cuda12 })?;
         }
     }
     Ok(())
+}
+
+fn profile(release: bool) -> Profile {
+    if release {
+        Profile::Release
+    } else {
+        Profile::Dev
+    }
 }

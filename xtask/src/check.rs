@@ -1,0 +1,190 @@
+//! Everything that must hold before a change goes in: `cargo xtask test`.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use crate::home::{self, Profile};
+use crate::{abi_check, sh, status, toolchain};
+
+/// A check that was made: its name, how long it took, and what was wrong.
+struct Outcome {
+    name: &'static str,
+    took: Duration,
+    error: Option<String>,
+}
+
+struct Report {
+    outcomes: Vec<Outcome>,
+}
+
+impl Report {
+    fn check(&mut self, name: &'static str, check: impl FnOnce() -> Result<()>) -> bool {
+        println!("\n=== {name}");
+        let began = Instant::now();
+        let error = check().err().map(|error| format!("{error:#}"));
+        if let Some(error) = &error {
+            println!("!!! {name}: {error}");
+        }
+        let fine = error.is_none();
+        self.outcomes.push(Outcome {
+            name,
+            took: began.elapsed(),
+            error,
+        });
+        fine
+    }
+}
+
+/// Runs every check, says at the end which of them failed, and lets the end-to-end tests' own summary come last.
+pub fn test() -> Result<()> {
+    let mut report = Report {
+        outcomes: Vec::new(),
+    };
+    report.check("format", || {
+        sh::run(sh::cargo().args(["fmt", "--all", "--check"]))
+    });
+    report.check("clippy", || {
+        sh::run(sh::cargo().args([
+            "clippy",
+            "--quiet",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ]))
+    });
+    report.check("documentation", || {
+        sh::run(
+            sh::cargo()
+                .args([
+                    "doc",
+                    "--quiet",
+                    "--workspace",
+                    "--no-deps",
+                    "--document-private-items",
+                ])
+                .env("RUSTDOCFLAGS", "-D warnings"),
+        )
+    });
+    report.check("source rules", source_rules);
+    report.check("STATUS.md", || status::status(true));
+    let toolkits = report.check("CUDA compilers", || {
+        toolchain::Toolkit::find(13)?;
+        toolchain::Toolkit::find(12)?;
+        Ok(())
+    });
+    let mut installed = None;
+    report.check("build", || {
+        installed = Some(home::install_home(Profile::Dev)?);
+        Ok(())
+    });
+    if let Some(home) = &installed {
+        report.check("exports", || abi_check::check(&home.join("lib"), true));
+    }
+    report.check("fuzz smoke", fuzz_smoke);
+    report.check("tests of each crate", || {
+        sh::run(sh::cargo().args(["test", "--workspace", "--exclude", "gvirtus-tests"]))
+    });
+    match &installed {
+        Some(home) if toolkits => {
+            report.check("end-to-end tests", || end_to_end(home));
+        }
+        _ => {
+            report.check("end-to-end tests", || {
+                bail!("not run: what they need failed above")
+            });
+        }
+    }
+
+    let failed: Vec<&Outcome> = report
+        .outcomes
+        .iter()
+        .filter(|outcome| outcome.error.is_some())
+        .collect();
+    // Standard error, so that the last lines of standard output are those of cargo test.
+    for outcome in &report.outcomes {
+        let word = if outcome.error.is_some() {
+            "FAILED"
+        } else {
+            "ok"
+        };
+        eprintln!(
+            "{:<24} {word:<7} {:>6.1} s",
+            outcome.name,
+            outcome.took.as_secs_f64()
+        );
+    }
+    if !failed.is_empty() {
+        let names: Vec<_> = failed.iter().map(|outcome| outcome.name).collect();
+        bail!(
+            "{} of {} checks failed: {}",
+            failed.len(),
+            report.outcomes.len(),
+            names.join(", ")
+        );
+    }
+    Ok(())
+}
+
+fn end_to_end(home: &Path) -> Result<()> {
+    // Each test has a backend, a worker and a program of its own, so two at a time fill two cores.
+    let threads = std::thread::available_parallelism()
+        .map_or(2, usize::from)
+        .clamp(2, 6);
+    sh::run(
+        sh::cargo()
+            .args(["test", "--package", "gvirtus-tests", "--no-fail-fast", "--"])
+            .arg(format!("--test-threads={threads}"))
+            .env("GVIRTUS_TEST_HOME", home),
+    )
+}
+
+/// The decoders against random and mutated frames. The fuzz targets proper need a nightly compiler; this runs their properties on stable.
+fn fuzz_smoke() -> Result<()> {
+    let mut cargo = sh::cargo();
+    cargo.args([
+        "test",
+        "--quiet",
+        "--release",
+        "--package",
+        "gvirtus-wire",
+        "fuzz",
+    ]);
+    sh::run(&mut cargo)
+}
+
+/// Rules that no tool knows: file lengths, no leftovers of work in progress.
+fn source_rules() -> Result<()> {
+    const LONGEST: usize = 1000;
+    let listed = sh::output(
+        std::process::Command::new("git")
+            .current_dir(sh::root())
+            .args(["ls-files", "*.rs"]),
+    )?;
+    let mut wrong = Vec::new();
+    for file in listed.lines() {
+        let Ok(text) = std::fs::read_to_string(sh::root().join(file)) else {
+            continue;
+        };
+        // Tables are as long as the API is.
+        if text.lines().count() > LONGEST && !file.starts_with("wire/src/api/") {
+            wrong.push(format!("{file} has more than {LONGEST} lines"));
+        }
+        for leftover in [
+            concat!("todo", "!("),
+            concat!("unimplemented", "!("),
+            concat!("dbg", "!("),
+        ] {
+            if text.contains(leftover) {
+                wrong.push(format!("{file} contains {leftover}"));
+            }
+        }
+    }
+    if !wrong.is_empty() {
+        bail!("{}", wrong.join("; "));
+    }
+    Ok(())
+}
