@@ -219,6 +219,17 @@ impl Connection {
         (self.receiver, self.sender)
     }
 
+    /// A descriptor of its own to poll for the peer's end, whoever has the halves.
+    ///
+    /// # Errors
+    /// No more descriptors, or a transport without any.
+    pub fn watchable(&self) -> io::Result<OwnedFd> {
+        match self.fds.first() {
+            Some(fd) => fd.try_clone(),
+            None => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
     /// Gives up the halves for the descriptors behind them, which another process can [`adopt`](Communicator::adopt). Nothing is shut down. Bytes that the
     /// halves have already taken from the stream would be lost: sockets read no further than asked. Empty where the transport cannot do it.
     ///

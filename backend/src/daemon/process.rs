@@ -1,0 +1,193 @@
+//! One worker process, as the daemon sees it.
+
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+
+use gvirtus_wire::communicator::fds::send_with_fds;
+use parking_lot::Mutex;
+use rustix::io::fcntl_dupfd_cloexec;
+use tokio::io::{AsyncReadExt, Interest};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+
+use super::Provisions;
+use crate::control::{Counters, FromWorker, MAX_MESSAGE, Ready, ToWorker, encode, exit};
+
+/// Client variables in force for a worker: what a warm worker must match.
+pub(super) type Environment = Vec<(String, String)>;
+
+/// How far a worker is.
+#[derive(Debug, Clone)]
+pub(super) enum State {
+    Starting,
+    Ready(Arc<Ready>),
+    /// It said that it will not be ready; it exits.
+    Failed(String),
+    Exited {
+        /// How, in words.
+        how: String,
+        /// Whether it crashed or gave up.
+        abnormal: bool,
+    },
+}
+
+/// A worker process. Dropping it closes the line to it, upon which it exits.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) pid: u32,
+    pub(super) environment: Environment,
+    pub(super) state: watch::Receiver<State>,
+    pub(super) counters: Arc<Mutex<Counters>>,
+    line: OwnedWriteHalf,
+}
+
+impl Worker {
+    /// Starts a process that loads the plugins and makes the device ready.
+    pub(super) fn start(provisions: &Provisions, environment: Environment) -> io::Result<Self> {
+        let (mut ours, theirs) = StdUnixStream::pair()?;
+        // Far smaller than the socket's buffer, so this does not wait.
+        ours.write_all(&encode(&ToWorker::Setup {
+            plugins: provisions.plugins.clone(),
+            config: provisions.config.clone(),
+        })?)?;
+        ours.set_nonblocking(true)?;
+        let (reading, line) = UnixStream::from_std(ours)?.into_split();
+        // Of this same program, even if its file has been replaced meanwhile.
+        let mut command = Command::new("/proc/self/exe");
+        command
+            .arg0("gvirtus-backend")
+            .arg("--worker")
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            // Whatever a library prints must not get among the daemon's own lines.
+            .stdout(Stdio::from(fcntl_dupfd_cloexec(io::stderr(), 3)?))
+            .envs(provisions.environment.iter().map(|(k, v)| (k, v)))
+            .envs(environment.iter().map(|(k, v)| (k, v)))
+            // A Ctrl-C in the daemon's terminal is the daemon's to handle.
+            .process_group(0);
+        let child = command.spawn()?;
+        let pid = child.id().unwrap_or_default();
+        let (publish, state) = watch::channel(State::Starting);
+        let counters = Arc::new(Mutex::new(Counters::default()));
+        let supervisor = Supervisor {
+            pid,
+            publish,
+            counters: Arc::clone(&counters),
+        };
+        tokio::spawn(supervisor.watch(child, reading));
+        Ok(Self {
+            pid,
+            environment,
+            state,
+            counters,
+            line,
+        })
+    }
+
+    /// Whether it might still serve a session.
+    pub(super) fn usable(&self) -> bool {
+        matches!(*self.state.borrow(), State::Starting | State::Ready(_))
+    }
+
+    /// Waits until it is ready.
+    pub(super) async fn ready(&mut self) -> Result<Arc<Ready>, String> {
+        loop {
+            match &*self.state.borrow_and_update() {
+                State::Starting => {}
+                State::Ready(ready) => return Ok(Arc::clone(ready)),
+                State::Failed(why) => return Err(why.clone()),
+                State::Exited { how, .. } => return Err(format!("a worker {how} while starting")),
+            }
+            if self.state.changed().await.is_err() {
+                return Err("a worker vanished while starting".into());
+            }
+        }
+    }
+
+    /// Waits until it has exited; says how, and whether that was a crash.
+    pub(super) async fn exited(&mut self) -> (String, bool) {
+        loop {
+            if let State::Exited { how, abnormal } = &*self.state.borrow_and_update() {
+                return (how.clone(), *abnormal);
+            }
+            if self.state.changed().await.is_err() {
+                return ("vanished".into(), true);
+            }
+        }
+    }
+
+    /// Hands it a client.
+    pub(super) async fn assign(&self, session: &ToWorker, fds: &[OwnedFd]) -> io::Result<()> {
+        let line: &UnixStream = self.line.as_ref();
+        let message = encode(session)?;
+        let mut rest = message.as_slice();
+        let mut fds: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
+        while !rest.is_empty() {
+            let n = line
+                .async_io(Interest::WRITABLE, || send_with_fds(line, rest, &fds))
+                .await?;
+            rest = &rest[n..];
+            // They went with the first byte.
+            fds.clear();
+        }
+        Ok(())
+    }
+}
+
+struct Supervisor {
+    pid: u32,
+    publish: watch::Sender<State>,
+    counters: Arc<Mutex<Counters>>,
+}
+
+impl Supervisor {
+    /// Follows a worker to its end.
+    async fn watch(self, mut child: Child, mut line: OwnedReadHalf) {
+        while let Some(message) = self.receive(&mut line).await {
+            match message {
+                FromWorker::Ready(ready) => {
+                    self.publish.send_replace(State::Ready(Arc::new(ready)));
+                }
+                FromWorker::Failed(why) => {
+                    self.publish.send_replace(State::Failed(why));
+                }
+                FromWorker::Counters(counters) => *self.counters.lock() = counters,
+            }
+        }
+        self.exited(child.wait().await);
+    }
+
+    /// The next message; `None` when the worker has closed its end.
+    async fn receive(&self, line: &mut OwnedReadHalf) -> Option<FromWorker> {
+        let len = line.read_u32_le().await.ok()? as usize;
+        if len > MAX_MESSAGE {
+            tracing::warn!("worker {}: a message of {len} bytes", self.pid);
+            return None;
+        }
+        let mut body = vec![0; len];
+        line.read_exact(&mut body).await.ok()?;
+        serde_json::from_slice(&body)
+            .inspect_err(|e| tracing::warn!("worker {}: {e}", self.pid))
+            .ok()
+    }
+
+    fn exited(&self, status: io::Result<ExitStatus>) {
+        let (how, abnormal) = match status {
+            Ok(status) => match (status.code(), status.signal()) {
+                (Some(code), _) => (
+                    format!("exited: {} (code {code})", exit::meaning(code)),
+                    code != exit::CLIENT_GONE && code != exit::DAEMON_GONE,
+                ),
+                (None, Some(signal)) => (format!("was killed by signal {signal}"), true),
+                (None, None) => ("ended".into(), true),
+            },
+            Err(e) => (format!("cannot be waited for: {e}"), true),
+        };
+        self.publish.send_replace(State::Exited { how, abnormal });
+    }
+}

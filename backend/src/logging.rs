@@ -1,0 +1,77 @@
+//! The log: standard error, `GVIRTUS_LOGLEVEL`, `GVIRTUS_LOGFORMAT`.
+#![forbid(unsafe_code)]
+
+use std::fs::File;
+use std::sync::Mutex;
+
+use rustix::io::fcntl_dupfd_cloexec;
+use tracing::level_filters::LevelFilter;
+
+/// A duplicate of standard error that programs started by us do not inherit: plugins take over descriptors 1 and 2 of a worker for what devices print.
+pub(crate) fn standard_error() -> Option<File> {
+    fcntl_dupfd_cloexec(std::io::stderr(), 3)
+        .ok()
+        .map(File::from)
+}
+
+/// Starts logging to `file`; without one nothing is logged.
+pub(crate) fn init(file: Option<File>) {
+    let Some(file) = file else { return };
+    let setting = std::env::var("GVIRTUS_LOGLEVEL").unwrap_or_default();
+    let level = level(&setting);
+    let builder = tracing_subscriber::fmt()
+        .with_writer(Mutex::new(file))
+        .with_max_level(level.unwrap_or(LevelFilter::INFO))
+        .with_target(false)
+        .with_ansi(false);
+    // A second start (tests) keeps the first.
+    let _ = if std::env::var("GVIRTUS_LOGFORMAT").is_ok_and(|f| f == "json") {
+        builder.json().try_init()
+    } else {
+        builder.try_init()
+    };
+    if level.is_none() {
+        tracing::warn!(
+            "GVIRTUS_LOGLEVEL={setting:?} is not understood; accepted: trace, debug, info, warn, error, fatal, off, or 0, 10000, 20000, 30000, 40000, 50000, 60000"
+        );
+    }
+}
+
+/// A level by name or by GVirtuS's number: messages of that number and above are written.
+fn level(setting: &str) -> Option<LevelFilter> {
+    let setting = setting.trim().to_ascii_lowercase();
+    Some(match setting.as_str() {
+        "" => LevelFilter::INFO,
+        "all" | "trace" => LevelFilter::TRACE,
+        "debug" => LevelFilter::DEBUG,
+        "info" => LevelFilter::INFO,
+        "warn" | "warning" => LevelFilter::WARN,
+        "error" | "fatal" => LevelFilter::ERROR,
+        "off" | "none" => LevelFilter::OFF,
+        number => match number.parse::<u32>().ok()? {
+            ..10000 => LevelFilter::TRACE,
+            10000..20000 => LevelFilter::DEBUG,
+            20000..30000 => LevelFilter::INFO,
+            30000..40000 => LevelFilter::WARN,
+            40000..60000 => LevelFilter::ERROR,
+            60000.. => LevelFilter::OFF,
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_numbers() {
+        assert_eq!(level("DEBUG"), Some(LevelFilter::DEBUG));
+        assert_eq!(level("0"), Some(LevelFilter::TRACE));
+        assert_eq!(level("10000"), Some(LevelFilter::DEBUG));
+        assert_eq!(level("20000"), Some(LevelFilter::INFO));
+        assert_eq!(level("50000"), Some(LevelFilter::ERROR));
+        assert_eq!(level("60000"), Some(LevelFilter::OFF));
+        assert_eq!(level(""), Some(LevelFilter::INFO));
+        assert_eq!(level("loud"), None);
+    }
+}

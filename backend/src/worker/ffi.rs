@@ -1,0 +1,237 @@
+//! The only unsafe module of the backend: plugins and their C tables.
+//!
+//! A plugin is trusted code of this release; what is checked here is that it is one (version, opcodes), and that lengths and pointers are used as
+//! `gvirtus_wire::plugin` says.
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, c_void};
+use std::mem::ManuallyDrop;
+use std::path::Path;
+use std::ptr;
+
+use gvirtus_wire::frame::Header;
+use gvirtus_wire::plugin::{ENTRY, HostTable, PLUGIN_ABI, PluginEntry, PluginTable};
+use libloading::Library;
+
+/// What plugins may ask of the worker: [`HostTable`] without its pointers.
+pub(super) trait Host: Sync + 'static {
+    fn send(&'static self, header: &Header, payload: &[u8], bulk: &[u8]) -> bool;
+    fn send_start(&'static self, header: &Header, payload: &[u8]) -> bool;
+    fn send_bulk(&'static self, bytes: &[u8]) -> bool;
+    fn read_bulk(&'static self, into: &mut [u8]) -> bool;
+    fn may_block(&'static self);
+    fn log(&'static self, level: u32, text: &str);
+    fn fail(&'static self, text: &str);
+}
+
+/// The table for a host, valid for the life of the process.
+pub(super) fn host_table<H: Host>(host: &'static H) -> &'static HostTable {
+    Box::leak(Box::new(HostTable {
+        abi: PLUGIN_ABI,
+        host: ptr::from_ref(host).cast_mut().cast(),
+        send: send::<H>,
+        send_start: send_start::<H>,
+        send_bulk: send_bulk::<H>,
+        read_bulk: read_bulk::<H>,
+        may_block: may_block::<H>,
+        log: log::<H>,
+        fail: fail::<H>,
+    }))
+}
+
+/// # Safety
+/// `host` is the one of a table that [`host_table`] made for `H`.
+unsafe fn host_of<H: Host>(host: *mut c_void) -> &'static H {
+    // SAFETY: by the function's contract it points to an `H` that lives for ever, and only shared references to it exist.
+    unsafe { &*host.cast::<H>() }
+}
+
+/// # Safety
+/// `len` bytes at `bytes` are readable and stay as they are during `'a`; `bytes` may be anything if `len` is 0.
+unsafe fn slice<'a>(bytes: *const u8, len: usize) -> &'a [u8] {
+    if len == 0 || bytes.is_null() {
+        return &[];
+    }
+    // SAFETY: not null, and readable by the function's contract.
+    unsafe { std::slice::from_raw_parts(bytes, len) }
+}
+
+unsafe extern "C" fn send<H: Host>(
+    host: *mut c_void,
+    header: *const Header,
+    payload: *const u8,
+    bulk: *const u8,
+) -> bool {
+    // SAFETY: the plugin passes its table's host, a header, and as many bytes as the header says.
+    unsafe {
+        let header = &*header;
+        let Ok(bulk_len) = usize::try_from(header.bulk) else {
+            return false;
+        };
+        host_of::<H>(host).send(
+            header,
+            slice(payload, header.len as usize),
+            slice(bulk, bulk_len),
+        )
+    }
+}
+
+unsafe extern "C" fn send_start<H: Host>(
+    host: *mut c_void,
+    header: *const Header,
+    payload: *const u8,
+) -> bool {
+    // SAFETY: as for `send`.
+    unsafe {
+        let header = &*header;
+        host_of::<H>(host).send_start(header, slice(payload, header.len as usize))
+    }
+}
+
+unsafe extern "C" fn send_bulk<H: Host>(host: *mut c_void, bytes: *const u8, len: usize) -> bool {
+    // SAFETY: the plugin passes its table's host and `len` readable bytes.
+    unsafe { host_of::<H>(host).send_bulk(slice(bytes, len)) }
+}
+
+unsafe extern "C" fn read_bulk<H: Host>(host: *mut c_void, into: *mut u8, len: usize) -> bool {
+    if len == 0 {
+        return true;
+    }
+    if into.is_null() {
+        return false;
+    }
+    // SAFETY: the plugin passes its table's host and `len` writable bytes that nobody else uses meanwhile. They are only written to.
+    unsafe { host_of::<H>(host).read_bulk(std::slice::from_raw_parts_mut(into, len)) }
+}
+
+unsafe extern "C" fn may_block<H: Host>(host: *mut c_void) {
+    // SAFETY: the plugin passes its table's host.
+    unsafe { host_of::<H>(host) }.may_block();
+}
+
+unsafe extern "C" fn log<H: Host>(host: *mut c_void, level: u32, text: *const u8, len: usize) {
+    // SAFETY: the plugin passes its table's host and `len` readable bytes.
+    let (host, text) = unsafe { (host_of::<H>(host), slice(text, len)) };
+    host.log(level, &String::from_utf8_lossy(text));
+}
+
+unsafe extern "C" fn fail<H: Host>(host: *mut c_void, text: *const u8, len: usize) {
+    // SAFETY: the plugin passes its table's host and `len` readable bytes.
+    let (host, text) = unsafe { (host_of::<H>(host), slice(text, len)) };
+    host.fail(&String::from_utf8_lossy(text));
+}
+
+/// A plugin that is loaded and made ready.
+pub(super) struct Plugin {
+    table: &'static PluginTable,
+    state: *mut c_void,
+    name: String,
+}
+
+// SAFETY: a plugin's functions may be called from any thread; the table is constant and the state is only handed back to them.
+unsafe impl Send for Plugin {}
+// SAFETY: as above.
+unsafe impl Sync for Plugin {}
+
+impl Plugin {
+    /// Loads a plugin and lets it make itself ready.
+    pub(super) fn load(
+        path: &Path,
+        name: &str,
+        host: &'static HostTable,
+        config: &str,
+    ) -> Result<Self, String> {
+        // SAFETY: loading runs the library's initialisers; it is a plugin from the directories that the administrator chose.
+        let library = unsafe { Library::new(path) }.map_err(|e| e.to_string())?;
+        // Never unloaded: its threads may run to the end of the process.
+        let library = ManuallyDrop::new(library);
+        // SAFETY: a symbol of this name has this type in every version of the interface.
+        let table = unsafe {
+            let entry = library
+                .get::<PluginEntry>(ENTRY.as_bytes())
+                .map_err(|e| e.to_string())?;
+            entry()
+        };
+        if table.is_null() {
+            return Err("its entry returned no table".into());
+        }
+        // SAFETY: not null; every table begins with its version, and is looked at no further if that is another.
+        let abi = unsafe { *table.cast::<u32>() };
+        if abi != PLUGIN_ABI {
+            return Err(format!(
+                "{} has plugin interface {abi}, this backend {PLUGIN_ABI}; install both from the same release",
+                path.display()
+            ));
+        }
+        // SAFETY: of this version, and constant for the life of the process.
+        Self::create(unsafe { &*table }, name, host, config)
+    }
+
+    /// Makes a plugin of a table ready.
+    pub(super) fn create(
+        table: &'static PluginTable,
+        name: &str,
+        host: &'static HostTable,
+        config: &str,
+    ) -> Result<Self, String> {
+        // SAFETY: a table's name is a NUL-terminated constant.
+        let own = unsafe { CStr::from_ptr(table.name) }.to_string_lossy();
+        if own != name {
+            return Err(format!("it calls itself {own:?}"));
+        }
+        if table.first_opcode > table.last_opcode {
+            return Err("its opcodes are in disorder".into());
+        }
+        // SAFETY: the host's table lives for ever, the configuration during the call.
+        let state = unsafe { (table.create)(host, config.as_ptr(), config.len()) };
+        if state.is_null() {
+            return Err("it could not make itself ready (see its messages above)".into());
+        }
+        Ok(Self {
+            table,
+            state,
+            name: name.to_owned(),
+        })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn serves(&self, opcode: u16) -> bool {
+        (self.table.first_opcode..=self.table.last_opcode).contains(&opcode)
+    }
+
+    /// The encoded snapshot of the devices, empty if the plugin has none.
+    pub(super) fn snapshot(&self) -> Vec<u8> {
+        unsafe extern "C" fn sink(out: *mut c_void, bytes: *const u8, len: usize) {
+            // SAFETY: `out` is the vector below, alive during the call; the plugin passes `len` readable bytes.
+            unsafe { (*out.cast::<Vec<u8>>()).extend_from_slice(slice(bytes, len)) }
+        }
+        let mut out: Vec<u8> = Vec::new();
+        // SAFETY: the state is the plugin's own; sink and vector outlive the call.
+        unsafe { (self.table.snapshot)(self.state, sink, ptr::from_mut(&mut out).cast()) };
+        out
+    }
+
+    pub(super) fn dispatch(&self, header: &Header, payload: &[u8]) {
+        // SAFETY: the state is the plugin's own; header and payload outlive the call.
+        unsafe { (self.table.dispatch)(self.state, header, payload.as_ptr(), payload.len()) }
+    }
+
+    pub(super) fn idle(&self) {
+        // SAFETY: the state is the plugin's own.
+        unsafe { (self.table.idle)(self.state) }
+    }
+
+    pub(super) fn close(&self) {
+        // SAFETY: the state is the plugin's own; it is not used for frames any more.
+        unsafe { (self.table.close)(self.state) }
+    }
+}
+
+/// Ends the process at once: no handlers at exit, which may wait for a busy GPU.
+pub(super) fn exit_now(code: i32) -> ! {
+    // SAFETY: takes an integer and does not return.
+    unsafe { libc::_exit(code) }
+}

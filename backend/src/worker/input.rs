@@ -1,0 +1,161 @@
+//! The incoming side of a session: frames and bulk, checked, through one buffer.
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use gvirtus_wire::codec::DecodeError;
+use gvirtus_wire::communicator::Receiver;
+use gvirtus_wire::frame::{HEADER_LEN, Header};
+
+/// Bytes read ahead. Bulk of at least [`DIRECT`] bytes goes past the buffer, straight to where it belongs.
+const BUFFER: usize = 256 << 10;
+const DIRECT: u64 = 16 << 10;
+
+/// Why no more frames come.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum End {
+    /// The client has closed, or its connection broke.
+    #[error("the connection ended: {0}")]
+    Connection(#[from] io::Error),
+    /// A header or payload that cannot be.
+    #[error("malformed frame: {0}")]
+    Malformed(#[from] DecodeError),
+    /// A number left out or used twice.
+    #[error("frame {got} came where {expected} was due")]
+    Sequence {
+        /// Due.
+        expected: u64,
+        /// Came.
+        got: u64,
+    },
+}
+
+/// Frames and bytes that came in; read by the one who reports.
+#[derive(Debug, Default)]
+pub(super) struct Received {
+    pub(super) frames: AtomicU64,
+    pub(super) bytes: AtomicU64,
+}
+
+/// The incoming half; whoever has it may read.
+pub(super) struct Input {
+    receiver: Box<dyn Receiver>,
+    buffer: Box<[u8]>,
+    /// The part of `buffer` that is filled and not consumed.
+    at: usize,
+    end: usize,
+    /// Bulk of the current frame that nobody has read yet.
+    bulk: u64,
+    /// `None` before the first frame.
+    last_sequence: Option<u64>,
+    received: Arc<Received>,
+    /// Whether a frame came since the plugins were last told that the input is idle.
+    pub(super) busy: bool,
+}
+
+impl Input {
+    pub(super) fn new(receiver: Box<dyn Receiver>, received: Arc<Received>) -> Self {
+        Self {
+            receiver,
+            buffer: vec![0; BUFFER].into_boxed_slice(),
+            at: 0,
+            end: 0,
+            bulk: 0,
+            last_sequence: None,
+            received,
+            busy: false,
+        }
+    }
+
+    /// Whether the next frame has begun to arrive. An error counts: the next read reports it.
+    pub(super) fn ready(&mut self) -> bool {
+        self.at < self.end || self.receiver.available().unwrap_or(true)
+    }
+
+    /// Waits for the next frame and reads its header and payload. What was left of the previous frame's bulk is skipped.
+    pub(super) fn next(&mut self, payload: &mut Vec<u8>) -> Result<Header, End> {
+        self.skip_bulk()?;
+        let mut bytes = [0; HEADER_LEN];
+        self.copy(&mut bytes)?;
+        let header = Header::from_bytes(&bytes)?;
+        if let Some(last) = self.last_sequence {
+            let expected = last.wrapping_add(1);
+            if header.sequence != expected {
+                return Err(End::Sequence {
+                    expected,
+                    got: header.sequence,
+                });
+            }
+        }
+        self.last_sequence = Some(header.sequence);
+        payload.clear();
+        // Grows with what arrives: a length alone costs nothing.
+        let len = header.len as usize;
+        while payload.len() < len {
+            let start = payload.len();
+            payload.resize(len.min(start + BUFFER), 0);
+            self.copy(&mut payload[start..])?;
+        }
+        self.bulk = header.bulk;
+        self.busy = true;
+        self.received.frames.fetch_add(1, Ordering::Relaxed);
+        Ok(header)
+    }
+
+    /// The next bytes of the current frame's bulk; false if it has fewer, or the connection ended (the next frame will say so).
+    pub(super) fn read_bulk(&mut self, into: &mut [u8]) -> bool {
+        let Some(rest) = self.bulk.checked_sub(into.len() as u64) else {
+            return false;
+        };
+        if self.copy(into).is_err() {
+            return false;
+        }
+        self.bulk = rest;
+        true
+    }
+
+    /// Skips what is left of the current frame's bulk.
+    pub(super) fn skip_bulk(&mut self) -> io::Result<()> {
+        while self.bulk > 0 {
+            if self.at == self.end {
+                self.fill()?;
+            }
+            let n = self.bulk.min((self.end - self.at) as u64);
+            self.at += n as usize;
+            self.bulk -= n;
+        }
+        Ok(())
+    }
+
+    fn copy(&mut self, mut into: &mut [u8]) -> io::Result<()> {
+        loop {
+            let n = into.len().min(self.end - self.at);
+            into[..n].copy_from_slice(&self.buffer[self.at..self.at + n]);
+            self.at += n;
+            into = &mut into[n..];
+            if into.is_empty() {
+                return Ok(());
+            }
+            if into.len() as u64 >= DIRECT {
+                self.receiver.read_exact(into)?;
+                self.received
+                    .bytes
+                    .fetch_add(into.len() as u64, Ordering::Relaxed);
+                return Ok(());
+            }
+            self.fill()?;
+        }
+    }
+
+    fn fill(&mut self) -> io::Result<()> {
+        let n = self.receiver.read(&mut self.buffer)?;
+        if n == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.received.bytes.fetch_add(n as u64, Ordering::Relaxed);
+        (self.at, self.end) = (0, n);
+        Ok(())
+    }
+}

@@ -1,0 +1,396 @@
+//! The worker process: one session, once.
+//!
+//! # Layout
+//! * here: its life — set up, wait for a client, serve, exit — and what it offers to plugins.
+//! * `input`, `output`: frames from and to the client. `lead`: which thread reads.
+//! * `ffi`: plugins' C tables, the one unsafe module.
+//! * `channel`: the line to the daemon.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+
+use gvirtus_wire::api::core::{ASYNC_ERROR, AsyncError, REPLY, SNAPSHOT, Snapshot};
+use gvirtus_wire::codec::{Wire, decode_all};
+use gvirtus_wire::communicator;
+use gvirtus_wire::frame::Header;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+
+use crate::control::{Counters, FromWorker, Ready, ToWorker, exit};
+use crate::logging;
+
+mod channel;
+mod ffi;
+mod input;
+mod lead;
+mod output;
+#[cfg(test)]
+mod tests;
+
+use channel::Channel;
+use ffi::{Plugin, exit_now, host_table};
+use input::{End, Input, Received};
+use lead::{Handler, Threads};
+use output::Output;
+
+/// The plugin without which there is no session.
+const CORE: &str = "cudart";
+/// `CUDA_ERROR_NOT_SUPPORTED`.
+const NOT_SUPPORTED: i32 = 801;
+/// How long plugins may take to close when the client is gone; the GPU's memory is free when the process is.
+const CLOSE_TIME: Duration = Duration::from_millis(100);
+const COUNTERS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Everything of a session that several threads use.
+struct Worker {
+    plugins: OnceLock<Vec<Plugin>>,
+    session: OnceLock<Session>,
+    threads: Threads,
+}
+
+struct Session {
+    output: Output,
+    /// One bit per opcode that both ends know.
+    opcodes: Box<[u64; 1024]>,
+}
+
+/// Lives a worker's life.
+pub(crate) fn main() -> ! {
+    // Before plugins take over descriptors 1 and 2.
+    logging::init(logging::standard_error());
+    std::panic::set_hook(Box::new(|panic| {
+        tracing::error!("the worker panicked: {panic}");
+        exit_now(exit::PANIC);
+    }));
+    let mut channel = match Channel::from_stdin() {
+        Ok(channel) => channel,
+        Err(e) => give_up(exit::DAEMON_GONE, &format!("no line to the daemon: {e}")),
+    };
+    let worker = Worker::leak();
+    let watched = channel.socket();
+    on_hang_up("daemon-watch", watched, move || {
+        tracing::info!("the daemon is gone");
+        worker.close(exit::DAEMON_GONE)
+    });
+    match worker.live(&mut channel) {
+        Ok(never) => match never {},
+        Err(e) => give_up(exit::DAEMON_GONE, &format!("the daemon broke off: {e}")),
+    }
+}
+
+fn give_up(code: i32, why: &str) -> ! {
+    tracing::error!("{why}");
+    exit_now(code)
+}
+
+/// Starts a thread that waits for the other end of a socket to close, with or without a word, and then calls `then`.
+fn on_hang_up(name: &str, socket: OwnedFd, then: impl FnOnce() + Send + 'static) {
+    let watch = move || {
+        loop {
+            let mut fds = [PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::RDHUP)];
+            match poll(&mut fds, None) {
+                Ok(1..) => return then(),
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(e) => {
+                    tracing::error!("poll: {e}");
+                    return then();
+                }
+            }
+        }
+    };
+    if let Err(e) = thread::Builder::new().name(name.into()).spawn(watch) {
+        give_up(exit::NOT_READY, &format!("no thread for {name}: {e}"));
+    }
+}
+
+impl Worker {
+    fn leak() -> &'static Self {
+        Box::leak(Box::new(Self {
+            plugins: OnceLock::new(),
+            session: OnceLock::new(),
+            threads: Threads::new(),
+        }))
+    }
+
+    fn live(&'static self, channel: &mut Channel) -> std::io::Result<std::convert::Infallible> {
+        let (message, _) = channel.receive()?;
+        let ToWorker::Setup { plugins, config } = message else {
+            return Err(std::io::Error::other("a session before the set-up"));
+        };
+        let config = config.to_string();
+        let host = host_table(self);
+        let mut ready = Ready::default();
+        let mut loaded = Vec::new();
+        for (name, path) in plugins {
+            match Plugin::load(&path, &name, host, &config) {
+                Ok(plugin) => {
+                    ready.plugins.push(name);
+                    loaded.push(plugin);
+                }
+                Err(why) => {
+                    tracing::warn!("plugin {name} ({}): {why}", path.display());
+                    ready.failed_plugins.push((name, why));
+                }
+            }
+        }
+        let snapshot = match describe(&loaded, &mut ready) {
+            Ok(snapshot) => snapshot,
+            Err(why) => {
+                channel.send(&FromWorker::Failed(why.clone()))?;
+                give_up(exit::NOT_READY, &why)
+            }
+        };
+        if self.plugins.set(loaded).is_err() {
+            return Err(std::io::Error::other("set up twice"));
+        }
+        channel.send(&FromWorker::Ready(ready))?;
+
+        let (message, fds) = channel.receive()?;
+        let ToWorker::Session {
+            session,
+            protocol,
+            client,
+            opcodes,
+        } = message
+        else {
+            return Err(std::io::Error::other("no session after the set-up"));
+        };
+        let span = tracing::info_span!("session", id = session);
+        let _entered = span.enter();
+        let connection = communicator::by_protocol(&protocol)
+            .ok_or_else(|| std::io::Error::other("an unknown communicator"))?
+            .adopt(fds);
+        let connection = match connection {
+            Ok(connection) => connection,
+            // It was reset between the daemon and here.
+            Err(e) => {
+                tracing::info!("the client is gone already: {e}");
+                exit_now(exit::CLIENT_GONE)
+            }
+        };
+        tracing::debug!("serving {client}");
+        let received = Arc::new(Received::default());
+        let end = self.serve(connection, &opcodes, &snapshot, channel, received);
+        let code = match &end {
+            End::Connection(_) => {
+                tracing::debug!("{end}");
+                exit::CLIENT_GONE
+            }
+            End::Malformed(_) | End::Sequence { .. } => {
+                tracing::warn!("the client broke the protocol: {end}");
+                exit::VIOLATION
+            }
+        };
+        self.close(code)
+    }
+
+    fn serve(
+        &'static self,
+        connection: communicator::Connection,
+        opcodes: &[u16],
+        snapshot: &[u8],
+        channel: &Channel,
+        received: Arc<Received>,
+    ) -> End {
+        let watched = connection.watchable();
+        let (receiver, sender) = connection.split();
+        let mut bits = Box::new([0; 1024]);
+        for opcode in opcodes {
+            bits[usize::from(opcode / 64)] |= 1 << (opcode % 64);
+        }
+        let session = self.session.get_or_init(|| Session {
+            output: Output::new(sender),
+            opcodes: bits,
+        });
+        match watched {
+            // A kernel may run for hours: the threads that wait for it do not see the client go, this one does.
+            Ok(fd) => on_hang_up("client-watch", fd, || self.close(exit::CLIENT_GONE)),
+            Err(e) => return e.into(),
+        }
+        let header = Header {
+            len: u32::try_from(snapshot.len()).unwrap_or(u32::MAX),
+            opcode: SNAPSHOT,
+            ..Header::default()
+        };
+        session.output.send(&header, snapshot, &[]);
+        report(channel, session, Arc::clone(&received));
+        self.threads.run(self, Input::new(receiver, received))
+    }
+
+    /// Lets the plugins close, but not for long, and exits.
+    fn close(&'static self, code: i32) -> ! {
+        let closing = thread::Builder::new().name("close".into()).spawn(move || {
+            self.plugins
+                .get()
+                .into_iter()
+                .flatten()
+                .for_each(Plugin::close);
+            exit_now(code);
+        });
+        if closing.is_ok() {
+            thread::sleep(CLOSE_TIME);
+        }
+        exit_now(code)
+    }
+
+    fn plugin(&self, opcode: u16) -> Option<&Plugin> {
+        self.plugins.get()?.iter().find(|p| p.serves(opcode))
+    }
+
+    /// Answers a command that this session does not have.
+    fn refuse(&self, header: &Header) {
+        tracing::debug!("opcode {:#06x} is not supported", header.opcode);
+        let Some(session) = self.session.get() else {
+            return;
+        };
+        if header.wants_reply() {
+            let reply = Header {
+                opcode: REPLY,
+                sequence: header.sequence,
+                thread: header.thread,
+                context: NOT_SUPPORTED as u32,
+                ..Header::default()
+            };
+            session.output.send(&reply, &[], &[]);
+            return;
+        }
+        let mut payload = Vec::new();
+        AsyncError {
+            sequence: header.sequence,
+            thread: header.thread,
+            context: header.context,
+            status: NOT_SUPPORTED,
+            sticky: false,
+            opcode: header.opcode,
+        }
+        .encode(&mut payload);
+        let push = Header {
+            len: payload.len() as u32,
+            opcode: ASYNC_ERROR,
+            sequence: header.sequence,
+            thread: header.thread,
+            ..Header::default()
+        };
+        session.output.send(&push, &payload, &[]);
+    }
+}
+
+/// The core's snapshot, checked; its gist goes into `ready`.
+fn describe(plugins: &[Plugin], ready: &mut Ready) -> Result<Vec<u8>, String> {
+    let Some(core) = plugins.iter().find(|p| p.name() == CORE) else {
+        let why = ready.failed_plugins.iter().find(|(name, _)| name == CORE);
+        return Err(match why {
+            Some((_, why)) => format!("plugin {CORE}: {why}"),
+            None => format!("plugin {CORE} is not there"),
+        });
+    };
+    let bytes = core.snapshot();
+    let snapshot: Snapshot =
+        decode_all(&bytes).map_err(|e| format!("plugin {CORE}: its snapshot: {e}"))?;
+    ready.driver_version = snapshot.driver_version;
+    ready.cpu = snapshot.ptx_only;
+    ready.devices = snapshot.devices.into_iter().map(|d| d.name).collect();
+    tracing::info!(
+        "ready: {} (driver API {}.{}), plugins {}",
+        if ready.devices.is_empty() {
+            "no device".to_owned()
+        } else {
+            ready.devices.join(", ")
+        },
+        ready.driver_version / 1000,
+        ready.driver_version % 1000 / 10,
+        ready.plugins.join(", "),
+    );
+    Ok(bytes)
+}
+
+/// Tells the daemon now and then what the session has done.
+fn report(channel: &Channel, session: &'static Session, received: Arc<Received>) {
+    let Ok(mut channel) = channel.try_clone() else {
+        return;
+    };
+    let report = move || {
+        let mut last = Counters::default();
+        loop {
+            thread::sleep(COUNTERS_INTERVAL);
+            let now = Counters {
+                frames: received.frames.load(Ordering::Relaxed),
+                bytes_in: received.bytes.load(Ordering::Relaxed),
+                bytes_out: session.output.bytes.load(Ordering::Relaxed),
+            };
+            if now != last && channel.send(&FromWorker::Counters(now)).is_err() {
+                return;
+            }
+            last = now;
+        }
+    };
+    // Status is a nicety: without the thread there are no figures.
+    let _ = thread::Builder::new().name("counters".into()).spawn(report);
+}
+
+impl Handler for Worker {
+    fn frame(&self, header: &Header, payload: &[u8]) {
+        let known = self.session.get().is_some_and(|s| {
+            s.opcodes[usize::from(header.opcode / 64)] >> (header.opcode % 64) & 1 == 1
+        });
+        match self.plugin(header.opcode) {
+            Some(plugin) if known => plugin.dispatch(header, payload),
+            _ => self.refuse(header),
+        }
+    }
+
+    fn idle(&self) {
+        self.plugins
+            .get()
+            .into_iter()
+            .flatten()
+            .for_each(Plugin::idle);
+    }
+}
+
+impl ffi::Host for Worker {
+    fn send(&'static self, header: &Header, payload: &[u8], bulk: &[u8]) -> bool {
+        self.session
+            .get()
+            .is_some_and(|s| s.output.send(header, payload, bulk))
+    }
+
+    fn send_start(&'static self, header: &Header, payload: &[u8]) -> bool {
+        self.session
+            .get()
+            .is_some_and(|s| s.output.send_start(header, payload))
+    }
+
+    fn send_bulk(&'static self, bytes: &[u8]) -> bool {
+        self.session
+            .get()
+            .is_some_and(|s| s.output.send_bulk(bytes))
+    }
+
+    fn read_bulk(&'static self, into: &mut [u8]) -> bool {
+        lead::with_input(|input| input.read_bulk(into)).unwrap_or(false)
+    }
+
+    fn may_block(&'static self) {
+        self.threads.may_block(self);
+    }
+
+    fn log(&'static self, level: u32, text: &str) {
+        match level {
+            ..=1 => tracing::error!("{text}"),
+            2 => tracing::warn!("{text}"),
+            3 => tracing::info!("{text}"),
+            4 => tracing::debug!("{text}"),
+            _ => tracing::trace!("{text}"),
+        }
+    }
+
+    fn fail(&'static self, text: &str) {
+        tracing::warn!("a plugin ends the session: {text}");
+        exit_now(exit::PLUGIN)
+    }
+}
