@@ -3,8 +3,9 @@
 //! A thread's device is what it chose with `cudaSetDevice`, else the first. Its context is the one that is current in the driver, whoever made it so; when none is, the
 //! device's primary context becomes current at the first call that needs one.
 
-use crate::error::{INSUFFICIENT_DRIVER, INVALID_DEVICE, INVALID_VALUE, NO_DEVICE, Result, check};
+use crate::error::{DEVICES_UNAVAILABLE, INSUFFICIENT_DRIVER, INVALID_DEVICE, INVALID_VALUE, NO_DEVICE, Result, check};
 use gvirtus_frontend_link::{Driver, driver as loaded};
+use gvirtus_wire::api::types::error::is_sticky;
 use gvirtus_wire::api::types::{CUcontext, CUdevice};
 use parking_lot::Mutex;
 use std::cell::Cell;
@@ -127,8 +128,10 @@ impl Device {
         if !context.is_null() && !self.reset.load(Ordering::Acquire) {
             return Ok(context);
         }
+        let again = !context.is_null();
         let mut context = null_mut();
-        cu!(cuDevicePrimaryCtxRetain(&mut context, self.handle))?;
+        // A device that a fault has made unusable for the process stays so when its context is reset.
+        cu!(cuDevicePrimaryCtxRetain(&mut context, self.handle)).map_err(|error| if again && is_sticky(error.0) { DEVICES_UNAVAILABLE } else { error })?;
         self.primary.store(context, Ordering::Release);
         self.reset.store(false, Ordering::Release);
         Ok(context)

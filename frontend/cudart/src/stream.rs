@@ -29,6 +29,9 @@ pub unsafe fn cudaStreamAddCallback(default: DefaultStream, stream: cudaStream_t
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__EVENT.html>
 pub unsafe fn cudaEventElapsedTime(ms: *mut f32, start: cudaEvent_t, end: cudaEvent_t) -> Result {
     current()?;
+    if ms.is_null() {
+        return Err(INVALID_VALUE);
+    }
     if major() < 13 {
         return cu!(cuEventElapsedTime(ms, start, end));
     }
