@@ -1,0 +1,375 @@
+//! Contexts: the primary ones of the devices, those that clients create, and which one is current on a thread of the worker.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+
+use gvirtus_wire::api::core::{
+    ContextCreate, ContextDestroy, ContextReset, ContextSetLimit, ContextSynchronize,
+    FIRST_CREATED_CONTEXT,
+};
+use gvirtus_wire::api::types::CUctxCreateParams;
+use gvirtus_wire::command::{Answer, Handle as Handler};
+use gvirtus_wire::frame::Header;
+use parking_lot::{Mutex, RwLock};
+
+use crate::driver::{Driver, Handle, cu};
+use crate::errors::{
+    ERROR_CONTEXT_IS_DESTROYED, ERROR_INVALID_CONTEXT, ERROR_INVALID_DEVICE, ERROR_INVALID_VALUE,
+    ERROR_NOT_SUPPORTED, Result, SUCCESS, Status,
+};
+use crate::host;
+use crate::session::Session;
+use crate::staging::Staging;
+use crate::streams::Stream;
+use crate::words::Words;
+
+/// `CU_STREAM_NON_BLOCKING`.
+const NON_BLOCKING: u32 = 1;
+/// `CU_EVENT_DISABLE_TIMING`.
+const DISABLE_TIMING: u32 = 2;
+/// `CU_STREAM_CAPTURE_MODE_RELAXED`.
+const CAPTURE_RELAXED: u32 = 2;
+/// The most contexts that a client may create.
+const MOST_CREATED: usize = 256;
+
+/// One CUDA context of the session.
+pub(crate) struct Context {
+    /// The client's number.
+    pub(crate) id: u32,
+    /// Device ordinal.
+    pub(crate) device: u32,
+    /// The driver's handle.
+    pub(crate) raw: Handle,
+    pub(crate) driver: &'static Driver,
+    /// False once the context is destroyed or reset: its handles are void then.
+    pub(crate) alive: AtomicBool,
+    /// The sticky error, 0 for none.
+    pub(crate) poisoned: AtomicI32,
+    /// Words that streams write their progress to.
+    pub(crate) words: Words,
+    /// Pinned memory for copies.
+    pub(crate) staging: Staging,
+    /// A non-blocking stream with never any work on it: asking it shows whether the context is poisoned.
+    pub(crate) probe: Handle,
+    /// A non-blocking stream for the later pieces of large copies to the client.
+    pub(crate) transfer: Handle,
+    /// Events of our own that are not in use.
+    pub(crate) marker_events: Mutex<Vec<Handle>>,
+    /// Whether the legacy stream has work after its last marker.
+    pub(crate) legacy_dirty: AtomicBool,
+    /// Whether a blocking stream has work after its last marker.
+    pub(crate) blocking_dirty: AtomicBool,
+    legacy: RwLock<Option<Arc<Stream>>>,
+}
+
+impl Context {
+    /// The default stream.
+    pub(crate) fn legacy(&self) -> Result<Arc<Stream>> {
+        self.legacy.read().clone().ok_or(ERROR_CONTEXT_IS_DESTROYED)
+    }
+
+    /// Makes the context the calling thread's current one.
+    pub(crate) fn make_current(&self) -> Result<()> {
+        CURRENT.with_borrow_mut(|current| {
+            if current.raw == self.raw && self.raw != Handle(0) {
+                return Ok(());
+            }
+            if !current.relaxed {
+                // The worker's housekeeping must not disturb captures of the client's streams.
+                let mut mode = CAPTURE_RELAXED;
+                cu!(
+                    self.driver,
+                    cuThreadExchangeStreamCaptureMode(&raw mut mode)
+                )
+                .or_else(|status| {
+                    if status == ERROR_NOT_SUPPORTED {
+                        Ok(())
+                    } else {
+                        Err(status)
+                    }
+                })?;
+                current.relaxed = true;
+            }
+            cu!(self.driver, cuCtxSetCurrent(self.raw.ptr()))?;
+            current.raw = self.raw;
+            Ok(())
+        })
+    }
+
+    /// An event without timing from the pool. The context must be current.
+    pub(crate) fn marker_event(&self) -> Result<Handle> {
+        if let Some(event) = self.marker_events.lock().pop() {
+            return Ok(event);
+        }
+        let mut event = std::ptr::null_mut();
+        cu!(self.driver, cuEventCreate(&raw mut event, DISABLE_TIMING))?;
+        Ok(Handle::of(event))
+    }
+
+    /// The sticky error as a result.
+    pub(crate) fn healthy(&self) -> Result<()> {
+        match self.poisoned.load(Ordering::Relaxed) {
+            SUCCESS => Ok(()),
+            status => Err(status),
+        }
+    }
+}
+
+/// What a thread of the worker has told the driver.
+struct Current {
+    raw: Handle,
+    relaxed: bool,
+    cached: Option<(usize, Arc<Context>)>,
+}
+
+thread_local! {
+    static CURRENT: RefCell<Current> = const { RefCell::new(Current { raw: Handle(0), relaxed: false, cached: None }) };
+}
+
+/// Forgets what is current on this thread: after a driver call that changed it.
+fn forget_current() {
+    CURRENT.with_borrow_mut(|current| current.raw = Handle(0));
+}
+
+impl Session {
+    /// The context of a frame, current on this thread.
+    pub(crate) fn enter(&self, header: &Header) -> Result<Arc<Context>> {
+        let context = self.context(header.context)?;
+        context.make_current()?;
+        Ok(context)
+    }
+
+    /// A context by the client's number; a device's primary context is made when first needed.
+    pub(crate) fn context(&self, id: u32) -> Result<Arc<Context>> {
+        let me = std::ptr::from_ref(self) as usize;
+        let cached = CURRENT.with_borrow(|current| {
+            current
+                .cached
+                .as_ref()
+                .filter(|(session, context)| {
+                    *session == me && context.id == id && context.alive.load(Ordering::Relaxed)
+                })
+                .map(|(_, context)| Arc::clone(context))
+        });
+        if let Some(context) = cached {
+            return Ok(context);
+        }
+        let known = self.contexts.read().get(&id).cloned();
+        let context = match known {
+            Some(context) => context,
+            None if id < FIRST_CREATED_CONTEXT => self.retain_primary(id)?,
+            None => return Err(ERROR_INVALID_CONTEXT),
+        };
+        CURRENT.with_borrow_mut(|current| current.cached = Some((me, Arc::clone(&context))));
+        Ok(context)
+    }
+
+    /// Retains a device's primary context and makes it ready.
+    pub(crate) fn retain_primary(&self, device: u32) -> Result<Arc<Context>> {
+        if device >= self.devices {
+            return Err(ERROR_INVALID_CONTEXT);
+        }
+        let mut raw = std::ptr::null_mut();
+        cu!(
+            self.driver,
+            cuDevicePrimaryCtxRetain(&raw mut raw, self.raw_device(device)?)
+        )?;
+        self.adopt(device, device, Handle::of(raw))
+    }
+
+    /// The driver's number of a device.
+    pub(crate) fn raw_device(&self, device: u32) -> Result<i32> {
+        let ordinal = i32::try_from(device).map_err(|_| ERROR_INVALID_DEVICE)?;
+        if device >= self.devices {
+            return Err(ERROR_INVALID_DEVICE);
+        }
+        let mut raw = 0;
+        cu!(self.driver, cuDeviceGet(&raw mut raw, ordinal))?;
+        Ok(raw)
+    }
+
+    /// Makes a driver's context usable for the session.
+    fn adopt(&self, id: u32, device: u32, raw: Handle) -> Result<Arc<Context>> {
+        let driver = self.driver;
+        forget_current();
+        let mut context = Context {
+            id,
+            device,
+            raw,
+            driver,
+            alive: AtomicBool::new(true),
+            poisoned: AtomicI32::new(SUCCESS),
+            words: Words::new(driver),
+            staging: Staging::new(driver),
+            probe: Handle(0),
+            transfer: Handle(0),
+            marker_events: Mutex::new(Vec::new()),
+            legacy_dirty: AtomicBool::new(false),
+            blocking_dirty: AtomicBool::new(false),
+            legacy: RwLock::new(None),
+        };
+        context.make_current()?;
+        for slot in [&mut context.probe, &mut context.transfer] {
+            let mut stream = std::ptr::null_mut();
+            cu!(driver, cuStreamCreate(&raw mut stream, NON_BLOCKING))?;
+            *slot = Handle::of(stream);
+        }
+        if let Err(status) = context.words.try_out(context.probe) {
+            self.host.log(
+                host::INFO,
+                &format!(
+                    "context {id}: the driver cannot write progress words ({}), events serve instead",
+                    crate::errors::name(status)
+                ),
+            );
+        }
+        // The first blocks are pinned now, not in the program's first copy.
+        drop(context.staging.lease(1));
+        let context = Arc::new(context);
+        *context.legacy.write() = Some(Arc::new(Stream::legacy(&context)));
+        self.contexts.write().insert(id, Arc::clone(&context));
+        Ok(context)
+    }
+
+    /// Notes a sticky error: the client is told once, and nothing waits for the context's streams any more.
+    pub(crate) fn poison(&self, context: &Context, status: Status) {
+        if context
+            .poisoned
+            .compare_exchange(SUCCESS, status, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+        {
+            self.push_error(&Header::default(), context.id, status, true);
+            self.progress.abandon(context);
+        }
+    }
+
+    /// Takes everything of a context out of the session's tables.
+    fn forget_objects(&self, context: &Arc<Context>) {
+        let of = |other: &Arc<Context>| Arc::ptr_eq(other, context);
+        self.forget_modules(context);
+        drop(self.graphs.drain(|g| of(&g.context)));
+        drop(self.execs.drain(|e| of(&e.context)));
+        drop(self.events.drain(|e| of(&e.context)));
+        drop(self.streams.drain(|s| of(s.context())));
+        self.progress.abandon(context);
+        *context.legacy.write() = None;
+    }
+}
+
+impl Handler<ContextCreate> for Session {
+    fn handle(&self, _: &Header, command: ContextCreate) -> Result<Answer<()>> {
+        let device = self.raw_device(command.device)?;
+        if command.context < FIRST_CREATED_CONTEXT
+            || self.contexts.read().contains_key(&command.context)
+            || self.contexts.read().len() >= MOST_CREATED + self.devices as usize
+        {
+            return Err(ERROR_INVALID_VALUE);
+        }
+        let mut raw = std::ptr::null_mut();
+        let made = if self.driver.cuCtxCreate_v2.is_some() {
+            cu!(
+                self.driver,
+                cuCtxCreate_v2(&raw mut raw, command.flags, device)
+            )
+        } else {
+            let mut params = CUctxCreateParams {
+                execAffinityParams: std::ptr::null_mut(),
+                numExecAffinityParams: 0,
+                cigParams: std::ptr::null_mut(),
+            };
+            cu!(
+                self.driver,
+                cuCtxCreate_v4(&raw mut raw, &raw mut params, command.flags, device)
+            )
+        };
+        // Creating pushes the context on the thread's stack: whatever was current is no longer.
+        forget_current();
+        made?;
+        self.adopt(command.context, command.device, Handle::of(raw))?;
+        Ok(Answer::Now(()))
+    }
+}
+
+impl Handler<ContextDestroy> for Session {
+    fn handle(&self, _: &Header, command: ContextDestroy) -> Result<Answer<()>> {
+        if command.context < FIRST_CREATED_CONTEXT {
+            return Err(ERROR_INVALID_CONTEXT);
+        }
+        let context = self
+            .contexts
+            .write()
+            .remove(&command.context)
+            .ok_or(ERROR_INVALID_CONTEXT)?;
+        self.host.may_block();
+        // As natively, work that was issued before is waited for.
+        let _ = context
+            .make_current()
+            .and_then(|()| cu!(self.driver, cuCtxSynchronize()));
+        self.settle();
+        self.free_host_of(&context);
+        self.forget_objects(&context);
+        context.alive.store(false, Ordering::Release);
+        forget_current();
+        cu!(self.driver, cuCtxDestroy_v2(context.raw.ptr()))?;
+        Ok(Answer::Now(()))
+    }
+}
+
+impl Handler<ContextSynchronize> for Session {
+    fn handle(&self, header: &Header, _: ContextSynchronize) -> Result<Answer<()>> {
+        let context = self.enter(header)?;
+        let closed = self.progress.close_all(&context);
+        self.host.may_block();
+        let done = cu!(self.driver, cuCtxSynchronize());
+        if done.is_ok() {
+            for (lane, ticket) in closed {
+                lane.synchronized(ticket);
+            }
+        }
+        self.settle();
+        done.map(Answer::Now)
+    }
+}
+
+impl Handler<ContextReset> for Session {
+    fn handle(&self, _: &Header, command: ContextReset) -> Result<Answer<()>> {
+        let device = self.raw_device(command.device)?;
+        let old = self.contexts.write().remove(&command.device);
+        self.host.may_block();
+        if let Some(context) = &old {
+            let _ = context
+                .make_current()
+                .and_then(|()| cu!(self.driver, cuCtxSynchronize()));
+            self.settle();
+            self.free_host_of(context);
+            self.forget_objects(context);
+            context.alive.store(false, Ordering::Release);
+        }
+        self.release_device(command.device);
+        forget_current();
+        if self.driver.cuDevicePrimaryCtxReset_v2.is_some() {
+            cu!(self.driver, cuDevicePrimaryCtxReset_v2(device))?;
+        } else {
+            cu!(self.driver, cuDevicePrimaryCtxReset(device))?;
+        }
+        self.reserve_again(command.device)?;
+        if old.is_some() {
+            // Our own reference is still counted by the driver or not, depending on its version: retaining again is right in both cases.
+            self.retain_primary(command.device)?;
+        }
+        Ok(Answer::Now(()))
+    }
+}
+
+impl Handler<ContextSetLimit> for Session {
+    fn handle(&self, header: &Header, command: ContextSetLimit) -> Result<Answer<u64>> {
+        self.enter(header)?;
+        let value = usize::try_from(command.value).map_err(|_| ERROR_INVALID_VALUE)?;
+        self.host.may_block();
+        cu!(self.driver, cuCtxSetLimit(command.limit, value))?;
+        let mut now = 0;
+        cu!(self.driver, cuCtxGetLimit(&raw mut now, command.limit))?;
+        Ok(Answer::Now(now as u64))
+    }
+}

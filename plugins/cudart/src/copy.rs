@@ -1,0 +1,581 @@
+//! Copies between the client, pinned memory and devices, and memsets.
+
+use std::sync::Arc;
+
+use gvirtus_wire::api::core::{
+    self, COPY_FROM_BULK, COPY_FROM_PULL, COPY_FROM_SHADOW, COPY_ON_DEVICE, COPY_TO_REPLY,
+    COPY_TO_SHADOW, Copy, Extent, Memset, Plane,
+};
+use gvirtus_wire::api::types::{CUDA_MEMCPY3D, CUDA_MEMCPY3D_PEER};
+use gvirtus_wire::command::{Answer, Handle as Handler};
+use gvirtus_wire::frame::Header;
+
+use crate::driver::{Handle, cu};
+use crate::errors::{
+    ERROR_INVALID_VALUE, ERROR_STREAM_CAPTURE_UNSUPPORTED, ERROR_UNKNOWN, Result, SUCCESS,
+};
+use crate::host_memory::HostWrite;
+use crate::progress::Item;
+use crate::session::Session;
+use crate::shape::{Box3, packed};
+use crate::staging::{BLOCK, Lease};
+use crate::streams::Stream;
+
+/// `CU_MEMORYTYPE_HOST`, `CU_MEMORYTYPE_DEVICE`.
+const HOST: u32 = 1;
+const DEVICE: u32 = 2;
+/// So many pieces of a copy to the client are on their way at a time.
+const AHEAD: usize = 4;
+/// Pieces from here on get a marker of their own, so that their staging memory comes back early.
+const LARGE: usize = BLOCK / 4;
+
+/// One end of a copy as the driver sees it.
+#[derive(Clone, Copy)]
+struct End {
+    address: u64,
+    pitch: u64,
+    slice: u64,
+    /// Device ordinal, or `None` for memory of the worker (staging, shadows).
+    device: Option<u32>,
+}
+
+impl End {
+    fn memory_type(&self) -> u32 {
+        if self.device.is_some() { DEVICE } else { HOST }
+    }
+
+    fn host_pointer(&self) -> *mut std::ffi::c_void {
+        if self.device.is_some() {
+            std::ptr::null_mut()
+        } else {
+            self.address as *mut _
+        }
+    }
+
+    fn device_pointer(&self) -> u64 {
+        if self.device.is_some() {
+            self.address
+        } else {
+            0
+        }
+    }
+}
+
+impl Session {
+    /// Checks that a box of device memory is the session's own: with unified addressing the driver would take the worker's own memory too.
+    fn device_end(&self, plane: &Plane, shape: &Box3) -> Result<End> {
+        let device = match self.memory.owner(plane.address, shape.span()) {
+            Some(device) => device,
+            None if self.host_memory.holds_shadow(plane.address, shape.span()) => {
+                // Mapped pinned memory by its device address; it belongs to no device in particular.
+                return Ok(End {
+                    address: plane.address,
+                    pitch: plane.pitch,
+                    slice: plane.slice,
+                    device: Some(u32::MAX),
+                });
+            }
+            None => return Err(ERROR_INVALID_VALUE),
+        };
+        Ok(End {
+            address: plane.address,
+            pitch: plane.pitch,
+            slice: plane.slice,
+            device: Some(device),
+        })
+    }
+
+    /// Enqueues one copy of a box.
+    fn enqueue(&self, stream: Handle, dst: End, src: End, extent: &Extent) -> Result<()> {
+        if extent.height == 1 && extent.depth > 1 {
+            // Slices of one row are rows.
+            let rows = |end: End| End {
+                pitch: end.slice,
+                ..end
+            };
+            let flat = Extent {
+                width: extent.width,
+                height: extent.depth,
+                depth: 1,
+            };
+            return self.enqueue(stream, rows(dst), rows(src), &flat);
+        }
+        let plane = |end: &End| Plane {
+            address: end.address,
+            pitch: end.pitch,
+            slice: end.slice,
+        };
+        let to = Box3::new(&plane(&dst), extent)?;
+        let from = Box3::new(&plane(&src), extent)?;
+        if let (Some(bytes), Some(_)) = (to.linear(), from.linear()) {
+            return self.enqueue_linear(stream, dst, src, bytes);
+        }
+        // The driver counts slices in rows; where the distance is no multiple of the pitch, slice by slice.
+        let in_rows = |end: &End| {
+            let pitch = if end.pitch == 0 {
+                extent.width
+            } else {
+                end.pitch
+            };
+            (extent.depth == 1 || end.slice.is_multiple_of(pitch)).then(|| {
+                (
+                    pitch,
+                    if extent.depth == 1 {
+                        extent.height
+                    } else {
+                        end.slice / pitch
+                    },
+                )
+            })
+        };
+        if let (Some(to_rows), Some(from_rows)) = (in_rows(&dst), in_rows(&src)) {
+            return self.enqueue_box(stream, (dst, to_rows), (src, from_rows), extent);
+        }
+        let flat = Extent {
+            depth: 1,
+            ..extent.clone()
+        };
+        for z in 0..extent.depth {
+            let at = |end: End| End {
+                address: end.address + z * end.slice,
+                ..end
+            };
+            self.enqueue(stream, at(dst), at(src), &flat)?;
+        }
+        Ok(())
+    }
+
+    fn enqueue_linear(&self, stream: Handle, dst: End, src: End, bytes: u64) -> Result<()> {
+        let stream = stream.ptr();
+        let n = bytes as usize;
+        match (dst.device, src.device) {
+            (Some(_), None) => cu!(
+                self.driver,
+                cuMemcpyHtoDAsync_v2(dst.address, src.host_pointer(), n, stream)
+            ),
+            (None, Some(_)) => cu!(
+                self.driver,
+                cuMemcpyDtoHAsync_v2(dst.host_pointer(), src.address, n, stream)
+            ),
+            (Some(to), Some(from)) if to != from && to != u32::MAX && from != u32::MAX => {
+                let (to, from) = (self.primary(to)?, self.primary(from)?);
+                cu!(
+                    self.driver,
+                    cuMemcpyPeerAsync(dst.address, to.ptr(), src.address, from.ptr(), n, stream)
+                )
+            }
+            (Some(_), Some(_)) => cu!(
+                self.driver,
+                cuMemcpyDtoDAsync_v2(dst.address, src.address, n, stream)
+            ),
+            (None, None) => Err(ERROR_INVALID_VALUE),
+        }
+    }
+
+    fn enqueue_box(
+        &self,
+        stream: Handle,
+        (dst, (dst_pitch, dst_rows)): (End, (u64, u64)),
+        (src, (src_pitch, src_rows)): (End, (u64, u64)),
+        extent: &Extent,
+    ) -> Result<()> {
+        if let (Some(to), Some(from)) = (dst.device, src.device)
+            && to != from
+            && to != u32::MAX
+            && from != u32::MAX
+        {
+            let peer = CUDA_MEMCPY3D_PEER {
+                srcXInBytes: 0,
+                srcY: 0,
+                srcZ: 0,
+                srcLOD: 0,
+                srcMemoryType: DEVICE,
+                srcHost: std::ptr::null(),
+                srcDevice: src.address,
+                srcArray: std::ptr::null_mut(),
+                srcContext: self.primary(from)?.ptr(),
+                srcPitch: src_pitch as usize,
+                srcHeight: src_rows as usize,
+                dstXInBytes: 0,
+                dstY: 0,
+                dstZ: 0,
+                dstLOD: 0,
+                dstMemoryType: DEVICE,
+                dstHost: std::ptr::null_mut(),
+                dstDevice: dst.address,
+                dstArray: std::ptr::null_mut(),
+                dstContext: self.primary(to)?.ptr(),
+                dstPitch: dst_pitch as usize,
+                dstHeight: dst_rows as usize,
+                WidthInBytes: extent.width as usize,
+                Height: extent.height as usize,
+                Depth: extent.depth as usize,
+            };
+            return cu!(
+                self.driver,
+                cuMemcpy3DPeerAsync(&raw const peer, stream.ptr())
+            );
+        }
+        let copy = CUDA_MEMCPY3D {
+            srcXInBytes: 0,
+            srcY: 0,
+            srcZ: 0,
+            srcLOD: 0,
+            srcMemoryType: src.memory_type(),
+            srcHost: src.host_pointer(),
+            srcDevice: src.device_pointer(),
+            srcArray: std::ptr::null_mut(),
+            reserved0: std::ptr::null_mut(),
+            srcPitch: src_pitch as usize,
+            srcHeight: src_rows as usize,
+            dstXInBytes: 0,
+            dstY: 0,
+            dstZ: 0,
+            dstLOD: 0,
+            dstMemoryType: dst.memory_type(),
+            dstHost: dst.host_pointer(),
+            dstDevice: dst.device_pointer(),
+            dstArray: std::ptr::null_mut(),
+            reserved1: std::ptr::null_mut(),
+            dstPitch: dst_pitch as usize,
+            dstHeight: dst_rows as usize,
+            WidthInBytes: extent.width as usize,
+            Height: extent.height as usize,
+            Depth: extent.depth as usize,
+        };
+        cu!(
+            self.driver,
+            cuMemcpy3DAsync_v2(&raw const copy, stream.ptr())
+        )
+    }
+
+    /// A device's primary context, as peer copies name devices. The calling thread's current context stays.
+    fn primary(&self, device: u32) -> Result<Handle> {
+        self.context(device).map(|context| context.raw)
+    }
+
+    /// Enqueues one piece between a box of device memory and packed staging memory.
+    fn enqueue_piece(
+        &self,
+        stream: Handle,
+        device: End,
+        piece: &crate::shape::Piece,
+        staging: u64,
+        to_device: bool,
+    ) -> Result<()> {
+        let far = End {
+            address: device.address + piece.offset,
+            pitch: piece.pitch,
+            slice: 0,
+            ..device
+        };
+        let near = End {
+            address: staging,
+            pitch: piece.width,
+            slice: 0,
+            device: None,
+        };
+        let extent = Extent {
+            width: piece.width,
+            height: piece.rows,
+            depth: 1,
+        };
+        if to_device {
+            self.enqueue(stream, far, near, &extent)
+        } else {
+            self.enqueue(stream, near, far, &extent)
+        }
+    }
+
+    /// The bulk goes through staging memory, piece by piece: one is read while those before are copied.
+    fn copy_from_bulk(&self, header: &Header, stream: &Arc<Stream>, c: &Copy) -> Result<()> {
+        let shape = Box3::new(&c.dst, &c.extent)?;
+        if shape.total() != header.bulk {
+            return Err(ERROR_INVALID_VALUE);
+        }
+        if shape.total() == 0 {
+            return Ok(());
+        }
+        let dst = self.device_end(&c.dst, &shape)?;
+        if let Some(capture) = self.capture_of(stream) {
+            return self.capture_bulk(stream, &capture, dst, &shape);
+        }
+        let context = stream.context();
+        for piece in shape.pieces(BLOCK as u64) {
+            let lease = context.staging.lease(piece.bytes() as usize)?;
+            self.read(&lease)?;
+            let enqueued = self.enqueue_piece(stream.raw, dst, &piece, lease.start as u64, true);
+            let large = lease.len >= LARGE;
+            // Held even if the driver refused: it may have taken a part.
+            self.progress.attach(&stream.lane, Item::Lease(lease));
+            enqueued?;
+            if large {
+                self.progress.mark(self, &stream.lane);
+            }
+        }
+        Ok(())
+    }
+
+    /// A copy that becomes a node of a graph keeps its bytes for as long as the graph lives.
+    fn capture_bulk(
+        &self,
+        stream: &Arc<Stream>,
+        capture: &crate::graph::Capture,
+        dst: End,
+        shape: &Box3,
+    ) -> Result<()> {
+        let lease = stream.context().staging.dedicated(shape.total() as usize)?;
+        self.read(&lease)?;
+        let mut at = lease.start as u64;
+        capture.hold(lease);
+        for piece in shape.pieces(u64::MAX >> 1) {
+            self.enqueue_piece(stream.raw, dst, &piece, at, true)?;
+            at += piece.bytes();
+        }
+        Ok(())
+    }
+
+    fn read(&self, lease: &Lease) -> Result<()> {
+        // SAFETY: the lease is ours alone until it is attached; handlers run on the dispatching thread and have not called `may_block` yet.
+        if unsafe { self.host.read_bulk(lease.start as *mut u8, lease.len) } {
+            Ok(())
+        } else {
+            Err(ERROR_UNKNOWN)
+        }
+    }
+
+    /// The first pieces are copied on the stream and the stream is waited for, so that the status is known; the rest follows behind what is being sent.
+    fn copy_to_reply(&self, header: &Header, c: &Copy) -> Result<Answer<()>> {
+        let shape = Box3::new(&c.src, &c.extent)?;
+        if !header.wants_reply() {
+            return Err(ERROR_INVALID_VALUE);
+        }
+        let mut first: Vec<(crate::shape::Piece, Lease)> = Vec::with_capacity(AHEAD);
+        let mut pieces = shape.pieces(BLOCK as u64);
+        let (stream, src) = self.on_stream(header, c.stream, |stream| {
+            if self.progress.capturing(&stream.lane) {
+                return Err(ERROR_STREAM_CAPTURE_UNSUPPORTED);
+            }
+            if shape.total() == 0 {
+                return Ok((Arc::clone(stream), None));
+            }
+            let src = self.device_end(&c.src, &shape)?;
+            for piece in pieces.by_ref().take(AHEAD) {
+                let lease = stream.context().staging.lease(piece.bytes() as usize)?;
+                // Also attached: should the wait below fail, the copy may still be under way.
+                self.progress
+                    .attach(&stream.lane, Item::Lease(lease.clone()));
+                self.enqueue_piece(stream.raw, src, &piece, lease.start as u64, false)?;
+                first.push((piece, lease));
+            }
+            Ok((Arc::clone(stream), Some(src)))
+        })?;
+        self.wait_for(&stream)?;
+        let Some(src) = src else {
+            return Ok(Answer::Now(()));
+        };
+        let reply = Header {
+            opcode: core::REPLY,
+            sequence: header.sequence,
+            thread: header.thread,
+            context: SUCCESS as u32,
+            bulk: shape.total(),
+            ..Header::default()
+        };
+        if let [(_, only)] = first.as_slice()
+            && only.len as u64 == shape.total()
+        {
+            self.host.send(reply, &[], only.bytes());
+            return Ok(Answer::Sent);
+        }
+        self.host.may_block();
+        if let Err(status) = self.send_pieces(&stream, src, reply, first, pieces) {
+            // The header is out and says success: there is no way to take it back.
+            self.host.fail(&format!(
+                "a copy to the client failed half way: {}",
+                crate::errors::name(status)
+            ));
+        }
+        Ok(Answer::Sent)
+    }
+
+    fn send_pieces(
+        &self,
+        stream: &Stream,
+        src: End,
+        reply: Header,
+        first: Vec<(crate::shape::Piece, Lease)>,
+        mut rest: impl Iterator<Item = crate::shape::Piece>,
+    ) -> Result<()> {
+        let context = stream.context();
+        context.make_current()?;
+        // The connection is this thread's until the last byte: what is still to be copied must not stand behind work that waits for the client, so it goes to a
+        // stream of our own.
+        let transfer = context.transfer;
+        let mut ring: std::collections::VecDeque<(usize, Lease, Option<Handle>)> = first
+            .into_iter()
+            .map(|(piece, lease)| (piece.bytes() as usize, lease, None))
+            .collect();
+        if !self.host.send_start(reply) {
+            return Ok(());
+        }
+        while let Some((bytes, lease, event)) = ring.pop_front() {
+            if let Some(event) = event {
+                let waited = cu!(self.driver, cuEventSynchronize(event.ptr()));
+                context.marker_events.lock().push(event);
+                waited?;
+            }
+            if !self.host.send_bulk(&lease.bytes()[..bytes]) {
+                return Ok(());
+            }
+            if let Some(piece) = rest.next() {
+                let bytes = piece.bytes() as usize;
+                let lease = if bytes <= lease.len {
+                    lease
+                } else {
+                    context.staging.lease(bytes)?
+                };
+                self.enqueue_piece(transfer, src, &piece, lease.start as u64, false)?;
+                let event = context.marker_event()?;
+                cu!(self.driver, cuEventRecord(event.ptr(), transfer.ptr()))?;
+                ring.push_back((bytes, lease, Some(event)));
+            }
+        }
+        Ok(())
+    }
+
+    fn copy_to_shadow(&self, stream: &Arc<Stream>, c: &Copy) -> Result<()> {
+        let to = Box3::new(&c.dst, &c.extent)?;
+        let from = Box3::new(&c.src, &c.extent)?;
+        if to.total() == 0 {
+            return Ok(());
+        }
+        let src = self.device_end(&c.src, &from)?;
+        let capture = self.capture_of(stream);
+        let write = self
+            .host_memory
+            .with_shadow(c.dst.address, to.span(), |shadow| -> Result<HostWrite> {
+                let dst = End {
+                    address: shadow,
+                    pitch: c.dst.pitch,
+                    slice: c.dst.slice,
+                    device: None,
+                };
+                self.enqueue(stream.raw, dst, src, &c.extent)?;
+                Ok(HostWrite {
+                    plane: c.dst.clone(),
+                    extent: c.extent.clone(),
+                    shadow,
+                })
+            })
+            .ok_or(ERROR_INVALID_VALUE)??;
+        match capture {
+            Some(capture) => capture.writes_host(write),
+            None => self.progress.attach(&stream.lane, Item::Write(write)),
+        }
+        Ok(())
+    }
+
+    fn copy_from_shadow(&self, stream: &Arc<Stream>, c: &Copy) -> Result<()> {
+        let to = Box3::new(&c.dst, &c.extent)?;
+        let from = Box3::new(&c.src, &c.extent)?;
+        if to.total() == 0 {
+            return Ok(());
+        }
+        let dst = self.device_end(&c.dst, &to)?;
+        if c.kind == COPY_FROM_PULL {
+            self.host_memory
+                .shadow(c.src.address, from.span())
+                .ok_or(ERROR_INVALID_VALUE)?;
+            self.enqueue_pull(stream, &c.src, &c.extent)?;
+        }
+        self.host_memory
+            .with_shadow(c.src.address, from.span(), |shadow| {
+                let src = End {
+                    address: shadow,
+                    pitch: c.src.pitch,
+                    slice: c.src.slice,
+                    device: None,
+                };
+                self.enqueue(stream.raw, dst, src, &c.extent)
+            })
+            .ok_or(ERROR_INVALID_VALUE)?
+    }
+
+    fn copy_on_device(&self, stream: &Arc<Stream>, c: &Copy) -> Result<()> {
+        let to = Box3::new(&c.dst, &c.extent)?;
+        let from = Box3::new(&c.src, &c.extent)?;
+        if to.total() == 0 {
+            return Ok(());
+        }
+        let dst = self.device_end(&c.dst, &to)?;
+        let src = self.device_end(&c.src, &from)?;
+        self.enqueue(stream.raw, dst, src, &c.extent)
+    }
+}
+
+impl Handler<Copy> for Session {
+    fn handle(&self, header: &Header, command: Copy) -> Result<Answer<()>> {
+        if command.kind != COPY_FROM_BULK && header.bulk != 0 {
+            return Err(ERROR_INVALID_VALUE);
+        }
+        packed(&command.extent)?;
+        if command.kind == COPY_TO_REPLY {
+            return self.copy_to_reply(header, &command);
+        }
+        self.on_stream_then_reply(header, command.stream, |stream| match command.kind {
+            COPY_FROM_BULK => self.copy_from_bulk(header, stream, &command),
+            COPY_FROM_SHADOW | COPY_FROM_PULL => self.copy_from_shadow(stream, &command),
+            COPY_TO_SHADOW => self.copy_to_shadow(stream, &command),
+            COPY_ON_DEVICE => self.copy_on_device(stream, &command),
+            _ => Err(ERROR_INVALID_VALUE),
+        })
+    }
+}
+
+impl Handler<Memset> for Session {
+    fn handle(&self, header: &Header, command: Memset) -> Result<Answer<()>> {
+        let Memset {
+            stream,
+            dst,
+            element,
+            value,
+            width,
+            height,
+        } = command;
+        let extent = Extent {
+            width: width
+                .checked_mul(u64::from(element))
+                .ok_or(ERROR_INVALID_VALUE)?,
+            height,
+            depth: 1,
+        };
+        let shape = Box3::new(&dst, &extent)?;
+        self.on_stream_then_reply(header, stream, |stream| {
+            if shape.total() == 0 {
+                return Ok(());
+            }
+            self.device_end(&dst, &shape)?;
+            let (at, stream) = (dst.address, stream.raw.ptr());
+            let (pitch, w, h) = (dst.pitch as usize, width as usize, height as usize);
+            match (element, height) {
+                (1, 1) => cu!(self.driver, cuMemsetD8Async(at, value as u8, w, stream)),
+                (2, 1) => cu!(self.driver, cuMemsetD16Async(at, value as u16, w, stream)),
+                (4, 1) => cu!(self.driver, cuMemsetD32Async(at, value, w, stream)),
+                (1, _) => cu!(
+                    self.driver,
+                    cuMemsetD2D8Async(at, pitch, value as u8, w, h, stream)
+                ),
+                (2, _) => cu!(
+                    self.driver,
+                    cuMemsetD2D16Async(at, pitch, value as u16, w, h, stream)
+                ),
+                (4, _) => cu!(
+                    self.driver,
+                    cuMemsetD2D32Async(at, pitch, value, w, h, stream)
+                ),
+                _ => Err(ERROR_INVALID_VALUE),
+            }
+        })
+    }
+}

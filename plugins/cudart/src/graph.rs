@@ -1,0 +1,307 @@
+//! Capture of streams into graphs, and their launches.
+//!
+//! What captured copies need (staging memory, host functions) lives as long as the graph; what they write to pinned memory is sent to the client after every launch.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use gvirtus_wire::api::core::{
+    GraphCreate, GraphDestroy, GraphExecDestroy, GraphInstantiate, GraphLaunch, StreamBeginCapture,
+    StreamEndCapture,
+};
+use gvirtus_wire::command::{Answer, Handle as Handler};
+use gvirtus_wire::frame::Header;
+use parking_lot::Mutex;
+
+use crate::contexts::Context;
+use crate::driver::{Handle, cu};
+use crate::errors::{ERROR_INVALID_VALUE, ERROR_STREAM_CAPTURE_INVALIDATED, Result};
+use crate::host_function::NodeKey;
+use crate::host_memory::HostWrite;
+use crate::progress::Item;
+use crate::session::Session;
+use crate::staging::Lease;
+use crate::streams::Stream;
+
+/// `CU_STREAM_CAPTURE_MODE_RELAXED`.
+const RELAXED: u32 = 2;
+/// `CU_STREAM_CAPTURE_STATUS_ACTIVE`.
+const ACTIVE: u32 = 1;
+/// The `CUDA_GRAPH_INSTANTIATE_FLAG_*` that need no more parameters: auto free, device launch, node priority.
+const FLAGS: u64 = 1 | 4 | 8;
+
+/// What a graph's nodes use.
+#[derive(Default)]
+pub(crate) struct Keep {
+    leases: Vec<Lease>,
+    nodes: Vec<NodeKey>,
+    writes: Vec<HostWrite>,
+}
+
+/// A capture in progress.
+pub(crate) struct Capture {
+    id: u64,
+    keep: Mutex<Keep>,
+}
+
+impl Capture {
+    /// Staging memory of a captured copy.
+    pub(crate) fn hold(&self, lease: Lease) {
+        self.keep.lock().leases.push(lease);
+    }
+
+    /// A host function that became a node.
+    pub(crate) fn hold_node(&self, node: NodeKey) {
+        self.keep.lock().nodes.push(node);
+    }
+
+    /// A captured copy to pinned memory.
+    pub(crate) fn writes_host(&self, write: HostWrite) {
+        self.keep.lock().writes.push(write);
+    }
+
+    /// The copies to pinned memory captured so far.
+    pub(crate) fn writes(&self) -> Vec<HostWrite> {
+        self.keep.lock().writes.clone()
+    }
+}
+
+/// A graph of the client.
+pub(crate) struct Graph {
+    raw: Handle,
+    pub(crate) context: Arc<Context>,
+    keep: Arc<Keep>,
+}
+
+impl Drop for Graph {
+    fn drop(&mut self) {
+        let _ = cu!(self.context.driver, cuGraphDestroy(self.raw.ptr()));
+    }
+}
+
+/// An executable graph of the client.
+pub(crate) struct Exec {
+    raw: Handle,
+    pub(crate) context: Arc<Context>,
+    keep: Arc<Keep>,
+}
+
+impl Drop for Exec {
+    fn drop(&mut self) {
+        if self.context.alive.load(Ordering::Acquire) {
+            let _ = cu!(self.context.driver, cuGraphExecDestroy(self.raw.ptr()));
+        }
+    }
+}
+
+impl Session {
+    /// The driver's id of the capture that a stream takes part in.
+    fn capture_id(&self, stream: &Stream) -> Option<u64> {
+        let (mut status, mut id) = (0, 0);
+        if self.driver.cuStreamGetCaptureInfo_v2.is_some() {
+            cu!(
+                self.driver,
+                cuStreamGetCaptureInfo_v2(
+                    stream.raw.ptr(),
+                    &raw mut status,
+                    &raw mut id,
+                    std::ptr::null_mut(),
+                    std::ptr::null_mut(),
+                    std::ptr::null_mut(),
+                )
+            )
+        } else {
+            cu!(
+                self.driver,
+                cuStreamGetCaptureInfo_v3(
+                    stream.raw.ptr(),
+                    &raw mut status,
+                    &raw mut id,
+                    std::ptr::null_mut(),
+                    std::ptr::null_mut(),
+                    std::ptr::null_mut(),
+                    std::ptr::null_mut(),
+                )
+            )
+        }
+        .ok()?;
+        (status == ACTIVE).then_some(id)
+    }
+
+    /// The capture that a stream takes part in, also one that it joined by waiting for an event.
+    pub(crate) fn capture_of(&self, stream: &Stream) -> Option<Arc<Capture>> {
+        if self.progress.captures.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let captures = self.captures.lock();
+        match self.capture_id(stream) {
+            Some(id) => captures.iter().find(|c| c.id == id).cloned(),
+            // A driver without capture info: there is no doubt while there is but one capture.
+            None if captures.len() == 1 && self.progress.capturing(&stream.lane) => {
+                captures.first().cloned()
+            }
+            None => None,
+        }
+    }
+}
+
+impl Handler<StreamBeginCapture> for Session {
+    fn handle(&self, header: &Header, command: StreamBeginCapture) -> Result<Answer<()>> {
+        let stream = self.stream(header, command.stream)?;
+        // What was issued before is not part of the capture.
+        self.progress.mark(self, &stream.lane);
+        stream.context().make_current()?;
+        cu!(
+            self.driver,
+            cuStreamBeginCapture_v2(stream.raw.ptr(), RELAXED)
+        )?;
+        let id = self.capture_id(&stream).unwrap_or(0);
+        self.captures.lock().push(Arc::new(Capture {
+            id,
+            keep: Mutex::new(Keep::default()),
+        }));
+        self.progress.captures.fetch_add(1, Ordering::AcqRel);
+        Ok(Answer::Now(()))
+    }
+}
+
+impl Handler<StreamEndCapture> for Session {
+    fn handle(&self, header: &Header, command: StreamEndCapture) -> Result<Answer<u32>> {
+        self.graphs.vacant(command.graph)?;
+        let stream = self.stream(header, command.stream)?;
+        let context = Arc::clone(stream.context());
+        context.make_current()?;
+        let id = self.capture_id(&stream);
+        let mut raw = std::ptr::null_mut();
+        let ended = cu!(
+            self.driver,
+            cuStreamEndCapture(stream.raw.ptr(), &raw mut raw)
+        );
+        let capture = {
+            let mut captures = self.captures.lock();
+            let at = match id {
+                Some(id) => captures.iter().position(|c| c.id == id),
+                // Invalidated: the driver does not tell its id any more.
+                None => (captures.len() == 1).then_some(0),
+            };
+            // A refusal (not the stream that began it, unjoined streams) may leave the capture as it was.
+            let over = ended.is_ok() || !self.progress.capturing(&stream.lane);
+            at.filter(|_| over).map(|at| captures.swap_remove(at))
+        };
+        if capture.is_some() {
+            self.progress.captures.fetch_sub(1, Ordering::AcqRel);
+        }
+        if let Err(status) = ended {
+            let _ = self.graphs.store(command.graph, Err(status));
+            return Err(status);
+        }
+        if raw.is_null() {
+            let _ = self
+                .graphs
+                .store(command.graph, Err(ERROR_STREAM_CAPTURE_INVALIDATED));
+            return Err(ERROR_STREAM_CAPTURE_INVALIDATED);
+        }
+        let keep = capture.map_or_else(Keep::default, |c| std::mem::take(&mut *c.keep.lock()));
+        let graph = Graph {
+            raw: Handle::of(raw),
+            context,
+            keep: Arc::new(keep),
+        };
+        let mut nodes = 0;
+        let counted = cu!(
+            self.driver,
+            cuGraphGetNodes(raw, std::ptr::null_mut(), &raw mut nodes)
+        );
+        self.graphs.store(command.graph, Ok(Arc::new(graph)))?;
+        counted?;
+        Ok(Answer::Now(u32::try_from(nodes).unwrap_or(u32::MAX)))
+    }
+}
+
+impl Handler<GraphCreate> for Session {
+    fn handle(&self, header: &Header, command: GraphCreate) -> Result<Answer<()>> {
+        self.graphs.vacant(command.graph)?;
+        let made = self.enter(header).and_then(|context| {
+            let mut raw = std::ptr::null_mut();
+            cu!(self.driver, cuGraphCreate(&raw mut raw, 0))?;
+            Ok(Arc::new(Graph {
+                raw: Handle::of(raw),
+                context,
+                keep: Arc::default(),
+            }))
+        });
+        self.graphs.store(command.graph, made).map(Answer::Now)
+    }
+}
+
+impl Handler<GraphInstantiate> for Session {
+    fn handle(&self, header: &Header, command: GraphInstantiate) -> Result<Answer<()>> {
+        self.execs.vacant(command.exec)?;
+        let graph = self.graphs.get(command.graph)?;
+        let context = self.enter(header)?;
+        if command.flags & !FLAGS != 0 {
+            return Err(ERROR_INVALID_VALUE);
+        }
+        self.host.may_block();
+        let mut raw = std::ptr::null_mut();
+        if self.driver.cuGraphInstantiateWithFlags.is_some() || command.flags != 0 {
+            cu!(
+                self.driver,
+                cuGraphInstantiateWithFlags(&raw mut raw, graph.raw.ptr(), command.flags)
+            )?;
+        } else {
+            let none = std::ptr::null_mut();
+            cu!(
+                self.driver,
+                cuGraphInstantiate_v2(&raw mut raw, graph.raw.ptr(), none, none.cast(), 0)
+            )?;
+        }
+        self.execs
+            .store(
+                command.exec,
+                Ok(Arc::new(Exec {
+                    raw: Handle::of(raw),
+                    context,
+                    keep: Arc::clone(&graph.keep),
+                })),
+            )
+            .map(Answer::Now)
+    }
+}
+
+impl Handler<GraphLaunch> for Session {
+    fn handle(&self, header: &Header, command: GraphLaunch) -> Result<Answer<()>> {
+        let exec = self.execs.get(command.exec)?;
+        self.on_stream_then_reply(header, command.stream, |stream| {
+            cu!(self.driver, cuGraphLaunch(exec.raw.ptr(), stream.raw.ptr()))?;
+            let Keep {
+                leases,
+                nodes,
+                writes,
+            } = &*exec.keep;
+            if !(leases.is_empty() && nodes.is_empty() && writes.is_empty()) {
+                self.progress
+                    .attach(&stream.lane, Item::Keep(Arc::clone(&exec.keep)));
+                for write in writes {
+                    self.progress
+                        .attach(&stream.lane, Item::Write(write.clone()));
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Handler<GraphExecDestroy> for Session {
+    fn handle(&self, _: &Header, command: GraphExecDestroy) -> Result<Answer<()>> {
+        drop(self.execs.remove(command.exec)?);
+        Ok(Answer::Now(()))
+    }
+}
+
+impl Handler<GraphDestroy> for Session {
+    fn handle(&self, _: &Header, command: GraphDestroy) -> Result<Answer<()>> {
+        drop(self.graphs.remove(command.graph)?);
+        Ok(Answer::Now(()))
+    }
+}

@@ -1,0 +1,112 @@
+//! The worker's functions, made safe to call.
+
+use gvirtus_wire::codec::Wire;
+use gvirtus_wire::frame::Header;
+use gvirtus_wire::plugin::HostTable;
+
+/// Log levels of [`Host::log`].
+pub(crate) const ERROR: u32 = 1;
+pub(crate) const WARN: u32 = 2;
+pub(crate) const INFO: u32 = 3;
+pub(crate) const DEBUG: u32 = 4;
+
+/// A copy of the worker's table.
+pub(crate) struct Host {
+    table: HostTable,
+}
+
+// SAFETY: the worker promises that its functions may be called from any thread.
+unsafe impl Send for Host {}
+// SAFETY: as above.
+unsafe impl Sync for Host {}
+
+impl Host {
+    /// Takes the worker's functions over.
+    pub(crate) fn new(table: &HostTable) -> Self {
+        Self {
+            table: HostTable { ..*table },
+        }
+    }
+
+    /// Sends one whole frame; false when the session is over.
+    pub(crate) fn send(&self, mut header: Header, payload: &[u8], bulk: &[u8]) -> bool {
+        header.len = u32::try_from(payload.len()).expect("payloads that we encode fit 32 bits");
+        header.bulk = bulk.len() as u64;
+        header.trace = now_ns();
+        // SAFETY: the lengths in the header are those of the slices.
+        unsafe {
+            (self.table.send)(
+                self.table.host,
+                &raw const header,
+                payload.as_ptr(),
+                bulk.as_ptr(),
+            )
+        }
+    }
+
+    /// Sends a message of the worker that answers no command.
+    pub(crate) fn push<T: Wire>(
+        &self,
+        opcode: u16,
+        sequence: u64,
+        message: &T,
+        bulk: &[u8],
+    ) -> bool {
+        let mut payload = Vec::with_capacity(64);
+        message.encode(&mut payload);
+        let header = Header {
+            opcode,
+            sequence,
+            ..Header::default()
+        };
+        self.send(header, &payload, bulk)
+    }
+
+    /// Starts a frame without payload whose bulk follows by [`send_bulk`](Self::send_bulk).
+    pub(crate) fn send_start(&self, mut header: Header) -> bool {
+        header.len = 0;
+        header.trace = now_ns();
+        let nothing: &[u8] = &[];
+        // SAFETY: the frame has no payload.
+        unsafe { (self.table.send_start)(self.table.host, &raw const header, nothing.as_ptr()) }
+    }
+
+    /// The next bytes of the frame that this thread started.
+    pub(crate) fn send_bulk(&self, bytes: &[u8]) -> bool {
+        // SAFETY: pointer and length are those of the slice.
+        unsafe { (self.table.send_bulk)(self.table.host, bytes.as_ptr(), bytes.len()) }
+    }
+
+    /// Reads the next bytes of the dispatched frame's bulk; false when the session is over.
+    ///
+    /// # Safety
+    /// `into` must be valid for writes of `len` bytes, and this must be the thread and the time that the plugin interface asks for.
+    pub(crate) unsafe fn read_bulk(&self, into: *mut u8, len: usize) -> bool {
+        // SAFETY: by this function's contract.
+        unsafe { (self.table.read_bulk)(self.table.host, into, len) }
+    }
+
+    /// Lets another thread go on with the next frames.
+    pub(crate) fn may_block(&self) {
+        // SAFETY: handlers run inside `dispatch`.
+        unsafe { (self.table.may_block)(self.table.host) }
+    }
+
+    /// Writes to the worker's log.
+    pub(crate) fn log(&self, level: u32, text: &str) {
+        // SAFETY: pointer and length are those of the text.
+        unsafe { (self.table.log)(self.table.host, level, text.as_ptr(), text.len()) }
+    }
+
+    /// Ends the session.
+    pub(crate) fn fail(&self, text: &str) {
+        // SAFETY: pointer and length are those of the text.
+        unsafe { (self.table.fail)(self.table.host, text.as_ptr(), text.len()) }
+    }
+}
+
+/// Nanoseconds of the monotonic clock.
+pub(crate) fn now_ns() -> u64 {
+    let t = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    u64::try_from(t.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(t.tv_nsec).unwrap_or(0)
+}

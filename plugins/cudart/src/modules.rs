@@ -1,0 +1,548 @@
+//! Modules, their kernels and globals.
+
+use std::collections::HashMap;
+use std::ffi::{CStr, CString, c_char, c_void};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use gvirtus_wire::api::core::{
+    FunctionInfo, FunctionSetAttribute, FunctionSetCacheConfig, GetFunction, GlobalInfo,
+    GlobalReply, ModuleInfo, ModuleLoad, ModuleUnload, Occupancy,
+};
+use gvirtus_wire::api::types::CUlaunchConfig;
+use gvirtus_wire::command::{Answer, Handle as Handler};
+use gvirtus_wire::frame::Header;
+use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
+
+use crate::contexts::Context;
+use crate::driver::{Handle, cu};
+use crate::errors::{
+    ERROR_INVALID_IMAGE, ERROR_INVALID_VALUE, ERROR_OUT_OF_MEMORY, ERROR_UNKNOWN, Result,
+};
+use crate::host;
+use crate::session::Session;
+
+/// Modules with more kernels tell of them one by one.
+const EAGER: u32 = 64;
+/// Bytes of each of the JIT compiler's logs.
+const LOG: usize = 16 << 10;
+/// The longest name of a kernel or global.
+const LONGEST_NAME: usize = 64 << 10;
+/// More parameters than any kernel has.
+const MOST_PARAMS: usize = 4096;
+/// `CU_JIT_*` options whose value is a number; the others are pointers and cannot come from a client.
+const JIT_NUMBERS: &[u32] = &[
+    0, 1, 7, 8, 9, 10, 11, 12, 13, 14, 16, 20, 21, 22, 23, 24, 29, 30, 31, 32, 33,
+];
+const JIT_INFO_LOG: u32 = 3;
+const JIT_INFO_LOG_SIZE: u32 = 4;
+const JIT_ERROR_LOG: u32 = 5;
+const JIT_ERROR_LOG_SIZE: u32 = 6;
+
+/// A module of the client.
+pub(crate) struct Module {
+    raw: Handle,
+    context: Arc<Context>,
+    loaded: AtomicBool,
+    /// Kernels that were asked for, by name.
+    functions: Mutex<HashMap<String, u32>>,
+    /// Addresses of globals that were asked for.
+    globals: Mutex<Vec<u64>>,
+    /// A driver may look at the image for as long as the module is loaded.
+    _image: Vec<u8>,
+}
+
+impl Module {
+    /// Unloads it, once. May wait for the GPU.
+    fn unload(&self) -> Result<()> {
+        if self.loaded.swap(false, Ordering::AcqRel) && self.context.alive.load(Ordering::Acquire) {
+            cu!(self.context.driver, cuModuleUnload(self.raw.ptr()))?;
+        }
+        Ok(())
+    }
+}
+
+/// A kernel.
+pub(crate) struct Function {
+    pub(crate) raw: Handle,
+    /// Offset and size of each parameter; `None` where the driver cannot tell.
+    pub(crate) params: Option<Vec<(u32, u32)>>,
+    /// The fewest bytes of a packed parameter block.
+    pub(crate) least: usize,
+    /// Keeps the module loaded while a launch is being issued.
+    module: Arc<Module>,
+}
+
+impl Session {
+    /// Unloads the modules of a context that is about to go.
+    pub(crate) fn forget_modules(&self, context: &Arc<Context>) {
+        let modules = self
+            .modules
+            .drain(|module| Arc::ptr_eq(&module.context, context));
+        for module in modules {
+            self.forget_module(&module);
+            let _ = module.unload();
+        }
+    }
+
+    fn forget_module(&self, module: &Arc<Module>) {
+        for address in module.globals.lock().drain(..) {
+            self.memory.remove_global(address);
+        }
+        for function in module.functions.lock().drain() {
+            self.functions.unmint(function.1);
+        }
+    }
+
+    /// Gives a kernel an id and gathers what the client wants to know of it.
+    fn describe(&self, module: &Arc<Module>, name: &str, raw: Handle) -> Result<FunctionInfo> {
+        let driver = self.driver;
+        let mut params = Vec::new();
+        if driver.cuFuncGetParamInfo.is_some() {
+            for index in 0..MOST_PARAMS {
+                let (mut offset, mut size) = (0, 0);
+                if cu!(
+                    driver,
+                    cuFuncGetParamInfo(raw.ptr(), index, &raw mut offset, &raw mut size)
+                )
+                .is_err()
+                {
+                    break;
+                }
+                let narrow = |n: usize| u32::try_from(n).map_err(|_| ERROR_UNKNOWN);
+                params.push((narrow(offset)?, narrow(size)?));
+            }
+        }
+        let attributes = (0..=15)
+            .filter_map(|attribute| {
+                let mut value = 0;
+                cu!(
+                    driver,
+                    cuFuncGetAttribute(&raw mut value, attribute, raw.ptr())
+                )
+                .ok()
+                .map(|()| (attribute, value))
+            })
+            .collect();
+        let mut functions = module.functions.lock();
+        let function = match functions.get(name) {
+            Some(known) => *known,
+            None => {
+                let id = self.functions.mint(Arc::new(Function {
+                    raw,
+                    least: params
+                        .iter()
+                        .map(|(offset, size)| *offset as usize + *size as usize)
+                        .max()
+                        .unwrap_or(0),
+                    params: driver.cuFuncGetParamInfo.map(|_| params.clone()),
+                    module: Arc::clone(module),
+                }))?;
+                functions.insert(name.to_owned(), id);
+                id
+            }
+        };
+        Ok(FunctionInfo {
+            function,
+            name: name.to_owned(),
+            params,
+            attributes,
+        })
+    }
+
+    /// All kernels of a small module.
+    fn enumerate(&self, module: &Arc<Module>) -> Result<(Vec<FunctionInfo>, bool, u32)> {
+        let driver = self.driver;
+        if driver.cuModuleGetFunctionCount.is_none()
+            || driver.cuModuleEnumerateFunctions.is_none()
+            || driver.cuFuncGetName.is_none()
+        {
+            return Ok((Vec::new(), false, 0));
+        }
+        let mut count = 0;
+        cu!(
+            driver,
+            cuModuleGetFunctionCount(&raw mut count, module.raw.ptr())
+        )?;
+        if count > EAGER {
+            return Ok((Vec::new(), false, count));
+        }
+        let mut raw = vec![std::ptr::null_mut::<c_void>(); count as usize];
+        if count > 0 {
+            cu!(
+                driver,
+                cuModuleEnumerateFunctions(raw.as_mut_ptr(), count, module.raw.ptr())
+            )?;
+        }
+        let mut functions = Vec::with_capacity(raw.len());
+        for function in raw {
+            let mut name: *const c_char = std::ptr::null();
+            cu!(driver, cuFuncGetName(&raw mut name, function))?;
+            if name.is_null() {
+                return Err(ERROR_UNKNOWN);
+            }
+            // SAFETY: the driver gives a NUL-terminated name that lives as long as the module.
+            let name = unsafe { CStr::from_ptr(name) }.to_string_lossy();
+            functions.push(self.describe(module, &name, Handle::of(function))?);
+        }
+        Ok((functions, true, count))
+    }
+
+    fn read_image(&self, header: &Header, hash: &[u8; 32]) -> Result<Vec<u8>> {
+        if header.bulk == 0 {
+            return Err(ERROR_INVALID_IMAGE);
+        }
+        if header.bulk > self.config.max_image_bytes {
+            return Err(ERROR_OUT_OF_MEMORY);
+        }
+        let len = header.bulk as usize;
+        let mut image = Vec::new();
+        image
+            .try_reserve_exact(len + 16)
+            .map_err(|_| ERROR_OUT_OF_MEMORY)?;
+        // PTX is NUL-terminated text; the client need not have sent the NUL.
+        image.resize(len + 16, 0);
+        // SAFETY: the vector holds `len` bytes; handlers run on the dispatching thread and have not called `may_block` yet.
+        if !unsafe { self.host.read_bulk(image.as_mut_ptr(), len) } {
+            return Err(ERROR_UNKNOWN);
+        }
+        if Sha256::digest(&image[..len]).as_slice() != hash {
+            self.host.log(
+                host::WARN,
+                "a module's image does not have the hash that was announced",
+            );
+            return Err(ERROR_INVALID_IMAGE);
+        }
+        check_container(&image[..len])?;
+        Ok(image)
+    }
+}
+
+/// Binary images say themselves how long they are, and the driver believes them.
+fn check_container(image: &[u8]) -> Result<()> {
+    let u16_at = |at: usize| {
+        image
+            .get(at..at + 2)
+            .and_then(|b| b.try_into().ok())
+            .map(u16::from_le_bytes)
+    };
+    let u64_at = |at: usize| {
+        image
+            .get(at..at + 8)
+            .and_then(|b| b.try_into().ok())
+            .map(u64::from_le_bytes)
+    };
+    let len = image.len() as u64;
+    let fits = if image.starts_with(b"\x7fELF") {
+        (|| {
+            let sections =
+                u64_at(40)?.checked_add(u64::from(u16_at(58)?) * u64::from(u16_at(60)?))?;
+            let segments =
+                u64_at(32)?.checked_add(u64::from(u16_at(54)?) * u64::from(u16_at(56)?))?;
+            Some(sections <= len && segments <= len)
+        })()
+    } else if image.starts_with(&[0x50, 0xed, 0x55, 0xba]) {
+        (|| Some(u64::from(u16_at(6)?).checked_add(u64_at(8)?)? <= len))()
+    } else {
+        Some(true)
+    };
+    if fits == Some(true) {
+        Ok(())
+    } else {
+        Err(ERROR_INVALID_IMAGE)
+    }
+}
+
+/// A log buffer's text.
+fn text(log: &[u8]) -> String {
+    let end = log.iter().position(|b| *b == 0).unwrap_or(log.len());
+    String::from_utf8_lossy(&log[..end]).trim_end().to_owned()
+}
+
+impl Handler<ModuleLoad> for Session {
+    fn handle(&self, header: &Header, command: ModuleLoad) -> Result<Answer<ModuleInfo>> {
+        self.modules.vacant(command.module)?;
+        let context = self.enter(header)?;
+        let mut image = self.read_image(header, &command.hash)?;
+        let mut info_log = vec![0u8; LOG];
+        let mut error_log = vec![0u8; LOG];
+        let mut options = vec![
+            JIT_INFO_LOG,
+            JIT_INFO_LOG_SIZE,
+            JIT_ERROR_LOG,
+            JIT_ERROR_LOG_SIZE,
+        ];
+        let mut values: Vec<*mut c_void> = vec![
+            info_log.as_mut_ptr().cast(),
+            LOG as *mut c_void,
+            error_log.as_mut_ptr().cast(),
+            LOG as *mut c_void,
+        ];
+        for (option, value) in &command.options {
+            if !JIT_NUMBERS.contains(option) {
+                return Err(ERROR_INVALID_VALUE);
+            }
+            options.push(*option);
+            values.push(*value as *mut c_void);
+        }
+        self.host.may_block();
+        let mut raw = std::ptr::null_mut();
+        cu!(
+            self.driver,
+            cuModuleLoadDataEx(
+                &raw mut raw,
+                image.as_ptr().cast(),
+                options.len() as u32,
+                options.as_mut_ptr(),
+                values.as_mut_ptr(),
+            )
+        )
+        .inspect_err(|status| {
+            self.host.log(
+                host::WARN,
+                &format!(
+                    "a module cannot be loaded ({}): {}",
+                    crate::errors::name(*status),
+                    text(&error_log)
+                ),
+            );
+        })?;
+        // Only PTX and the CPU device's modules are worth keeping: the driver has copied what it needs of large binaries.
+        if !self.cpu {
+            image = Vec::new();
+        }
+        let module = Arc::new(Module {
+            raw: Handle::of(raw),
+            context,
+            loaded: AtomicBool::new(true),
+            functions: Mutex::new(HashMap::new()),
+            globals: Mutex::new(Vec::new()),
+            _image: image,
+        });
+        let (functions, complete, count) = match self.enumerate(&module) {
+            Ok(known) => known,
+            Err(status) => {
+                self.forget_module(&module);
+                let _ = module.unload();
+                return Err(status);
+            }
+        };
+        self.modules
+            .store(command.module, Ok(Arc::clone(&module)))
+            .inspect_err(|_| {
+                self.forget_module(&module);
+                let _ = module.unload();
+            })?;
+        Ok(Answer::Now(ModuleInfo {
+            functions,
+            complete,
+            count,
+            info_log: text(&info_log),
+        }))
+    }
+}
+
+impl Handler<ModuleUnload> for Session {
+    fn handle(&self, header: &Header, command: ModuleUnload) -> Result<Answer<()>> {
+        let module = self.modules.remove(command.module)?;
+        self.enter(header)?;
+        self.forget_module(&module);
+        module.context.make_current()?;
+        self.host.may_block();
+        let done = module.unload();
+        self.settle();
+        done.map(Answer::Now)
+    }
+}
+
+impl Handler<GetFunction> for Session {
+    fn handle(&self, header: &Header, command: GetFunction) -> Result<Answer<FunctionInfo>> {
+        let module = self.modules.get(command.module)?;
+        self.enter(header)?;
+        let name = checked_name(&command.name)?;
+        // With lazy loading this may load the kernel, which may wait.
+        self.host.may_block();
+        let mut raw = std::ptr::null_mut();
+        cu!(
+            self.driver,
+            cuModuleGetFunction(&raw mut raw, module.raw.ptr(), name.as_ptr())
+        )?;
+        self.describe(&module, &command.name, Handle::of(raw))
+            .map(Answer::Now)
+    }
+}
+
+fn checked_name(name: &str) -> Result<CString> {
+    if name.len() > LONGEST_NAME {
+        return Err(ERROR_INVALID_VALUE);
+    }
+    CString::new(name).map_err(|_| ERROR_INVALID_VALUE)
+}
+
+impl Handler<GlobalInfo> for Session {
+    fn handle(&self, header: &Header, command: GlobalInfo) -> Result<Answer<GlobalReply>> {
+        let module = self.modules.get(command.module)?;
+        self.enter(header)?;
+        let name = checked_name(&command.name)?;
+        self.host.may_block();
+        let (mut address, mut size) = (0, 0);
+        cu!(
+            self.driver,
+            cuModuleGetGlobal_v2(
+                &raw mut address,
+                &raw mut size,
+                module.raw.ptr(),
+                name.as_ptr()
+            )
+        )?;
+        let mut globals = module.globals.lock();
+        if !globals.contains(&address) {
+            globals.push(address);
+            self.memory
+                .add_global(address, size as u64, module.context.device);
+        }
+        drop(globals);
+        Ok(Answer::Now(GlobalReply {
+            address,
+            size: size as u64,
+        }))
+    }
+}
+
+impl Handler<FunctionSetAttribute> for Session {
+    fn handle(&self, header: &Header, command: FunctionSetAttribute) -> Result<Answer<i32>> {
+        let function = self.functions.get(command.function)?;
+        self.enter(header)?;
+        function.module.context.make_current()?;
+        cu!(
+            self.driver,
+            cuFuncSetAttribute(function.raw.ptr(), command.attribute, command.value)
+        )?;
+        let mut value = 0;
+        cu!(
+            self.driver,
+            cuFuncGetAttribute(&raw mut value, command.attribute, function.raw.ptr())
+        )?;
+        Ok(Answer::Now(value))
+    }
+}
+
+impl Handler<FunctionSetCacheConfig> for Session {
+    fn handle(&self, header: &Header, command: FunctionSetCacheConfig) -> Result<Answer<()>> {
+        let function = self.functions.get(command.function)?;
+        self.enter(header)?;
+        function.module.context.make_current()?;
+        cu!(
+            self.driver,
+            cuFuncSetCacheConfig(function.raw.ptr(), command.config)
+        )
+        .map(Answer::Now)
+    }
+}
+
+impl Handler<Occupancy> for Session {
+    fn handle(&self, header: &Header, command: Occupancy) -> Result<Answer<u64>> {
+        let function = self.functions.get(command.function)?;
+        self.enter(header)?;
+        function.module.context.make_current()?;
+        let [x, y, z] = command.block;
+        let threads = x
+            .checked_mul(y)
+            .and_then(|n| n.checked_mul(z))
+            .and_then(|n| i32::try_from(n).ok())
+            .ok_or(ERROR_INVALID_VALUE)?;
+        let shared = usize::try_from(command.shared).map_err(|_| ERROR_INVALID_VALUE)?;
+        let mut answer = 0;
+        match command.query {
+            0 => cu!(
+                self.driver,
+                cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(
+                    &raw mut answer,
+                    function.raw.ptr(),
+                    threads,
+                    shared,
+                    command.flags
+                )
+            )?,
+            1 => {
+                let mut bytes = 0;
+                let blocks = i32::try_from(command.blocks).map_err(|_| ERROR_INVALID_VALUE)?;
+                cu!(
+                    self.driver,
+                    cuOccupancyAvailableDynamicSMemPerBlock(
+                        &raw mut bytes,
+                        function.raw.ptr(),
+                        blocks,
+                        threads
+                    )
+                )?;
+                return Ok(Answer::Now(bytes as u64));
+            }
+            2 | 3 => {
+                let mut attributes = self.launch_attributes(&command.attributes)?;
+                let config = CUlaunchConfig {
+                    gridDimX: command.grid[0],
+                    gridDimY: command.grid[1],
+                    gridDimZ: command.grid[2],
+                    blockDimX: x,
+                    blockDimY: y,
+                    blockDimZ: z,
+                    sharedMemBytes: u32::try_from(command.shared)
+                        .map_err(|_| ERROR_INVALID_VALUE)?,
+                    hStream: std::ptr::null_mut(),
+                    attrs: attributes.as_mut_ptr(),
+                    numAttrs: attributes.len() as u32,
+                };
+                if command.query == 2 {
+                    cu!(
+                        self.driver,
+                        cuOccupancyMaxActiveClusters(
+                            &raw mut answer,
+                            function.raw.ptr(),
+                            &raw const config
+                        )
+                    )?;
+                } else {
+                    cu!(
+                        self.driver,
+                        cuOccupancyMaxPotentialClusterSize(
+                            &raw mut answer,
+                            function.raw.ptr(),
+                            &raw const config
+                        )
+                    )?;
+                }
+            }
+            _ => return Err(ERROR_INVALID_VALUE),
+        }
+        u64::try_from(answer)
+            .map(Answer::Now)
+            .map_err(|_| ERROR_UNKNOWN)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_longer_than_what_came_are_refused() {
+        assert!(check_container(b".version 8.0\n").is_ok());
+        assert!(check_container(b"\x7fELF").is_err());
+        let mut elf = vec![0u8; 64];
+        elf[..4].copy_from_slice(b"\x7fELF");
+        elf[40] = 64;
+        assert!(check_container(&elf).is_ok());
+        elf[58] = 64;
+        elf[60] = 3;
+        assert!(check_container(&elf).is_err());
+        let mut fat = vec![0u8; 32];
+        fat[..4].copy_from_slice(&[0x50, 0xed, 0x55, 0xba]);
+        fat[6] = 16;
+        fat[8] = 16;
+        assert!(check_container(&fat).is_ok());
+        fat[8] = 17;
+        assert!(check_container(&fat).is_err());
+    }
+}

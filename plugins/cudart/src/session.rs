@@ -1,0 +1,217 @@
+//! The session: everything that the plugin keeps, and how a frame becomes a call of a handler.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
+
+use gvirtus_wire::api::core::{self, AsyncError, COMMANDS};
+use gvirtus_wire::codec::Wire;
+use gvirtus_wire::command::{Answer, Dispatched, Handle as Handler};
+use gvirtus_wire::frame::Header;
+use parking_lot::{Mutex, RwLock};
+
+use crate::choose::{self, Config};
+use crate::contexts::Context;
+use crate::driver::Driver;
+use crate::errors::{self, Result, SUCCESS, Status, is_sticky};
+use crate::events::Event;
+use crate::graph::{Capture, Exec, Graph};
+use crate::host::{self, Host};
+use crate::host_function::HostFunctions;
+use crate::host_memory::HostMemory;
+use crate::memory::Memory;
+use crate::modules::{Function, Module};
+use crate::output::Output;
+use crate::poller;
+use crate::progress::Progress;
+use crate::streams::Stream;
+use crate::table::Table;
+
+/// One session. It is made once per worker process and never freed: threads of the driver may call back until the process ends.
+pub(crate) struct Session {
+    pub(crate) host: &'static Host,
+    pub(crate) driver: &'static Driver,
+    pub(crate) config: Config,
+    /// The driver is the CPU device.
+    pub(crate) cpu: bool,
+    /// Number of devices.
+    pub(crate) devices: u32,
+    pub(crate) contexts: RwLock<HashMap<u32, Arc<Context>>>,
+    pub(crate) memory: Memory,
+    pub(crate) host_memory: HostMemory,
+    pub(crate) streams: Table<Arc<Stream>>,
+    pub(crate) events: Table<Arc<Event>>,
+    pub(crate) modules: Table<Arc<Module>>,
+    pub(crate) functions: Table<Arc<Function>>,
+    pub(crate) graphs: Table<Arc<Graph>>,
+    pub(crate) execs: Table<Arc<Exec>>,
+    pub(crate) captures: Mutex<Vec<Arc<Capture>>>,
+    pub(crate) host_functions: HostFunctions,
+    pub(crate) progress: Progress,
+    pub(crate) output: Output,
+    me: OnceLock<&'static Session>,
+}
+
+impl Session {
+    /// Loads the driver, makes the first device's context, starts the threads.
+    ///
+    /// # Errors
+    /// A sentence for the log.
+    pub(crate) fn create(
+        host: &'static Host,
+        config: &[u8],
+    ) -> std::result::Result<&'static Self, String> {
+        let config: Config =
+            serde_json::from_slice(config).map_err(|e| format!("the configuration: {e}"))?;
+        let output = if config.capture_output {
+            Output::take_over().map_err(|e| format!("standard output cannot be caught: {e}"))?
+        } else {
+            Output::none()
+        };
+        let chosen = choose::choose(&config, host)?;
+        let session: &'static Self = Box::leak(Box::new(Self {
+            host,
+            driver: chosen.driver,
+            cpu: chosen.cpu,
+            devices: chosen.devices,
+            contexts: RwLock::new(HashMap::new()),
+            memory: Memory::new(),
+            host_memory: HostMemory::new(config.max_host_bytes),
+            streams: Table::new(),
+            events: Table::new(),
+            modules: Table::new(),
+            functions: Table::new(),
+            graphs: Table::new(),
+            execs: Table::new(),
+            captures: Mutex::new(Vec::new()),
+            host_functions: HostFunctions::default(),
+            progress: Progress::new(),
+            output,
+            me: OnceLock::new(),
+            config,
+        }));
+        let _ = session.me.set(session);
+        session
+            .retain_primary(0)
+            .map_err(|s| format!("the context of device 0: {}", errors::name(s)))?;
+        poller::start(session).map_err(|e| format!("a thread cannot be started: {e}"))?;
+        Ok(session)
+    }
+
+    /// The session as those see it who may outlive every borrow: the driver's threads.
+    pub(crate) fn forever(&self) -> &'static Self {
+        self.me.get().copied().unwrap_or_else(|| {
+            unreachable!("sessions are made by `create`, which stores this reference")
+        })
+    }
+
+    /// Executes one frame.
+    pub(crate) fn dispatch(&self, header: &Header, payload: &[u8]) {
+        let run = AssertUnwindSafe(|| core::dispatch(self, header, payload));
+        match catch_unwind(run) {
+            Ok(Ok(Dispatched::Done(reply))) => {
+                if header.wants_reply() {
+                    self.reply(header, SUCCESS, &reply);
+                }
+            }
+            Ok(Ok(Dispatched::Sent)) => {}
+            Ok(Ok(Dispatched::Failed(status))) => self.failed(header, status),
+            Ok(Err(error)) => self.host.fail(&format!(
+                "frame {} ({}): {error}",
+                header.sequence,
+                command_name(header.opcode)
+            )),
+            Err(_) => self.host.fail(&format!(
+                "frame {} ({}): the handler panicked",
+                header.sequence,
+                command_name(header.opcode)
+            )),
+        }
+    }
+
+    fn reply(&self, header: &Header, status: Status, payload: &[u8]) {
+        let reply = Header {
+            opcode: core::REPLY,
+            sequence: header.sequence,
+            thread: header.thread,
+            context: status as u32,
+            ..Header::default()
+        };
+        self.host.send(reply, payload, &[]);
+    }
+
+    fn failed(&self, header: &Header, status: Status) {
+        self.host.log(
+            host::DEBUG,
+            &format!(
+                "{} (frame {}): {}",
+                command_name(header.opcode),
+                header.sequence,
+                errors::name(status)
+            ),
+        );
+        let sticky = is_sticky(status);
+        if sticky && let Ok(context) = self.context(header.context) {
+            self.poison(&context, status);
+        }
+        if header.wants_reply() {
+            self.reply(header, status, &[]);
+        } else if !sticky {
+            self.push_error(header, header.context, status, false);
+        }
+    }
+
+    /// Tells the client of a failure that no reply carries.
+    pub(crate) fn push_error(&self, of: &Header, context: u32, status: Status, sticky: bool) {
+        let message = AsyncError {
+            sequence: of.sequence,
+            thread: of.thread,
+            context,
+            status,
+            sticky,
+            opcode: of.opcode,
+        };
+        self.host
+            .push(core::ASYNC_ERROR, of.sequence, &message, &[]);
+    }
+
+    /// After a synchronising call and before its reply: what the device printed, what the GPU wrote to pinned memory, progress.
+    pub(crate) fn settle(&self) {
+        self.output.forward(self.host);
+        self.progress.settle(self.host);
+    }
+
+    /// The input is drained: markers that were put off are placed now.
+    pub(crate) fn idle(&self) {
+        self.progress.mark_dirty(self, |_| true);
+    }
+
+    /// The session is over.
+    pub(crate) fn close(&self) {
+        self.output.forward(self.host);
+        self.progress.closed.store(true, Ordering::Release);
+        self.progress.poller.wake();
+        self.host_functions.wake_all();
+    }
+
+    /// Gives the encoded snapshot.
+    pub(crate) fn encoded_snapshot(&self) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.snapshot()?.encode(&mut bytes);
+        Ok(bytes)
+    }
+}
+
+impl Handler<core::Ping> for Session {
+    fn handle(&self, _: &Header, _: core::Ping) -> Result<Answer<()>> {
+        Ok(Answer::Now(()))
+    }
+}
+
+fn command_name(opcode: u16) -> &'static str {
+    COMMANDS
+        .iter()
+        .find(|c| c.opcode == opcode)
+        .map_or("unknown opcode", |c| c.name)
+}

@@ -1,0 +1,190 @@
+//! Streams: created, destroyed, synchronised, made to wait for events.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use gvirtus_wire::api::core::{StreamCreate, StreamDestroy, StreamSynchronize, StreamWaitEvent};
+use gvirtus_wire::command::{Answer, Handle as Handler};
+use gvirtus_wire::frame::Header;
+
+use crate::contexts::Context;
+use crate::driver::{Handle, cu};
+use crate::errors::{ERROR_NOT_READY, Result};
+use crate::progress::Lane;
+use crate::session::Session;
+
+/// `CU_STREAM_NON_BLOCKING`.
+const NON_BLOCKING: u32 = 1;
+/// How long a stream is watched before others go on reading frames.
+const PATIENCE: Duration = Duration::from_micros(15);
+
+/// A stream of the client. The driver's stream is destroyed when nobody uses it any more.
+pub(crate) struct Stream {
+    /// The driver's handle, null for the legacy stream.
+    pub(crate) raw: Handle,
+    pub(crate) lane: Arc<Lane>,
+}
+
+impl Stream {
+    /// The default stream of a context.
+    pub(crate) fn legacy(context: &Arc<Context>) -> Self {
+        Self {
+            raw: Handle(0),
+            lane: Arc::new(Lane::new(context, 0, Handle(0), true)),
+        }
+    }
+
+    pub(crate) fn context(&self) -> &Arc<Context> {
+        &self.lane.context
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.lane.retire();
+        if self.raw != Handle(0) && self.context().alive.load(Ordering::Acquire) {
+            let _ = cu!(self.context().driver, cuStreamDestroy_v2(self.raw.ptr()));
+        }
+    }
+}
+
+impl Session {
+    /// A stream by the client's number; 0 is the legacy stream of the frame's context, which is made current.
+    #[inline]
+    pub(crate) fn stream(&self, header: &Header, id: u32) -> Result<Arc<Stream>> {
+        let context = self.enter(header)?;
+        if id == 0 {
+            context.legacy()
+        } else {
+            self.streams.get(id)
+        }
+    }
+
+    /// Runs `issue` for a command on a stream: markers that must not come later are placed before, and the command is noted after, whatever became of it.
+    #[inline]
+    pub(crate) fn on_stream<T>(
+        &self,
+        header: &Header,
+        id: u32,
+        issue: impl FnOnce(&Arc<Stream>) -> Result<T>,
+    ) -> Result<T> {
+        let stream = self.stream(header, id)?;
+        self.progress.before(self, &stream.lane);
+        stream.context().make_current()?;
+        let done = issue(&stream);
+        self.progress.note(self, &stream.lane, header.sequence);
+        done
+    }
+
+    /// Waits for a stream on this thread while others go on reading frames, and tells what has completed.
+    pub(crate) fn wait_for(&self, stream: &Stream) -> Result<()> {
+        let ticket = self.progress.close(&stream.lane);
+        stream.context().make_current()?;
+        let done = if self.done_soon(stream) {
+            Ok(())
+        } else {
+            self.host.may_block();
+            cu!(self.driver, cuStreamSynchronize(stream.raw.ptr()))
+        };
+        if done.is_ok() {
+            stream.lane.synchronized(ticket);
+        }
+        self.settle();
+        done
+    }
+
+    /// Watches a stream for a few microseconds: handing the reading of frames to another thread costs more than a short wait.
+    fn done_soon(&self, stream: &Stream) -> bool {
+        let began = Instant::now();
+        loop {
+            match cu!(self.driver, cuStreamQuery(stream.raw.ptr())) {
+                Ok(()) => return true,
+                Err(ERROR_NOT_READY) if began.elapsed() < PATIENCE => std::hint::spin_loop(),
+                Err(_) => return false,
+            }
+        }
+    }
+
+    /// [`on_stream`](Self::on_stream) for commands without an answer of their own: a client that wants a reply (`CUDA_LAUNCH_BLOCKING`) gets it when the stream is done.
+    #[inline]
+    pub(crate) fn on_stream_then_reply(
+        &self,
+        header: &Header,
+        id: u32,
+        issue: impl FnOnce(&Arc<Stream>) -> Result<()>,
+    ) -> Result<Answer<()>> {
+        let mut used = None;
+        self.on_stream(header, id, |stream| {
+            if header.wants_reply() {
+                used = Some(Arc::clone(stream));
+            }
+            issue(stream)
+        })?;
+        if let Some(stream) = used
+            && !self.progress.capturing(&stream.lane)
+        {
+            self.wait_for(&stream)?;
+        }
+        Ok(Answer::Now(()))
+    }
+}
+
+impl Handler<StreamCreate> for Session {
+    fn handle(&self, header: &Header, command: StreamCreate) -> Result<Answer<()>> {
+        self.streams.vacant(command.stream)?;
+        let made = self.enter(header).and_then(|context| {
+            let mut raw = std::ptr::null_mut();
+            if command.priority == 0 || self.driver.cuStreamCreateWithPriority.is_none() {
+                cu!(self.driver, cuStreamCreate(&raw mut raw, command.flags))?;
+            } else {
+                cu!(
+                    self.driver,
+                    cuStreamCreateWithPriority(&raw mut raw, command.flags, command.priority)
+                )?;
+            }
+            let raw = Handle::of(raw);
+            Ok(Arc::new(Stream {
+                raw,
+                lane: Arc::new(Lane::new(
+                    &context,
+                    command.stream,
+                    raw,
+                    command.flags & NON_BLOCKING == 0,
+                )),
+            }))
+        });
+        self.streams.store(command.stream, made).map(Answer::Now)
+    }
+}
+
+impl Handler<StreamDestroy> for Session {
+    fn handle(&self, header: &Header, command: StreamDestroy) -> Result<Answer<()>> {
+        self.enter(header)?;
+        let stream = self.streams.remove(command.stream)?;
+        // The last marker has to be placed while there is a stream to place it on.
+        self.progress.mark(self, &stream.lane);
+        drop(stream);
+        Ok(Answer::Now(()))
+    }
+}
+
+impl Handler<StreamSynchronize> for Session {
+    fn handle(&self, header: &Header, command: StreamSynchronize) -> Result<Answer<()>> {
+        let stream = self.stream(header, command.stream)?;
+        self.wait_for(&stream).map(Answer::Now)
+    }
+}
+
+impl Handler<StreamWaitEvent> for Session {
+    fn handle(&self, header: &Header, command: StreamWaitEvent) -> Result<Answer<()>> {
+        let event = self.events.get(command.event)?;
+        self.on_stream(header, command.stream, |stream| {
+            cu!(
+                self.driver,
+                cuStreamWaitEvent(stream.raw.ptr(), event.raw.ptr(), command.flags)
+            )
+        })
+        .map(Answer::Now)
+    }
+}
