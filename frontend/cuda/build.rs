@@ -1,7 +1,12 @@
 //! Gives the library NVIDIA's name. Its symbols have no versions, as NVIDIA's have none.
 
 fn main() {
-    for argument in ["-fuse-ld=bfd", "-Wl,-soname,libcuda.so.1", "-Wl,-Bsymbolic", "-Wl,-z,nodelete"] {
+    for argument in [
+        "-fuse-ld=bfd",
+        "-Wl,-soname,libcuda.so.1",
+        "-Wl,-Bsymbolic",
+        "-Wl,-z,nodelete",
+    ] {
         println!("cargo:rustc-cdylib-link-arg={argument}");
     }
     println!("cargo:rerun-if-changed=build.rs");

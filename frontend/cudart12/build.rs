@@ -3,7 +3,13 @@
 //! GNU ld alone does so: with lld, symbols silently have no version.
 
 fn main() {
-    for argument in ["-fuse-ld=bfd", "-Wl,-soname,libcudart.so.12", "-Wl,--default-symver", "-Wl,-Bsymbolic", "-Wl,-z,nodelete"] {
+    for argument in [
+        "-fuse-ld=bfd",
+        "-Wl,-soname,libcudart.so.12",
+        "-Wl,--default-symver",
+        "-Wl,-Bsymbolic",
+        "-Wl,-z,nodelete",
+    ] {
         println!("cargo:rustc-cdylib-link-arg={argument}");
     }
     println!("cargo:rerun-if-changed=build.rs");

@@ -24,12 +24,22 @@ const PER_THREAD: CUstream = 2 as CUstream;
 
 /// Runs the body of an exported function.
 #[inline]
-fn call(counter: &'static Counter, trace: impl FnOnce() -> String, body: impl FnOnce(&Driver) -> CUresult) -> CUresult {
-    guard(true, counter, error::ERROR_UNKNOWN, trace, || match driver() {
-        Some(driver) => body(driver),
-        // There is no way to any device.
-        None => error::ERROR_NO_DEVICE,
-    })
+fn call(
+    counter: &'static Counter,
+    trace: impl FnOnce() -> String,
+    body: impl FnOnce(&Driver) -> CUresult,
+) -> CUresult {
+    guard(
+        true,
+        counter,
+        error::ERROR_UNKNOWN,
+        trace,
+        || match driver() {
+            Some(driver) => body(driver),
+            // There is no way to any device.
+            None => error::ERROR_NO_DEVICE,
+        },
+    )
 }
 
 const fn c_name(name: &'static str) -> &'static CStr {
@@ -58,9 +68,15 @@ macro_rules! export {
 
 /// The stream parameter of a row, by its name, for variants that take null for the thread's own.
 macro_rules! on_per_thread {
-    (hStream $p:ident) => { if $p.is_null() { PER_THREAD } else { $p } };
-    (stream $p:ident) => { if $p.is_null() { PER_THREAD } else { $p } };
-    ($other:ident $p:ident) => { $p };
+    (hStream $p:ident) => {
+        if $p.is_null() { PER_THREAD } else { $p }
+    };
+    (stream $p:ident) => {
+        if $p.is_null() { PER_THREAD } else { $p }
+    };
+    ($other:ident $p:ident) => {
+        $p
+    };
 }
 
 macro_rules! export_per_thread {

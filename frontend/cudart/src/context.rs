@@ -3,7 +3,10 @@
 //! A thread's device is what it chose with `cudaSetDevice`, else the first. Its context is the one that is current in the driver, whoever made it so; when none is, the
 //! device's primary context becomes current at the first call that needs one.
 
-use crate::error::{DEVICES_UNAVAILABLE, INSUFFICIENT_DRIVER, INVALID_DEVICE, INVALID_VALUE, NO_DEVICE, Result, check};
+use crate::error::{
+    DEVICES_UNAVAILABLE, INSUFFICIENT_DRIVER, INVALID_DEVICE, INVALID_VALUE, NO_DEVICE, Result,
+    check,
+};
 use gvirtus_frontend_link::{Driver, driver as loaded};
 use gvirtus_wire::api::types::error::is_sticky;
 use gvirtus_wire::api::types::{CUcontext, CUdevice};
@@ -105,7 +108,12 @@ fn find_devices() -> Result<Vec<Device>> {
         .map(|ordinal| {
             let mut handle = 0;
             cu!(cuDeviceGet(&mut handle, ordinal))?;
-            Ok(Device { handle, primary: AtomicPtr::new(null_mut()), reset: AtomicBool::new(false), retaining: Mutex::new(()) })
+            Ok(Device {
+                handle,
+                primary: AtomicPtr::new(null_mut()),
+                reset: AtomicBool::new(false),
+                retaining: Mutex::new(()),
+            })
         })
         .collect()
 }
@@ -113,7 +121,10 @@ fn find_devices() -> Result<Vec<Device>> {
 /// The device with a number.
 pub(crate) fn device_at(ordinal: i32) -> Result<&'static Device> {
     let devices = devices()?;
-    usize::try_from(ordinal).ok().and_then(|at| devices.get(at)).ok_or(INVALID_DEVICE)
+    usize::try_from(ordinal)
+        .ok()
+        .and_then(|at| devices.get(at))
+        .ok_or(INVALID_DEVICE)
 }
 
 impl Device {
@@ -131,7 +142,13 @@ impl Device {
         let again = !context.is_null();
         let mut context = null_mut();
         // A device that a fault has made unusable for the process stays so when its context is reset.
-        cu!(cuDevicePrimaryCtxRetain(&mut context, self.handle)).map_err(|error| if again && is_sticky(error.0) { DEVICES_UNAVAILABLE } else { error })?;
+        cu!(cuDevicePrimaryCtxRetain(&mut context, self.handle)).map_err(|error| {
+            if again && is_sticky(error.0) {
+                DEVICES_UNAVAILABLE
+            } else {
+                error
+            }
+        })?;
         self.primary.store(context, Ordering::Release);
         self.reset.store(false, Ordering::Release);
         Ok(context)
@@ -171,12 +188,18 @@ pub(crate) fn current() -> Result<CUcontext> {
 }
 
 fn was_reset(devices: &[Device], context: CUcontext) -> bool {
-    devices.iter().any(|device| device.primary.load(Ordering::Acquire) == context && device.reset.load(Ordering::Acquire))
+    devices.iter().any(|device| {
+        device.primary.load(Ordering::Acquire) == context && device.reset.load(Ordering::Acquire)
+    })
 }
 
 /// Whether a context is a device's primary one.
 pub(crate) fn is_primary(context: CUcontext) -> bool {
-    devices().is_ok_and(|devices| devices.iter().any(|device| device.primary.load(Ordering::Acquire) == context))
+    devices().is_ok_and(|devices| {
+        devices
+            .iter()
+            .any(|device| device.primary.load(Ordering::Acquire) == context)
+    })
 }
 
 /// The number of the thread's device: that of its current context, else what it chose. Makes no context.
@@ -185,7 +208,10 @@ pub(crate) fn current_device() -> Result<i32> {
     let mut context = null_mut();
     cu!(cuCtxGetCurrent(&mut context))?;
     if !context.is_null() {
-        if let Some(at) = devices.iter().position(|device| device.primary.load(Ordering::Acquire) == context) {
+        if let Some(at) = devices
+            .iter()
+            .position(|device| device.primary.load(Ordering::Acquire) == context)
+        {
             return i32::try_from(at).map_err(|_| INVALID_DEVICE);
         }
         let mut handle = 0;
@@ -221,7 +247,11 @@ impl DefaultStream {
     /// The stream that a program's argument means.
     #[inline]
     pub(crate) fn resolve(self, stream: *mut c_void) -> *mut c_void {
-        if stream.is_null() && self == Self::PerThread { PER_THREAD } else { stream }
+        if stream.is_null() && self == Self::PerThread {
+            PER_THREAD
+        } else {
+            stream
+        }
     }
 }
 

@@ -3,7 +3,9 @@
 //! Each kind of copy becomes the driver function that NVIDIA's runtime uses for it, so that a pointer on the wrong side fails as it does natively.
 
 use crate::context::{DefaultStream, PER_THREAD, cu, current, device_at};
-use crate::error::{INVALID_MEMCPY_DIRECTION, INVALID_PITCH_VALUE, INVALID_VALUE, NOT_SUPPORTED, Result};
+use crate::error::{
+    INVALID_MEMCPY_DIRECTION, INVALID_PITCH_VALUE, INVALID_VALUE, NOT_SUPPORTED, Result,
+};
 use crate::registry::variable;
 use gvirtus_frontend_link::guard::unsupported;
 use gvirtus_wire::api::cudart_types::{cudaMemcpy3DParms, cudaMemcpy3DPeerParms, cudaStream_t};
@@ -24,7 +26,16 @@ use Kind::{Default, DeviceToDevice, DeviceToHost, HostToDevice, HostToHost};
 
 impl Kind {
     fn of(kind: u32) -> Result<Self> {
-        [HostToHost, HostToDevice, DeviceToHost, DeviceToDevice, Default].get(kind as usize).copied().ok_or(INVALID_MEMCPY_DIRECTION)
+        [
+            HostToHost,
+            HostToDevice,
+            DeviceToHost,
+            DeviceToDevice,
+            Default,
+        ]
+        .get(kind as usize)
+        .copied()
+        .ok_or(INVALID_MEMCPY_DIRECTION)
     }
 
     /// `CUmemorytype` of source and destination. Between host addresses the driver is left to see what they are.
@@ -92,13 +103,26 @@ fn copy(dst: *mut c_void, src: *const c_void, count: usize, kind: u32, when: Whe
 
 /// Copies bytes.
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__MEMORY.html>
-pub unsafe fn cudaMemcpy(default: DefaultStream, dst: *mut c_void, src: *const c_void, count: usize, kind: u32) -> Result {
+pub unsafe fn cudaMemcpy(
+    default: DefaultStream,
+    dst: *mut c_void,
+    src: *const c_void,
+    count: usize,
+    kind: u32,
+) -> Result {
     copy(dst, src, count, kind, Now(default))
 }
 
 /// Copies bytes in stream order.
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__MEMORY.html>
-pub unsafe fn cudaMemcpyAsync(default: DefaultStream, dst: *mut c_void, src: *const c_void, count: usize, kind: u32, stream: cudaStream_t) -> Result {
+pub unsafe fn cudaMemcpyAsync(
+    default: DefaultStream,
+    dst: *mut c_void,
+    src: *const c_void,
+    count: usize,
+    kind: u32,
+    stream: cudaStream_t,
+) -> Result {
     copy(dst, src, count, kind, On(default.resolve(stream)))
 }
 
@@ -111,7 +135,14 @@ fn part(symbol: *const c_void, count: usize, offset: usize) -> Result<*mut c_voi
     Ok((address + offset as u64) as *mut c_void)
 }
 
-fn to_symbol(symbol: *const c_void, src: *const c_void, count: usize, offset: usize, kind: u32, when: When) -> Result {
+fn to_symbol(
+    symbol: *const c_void,
+    src: *const c_void,
+    count: usize,
+    offset: usize,
+    kind: u32,
+    when: When,
+) -> Result {
     let target = part(symbol, count, offset)?;
     match Kind::of(kind)? {
         HostToDevice | DeviceToDevice | Default => copy(target, src, count, kind, when),
@@ -119,7 +150,14 @@ fn to_symbol(symbol: *const c_void, src: *const c_void, count: usize, offset: us
     }
 }
 
-fn from_symbol(dst: *mut c_void, symbol: *const c_void, count: usize, offset: usize, kind: u32, when: When) -> Result {
+fn from_symbol(
+    dst: *mut c_void,
+    symbol: *const c_void,
+    count: usize,
+    offset: usize,
+    kind: u32,
+    when: When,
+) -> Result {
     let source = part(symbol, count, offset)?;
     match Kind::of(kind)? {
         DeviceToHost | DeviceToDevice | Default => copy(dst, source, count, kind, when),
@@ -129,26 +167,70 @@ fn from_symbol(dst: *mut c_void, symbol: *const c_void, count: usize, offset: us
 
 /// Copies bytes into a device variable.
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__MEMORY.html>
-pub unsafe fn cudaMemcpyToSymbol(default: DefaultStream, symbol: *const c_void, src: *const c_void, count: usize, offset: usize, kind: u32) -> Result {
+pub unsafe fn cudaMemcpyToSymbol(
+    default: DefaultStream,
+    symbol: *const c_void,
+    src: *const c_void,
+    count: usize,
+    offset: usize,
+    kind: u32,
+) -> Result {
     to_symbol(symbol, src, count, offset, kind, Now(default))
 }
 
 /// Copies bytes into a device variable in stream order.
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__MEMORY.html>
-pub unsafe fn cudaMemcpyToSymbolAsync(default: DefaultStream, symbol: *const c_void, src: *const c_void, count: usize, offset: usize, kind: u32, stream: cudaStream_t) -> Result {
-    to_symbol(symbol, src, count, offset, kind, On(default.resolve(stream)))
+pub unsafe fn cudaMemcpyToSymbolAsync(
+    default: DefaultStream,
+    symbol: *const c_void,
+    src: *const c_void,
+    count: usize,
+    offset: usize,
+    kind: u32,
+    stream: cudaStream_t,
+) -> Result {
+    to_symbol(
+        symbol,
+        src,
+        count,
+        offset,
+        kind,
+        On(default.resolve(stream)),
+    )
 }
 
 /// Copies bytes out of a device variable.
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__MEMORY.html>
-pub unsafe fn cudaMemcpyFromSymbol(default: DefaultStream, dst: *mut c_void, symbol: *const c_void, count: usize, offset: usize, kind: u32) -> Result {
+pub unsafe fn cudaMemcpyFromSymbol(
+    default: DefaultStream,
+    dst: *mut c_void,
+    symbol: *const c_void,
+    count: usize,
+    offset: usize,
+    kind: u32,
+) -> Result {
     from_symbol(dst, symbol, count, offset, kind, Now(default))
 }
 
 /// Copies bytes out of a device variable in stream order.
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__MEMORY.html>
-pub unsafe fn cudaMemcpyFromSymbolAsync(default: DefaultStream, dst: *mut c_void, symbol: *const c_void, count: usize, offset: usize, kind: u32, stream: cudaStream_t) -> Result {
-    from_symbol(dst, symbol, count, offset, kind, On(default.resolve(stream)))
+pub unsafe fn cudaMemcpyFromSymbolAsync(
+    default: DefaultStream,
+    dst: *mut c_void,
+    symbol: *const c_void,
+    count: usize,
+    offset: usize,
+    kind: u32,
+    stream: cudaStream_t,
+) -> Result {
+    from_symbol(
+        dst,
+        symbol,
+        count,
+        offset,
+        kind,
+        On(default.resolve(stream)),
+    )
 }
 
 /// Rows of `width` bytes, `pitch` bytes apart.
@@ -195,14 +277,34 @@ fn copy_rows(dst: Rows, src: Rows, width: usize, height: usize, kind: u32, when:
 
 /// Copies rows of bytes.
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__MEMORY.html>
-#[expect(clippy::too_many_arguments, reason = "CUDA's signature")]
-pub unsafe fn cudaMemcpy2D(default: DefaultStream, dst: *mut c_void, dpitch: usize, src: *const c_void, spitch: usize, width: usize, height: usize, kind: u32) -> Result {
-    copy_rows(Rows { address: dst, pitch: dpitch }, Rows { address: src, pitch: spitch }, width, height, kind, Now(default))
+pub unsafe fn cudaMemcpy2D(
+    default: DefaultStream,
+    dst: *mut c_void,
+    dpitch: usize,
+    src: *const c_void,
+    spitch: usize,
+    width: usize,
+    height: usize,
+    kind: u32,
+) -> Result {
+    copy_rows(
+        Rows {
+            address: dst,
+            pitch: dpitch,
+        },
+        Rows {
+            address: src,
+            pitch: spitch,
+        },
+        width,
+        height,
+        kind,
+        Now(default),
+    )
 }
 
 /// Copies rows of bytes in stream order.
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__MEMORY.html>
-#[expect(clippy::too_many_arguments, reason = "CUDA's signature")]
 pub unsafe fn cudaMemcpy2DAsync(
     default: DefaultStream,
     dst: *mut c_void,
@@ -214,7 +316,20 @@ pub unsafe fn cudaMemcpy2DAsync(
     kind: u32,
     stream: cudaStream_t,
 ) -> Result {
-    copy_rows(Rows { address: dst, pitch: dpitch }, Rows { address: src, pitch: spitch }, width, height, kind, On(default.resolve(stream)))
+    copy_rows(
+        Rows {
+            address: dst,
+            pitch: dpitch,
+        },
+        Rows {
+            address: src,
+            pitch: spitch,
+        },
+        width,
+        height,
+        kind,
+        On(default.resolve(stream)),
+    )
 }
 
 fn copy_box(p: *const cudaMemcpy3DParms, when: When) -> Result {
@@ -229,7 +344,9 @@ fn copy_box(p: *const cudaMemcpy3DParms, when: When) -> Result {
         return Err(NOT_SUPPORTED);
     }
     let (source_type, target_type) = Kind::of(p.kind)?.memory_types();
-    if (p.extent.height > 1 || p.extent.depth > 1) && (p.extent.width > p.srcPtr.pitch || p.extent.width > p.dstPtr.pitch) {
+    if (p.extent.height > 1 || p.extent.depth > 1)
+        && (p.extent.width > p.srcPtr.pitch || p.extent.width > p.dstPtr.pitch)
+    {
         return Err(INVALID_PITCH_VALUE);
     }
     let copy = CUDA_MEMCPY3D {
@@ -274,7 +391,11 @@ pub unsafe fn cudaMemcpy3D(default: DefaultStream, p: *const cudaMemcpy3DParms) 
 
 /// Copies a box of bytes in stream order.
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__MEMORY.html>
-pub unsafe fn cudaMemcpy3DAsync(default: DefaultStream, p: *const cudaMemcpy3DParms, stream: cudaStream_t) -> Result {
+pub unsafe fn cudaMemcpy3DAsync(
+    default: DefaultStream,
+    p: *const cudaMemcpy3DParms,
+    stream: cudaStream_t,
+) -> Result {
     copy_box(p, On(default.resolve(stream)))
 }
 
@@ -332,28 +453,64 @@ pub unsafe fn cudaMemcpy3DPeer(default: DefaultStream, p: *const cudaMemcpy3DPee
 
 /// Copies a box of bytes between devices in stream order.
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__MEMORY.html>
-pub unsafe fn cudaMemcpy3DPeerAsync(default: DefaultStream, p: *const cudaMemcpy3DPeerParms, stream: cudaStream_t) -> Result {
+pub unsafe fn cudaMemcpy3DPeerAsync(
+    default: DefaultStream,
+    p: *const cudaMemcpy3DPeerParms,
+    stream: cudaStream_t,
+) -> Result {
     copy_box_between_devices(p, On(default.resolve(stream)))
 }
 
 /// Copies bytes between devices.
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__MEMORY.html>
-pub unsafe fn cudaMemcpyPeer(dst: *mut c_void, dstDevice: i32, src: *const c_void, srcDevice: i32, count: usize) -> Result {
-    let (to, from) = (device_at(dstDevice)?.primary()?, device_at(srcDevice)?.primary()?);
+pub unsafe fn cudaMemcpyPeer(
+    dst: *mut c_void,
+    dstDevice: i32,
+    src: *const c_void,
+    srcDevice: i32,
+    count: usize,
+) -> Result {
+    let (to, from) = (
+        device_at(dstDevice)?.primary()?,
+        device_at(srcDevice)?.primary()?,
+    );
     current()?;
     if count == 0 {
         return Ok(());
     }
-    cu!(cuMemcpyPeer(dst as CUdeviceptr, to, src as CUdeviceptr, from, count))
+    cu!(cuMemcpyPeer(
+        dst as CUdeviceptr,
+        to,
+        src as CUdeviceptr,
+        from,
+        count
+    ))
 }
 
 /// Copies bytes between devices in stream order.
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__MEMORY.html>
-pub unsafe fn cudaMemcpyPeerAsync(dst: *mut c_void, dstDevice: i32, src: *const c_void, srcDevice: i32, count: usize, stream: cudaStream_t) -> Result {
-    let (to, from) = (device_at(dstDevice)?.primary()?, device_at(srcDevice)?.primary()?);
+pub unsafe fn cudaMemcpyPeerAsync(
+    dst: *mut c_void,
+    dstDevice: i32,
+    src: *const c_void,
+    srcDevice: i32,
+    count: usize,
+    stream: cudaStream_t,
+) -> Result {
+    let (to, from) = (
+        device_at(dstDevice)?.primary()?,
+        device_at(srcDevice)?.primary()?,
+    );
     current()?;
     if count == 0 {
         return Ok(());
     }
-    cu!(cuMemcpyPeerAsync(dst as CUdeviceptr, to, src as CUdeviceptr, from, count, stream))
+    cu!(cuMemcpyPeerAsync(
+        dst as CUdeviceptr,
+        to,
+        src as CUdeviceptr,
+        from,
+        count,
+        stream
+    ))
 }

@@ -1,6 +1,8 @@
 //! Devices: which there are, which one a thread works on, limits and configuration, peers, versions.
 
-use crate::context::{choose, cu, current, current_device, device_at, devices, major, put, version};
+use crate::context::{
+    choose, cu, current, current_device, device_at, devices, major, put, version,
+};
 use crate::error::{INVALID_DEVICE, INVALID_VALUE, Result};
 use crate::forward::forward;
 use crate::registry::forget_context;
@@ -44,7 +46,10 @@ pub unsafe fn cudaInitDevice(device: i32, deviceFlags: u32, flags: u32) -> Resul
     const FLAGS_ARE_VALID: u32 = 1;
     let device = device_at(device)?;
     if flags & FLAGS_ARE_VALID != 0 {
-        cu!(cuDevicePrimaryCtxSetFlags_v2(device.handle, driver_flags(deviceFlags)?))?;
+        cu!(cuDevicePrimaryCtxSetFlags_v2(
+            device.handle,
+            driver_flags(deviceFlags)?
+        ))?;
     }
     device.primary().map(drop)
 }
@@ -53,14 +58,21 @@ pub unsafe fn cudaInitDevice(device: i32, deviceFlags: u32, flags: u32) -> Resul
 const MAP_HOST: u32 = 8;
 
 fn driver_flags(flags: u32) -> Result<u32> {
-    if flags & !0xff != 0 { Err(INVALID_VALUE) } else { Ok(flags & !MAP_HOST) }
+    if flags & !0xff != 0 {
+        Err(INVALID_VALUE)
+    } else {
+        Ok(flags & !MAP_HOST)
+    }
 }
 
 /// Sets how the thread's device waits, and makes its context.
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__DEVICE.html>
 pub unsafe fn cudaSetDeviceFlags(flags: u32) -> Result {
     let device = device_at(current_device()?)?;
-    cu!(cuDevicePrimaryCtxSetFlags_v2(device.handle, driver_flags(flags)?))?;
+    cu!(cuDevicePrimaryCtxSetFlags_v2(
+        device.handle,
+        driver_flags(flags)?
+    ))?;
     current().map(drop)
 }
 
@@ -69,7 +81,11 @@ pub unsafe fn cudaSetDeviceFlags(flags: u32) -> Result {
 pub unsafe fn cudaGetDeviceFlags(flags: *mut u32) -> Result {
     let device = device_at(current_device()?)?;
     let (mut set, mut active) = (0, 0);
-    cu!(cuDevicePrimaryCtxGetState(device.handle, &mut set, &mut active))?;
+    cu!(cuDevicePrimaryCtxGetState(
+        device.handle,
+        &mut set,
+        &mut active
+    ))?;
     put!(flags, set | MAP_HOST)
 }
 
@@ -136,15 +152,26 @@ pub unsafe fn cudaDeviceGetByPCIBusId(device: *mut i32, pciBusId: *const c_char)
     let mut handle = 0;
     let devices = devices()?;
     cu!(cuDeviceGetByPCIBusId(&mut handle, pciBusId))?;
-    let at = devices.iter().position(|known| known.handle == handle).ok_or(INVALID_DEVICE)?;
+    let at = devices
+        .iter()
+        .position(|known| known.handle == handle)
+        .ok_or(INVALID_DEVICE)?;
     put!(device, i32::try_from(at).map_err(|_| INVALID_DEVICE)?)
 }
 
 /// Whether one device can reach another's memory.
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__PEER.html>
-pub unsafe fn cudaDeviceCanAccessPeer(canAccessPeer: *mut i32, device: i32, peerDevice: i32) -> Result {
+pub unsafe fn cudaDeviceCanAccessPeer(
+    canAccessPeer: *mut i32,
+    device: i32,
+    peerDevice: i32,
+) -> Result {
     let (device, peer) = (device_at(device)?, device_at(peerDevice)?);
-    cu!(cuDeviceCanAccessPeer(canAccessPeer, device.handle, peer.handle))
+    cu!(cuDeviceCanAccessPeer(
+        canAccessPeer,
+        device.handle,
+        peer.handle
+    ))
 }
 
 /// Lets the thread's device reach another's memory.
@@ -168,9 +195,19 @@ pub unsafe fn cudaDeviceDisablePeerAccess(peerDevice: i32) -> Result {
 
 /// A property of the link between two devices.
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__DEVICE.html>
-pub unsafe fn cudaDeviceGetP2PAttribute(value: *mut i32, attr: u32, srcDevice: i32, dstDevice: i32) -> Result {
+pub unsafe fn cudaDeviceGetP2PAttribute(
+    value: *mut i32,
+    attr: u32,
+    srcDevice: i32,
+    dstDevice: i32,
+) -> Result {
     let (source, destination) = (device_at(srcDevice)?, device_at(dstDevice)?);
-    cu!(cuDeviceGetP2PAttribute(value, attr, source.handle, destination.handle))
+    cu!(cuDeviceGetP2PAttribute(
+        value,
+        attr,
+        source.handle,
+        destination.handle
+    ))
 }
 
 /// The newest CUDA version that the driver supports; 0 where there is no driver.
@@ -194,7 +231,10 @@ pub unsafe fn cudaRuntimeGetVersion(runtimeVersion: *mut i32) -> Result {
 
 /// The range of stream priorities.
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__DEVICE.html>
-pub unsafe fn cudaDeviceGetStreamPriorityRange(leastPriority: *mut i32, greatestPriority: *mut i32) -> Result {
+pub unsafe fn cudaDeviceGetStreamPriorityRange(
+    leastPriority: *mut i32,
+    greatestPriority: *mut i32,
+) -> Result {
     current()?;
     cu!(cuCtxGetStreamPriorityRange(leastPriority, greatestPriority))
 }
@@ -243,9 +283,17 @@ pub unsafe fn cudaDeviceSetGraphMemAttribute(device: i32, attr: u32, value: *mut
 
 /// The driver's function for a name, at the ABI of this library's CUDA version.
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__DRIVER__ENTRY__POINT.html>
-pub unsafe fn cudaGetDriverEntryPoint(default: crate::context::DefaultStream, symbol: *const c_char, funcPtr: *mut *mut c_void, flags: u64, driverStatus: *mut u32) -> Result {
+pub unsafe fn cudaGetDriverEntryPoint(
+    default: crate::context::DefaultStream,
+    symbol: *const c_char,
+    funcPtr: *mut *mut c_void,
+    flags: u64,
+    driverStatus: *mut u32,
+) -> Result {
     // SAFETY: passed on unchanged.
-    unsafe { cudaGetDriverEntryPointByVersion(default, symbol, funcPtr, version(), flags, driverStatus) }
+    unsafe {
+        cudaGetDriverEntryPointByVersion(default, symbol, funcPtr, version(), flags, driverStatus)
+    }
 }
 
 /// The driver's function for a name, at the ABI of a CUDA version.
@@ -263,15 +311,31 @@ pub unsafe fn cudaGetDriverEntryPointByVersion(
     if flags > PER_THREAD_DEFAULT_STREAM || symbol.is_null() || funcPtr.is_null() {
         return Err(INVALID_VALUE);
     }
-    let flags = if flags == 0 && default == crate::context::DefaultStream::PerThread { PER_THREAD_DEFAULT_STREAM } else { flags };
+    let flags = if flags == 0 && default == crate::context::DefaultStream::PerThread {
+        PER_THREAD_DEFAULT_STREAM
+    } else {
+        flags
+    };
     let mut function = null_mut();
     let mut status = 0;
-    let found = cu!(cuGetProcAddress_v2(symbol, &mut function, cudaVersion.cast_signed(), flags, &mut status));
+    let found = cu!(cuGetProcAddress_v2(
+        symbol,
+        &mut function,
+        cudaVersion.cast_signed(),
+        flags,
+        &mut status
+    ));
     if !driverStatus.is_null() {
         put!(driverStatus, status)?;
     }
     // A function that is not there is no failure: the status says so, and the pointer is null.
-    crate::context::unless_found(found, crate::error::SYMBOL_NOT_FOUND).or_else(|error| if error == crate::error::SYMBOL_NOT_FOUND { Ok(()) } else { Err(error) })?;
+    crate::context::unless_found(found, crate::error::SYMBOL_NOT_FOUND).or_else(|error| {
+        if error == crate::error::SYMBOL_NOT_FOUND {
+            Ok(())
+        } else {
+            Err(error)
+        }
+    })?;
     put!(funcPtr, function)
 }
 

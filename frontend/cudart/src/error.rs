@@ -42,7 +42,11 @@ errors! {
 /// A driver result as the runtime's: the two share their numbers.
 #[inline]
 pub(crate) fn check(result: CUresult) -> Result {
-    if result == 0 { Ok(()) } else { Err(Error(result)) }
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(Error(result))
+    }
 }
 
 thread_local! {
@@ -80,17 +84,24 @@ const UNRECOGNIZED: &CStr = c"unrecognized error code";
 /// The name of an error (`cudaErrorInvalidValue`).
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__ERROR.html>
 pub unsafe fn cudaGetErrorName(error: cudaError_t) -> *const c_char {
-    find(error).map_or(UNRECOGNIZED, |(_, name, _)| name).as_ptr()
+    find(error)
+        .map_or(UNRECOGNIZED, |(_, name, _)| name)
+        .as_ptr()
 }
 
 /// What an error means, in NVIDIA's words.
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__ERROR.html>
 pub unsafe fn cudaGetErrorString(error: cudaError_t) -> *const c_char {
-    find(error).map_or(UNRECOGNIZED, |(_, _, text)| text).as_ptr()
+    find(error)
+        .map_or(UNRECOGNIZED, |(_, _, text)| text)
+        .as_ptr()
 }
 
 fn find(error: cudaError_t) -> Option<&'static (i32, &'static CStr, &'static CStr)> {
-    ERRORS.binary_search_by_key(&error, |row| row.0).ok().map(|at| &ERRORS[at])
+    ERRORS
+        .binary_search_by_key(&error, |row| row.0)
+        .ok()
+        .map(|at| &ERRORS[at])
 }
 
 #[cfg(test)]

@@ -53,7 +53,6 @@ plain! {
 
 /// The end of a function that is not supported.
 #[cold]
-#[must_use]
 pub fn unsupported(name: &'static str) -> Result {
     gvirtus_frontend_link::guard::unsupported(name);
     Err(NOT_SUPPORTED)
@@ -76,15 +75,17 @@ macro_rules! export_13 { ($(group $group:literal { $($class:ident [$($major:tt)*
 /// Says at load time which version the library is.
 #[doc(hidden)]
 #[macro_export]
-macro_rules! export_version { ($version:literal) => {
-    extern "C" fn set_version() {
-        $crate::set_version($version);
-    }
-    // SAFETY: functions in this section are called once when the library is loaded; this one stores a number.
-    #[used]
-    #[unsafe(link_section = ".init_array")]
-    static SET_VERSION: extern "C" fn() = set_version;
-} }
+macro_rules! export_version {
+    ($version:literal) => {
+        extern "C" fn set_version() {
+            $crate::set_version($version);
+        }
+        // SAFETY: functions in this section are called once when the library is loaded; this one stores a number.
+        #[used]
+        #[unsafe(link_section = ".init_array")]
+        static SET_VERSION: extern "C" fn() = set_version;
+    };
+}
 
 #[doc(hidden)]
 #[macro_export]
@@ -142,7 +143,6 @@ macro_rules! export_function {
 
 /// A name that ends in a NUL as a C string.
 #[doc(hidden)]
-#[must_use]
 pub const fn c_name(name: &'static str) -> &'static std::ffi::CStr {
     match std::ffi::CStr::from_bytes_with_nul(name.as_bytes()) {
         Ok(name) => name,
@@ -153,6 +153,10 @@ pub const fn c_name(name: &'static str) -> &'static std::ffi::CStr {
 /// Runs the body of an exported function.
 #[doc(hidden)]
 #[inline]
-pub fn call<O: Outcome>(counter: &'static wire::api::frontend_table::Counter, trace: impl FnOnce() -> String, body: impl FnOnce() -> O) -> O::Returned {
+pub fn call<O: Outcome>(
+    counter: &'static wire::api::frontend_table::Counter,
+    trace: impl FnOnce() -> String,
+    body: impl FnOnce() -> O,
+) -> O::Returned {
     guard(O::ASKS, counter, O::PANICKED, trace, || body().finish())
 }

@@ -4,7 +4,9 @@ use crate::context::{DefaultStream, cu, current, fill, major, put};
 use crate::error::{INVALID_DEVICE_FUNCTION, INVALID_RESOURCE_HANDLE, INVALID_VALUE, Result};
 use crate::launch::{driver_config, function};
 use crate::registry::kernel;
-use gvirtus_wire::api::cudart_types::{cudaFuncAttributes, cudaFunction_t, cudaKernel_t, cudaLaunchConfig_t};
+use gvirtus_wire::api::cudart_types::{
+    cudaFuncAttributes, cudaFunction_t, cudaKernel_t, cudaLaunchConfig_t,
+};
 use std::ffi::{c_char, c_void};
 
 /// Fills in what is known about a kernel.
@@ -59,7 +61,13 @@ pub unsafe fn cudaFuncSetAttribute(func: *const c_void, attr: u32, value: i32) -
 /// Prefers more cache or more shared memory for a kernel.
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__EXECUTION.html>
 pub unsafe fn cudaFuncSetCacheConfig(func: *const c_void, cacheConfig: u32) -> Result {
-    let function = function(func).map_err(|error| if error == INVALID_RESOURCE_HANDLE && major() < 13 { INVALID_DEVICE_FUNCTION } else { error })?;
+    let function = function(func).map_err(|error| {
+        if error == INVALID_RESOURCE_HANDLE && major() < 13 {
+            INVALID_DEVICE_FUNCTION
+        } else {
+            error
+        }
+    })?;
     cu!(cuFuncSetCacheConfig(function, cacheConfig))
 }
 
@@ -79,21 +87,45 @@ pub unsafe fn cudaFuncGetName(name: *mut *const c_char, func: *const c_void) -> 
 
 /// Offset and size, in bytes, of a parameter of a kernel.
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__EXECUTION.html>
-pub unsafe fn cudaFuncGetParamInfo(func: *const c_void, paramIndex: usize, paramOffset: *mut usize, paramSize: *mut usize) -> Result {
+pub unsafe fn cudaFuncGetParamInfo(
+    func: *const c_void,
+    paramIndex: usize,
+    paramOffset: *mut usize,
+    paramSize: *mut usize,
+) -> Result {
     let function = function(func)?;
-    cu!(cuFuncGetParamInfo(function, paramIndex, paramOffset, paramSize))
+    cu!(cuFuncGetParamInfo(
+        function,
+        paramIndex,
+        paramOffset,
+        paramSize
+    ))
 }
 
 /// The driver's function of a kernel in the current context.
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__DRIVER.html>
-pub unsafe fn cudaGetFuncBySymbol(functionPtr: *mut cudaFunction_t, symbolPtr: *const c_void) -> Result {
-    let found = function(symbolPtr).map_err(|error| if error == INVALID_RESOURCE_HANDLE { INVALID_DEVICE_FUNCTION } else { error })?;
+pub unsafe fn cudaGetFuncBySymbol(
+    functionPtr: *mut cudaFunction_t,
+    symbolPtr: *const c_void,
+) -> Result {
+    let found = function(symbolPtr).map_err(|error| {
+        if error == INVALID_RESOURCE_HANDLE {
+            INVALID_DEVICE_FUNCTION
+        } else {
+            error
+        }
+    })?;
     put!(functionPtr, found)
 }
 
 /// Sets an attribute of a kernel for one device.
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__LIBRARY.html>
-pub unsafe fn cudaKernelSetAttributeForDevice(kernel: cudaKernel_t, attr: u32, value: i32, device: i32) -> Result {
+pub unsafe fn cudaKernelSetAttributeForDevice(
+    kernel: cudaKernel_t,
+    attr: u32,
+    value: i32,
+    device: i32,
+) -> Result {
     let of = crate::context::device_at(device)?;
     let function = crate::registry::kernel(kernel)?.function(of.primary()?)?;
     cu!(cuFuncSetAttribute(function, attr, value))
@@ -101,41 +133,91 @@ pub unsafe fn cudaKernelSetAttributeForDevice(kernel: cudaKernel_t, attr: u32, v
 
 /// How many blocks of a kernel fit one multiprocessor.
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__OCCUPANCY.html>
-pub unsafe fn cudaOccupancyMaxActiveBlocksPerMultiprocessor(numBlocks: *mut i32, func: *const c_void, blockSize: i32, dynamicSMemSize: usize) -> Result {
+pub unsafe fn cudaOccupancyMaxActiveBlocksPerMultiprocessor(
+    numBlocks: *mut i32,
+    func: *const c_void,
+    blockSize: i32,
+    dynamicSMemSize: usize,
+) -> Result {
     let function = function(func)?;
-    cu!(cuOccupancyMaxActiveBlocksPerMultiprocessor(numBlocks, function, blockSize, dynamicSMemSize))
+    cu!(cuOccupancyMaxActiveBlocksPerMultiprocessor(
+        numBlocks,
+        function,
+        blockSize,
+        dynamicSMemSize
+    ))
 }
 
 /// How many blocks of a kernel fit one multiprocessor, with flags.
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__OCCUPANCY.html>
-pub unsafe fn cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(numBlocks: *mut i32, func: *const c_void, blockSize: i32, dynamicSMemSize: usize, flags: u32) -> Result {
+pub unsafe fn cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(
+    numBlocks: *mut i32,
+    func: *const c_void,
+    blockSize: i32,
+    dynamicSMemSize: usize,
+    flags: u32,
+) -> Result {
     let function = function(func)?;
-    cu!(cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(numBlocks, function, blockSize, dynamicSMemSize, flags))
+    cu!(cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(
+        numBlocks,
+        function,
+        blockSize,
+        dynamicSMemSize,
+        flags
+    ))
 }
 
 /// How much dynamic shared memory, in bytes, is left for each of so many blocks on one multiprocessor.
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__OCCUPANCY.html>
-pub unsafe fn cudaOccupancyAvailableDynamicSMemPerBlock(dynamicSmemSize: *mut usize, func: *const c_void, numBlocks: i32, blockSize: i32) -> Result {
+pub unsafe fn cudaOccupancyAvailableDynamicSMemPerBlock(
+    dynamicSmemSize: *mut usize,
+    func: *const c_void,
+    numBlocks: i32,
+    blockSize: i32,
+) -> Result {
     let function = function(func)?;
-    cu!(cuOccupancyAvailableDynamicSMemPerBlock(dynamicSmemSize, function, numBlocks, blockSize))
+    cu!(cuOccupancyAvailableDynamicSMemPerBlock(
+        dynamicSmemSize,
+        function,
+        numBlocks,
+        blockSize
+    ))
 }
 
 /// How many clusters of a launch can be resident.
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__OCCUPANCY.html>
-pub unsafe fn cudaOccupancyMaxActiveClusters(numClusters: *mut i32, func: *const c_void, launchConfig: *const cudaLaunchConfig_t) -> Result {
+pub unsafe fn cudaOccupancyMaxActiveClusters(
+    numClusters: *mut i32,
+    func: *const c_void,
+    launchConfig: *const cudaLaunchConfig_t,
+) -> Result {
     let function = function(func)?;
     // SAFETY: null or the program's configuration.
-    let config = driver_config(DefaultStream::Legacy, unsafe { launchConfig.as_ref() }.ok_or(INVALID_VALUE)?)?;
+    let config = driver_config(
+        DefaultStream::Legacy,
+        unsafe { launchConfig.as_ref() }.ok_or(INVALID_VALUE)?,
+    )?;
     cu!(cuOccupancyMaxActiveClusters(numClusters, function, &config))
 }
 
 /// How large clusters of a launch can be.
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__OCCUPANCY.html>
-pub unsafe fn cudaOccupancyMaxPotentialClusterSize(clusterSize: *mut i32, func: *const c_void, launchConfig: *const cudaLaunchConfig_t) -> Result {
+pub unsafe fn cudaOccupancyMaxPotentialClusterSize(
+    clusterSize: *mut i32,
+    func: *const c_void,
+    launchConfig: *const cudaLaunchConfig_t,
+) -> Result {
     let function = function(func)?;
     // SAFETY: null or the program's configuration.
-    let config = driver_config(DefaultStream::Legacy, unsafe { launchConfig.as_ref() }.ok_or(INVALID_VALUE)?)?;
-    cu!(cuOccupancyMaxPotentialClusterSize(clusterSize, function, &config))
+    let config = driver_config(
+        DefaultStream::Legacy,
+        unsafe { launchConfig.as_ref() }.ok_or(INVALID_VALUE)?,
+    )?;
+    cu!(cuOccupancyMaxPotentialClusterSize(
+        clusterSize,
+        function,
+        &config
+    ))
 }
 
 /// Sets nothing: no device has needed double precision to be converted since CUDA 1.

@@ -5,7 +5,8 @@ use crate::error::{INVALID_VALUE, Result};
 use crate::forward::forward;
 use crate::registry::add_library_kernel;
 use gvirtus_wire::api::cudart_types::{
-    cudaChannelFormatDesc, cudaEvent_t, cudaGraphExec_t, cudaGraphInstantiateParams, cudaGraphNode_t, cudaGraph_t, cudaKernel_t, cudaLibrary_t, cudaStream_t,
+    cudaChannelFormatDesc, cudaEvent_t, cudaGraph_t, cudaGraphExec_t, cudaGraphInstantiateParams,
+    cudaGraphNode_t, cudaKernel_t, cudaLibrary_t, cudaStream_t,
 };
 use std::ffi::{c_char, c_void};
 use std::ptr::null_mut;
@@ -24,7 +25,11 @@ pub unsafe fn cudaGraphInstantiateWithParams(
     // The driver's structure has the same fields; the stream alone may need another meaning.
     let mut for_driver = *params;
     for_driver.uploadStream = default.resolve(params.uploadStream);
-    let result = cu!(cuGraphInstantiateWithParams(pGraphExec, graph, (&raw mut for_driver).cast()));
+    let result = cu!(cuGraphInstantiateWithParams(
+        pGraphExec,
+        graph,
+        (&raw mut for_driver).cast()
+    ));
     params.errNode_out = for_driver.errNode_out;
     params.result_out = for_driver.result_out;
     result
@@ -32,7 +37,11 @@ pub unsafe fn cudaGraphInstantiateWithParams(
 
 /// A kernel of a library.
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__LIBRARY.html>
-pub unsafe fn cudaLibraryGetKernel(pKernel: *mut cudaKernel_t, library: cudaLibrary_t, name: *const c_char) -> Result {
+pub unsafe fn cudaLibraryGetKernel(
+    pKernel: *mut cudaKernel_t,
+    library: cudaLibrary_t,
+    name: *const c_char,
+) -> Result {
     current()?;
     let mut kernel = null_mut();
     cu!(cuLibraryGetKernel(&mut kernel, library, name))?;
@@ -42,7 +51,11 @@ pub unsafe fn cudaLibraryGetKernel(pKernel: *mut cudaKernel_t, library: cudaLibr
 
 /// The kernels of a library.
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__LIBRARY.html>
-pub unsafe fn cudaLibraryEnumerateKernels(kernels: *mut cudaKernel_t, numKernels: u32, lib: cudaLibrary_t) -> Result {
+pub unsafe fn cudaLibraryEnumerateKernels(
+    kernels: *mut cudaKernel_t,
+    numKernels: u32,
+    lib: cudaLibrary_t,
+) -> Result {
     current()?;
     let mut count = 0;
     cu!(cuLibraryGetKernelCount(&mut count, lib))?;
@@ -56,21 +69,42 @@ pub unsafe fn cudaLibraryEnumerateKernels(kernels: *mut cudaKernel_t, numKernels
 
 /// The address and size of a library's variable.
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__LIBRARY.html>
-pub unsafe fn cudaLibraryGetGlobal(dptr: *mut *mut c_void, bytes: *mut usize, library: cudaLibrary_t, name: *const c_char) -> Result {
+pub unsafe fn cudaLibraryGetGlobal(
+    dptr: *mut *mut c_void,
+    bytes: *mut usize,
+    library: cudaLibrary_t,
+    name: *const c_char,
+) -> Result {
     current()?;
     cu!(cuLibraryGetGlobal(dptr.cast::<u64>(), bytes, library, name))
 }
 
 /// The address and size of a library's managed variable.
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__LIBRARY.html>
-pub unsafe fn cudaLibraryGetManaged(dptr: *mut *mut c_void, bytes: *mut usize, library: cudaLibrary_t, name: *const c_char) -> Result {
+pub unsafe fn cudaLibraryGetManaged(
+    dptr: *mut *mut c_void,
+    bytes: *mut usize,
+    library: cudaLibrary_t,
+    name: *const c_char,
+) -> Result {
     current()?;
-    cu!(cuLibraryGetManaged(dptr.cast::<u64>(), bytes, library, name))
+    cu!(cuLibraryGetManaged(
+        dptr.cast::<u64>(),
+        bytes,
+        library,
+        name
+    ))
 }
 
 /// Describes the elements of an array.
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__TEXTURE__OBJECT.html>
-pub unsafe fn cudaCreateChannelDesc(x: i32, y: i32, z: i32, w: i32, f: u32) -> cudaChannelFormatDesc {
+pub unsafe fn cudaCreateChannelDesc(
+    x: i32,
+    y: i32,
+    z: i32,
+    w: i32,
+    f: u32,
+) -> cudaChannelFormatDesc {
     cudaChannelFormatDesc { x, y, z, w, f }
 }
 
@@ -141,4 +175,3 @@ forward! {
     /// How many kernels a library has.
     fn cudaLibraryGetKernelCount(count: *mut u32, lib: cudaLibrary_t) => cuLibraryGetKernelCount(count, lib);
 }
-

@@ -20,7 +20,11 @@
 //! * A context that the program resets through the driver (`cuDevicePrimaryCtxReset`) rather than `cudaDeviceReset` keeps its cached functions.
 //! * What NVIDIA's runtime crashes on (a null pointer to write to) returns `cudaErrorInvalidValue`.
 #![allow(non_snake_case, reason = "CUDA's names")]
-#![allow(clippy::missing_safety_doc, reason = "what a C program must pass is what CUDA documents; each function links there")]
+#![allow(clippy::too_many_arguments, reason = "CUDA's signatures")]
+#![allow(
+    clippy::missing_safety_doc,
+    reason = "what a C program must pass is what CUDA documents; each function links there"
+)]
 
 mod context;
 mod copy;
@@ -43,18 +47,26 @@ pub use error::{Error, Result};
 
 /// The functions that both libraries have, with the same parameters.
 mod common {
-    pub use crate::{copy::*, device::*, error::*, function::*, graph::*, launch::*, memory::*, properties::*, registry::*, set::*, stream::*};
+    pub use crate::{
+        copy::*, device::*, error::*, function::*, graph::*, launch::*, memory::*, properties::*,
+        registry::*, set::*, stream::*,
+    };
 }
 
 /// What `libcudart.so.12` exports.
 pub mod v12 {
-    pub use crate::common::*;
     use crate::DefaultStream;
+    pub use crate::common::*;
     use gvirtus_wire::api::cudart_types::cudaStream_t;
 
     /// Whether and what a stream is recording.
     /// <https://docs.nvidia.com/cuda/archive/12.9.0/cuda-runtime-api/group__CUDART__STREAM.html>
-    pub unsafe fn cudaStreamGetCaptureInfo(default: DefaultStream, stream: cudaStream_t, captureStatus_out: *mut u32, id_out: *mut u64) -> crate::Result {
+    pub unsafe fn cudaStreamGetCaptureInfo(
+        default: DefaultStream,
+        stream: cudaStream_t,
+        captureStatus_out: *mut u32,
+        id_out: *mut u64,
+    ) -> crate::Result {
         crate::stream::capture_info_12(default, stream, captureStatus_out, id_out)
     }
 }

@@ -5,7 +5,8 @@ use crate::error::{INVALID_VALUE, Result};
 use crate::forward::forward;
 use crate::registry::variable;
 use gvirtus_wire::api::cudart_types::{
-    cudaEvent_t, cudaExtent, cudaIpcEventHandle_t, cudaIpcMemHandle_t, cudaMemLocation, cudaMemPool_t, cudaPitchedPtr, cudaPointerAttributes, cudaStream_t,
+    cudaEvent_t, cudaExtent, cudaIpcEventHandle_t, cudaIpcMemHandle_t, cudaMemLocation,
+    cudaMemPool_t, cudaPitchedPtr, cudaPointerAttributes, cudaStream_t,
 };
 use gvirtus_wire::api::types::{CUdeviceptr, CUmemAccessDesc};
 use std::ffi::c_void;
@@ -19,8 +20,19 @@ pub unsafe fn cudaMalloc(devPtr: *mut *mut c_void, size: usize) -> Result {
         return Err(INVALID_VALUE);
     }
     let mut address: CUdeviceptr = 0;
-    let result = if size == 0 { Ok(()) } else { cu!(cuMemAlloc_v2(&mut address, size)) };
-    put!(devPtr, if result.is_ok() { address as *mut c_void } else { null_mut() })?;
+    let result = if size == 0 {
+        Ok(())
+    } else {
+        cu!(cuMemAlloc_v2(&mut address, size))
+    };
+    put!(
+        devPtr,
+        if result.is_ok() {
+            address as *mut c_void
+        } else {
+            null_mut()
+        }
+    )?;
     result
 }
 
@@ -30,7 +42,11 @@ pub unsafe fn cudaFree(devPtr: *mut c_void) -> Result {
     current()?;
     let result = cu!(cuMemFree_v2(devPtr as CUdeviceptr));
     // Nothing to free is no failure; that an earlier one is reported here is.
-    if devPtr.is_null() && result == Err(INVALID_VALUE) { Ok(()) } else { result }
+    if devPtr.is_null() && result == Err(INVALID_VALUE) {
+        Ok(())
+    } else {
+        result
+    }
 }
 
 /// How the driver aligns rows: its smallest element.
@@ -41,13 +57,24 @@ fn pitched(width: usize, rows: usize) -> Result<(*mut c_void, usize)> {
         return Ok((null_mut(), 0));
     }
     let (mut address, mut pitch) = (0, 0);
-    cu!(cuMemAllocPitch_v2(&mut address, &mut pitch, width, rows, PITCH_ELEMENT))?;
+    cu!(cuMemAllocPitch_v2(
+        &mut address,
+        &mut pitch,
+        width,
+        rows,
+        PITCH_ELEMENT
+    ))?;
     Ok((address as *mut c_void, pitch))
 }
 
 /// Allocates rows of device memory, each aligned; widths and the pitch are in bytes.
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__MEMORY.html>
-pub unsafe fn cudaMallocPitch(devPtr: *mut *mut c_void, pitch: *mut usize, width: usize, height: usize) -> Result {
+pub unsafe fn cudaMallocPitch(
+    devPtr: *mut *mut c_void,
+    pitch: *mut usize,
+    width: usize,
+    height: usize,
+) -> Result {
     current()?;
     if devPtr.is_null() || pitch.is_null() {
         return Err(INVALID_VALUE);
@@ -64,9 +91,20 @@ pub unsafe fn cudaMalloc3D(pitchedDevPtr: *mut cudaPitchedPtr, extent: cudaExten
     if pitchedDevPtr.is_null() {
         return Err(INVALID_VALUE);
     }
-    let rows = extent.height.checked_mul(extent.depth).ok_or(INVALID_VALUE)?;
+    let rows = extent
+        .height
+        .checked_mul(extent.depth)
+        .ok_or(INVALID_VALUE)?;
     let (ptr, pitch) = pitched(extent.width, rows)?;
-    put!(pitchedDevPtr, cudaPitchedPtr { ptr, pitch, xsize: extent.width, ysize: extent.height })
+    put!(
+        pitchedDevPtr,
+        cudaPitchedPtr {
+            ptr,
+            pitch,
+            xsize: extent.width,
+            ysize: extent.height
+        }
+    )
 }
 
 /// Allocates pinned host memory; a size of 0 gives a null pointer.
@@ -84,7 +122,11 @@ pub unsafe fn cudaHostAlloc(pHost: *mut *mut c_void, size: usize, flags: u32) ->
         return Err(INVALID_VALUE);
     }
     let mut address = null_mut();
-    let result = if size == 0 { Ok(()) } else { cu!(cuMemHostAlloc(&mut address, size, flags)) };
+    let result = if size == 0 {
+        Ok(())
+    } else {
+        cu!(cuMemHostAlloc(&mut address, size, flags))
+    };
     put!(pHost, if result.is_ok() { address } else { null_mut() })?;
     result
 }
@@ -93,19 +135,34 @@ pub unsafe fn cudaHostAlloc(pHost: *mut *mut c_void, size: usize, flags: u32) ->
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__MEMORY.html>
 pub unsafe fn cudaFreeHost(ptr: *mut c_void) -> Result {
     current()?;
-    if ptr.is_null() { Ok(()) } else { cu!(cuMemFreeHost(ptr)) }
+    if ptr.is_null() {
+        Ok(())
+    } else {
+        cu!(cuMemFreeHost(ptr))
+    }
 }
 
 /// The device's address of pinned host memory.
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__MEMORY.html>
-pub unsafe fn cudaHostGetDevicePointer(pDevice: *mut *mut c_void, pHost: *mut c_void, flags: u32) -> Result {
+pub unsafe fn cudaHostGetDevicePointer(
+    pDevice: *mut *mut c_void,
+    pHost: *mut c_void,
+    flags: u32,
+) -> Result {
     current()?;
     if pDevice.is_null() {
         return Err(INVALID_VALUE);
     }
     let mut address: CUdeviceptr = 0;
     let result = cu!(cuMemHostGetDevicePointer_v2(&mut address, pHost, flags));
-    put!(pDevice, if result.is_ok() { address as *mut c_void } else { null_mut() })?;
+    put!(
+        pDevice,
+        if result.is_ok() {
+            address as *mut c_void
+        } else {
+            null_mut()
+        }
+    )?;
     result
 }
 
@@ -118,19 +175,27 @@ pub unsafe fn cudaMemGetInfo(free: *mut usize, total: *mut usize) -> Result {
     if !free.is_null() {
         put!(free, free_bytes)?;
     }
-    if total.is_null() { Ok(()) } else { put!(total, total_bytes) }
+    if total.is_null() {
+        Ok(())
+    } else {
+        put!(total, total_bytes)
+    }
 }
 
 /// What a pointer points to.
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__UNIFIED.html>
-pub unsafe fn cudaPointerGetAttributes(attributes: *mut cudaPointerAttributes, ptr: *const c_void) -> Result {
+pub unsafe fn cudaPointerGetAttributes(
+    attributes: *mut cudaPointerAttributes,
+    ptr: *const c_void,
+) -> Result {
     current()?;
     if attributes.is_null() {
         return Err(INVALID_VALUE);
     }
     // CU_POINTER_ATTRIBUTE_MEMORY_TYPE, _DEVICE_POINTER, _HOST_POINTER, _IS_MANAGED, _DEVICE_ORDINAL.
     let mut wanted = [2u32, 3, 4, 8, 9];
-    let (mut memory_type, mut device_pointer, mut host_pointer, mut managed, mut device) = (0u32, 0u64, null_mut::<c_void>(), 0u32, UNREGISTERED_DEVICE);
+    let (mut memory_type, mut device_pointer, mut host_pointer, mut managed, mut device) =
+        (0u32, 0u64, null_mut::<c_void>(), 0u32, UNREGISTERED_DEVICE);
     let mut data: [*mut c_void; 5] = [
         (&raw mut memory_type).cast(),
         (&raw mut device_pointer).cast(),
@@ -138,15 +203,34 @@ pub unsafe fn cudaPointerGetAttributes(attributes: *mut cudaPointerAttributes, p
         (&raw mut managed).cast(),
         (&raw mut device).cast(),
     ];
-    cu!(cuPointerGetAttributes(5, wanted.as_mut_ptr(), data.as_mut_ptr(), ptr as CUdeviceptr))?;
+    cu!(cuPointerGetAttributes(
+        5,
+        wanted.as_mut_ptr(),
+        data.as_mut_ptr(),
+        ptr as CUdeviceptr
+    ))?;
     const UNREGISTERED_DEVICE: i32 = -2;
     const TYPE_MANAGED: u32 = 3;
     let found = if memory_type == 0 {
-        cudaPointerAttributes { type_: 0, device: UNREGISTERED_DEVICE, devicePointer: null_mut(), hostPointer: ptr.cast_mut() }
+        cudaPointerAttributes {
+            type_: 0,
+            device: UNREGISTERED_DEVICE,
+            devicePointer: null_mut(),
+            hostPointer: ptr.cast_mut(),
+        }
     } else {
         // CU_MEMORYTYPE_HOST and _DEVICE have the numbers of cudaMemoryTypeHost and -Device.
-        let type_ = if managed & 0xff != 0 { TYPE_MANAGED } else { memory_type };
-        cudaPointerAttributes { type_, device, devicePointer: device_pointer as *mut c_void, hostPointer: host_pointer }
+        let type_ = if managed & 0xff != 0 {
+            TYPE_MANAGED
+        } else {
+            memory_type
+        };
+        cudaPointerAttributes {
+            type_,
+            device,
+            devicePointer: device_pointer as *mut c_void,
+            hostPointer: host_pointer,
+        }
     };
     put!(attributes, found)
 }
@@ -167,35 +251,59 @@ pub unsafe fn cudaGetSymbolSize(size: *mut usize, symbol: *const c_void) -> Resu
 
 /// Allocates device memory in stream order.
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__MEMORY__POOLS.html>
-pub unsafe fn cudaMallocAsync(default: DefaultStream, devPtr: *mut *mut c_void, size: usize, hStream: cudaStream_t) -> Result {
+pub unsafe fn cudaMallocAsync(
+    default: DefaultStream,
+    devPtr: *mut *mut c_void,
+    size: usize,
+    hStream: cudaStream_t,
+) -> Result {
     current()?;
     if devPtr.is_null() {
         return Err(INVALID_VALUE);
     }
     let mut address: CUdeviceptr = 0;
     if size != 0 {
-        cu!(cuMemAllocAsync(&mut address, size, default.resolve(hStream)))?;
+        cu!(cuMemAllocAsync(
+            &mut address,
+            size,
+            default.resolve(hStream)
+        ))?;
     }
     put!(devPtr, address as *mut c_void)
 }
 
 /// Allocates device memory from a pool in stream order.
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__MEMORY__POOLS.html>
-pub unsafe fn cudaMallocFromPoolAsync(default: DefaultStream, ptr: *mut *mut c_void, size: usize, memPool: cudaMemPool_t, stream: cudaStream_t) -> Result {
+pub unsafe fn cudaMallocFromPoolAsync(
+    default: DefaultStream,
+    ptr: *mut *mut c_void,
+    size: usize,
+    memPool: cudaMemPool_t,
+    stream: cudaStream_t,
+) -> Result {
     current()?;
     if ptr.is_null() {
         return Err(INVALID_VALUE);
     }
     let mut address: CUdeviceptr = 0;
     if size != 0 {
-        cu!(cuMemAllocFromPoolAsync(&mut address, size, memPool, default.resolve(stream)))?;
+        cu!(cuMemAllocFromPoolAsync(
+            &mut address,
+            size,
+            memPool,
+            default.resolve(stream)
+        ))?;
     }
     put!(ptr, address as *mut c_void)
 }
 
 /// Opens device memory that another process shares.
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__DEVICE.html>
-pub unsafe fn cudaIpcOpenMemHandle(devPtr: *mut *mut c_void, handle: cudaIpcMemHandle_t, flags: u32) -> Result {
+pub unsafe fn cudaIpcOpenMemHandle(
+    devPtr: *mut *mut c_void,
+    handle: cudaIpcMemHandle_t,
+    flags: u32,
+) -> Result {
     current()?;
     let mut address: CUdeviceptr = 0;
     cu!(cuIpcOpenMemHandle_v2(&mut address, handle, flags))?;

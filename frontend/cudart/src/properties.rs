@@ -94,7 +94,13 @@ fn properties(device: &Device, layout: Layout) -> Result<Vec<u8>> {
     let mut bytes: Vec<u8> = Vec::with_capacity(1024);
     let align = |bytes: &mut Vec<u8>, to: usize| bytes.resize(bytes.len().next_multiple_of(to), 0);
     for &(field, within) in FIELDS {
-        if within == (if layout == Layout::Thirteen { Only12 } else { Only13 }) {
+        if within
+            == (if layout == Layout::Thirteen {
+                Only12
+            } else {
+                Only13
+            })
+        {
             continue;
         }
         match field {
@@ -105,7 +111,11 @@ fn properties(device: &Device, layout: Layout) -> Result<Vec<u8>> {
             }
             Size(number) => {
                 align(&mut bytes, 8);
-                bytes.extend_from_slice(&u64::try_from(attribute(device, number)?).unwrap_or(0).to_ne_bytes());
+                bytes.extend_from_slice(
+                    &u64::try_from(attribute(device, number)?)
+                        .unwrap_or(0)
+                        .to_ne_bytes(),
+                );
                 if number == 111 && layout == Layout::Eleven {
                     break;
                 }
@@ -118,7 +128,11 @@ fn properties(device: &Device, layout: Layout) -> Result<Vec<u8>> {
             }
             Name => {
                 let mut name = [0u8; 256];
-                cu!(cuDeviceGetName(name.as_mut_ptr().cast(), 256, device.handle))?;
+                cu!(cuDeviceGetName(
+                    name.as_mut_ptr().cast(),
+                    256,
+                    device.handle
+                ))?;
                 bytes.extend_from_slice(&name);
             }
             Uuid => {
@@ -138,14 +152,25 @@ fn write(prop: *mut cudaDeviceProp, device: i32, layout: Layout) -> Result {
     }
     let bytes = properties(device_at(device)?, layout)?;
     // SAFETY: not null; the program's structure of this layout is larger than what is written, by its reserved words.
-    unsafe { prop.cast::<u8>().copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+    unsafe {
+        prop.cast::<u8>()
+            .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len())
+    };
     Ok(())
 }
 
 /// All properties of a device.
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__DEVICE.html>
 pub unsafe fn cudaGetDeviceProperties(prop: *mut cudaDeviceProp, device: i32) -> Result {
-    write(prop, device, if major() >= 13 { Layout::Thirteen } else { Layout::Eleven })
+    write(
+        prop,
+        device,
+        if major() >= 13 {
+            Layout::Thirteen
+        } else {
+            Layout::Eleven
+        },
+    )
 }
 
 /// All properties of a device, for programs built with CUDA 12's headers.
@@ -160,15 +185,29 @@ pub unsafe fn cudaChooseDevice(device: *mut i32, prop: *const cudaDeviceProp) ->
     if device.is_null() || prop.is_null() {
         return Err(INVALID_VALUE);
     }
-    let layout = if major() >= 13 { Layout::Thirteen } else { Layout::Twelve };
+    let layout = if major() >= 13 {
+        Layout::Thirteen
+    } else {
+        Layout::Twelve
+    };
     let (memory, capability) = wanted(layout);
     // SAFETY: the program's structure of this layout has these fields.
-    let (memory, capability) = unsafe { (prop.cast::<u8>().add(memory).cast::<u64>().read_unaligned(), prop.cast::<u8>().add(capability).cast::<[i32; 2]>().read_unaligned()) };
+    let (memory, capability) = unsafe {
+        (
+            prop.cast::<u8>().add(memory).cast::<u64>().read_unaligned(),
+            prop.cast::<u8>()
+                .add(capability)
+                .cast::<[i32; 2]>()
+                .read_unaligned(),
+        )
+    };
     let mut chosen = 0;
     for (at, candidate) in devices()?.iter().enumerate() {
         let mut total = 0;
         cu!(cuDeviceTotalMem_v2(&mut total, candidate.handle))?;
-        if [attribute(candidate, 75)?, attribute(candidate, 76)?] >= capability && total as u64 >= memory {
+        if [attribute(candidate, 75)?, attribute(candidate, 76)?] >= capability
+            && total as u64 >= memory
+        {
             chosen = at;
             break;
         }
@@ -180,7 +219,13 @@ pub unsafe fn cudaChooseDevice(device: *mut i32, prop: *const cudaDeviceProp) ->
 fn wanted(layout: Layout) -> (usize, usize) {
     let (mut offset, mut memory) = (0usize, 0);
     for &(field, within) in FIELDS {
-        if within == (if layout == Layout::Thirteen { Only12 } else { Only13 }) {
+        if within
+            == (if layout == Layout::Thirteen {
+                Only12
+            } else {
+                Only13
+            })
+        {
             continue;
         }
         match field {

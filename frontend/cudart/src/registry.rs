@@ -6,7 +6,9 @@
 //! What is registered stays allocated for the life of the process: pointers to kernels are handed out (`cudaGetKernel`).
 
 use crate::context::{cu, is_primary, unless_found};
-use crate::error::{INVALID_DEVICE_FUNCTION, INVALID_RESOURCE_HANDLE, INVALID_SYMBOL, NOT_SUPPORTED, Result};
+use crate::error::{
+    INVALID_DEVICE_FUNCTION, INVALID_RESOURCE_HANDLE, INVALID_SYMBOL, NOT_SUPPORTED, Result,
+};
 use gvirtus_frontend_link::guard::unsupported;
 use gvirtus_wire::api::types::{CUcontext, CUdeviceptr, CUfunction, CUkernel, CUmodule};
 use parking_lot::{Mutex, RwLock};
@@ -96,7 +98,12 @@ struct Slot {
 
 impl Kernel {
     fn new(source: Source) -> Self {
-        Self { source, slots: Default::default(), others: Mutex::default(), attributes: Mutex::default() }
+        Self {
+            source,
+            slots: Default::default(),
+            others: Mutex::default(),
+            attributes: Mutex::default(),
+        }
     }
 
     /// The driver's function of this kernel in a context.
@@ -125,14 +132,22 @@ impl Kernel {
         match &self.source {
             Source::Registered(binary, name) => {
                 let module = binary.module(context)?;
-                unless_found(cu!(cuModuleGetFunction(&mut function, module, name.as_ptr())), INVALID_DEVICE_FUNCTION)?;
+                unless_found(
+                    cu!(cuModuleGetFunction(&mut function, module, name.as_ptr())),
+                    INVALID_DEVICE_FUNCTION,
+                )?;
             }
-            Source::Library(kernel) => cu!(cuKernelGetFunction(&mut function, *kernel as CUkernel))?,
+            Source::Library(kernel) => {
+                cu!(cuKernelGetFunction(&mut function, *kernel as CUkernel))?
+            }
         }
         for &(attribute, value) in self.attributes.lock().iter() {
             cu!(cuFuncSetAttribute(function, attribute, value))?;
         }
-        let free = self.slots.iter().find(|slot| slot.context.load(Ordering::Acquire).is_null());
+        let free = self
+            .slots
+            .iter()
+            .find(|slot| slot.context.load(Ordering::Acquire).is_null());
         match free {
             // `others` is locked: nobody else fills slots.
             Some(slot) if is_primary(context) => {
@@ -154,8 +169,17 @@ impl Kernel {
     fn forget(&self, context: CUcontext, keep_attributes: bool) {
         let mut others = self.others.lock();
         others.retain(|(of, _)| of.0 != context as usize);
-        let kept: Vec<(*mut c_void, *mut c_void)> =
-            self.slots.iter().map(|slot| (slot.context.load(Ordering::Acquire), slot.function.load(Ordering::Acquire))).filter(|(of, _)| !of.is_null() && *of != context).collect();
+        let kept: Vec<(*mut c_void, *mut c_void)> = self
+            .slots
+            .iter()
+            .map(|slot| {
+                (
+                    slot.context.load(Ordering::Acquire),
+                    slot.function.load(Ordering::Acquire),
+                )
+            })
+            .filter(|(of, _)| !of.is_null() && *of != context)
+            .collect();
         for slot in &self.slots {
             slot.context.store(null_mut(), Ordering::Release);
         }
@@ -192,7 +216,15 @@ impl Variable {
         }
         let module = self.binary.module(context)?;
         let (mut address, mut size) = (0, 0);
-        unless_found(cu!(cuModuleGetGlobal_v2(&mut address, &mut size, module, self.name.as_ptr())), INVALID_SYMBOL)?;
+        unless_found(
+            cu!(cuModuleGetGlobal_v2(
+                &mut address,
+                &mut size,
+                module,
+                self.name.as_ptr()
+            )),
+            INVALID_SYMBOL,
+        )?;
         addresses.push((key, address, size));
         Ok((address, size))
     }
@@ -212,7 +244,9 @@ impl Hasher for AddressHasher {
         }
     }
     fn write_usize(&mut self, address: usize) {
-        self.0 = (self.0 ^ address as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+        self.0 = (self.0 ^ address as u64)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .rotate_left(29);
     }
 }
 
@@ -238,29 +272,47 @@ pub(crate) fn kernel(name: *const c_void) -> Result<&'static Kernel> {
     if name.is_null() {
         return Err(INVALID_DEVICE_FUNCTION);
     }
-    KERNELS.read().get(&(name as usize)).copied().ok_or(INVALID_RESOURCE_HANDLE)
+    KERNELS
+        .read()
+        .get(&(name as usize))
+        .copied()
+        .ok_or(INVALID_RESOURCE_HANDLE)
 }
 
 /// The variable that a program names.
 pub(crate) fn variable(name: *const c_void) -> Result<&'static Variable> {
-    VARIABLES.read().get(&(name as usize)).copied().ok_or(INVALID_SYMBOL)
+    VARIABLES
+        .read()
+        .get(&(name as usize))
+        .copied()
+        .ok_or(INVALID_SYMBOL)
 }
 
 /// Lets a program launch a kernel of a library that it loaded.
 pub(crate) fn add_library_kernel(kernel: CUkernel) {
-    KERNELS.write().entry(kernel as usize).or_insert_with(|| Box::leak(Box::new(Kernel::new(Source::Library(kernel as usize)))));
+    KERNELS
+        .write()
+        .entry(kernel as usize)
+        .or_insert_with(|| Box::leak(Box::new(Kernel::new(Source::Library(kernel as usize)))));
 }
 
 /// Forgets what was loaded into a context that was reset.
 pub(crate) fn forget_context(context: CUcontext, keep_attributes: bool) {
     for registration in BINARIES.lock().iter() {
-        registration.binary.modules.lock().retain(|(of, _)| of.0 != context as usize);
+        registration
+            .binary
+            .modules
+            .lock()
+            .retain(|(of, _)| of.0 != context as usize);
     }
     for kernel in KERNELS.read().values() {
         kernel.forget(context, keep_attributes);
     }
     for variable in VARIABLES.read().values() {
-        variable.addresses.lock().retain(|(of, ..)| of.0 != context as usize);
+        variable
+            .addresses
+            .lock()
+            .retain(|(of, ..)| of.0 != context as usize);
     }
 }
 
@@ -276,8 +328,15 @@ pub unsafe fn __cudaRegisterFatBinary(fatCubin: *mut c_void) -> *mut *mut c_void
             _ => fatCubin as usize,
         }
     };
-    let binary: &'static FatBinary = Box::leak(Box::new(FatBinary { data, modules: Mutex::default() }));
-    BINARIES.lock().push(Registration { binary, kernels: Vec::new(), variables: Vec::new() });
+    let binary: &'static FatBinary = Box::leak(Box::new(FatBinary {
+        data,
+        modules: Mutex::default(),
+    }));
+    BINARIES.lock().push(Registration {
+        binary,
+        kernels: Vec::new(),
+        variables: Vec::new(),
+    });
     std::ptr::from_ref(binary).cast_mut().cast()
 }
 
@@ -287,7 +346,12 @@ pub unsafe fn __cudaRegisterFatBinaryEnd(_fatCubinHandle: *mut *mut c_void) {}
 /// Forgets a fat binary and what it registered. Its modules stay loaded: this runs while the process ends, when the driver is no longer to be called.
 pub unsafe fn __cudaUnregisterFatBinary(fatCubinHandle: *mut *mut c_void) {
     let mut binaries = BINARIES.lock();
-    let Some(at) = binaries.iter().position(|known| std::ptr::from_ref(known.binary).addr() == fatCubinHandle.addr()) else { return };
+    let Some(at) = binaries
+        .iter()
+        .position(|known| std::ptr::from_ref(known.binary).addr() == fatCubinHandle.addr())
+    else {
+        return;
+    };
     let registration = binaries.swap_remove(at);
     let mut kernels = KERNELS.write();
     for name in &registration.kernels {
@@ -301,7 +365,11 @@ pub unsafe fn __cudaUnregisterFatBinary(fatCubinHandle: *mut *mut c_void) {
 
 /// Finds a registration by its handle, which the program made of what we gave it: it is compared, never followed.
 fn with_registration(handle: *mut *mut c_void, register: impl FnOnce(&mut Registration)) {
-    if let Some(known) = BINARIES.lock().iter_mut().find(|known| std::ptr::from_ref(known.binary).addr() == handle.addr()) {
+    if let Some(known) = BINARIES
+        .lock()
+        .iter_mut()
+        .find(|known| std::ptr::from_ref(known.binary).addr() == handle.addr())
+    {
         register(known);
     }
 }
@@ -315,7 +383,6 @@ fn owned(name: *const c_char) -> CString {
 }
 
 /// Registers a kernel under the address of its host function.
-#[expect(clippy::too_many_arguments, reason = "nvcc's code decides")]
 pub unsafe fn __cudaRegisterFunction(
     fatCubinHandle: *mut *mut c_void,
     hostFun: *const c_char,
@@ -329,7 +396,10 @@ pub unsafe fn __cudaRegisterFunction(
     _wSize: *mut i32,
 ) {
     with_registration(fatCubinHandle, |registration| {
-        let kernel: &'static Kernel = Box::leak(Box::new(Kernel::new(Source::Registered(registration.binary, owned(deviceName)))));
+        let kernel: &'static Kernel = Box::leak(Box::new(Kernel::new(Source::Registered(
+            registration.binary,
+            owned(deviceName),
+        ))));
         let mut kernels = KERNELS.write();
         for name in [hostFun as usize, std::ptr::from_ref(kernel).addr()] {
             kernels.insert(name, kernel);
@@ -340,14 +410,18 @@ pub unsafe fn __cudaRegisterFunction(
 
 fn add_variable(handle: *mut *mut c_void, host: usize, name: *const c_char, managed: bool) {
     with_registration(handle, |registration| {
-        let variable: &'static Variable = Box::leak(Box::new(Variable { binary: registration.binary, name: owned(name), managed, addresses: Mutex::default() }));
+        let variable: &'static Variable = Box::leak(Box::new(Variable {
+            binary: registration.binary,
+            name: owned(name),
+            managed,
+            addresses: Mutex::default(),
+        }));
         VARIABLES.write().insert(host, variable);
         registration.variables.push(host);
     });
 }
 
 /// Registers a device variable under the address of its host shadow.
-#[expect(clippy::too_many_arguments, reason = "nvcc's code decides")]
 pub unsafe fn __cudaRegisterVar(
     fatCubinHandle: *mut *mut c_void,
     hostVar: *mut c_char,
@@ -362,7 +436,6 @@ pub unsafe fn __cudaRegisterVar(
 }
 
 /// Registers a managed variable. Its use is not supported and says so.
-#[expect(clippy::too_many_arguments, reason = "nvcc's code decides")]
 pub unsafe fn __cudaRegisterManagedVar(
     fatCubinHandle: *mut *mut c_void,
     hostVarPtrAddress: *mut *mut c_void,

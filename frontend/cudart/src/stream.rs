@@ -3,26 +3,47 @@
 use crate::context::{DefaultStream, cu, current, devices, major, put};
 use crate::error::{INVALID_VALUE, NOT_SUPPORTED, Result};
 use crate::forward::forward;
-use gvirtus_wire::api::cudart_types::{cudaEvent_t, cudaGraphNode_t, cudaGraph_t, cudaHostFn_t, cudaLaunchAttributeValue, cudaStreamCallback_t, cudaStream_t};
+use gvirtus_wire::api::cudart_types::{
+    cudaEvent_t, cudaGraph_t, cudaGraphNode_t, cudaHostFn_t, cudaLaunchAttributeValue,
+    cudaStream_t, cudaStreamCallback_t,
+};
 use std::ffi::c_void;
 use std::ptr::null_mut;
 
 /// The number of the device that a stream belongs to.
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__STREAM.html>
-pub unsafe fn cudaStreamGetDevice(default: DefaultStream, hStream: cudaStream_t, device: *mut i32) -> Result {
+pub unsafe fn cudaStreamGetDevice(
+    default: DefaultStream,
+    hStream: cudaStream_t,
+    device: *mut i32,
+) -> Result {
     current()?;
     let mut handle = 0;
     cu!(cuStreamGetDevice(default.resolve(hStream), &mut handle))?;
-    let at = devices()?.iter().position(|known| known.handle == handle).unwrap_or(0);
+    let at = devices()?
+        .iter()
+        .position(|known| known.handle == handle)
+        .unwrap_or(0);
     put!(device, i32::try_from(at).unwrap_or(0))
 }
 
 /// Lets the host run a function when a stream has done what is before it, with the stream's state as the function's argument.
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__STREAM.html>
-pub unsafe fn cudaStreamAddCallback(default: DefaultStream, stream: cudaStream_t, callback: cudaStreamCallback_t, userData: *mut c_void, flags: u32) -> Result {
+pub unsafe fn cudaStreamAddCallback(
+    default: DefaultStream,
+    stream: cudaStream_t,
+    callback: cudaStreamCallback_t,
+    userData: *mut c_void,
+    flags: u32,
+) -> Result {
     current()?;
     // The driver's result that the function is given has the runtime's number.
-    cu!(cuStreamAddCallback(default.resolve(stream), callback, userData, flags))
+    cu!(cuStreamAddCallback(
+        default.resolve(stream),
+        callback,
+        userData,
+        flags
+    ))
 }
 
 /// The time between two events in milliseconds.
@@ -53,9 +74,21 @@ pub unsafe fn cudaThreadExchangeStreamCaptureMode(mode: *mut u32) -> Result {
 }
 
 /// CUDA 12's `cudaStreamGetCaptureInfo`.
-pub(crate) fn capture_info_12(default: DefaultStream, stream: cudaStream_t, captureStatus_out: *mut u32, id_out: *mut u64) -> Result {
+pub(crate) fn capture_info_12(
+    default: DefaultStream,
+    stream: cudaStream_t,
+    captureStatus_out: *mut u32,
+    id_out: *mut u64,
+) -> Result {
     current()?;
-    cu!(cuStreamGetCaptureInfo_v2(default.resolve(stream), captureStatus_out, id_out, null_mut(), null_mut(), null_mut()))
+    cu!(cuStreamGetCaptureInfo_v2(
+        default.resolve(stream),
+        captureStatus_out,
+        id_out,
+        null_mut(),
+        null_mut(),
+        null_mut()
+    ))
 }
 
 forward! {
