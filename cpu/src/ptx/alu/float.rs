@@ -1,0 +1,125 @@
+//! Single and double precision in the forms that compilers emit most: round to nearest, with and without flushing of subnormal numbers.
+
+use super::{alu, map1, map2, map3};
+
+/// The one NaN that single-precision operations return.
+pub(crate) const NAN_F32: u32 = 0x7fff_ffff;
+
+/// Makes every NaN the canonical one.
+#[inline(always)]
+pub(crate) fn canon(x: f32) -> f32 {
+    if x.is_nan() { f32::from_bits(NAN_F32) } else { x }
+}
+
+/// Flushes subnormal numbers to zero of the same sign.
+#[inline(always)]
+pub(crate) fn flush(x: f32) -> f32 {
+    let bits = x.to_bits();
+    if bits & 0x7f80_0000 == 0 { f32::from_bits(bits & 0x8000_0000) } else { x }
+}
+
+/// PTX `min`: a NaN loses against a number, -0 is smaller than +0.
+#[inline(always)]
+pub(crate) fn min32(x: f32, y: f32) -> f32 {
+    if x.is_nan() {
+        return canon(y);
+    }
+    if y.is_nan() {
+        return x;
+    }
+    if x < y || (x == y && x.is_sign_negative()) { x } else { y }
+}
+
+/// PTX `max`.
+#[inline(always)]
+pub(crate) fn max32(x: f32, y: f32) -> f32 {
+    if x.is_nan() {
+        return canon(y);
+    }
+    if y.is_nan() {
+        return x;
+    }
+    if x > y || (x == y && x.is_sign_positive()) { x } else { y }
+}
+
+/// PTX `min` in double precision.
+#[inline(always)]
+pub(crate) fn min64(x: f64, y: f64) -> f64 {
+    if x.is_nan() {
+        return y;
+    }
+    if y.is_nan() {
+        return x;
+    }
+    if x < y || (x == y && x.is_sign_negative()) { x } else { y }
+}
+
+/// PTX `max` in double precision.
+#[inline(always)]
+pub(crate) fn max64(x: f64, y: f64) -> f64 {
+    if x.is_nan() {
+        return y;
+    }
+    if y.is_nan() {
+        return x;
+    }
+    if x > y || (x == y && x.is_sign_positive()) { x } else { y }
+}
+
+alu! {
+    add_f32 = |b, i, m| map2(b, i, m, |x: f32, y: f32| canon(x + y));
+    add_ftz_f32 = |b, i, m| map2(b, i, m, |x: f32, y: f32| flush(canon(flush(x) + flush(y))));
+    add_f64 = |b, i, m| map2(b, i, m, |x: f64, y: f64| x + y);
+    sub_f32 = |b, i, m| map2(b, i, m, |x: f32, y: f32| canon(x - y));
+    sub_ftz_f32 = |b, i, m| map2(b, i, m, |x: f32, y: f32| flush(canon(flush(x) - flush(y))));
+    sub_f64 = |b, i, m| map2(b, i, m, |x: f64, y: f64| x - y);
+    mul_f32 = |b, i, m| map2(b, i, m, |x: f32, y: f32| canon(x * y));
+    mul_ftz_f32 = |b, i, m| map2(b, i, m, |x: f32, y: f32| flush(canon(flush(x) * flush(y))));
+    mul_f64 = |b, i, m| map2(b, i, m, |x: f64, y: f64| x * y);
+    fma_f32 = |b, i, m| map3(b, i, m, |x: f32, y: f32, z: f32| canon(x.mul_add(y, z)));
+    fma_ftz_f32 = |b, i, m| map3(b, i, m, |x: f32, y: f32, z: f32| flush(canon(flush(x).mul_add(flush(y), flush(z)))));
+    fma_f64 = |b, i, m| map3(b, i, m, |x: f64, y: f64, z: f64| x.mul_add(y, z));
+    div_f32 = |b, i, m| map2(b, i, m, |x: f32, y: f32| canon(x / y));
+    div_f64 = |b, i, m| map2(b, i, m, |x: f64, y: f64| x / y);
+    sqrt_f32 = |b, i, m| map1(b, i, m, |x: f32| canon(x.sqrt()));
+    sqrt_f64 = |b, i, m| map1(b, i, m, |x: f64| x.sqrt());
+    rcp_f32 = |b, i, m| map1(b, i, m, |x: f32| canon(1.0 / x));
+    rcp_f64 = |b, i, m| map1(b, i, m, |x: f64| 1.0 / x);
+    rsqrt_f32 = |b, i, m| map1(b, i, m, |x: f32| canon((1.0 / f64::from(x).sqrt()) as f32));
+    rsqrt_f64 = |b, i, m| map1(b, i, m, |x: f64| 1.0 / x.sqrt());
+    // The .ftz.f64 approximations have their low 32 bits zero.
+    rcp_coarse_f64 = |b, i, m| map1(b, i, m, |x: f64| coarse(1.0 / flush64(x)));
+    rsqrt_coarse_f64 = |b, i, m| map1(b, i, m, |x: f64| coarse(1.0 / flush64(x).sqrt()));
+    neg_f32 = |b, i, m| map1(b, i, m, |x: f32| canon(-x));
+    neg_ftz_f32 = |b, i, m| map1(b, i, m, |x: f32| canon(-flush(x)));
+    neg_f64 = |b, i, m| map1(b, i, m, |x: f64| -x);
+    abs_f32 = |b, i, m| map1(b, i, m, |x: f32| canon(x.abs()));
+    abs_ftz_f32 = |b, i, m| map1(b, i, m, |x: f32| canon(flush(x).abs()));
+    abs_f64 = |b, i, m| map1(b, i, m, |x: f64| x.abs());
+    min_f32 = |b, i, m| map2(b, i, m, min32);
+    max_f32 = |b, i, m| map2(b, i, m, max32);
+    min_ftz_f32 = |b, i, m| map2(b, i, m, |x: f32, y: f32| min32(flush(x), flush(y)));
+    max_ftz_f32 = |b, i, m| map2(b, i, m, |x: f32, y: f32| max32(flush(x), flush(y)));
+    min_f64 = |b, i, m| map2(b, i, m, min64);
+    max_f64 = |b, i, m| map2(b, i, m, max64);
+    copysign_f32 = |b, i, m| map2(b, i, m, |x: f32, y: f32| y.copysign(x));
+    copysign_f64 = |b, i, m| map2(b, i, m, |x: f64, y: f64| y.copysign(x));
+    flush_f32 = |b, i, m| map1(b, i, m, flush);
+    saturate_f32 = |b, i, m| map1(b, i, m, |x: f32| if x.is_nan() { 0.0 } else { x.clamp(0.0, 1.0) + 0.0 });
+    saturate_f64 = |b, i, m| map1(b, i, m, |x: f64| if x.is_nan() { 0.0 } else { x.clamp(0.0, 1.0) + 0.0 });
+    sin_f32 = |b, i, m| map1(b, i, m, |x: f32| canon(f64::from(x).sin() as f32));
+    cos_f32 = |b, i, m| map1(b, i, m, |x: f32| canon(f64::from(x).cos() as f32));
+    lg2_f32 = |b, i, m| map1(b, i, m, |x: f32| canon(f64::from(x).log2() as f32));
+    ex2_f32 = |b, i, m| map1(b, i, m, |x: f32| canon(f64::from(x).exp2() as f32));
+    tanh_f32 = |b, i, m| map1(b, i, m, |x: f32| canon(f64::from(x).tanh() as f32));
+}
+
+#[inline(always)]
+fn coarse(x: f64) -> f64 {
+    if x.is_nan() { f64::from_bits(0x7fff_ffff_0000_0000) } else { f64::from_bits(x.to_bits() & 0xffff_ffff_0000_0000) }
+}
+
+#[inline(always)]
+fn flush64(x: f64) -> f64 {
+    if x.abs() < f64::MIN_POSITIVE { 0f64.copysign(x) } else { x }
+}

@@ -1,0 +1,289 @@
+//! The compact form that is executed: fixed-size instructions whose operands are byte offsets of whole registers.
+
+use super::types::Width;
+
+/// Where an operand lives: the two top bits choose the region, the rest is a byte offset in it.
+pub(crate) type Loc = u32;
+
+/// Registers of the running function.
+pub(crate) const FRAME: u32 = 0;
+/// Constants of the module, each spread over all lanes.
+pub(crate) const CONST: u32 = 1 << 30;
+/// Special registers of the warp.
+pub(crate) const SPECIAL: u32 = 2 << 30;
+/// Mask of the offset in a [`Loc`].
+pub(crate) const OFFSET: u32 = (1 << 30) - 1;
+/// No operand.
+pub(crate) const NONE: u32 = u32::MAX;
+
+/// Base addresses of the regions, indexed by the two top bits of a [`Loc`].
+pub(crate) struct Bases(pub(crate) [*mut u8; 4]);
+
+impl Bases {
+    /// Address of the register at `loc`.
+    ///
+    /// # Safety
+    /// `loc` must have been made by the compiler for the function whose frame is set.
+    #[inline(always)]
+    pub(crate) unsafe fn at<T>(&self, loc: Loc) -> *mut T {
+        // SAFETY: locations stay inside their region by construction.
+        unsafe { self.0[(loc >> 30) as usize].add((loc & OFFSET) as usize).cast() }
+    }
+}
+
+/// An instruction without influence on control or memory, over the lanes of a mask.
+pub(crate) type Alu = unsafe fn(&Bases, &Ins, u32);
+
+/// Class of an instruction: what the main loop distinguishes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Op {
+    /// [`Ins::alu`] does it all.
+    Alu,
+    /// To `imm`, all active lanes together.
+    Jump,
+    /// To `imm` where predicate `a` (`b` != 0: negated) holds; `c` is the point of reconvergence (or [`NONE`]).
+    Branch,
+    /// To the entry of table `imm` that register `a` names; `c` is the point of reconvergence.
+    BranchTable,
+    /// Start of a block where diverged lanes meet again.
+    Meet,
+    Exit,
+    Ret,
+    /// Function `imm`.
+    Call,
+    /// Function whose address is in `a`.
+    CallIndirect,
+    /// A function that the engine provides, `imm` is a [`Builtin`].
+    CallBuiltin,
+    Trap,
+    /// `d` = frame's local memory + `imm`, as a 64-bit (b = 0) or 32-bit address.
+    LocalAddress,
+    /// Loads; see [`Access`] in `imm`.
+    Load,
+    Store,
+    Atomic,
+    /// `ld.param` of a kernel or anything else with one address for all lanes.
+    LoadParam,
+    Fence,
+    /// `isspacep`.
+    IsSpace,
+    Barrier,
+    /// Operations across lanes with a member mask; `imm` is a [`CrossOp`].
+    Cross,
+    ActiveMask,
+    Clock,
+    Yield,
+    StackAlloc,
+    StackSave,
+    StackRestore,
+}
+
+/// One instruction.
+#[derive(Clone, Copy)]
+pub(crate) struct Ins {
+    pub(crate) op: Op,
+    /// A few bits whose meaning depends on `op`.
+    pub(crate) flags: u8,
+    pub(crate) sub: u16,
+    /// Guard predicate: location times two, plus one if negated; [`NONE`] for none.
+    pub(crate) guard: u32,
+    pub(crate) d: Loc,
+    pub(crate) a: Loc,
+    pub(crate) b: Loc,
+    pub(crate) c: Loc,
+    pub(crate) e: Loc,
+    pub(crate) line: u32,
+    pub(crate) imm: u64,
+    pub(crate) alu: Alu,
+}
+
+/// Kinds of memory that a memory instruction may name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Where {
+    Generic,
+    Global,
+    Shared,
+    Local,
+    /// Parameters of the kernel.
+    Param,
+}
+
+/// Details of a memory instruction.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Access {
+    pub(crate) place: Where,
+    /// Bytes of one element in memory.
+    pub(crate) size: u8,
+    /// Whether a narrower element is sign-extended into its register.
+    pub(crate) signed: bool,
+    /// How each register is kept.
+    pub(crate) width: Width,
+    /// Whether the address register has 64 bits (32 otherwise).
+    pub(crate) wide_address: bool,
+    /// Whether all lanes take the same address: `offset`, relative to the frame's local memory when `place` is [`Where::Local`].
+    pub(crate) direct: bool,
+    /// Strength: plain, relaxed/volatile, acquire/release.
+    pub(crate) order: Order,
+    /// Added to the address.
+    pub(crate) offset: i64,
+    /// Index of the first register in [`Program::lists`] and their number; a single register stands in the instruction.
+    pub(crate) list: u32,
+    pub(crate) count: u8,
+}
+
+/// How strong a memory operation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    Weak,
+    Relaxed,
+    Strong,
+}
+
+/// Functions that the engine provides to kernels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Builtin {
+    Vprintf,
+    AssertFail,
+    Malloc,
+    Free,
+}
+
+/// Operations across lanes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum CrossOp {
+    ShflUp,
+    ShflDown,
+    ShflBfly,
+    ShflIdx,
+    VoteAll,
+    VoteAny,
+    VoteUni,
+    VoteBallot,
+    MatchAny,
+    MatchAll,
+    RedAdd,
+    RedMin,
+    RedMax,
+    RedAnd,
+    RedOr,
+    RedXor,
+    /// `bar.warp.sync`.
+    Sync,
+    /// `elect.sync`.
+    Elect,
+}
+
+/// What a call needs to know of a function.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct FunctionCode {
+    pub(crate) name: String,
+    /// First instruction.
+    pub(crate) start: u32,
+    /// Bytes of registers.
+    pub(crate) frame_bytes: u32,
+    /// Bytes of local memory, including parameters in local memory.
+    pub(crate) local_bytes: u32,
+    /// Offset and size of each formal parameter in the function's local memory.
+    pub(crate) params: Vec<(u32, u32)>,
+    /// Offset and size of each return value in the function's local memory.
+    pub(crate) returns: Vec<(u32, u32)>,
+    /// Whether there is a body.
+    pub(crate) defined: bool,
+    /// Functions that are called directly.
+    pub(crate) callees: Vec<u32>,
+    /// Whether there are indirect calls.
+    pub(crate) indirect: bool,
+    /// End of the static shared memory that is used by the body.
+    pub(crate) shared_end: u32,
+    pub(crate) uses_dynamic_shared: bool,
+}
+
+/// Arguments of one call: places in the caller's local memory.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct CallSite {
+    /// Offset and size in the caller's local memory.
+    pub(crate) args: Vec<(u32, u32)>,
+    pub(crate) rets: Vec<(u32, u32)>,
+}
+
+/// A constant that waits for an address.
+#[derive(Debug, Clone)]
+pub(crate) struct Relocation {
+    /// Byte offset of the constant in the pool, and how it is kept.
+    pub(crate) at: u32,
+    pub(crate) width: Width,
+    /// Variable of the module.
+    pub(crate) variable: u32,
+    pub(crate) addend: i64,
+}
+
+/// Everything that running needs and that does not depend on addresses.
+#[derive(Default)]
+pub(crate) struct Program {
+    pub(crate) code: Vec<Ins>,
+    pub(crate) functions: Vec<FunctionCode>,
+    /// Constant pool, 16-byte units so that it is aligned.
+    pub(crate) constants: Vec<u128>,
+    pub(crate) relocations: Vec<Relocation>,
+    pub(crate) accesses: Vec<Access>,
+    /// Registers of vector operands.
+    pub(crate) lists: Vec<Loc>,
+    pub(crate) calls: Vec<CallSite>,
+    /// Targets of `brx.idx`.
+    pub(crate) tables: Vec<Vec<u32>>,
+}
+
+/// First generic address of shared memory.
+pub(crate) const SHARED_WINDOW: u64 = 0x8000_0000_0000;
+/// First generic address of local memory.
+pub(crate) const LOCAL_WINDOW: u64 = 0x8001_0000_0000;
+/// First generic address of the kernel's parameters.
+pub(crate) const PARAM_WINDOW: u64 = 0x8002_0000_0000;
+/// First address of functions, [`FUNCTION_STRIDE`] apart.
+pub(crate) const FUNCTION_WINDOW: u64 = 0x8003_0000_0000;
+/// Distance of the addresses of two functions.
+pub(crate) const FUNCTION_STRIDE: u64 = 16;
+
+/// Special registers: places in their region. 32-bit ones take 128 bytes, 64-bit ones 256.
+pub(crate) mod special {
+    use super::SPECIAL;
+
+    pub(crate) const TID_X: u32 = SPECIAL;
+    pub(crate) const TID_Y: u32 = SPECIAL + 128;
+    pub(crate) const TID_Z: u32 = SPECIAL + 256;
+    pub(crate) const LANEID: u32 = SPECIAL + 384;
+    pub(crate) const LANEMASK_EQ: u32 = SPECIAL + 512;
+    pub(crate) const LANEMASK_LE: u32 = SPECIAL + 640;
+    pub(crate) const LANEMASK_LT: u32 = SPECIAL + 768;
+    pub(crate) const LANEMASK_GE: u32 = SPECIAL + 896;
+    pub(crate) const LANEMASK_GT: u32 = SPECIAL + 1024;
+    pub(crate) const WARPID: u32 = SPECIAL + 1152;
+    pub(crate) const NWARPID: u32 = SPECIAL + 1280;
+    /// x; y and z follow.
+    pub(crate) const NTID: u32 = SPECIAL + 1408;
+    /// x; y and z follow.
+    pub(crate) const CTAID: u32 = SPECIAL + 1792;
+    /// x; y and z follow.
+    pub(crate) const NCTAID: u32 = SPECIAL + 2176;
+    pub(crate) const SMID: u32 = SPECIAL + 2560;
+    pub(crate) const NSMID: u32 = SPECIAL + 2688;
+    pub(crate) const DYNAMIC_SMEM_SIZE: u32 = SPECIAL + 2816;
+    pub(crate) const TOTAL_SMEM_SIZE: u32 = SPECIAL + 2944;
+    /// Where dynamic shared memory starts.
+    pub(crate) const DYNAMIC_BASE: u32 = SPECIAL + 3072;
+    pub(crate) const ENVREG1: u32 = SPECIAL + 3200;
+    pub(crate) const ENVREG2: u32 = SPECIAL + 3328;
+    pub(crate) const ZERO: u32 = SPECIAL + 3456;
+    /// 64 bits.
+    pub(crate) const GRIDID: u32 = SPECIAL + 3584;
+    /// 64 bits.
+    pub(crate) const DYNAMIC_BASE_64: u32 = SPECIAL + 3840;
+    /// 64 bits.
+    pub(crate) const ZERO_64: u32 = SPECIAL + 4096;
+    /// Bytes of the region.
+    pub(crate) const BYTES: usize = 4352;
+}

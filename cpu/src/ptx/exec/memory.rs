@@ -1,0 +1,344 @@
+//! Loads and stores: every address is checked before it is used.
+
+use std::sync::atomic::{Ordering, fence};
+
+use super::state::{Grid, Shared, Trouble, Warp};
+use crate::engine::{AddressRange, FaultKind};
+use crate::ptx::alu::{FULL, get, put};
+use crate::ptx::code::{Access, Bases, Ins, LOCAL_WINDOW, Loc, NONE, Order, PARAM_WINDOW, SHARED_WINDOW, Where};
+use crate::ptx::types::Width;
+
+/// Bytes of a window of generic addresses.
+const WINDOW: u64 = 1 << 32;
+
+/// Addresses of the lanes as the instruction gives them.
+///
+/// # Safety
+/// The instruction must belong to the frame of `bases`.
+#[inline(always)]
+pub(crate) unsafe fn addresses(bases: &Bases, ins: &Ins, access: &Access, local_base: u32) -> [u64; 32] {
+    if access.direct {
+        let base = if access.place == Where::Local { u64::from(local_base) } else { 0 };
+        return [base.wrapping_add(access.offset as u64); 32];
+    }
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut r = [0u64; 32];
+        if access.wide_address {
+            let a: [u64; 32] = get(bases, ins.a);
+            for lane in 0..32 {
+                r[lane] = a[lane].wrapping_add(access.offset as u64);
+            }
+        } else {
+            let a: [u32; 32] = get(bases, ins.a);
+            for lane in 0..32 {
+                r[lane] = u64::from(a[lane].wrapping_add(access.offset as u32));
+            }
+        }
+        r
+    }
+}
+
+/// Looks an address up, the grid's own workspace included.
+fn find(grid: &Grid<'_>, address: u64) -> Option<AddressRange> {
+    if (grid.workspace.start..grid.workspace.end).contains(&address) {
+        return Some(grid.workspace);
+    }
+    grid.env.memory.find(address)
+}
+
+impl Warp {
+    /// Turns the addresses of the lanes of `mask` into host addresses, checking each for `size` bytes.
+    #[inline(always)]
+    pub(crate) fn resolve(&mut self, grid: &Grid<'_>, shared: &Shared, place: Where, addresses: &mut [u64; 32], size: u64, mask: u32, write: bool) -> Result<(), Trouble> {
+        let (mut low, mut high, mut bits) = (u64::MAX, 0, 0);
+        if mask == FULL {
+            for &address in addresses.iter() {
+                low = low.min(address);
+                high = high.max(address);
+                bits |= address;
+            }
+        } else {
+            for lane in 0..32 {
+                if mask >> lane & 1 != 0 {
+                    low = low.min(addresses[lane]);
+                    high = high.max(addresses[lane]);
+                    bits |= addresses[lane];
+                }
+            }
+        }
+        if bits & (size - 1) == 0 {
+            match place {
+                Where::Global | Where::Generic if low >= self.range.start && high < self.range.end && self.range.end - high >= size && (!write || self.range.writable) => {
+                    return Ok(());
+                }
+                Where::Shared if (high as usize) < shared.bytes && shared.bytes - high as usize >= size as usize => {
+                    let start = shared.memory_start() as u64;
+                    for address in addresses {
+                        *address = address.wrapping_add(start);
+                    }
+                    return Ok(());
+                }
+                Where::Local if high < grid.stack_bytes as u64 && grid.stack_bytes as u64 - high >= size => {
+                    let first = self.id as usize * 32;
+                    for (lane, address) in addresses.iter_mut().enumerate() {
+                        *address = address.wrapping_add(shared.local.of(first + lane) as u64);
+                    }
+                    return Ok(());
+                }
+                _ => {}
+            }
+        }
+        for lane in 0..32u32 {
+            if mask >> lane & 1 != 0 {
+                let address = addresses[lane as usize];
+                addresses[lane as usize] = self.resolve_one(grid, shared, place, address, size, lane, write)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One address of one lane.
+    #[inline(never)]
+    pub(crate) fn resolve_one(&mut self, grid: &Grid<'_>, shared: &Shared, place: Where, address: u64, size: u64, lane: u32, write: bool) -> Result<u64, Trouble> {
+        let trouble = |kind| Trouble { kind, lane, address };
+        if size.is_power_of_two() && !address.is_multiple_of(size) {
+            return Err(trouble(FaultKind::MisalignedAddress));
+        }
+        let illegal = trouble(FaultKind::IllegalAddress);
+        let (place, offset) = match place {
+            Where::Generic => match address {
+                a if a < SHARED_WINDOW => (Where::Global, a),
+                a if a - SHARED_WINDOW < WINDOW => (Where::Shared, a - SHARED_WINDOW),
+                a if (LOCAL_WINDOW..LOCAL_WINDOW + WINDOW).contains(&a) => (Where::Local, a - LOCAL_WINDOW),
+                a if (PARAM_WINDOW..PARAM_WINDOW + WINDOW).contains(&a) => (Where::Param, a - PARAM_WINDOW),
+                _ => return Err(illegal),
+            },
+            other => (other, address),
+        };
+        let within = |len: usize| offset < len as u64 && len as u64 - offset >= size;
+        match place {
+            Where::Shared if within(shared.bytes) => Ok(shared.memory_start() as u64 + offset),
+            Where::Local if within(grid.stack_bytes) => Ok(shared.local.of((self.id * 32 + lane) as usize) as u64 + offset),
+            Where::Param if within(grid.params.len()) && !write => Ok(grid.params.as_ptr() as u64 + offset),
+            Where::Global | Where::Generic => {
+                let fits = |r: &AddressRange| offset >= r.start && offset < r.end && r.end - offset >= size && (!write || r.writable);
+                if fits(&self.range) {
+                    return Ok(offset);
+                }
+                match find(grid, offset) {
+                    Some(range) if fits(&range) => {
+                        self.range = range;
+                        Ok(offset)
+                    }
+                    _ => Err(illegal),
+                }
+            }
+            _ => Err(illegal),
+        }
+    }
+
+    /// Executes a load.
+    ///
+    /// # Safety
+    /// The instruction must belong to the frame of `bases`.
+    pub(crate) unsafe fn load(&mut self, grid: &Grid<'_>, shared: &Shared, bases: &Bases, ins: &Ins, mask: u32, local_base: u32) -> Result<(), Trouble> {
+        let access = &grid.program.accesses[ins.imm as usize];
+        let total = u64::from(access.size) * u64::from(access.count);
+        // SAFETY: the caller's promise; `resolve` has checked the addresses of all lanes in `mask`.
+        unsafe {
+            let mut at = addresses(bases, ins, access, local_base);
+            self.resolve(grid, shared, access.place, &mut at, total, mask, false)?;
+            if access.count == 1 {
+                load_element(bases, ins.d, access, &at, mask);
+            } else {
+                // All elements are read before any register is written: the address may be among them.
+                for k in 0..u32::from(access.count) {
+                    let register = grid.program.lists[(access.list + k) as usize];
+                    load_element(bases, register, access, &at, mask);
+                    for address in &mut at {
+                        *address = address.wrapping_add(u64::from(access.size));
+                    }
+                }
+            }
+        }
+        if access.order == Order::Strong {
+            fence(Ordering::SeqCst);
+        }
+        Ok(())
+    }
+
+    /// Executes a store.
+    ///
+    /// # Safety
+    /// The instruction must belong to the frame of `bases`.
+    pub(crate) unsafe fn store(&mut self, grid: &Grid<'_>, shared: &Shared, bases: &Bases, ins: &Ins, mask: u32, local_base: u32) -> Result<(), Trouble> {
+        let access = &grid.program.accesses[ins.imm as usize];
+        let total = u64::from(access.size) * u64::from(access.count);
+        if access.order == Order::Strong {
+            fence(Ordering::SeqCst);
+        }
+        // SAFETY: the caller's promise; `resolve` has checked the addresses of all lanes in `mask`.
+        unsafe {
+            let mut at = addresses(bases, ins, access, local_base);
+            self.resolve(grid, shared, access.place, &mut at, total, mask, true)?;
+            if access.count == 1 {
+                store_element(bases, ins.d, access, &at, mask);
+            } else {
+                for k in 0..u32::from(access.count) {
+                    let register = grid.program.lists[(access.list + k) as usize];
+                    store_element(bases, register, access, &at, mask);
+                    for address in &mut at {
+                        *address = address.wrapping_add(u64::from(access.size));
+                    }
+                }
+            }
+        }
+        if access.order != Order::Weak {
+            fence(Ordering::SeqCst);
+        }
+        Ok(())
+    }
+
+    /// Loads from the parameters of the kernel, the same for all lanes.
+    ///
+    /// # Safety
+    /// The instruction must belong to the frame of `bases`.
+    pub(crate) unsafe fn load_param(&mut self, grid: &Grid<'_>, bases: &Bases, ins: &Ins, mask: u32) -> Result<(), Trouble> {
+        let access = &grid.program.accesses[ins.imm as usize];
+        for k in 0..u32::from(access.count) {
+            let register = if access.count == 1 { ins.d } else { grid.program.lists[(access.list + k) as usize] };
+            let at = access.offset + i64::from(k) * i64::from(access.size);
+            let bytes = usize::try_from(at).ok().and_then(|at| grid.params.get(at..at + usize::from(access.size)));
+            let Some(bytes) = bytes else {
+                return Err(Trouble { kind: FaultKind::IllegalAddress, lane: mask.trailing_zeros(), address: PARAM_WINDOW.wrapping_add(at as u64) });
+            };
+            let mut raw = [0u8; 16];
+            raw[..bytes.len()].copy_from_slice(bytes);
+            let mut value = u128::from_le_bytes(raw);
+            if access.signed {
+                let shift = 128 - 8 * u32::from(access.size);
+                value = ((value << shift) as i128 >> shift) as u128;
+            }
+            // SAFETY: the caller's promise.
+            unsafe {
+                match access.width {
+                    Width::W16 => put(bases, register, &[value as u16; 32], mask),
+                    Width::W32 => put(bases, register, &[value as u32; 32], mask),
+                    Width::W64 => put(bases, register, &[value as u64; 32], mask),
+                    _ => put(bases, register, &[value; 32], mask),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads one element for each lane of the mask into a register.
+///
+/// # Safety
+/// Addresses of lanes in `mask` must be readable and aligned.
+#[inline(always)]
+unsafe fn load_element(bases: &Bases, register: Loc, access: &Access, at: &[u64; 32], mask: u32) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match (access.size, access.width, access.signed) {
+            (4, Width::W32, _) => gather::<u32, u32>(bases, register, at, mask, |v| v),
+            (8, Width::W64, _) => gather::<u64, u64>(bases, register, at, mask, |v| v),
+            (2, Width::W16, _) => gather::<u16, u16>(bases, register, at, mask, |v| v),
+            (1, Width::W16, false) => gather::<u8, u16>(bases, register, at, mask, u16::from),
+            (1, Width::W16, true) => gather::<i8, u16>(bases, register, at, mask, |v| v as u16),
+            (1, Width::W32, false) => gather::<u8, u32>(bases, register, at, mask, u32::from),
+            (1, Width::W32, true) => gather::<i8, u32>(bases, register, at, mask, |v| v as u32),
+            (2, Width::W32, false) => gather::<u16, u32>(bases, register, at, mask, u32::from),
+            (2, Width::W32, true) => gather::<i16, u32>(bases, register, at, mask, |v| v as u32),
+            (1, Width::W64, false) => gather::<u8, u64>(bases, register, at, mask, u64::from),
+            (1, Width::W64, true) => gather::<i8, u64>(bases, register, at, mask, |v| v as u64),
+            (2, Width::W64, false) => gather::<u16, u64>(bases, register, at, mask, u64::from),
+            (2, Width::W64, true) => gather::<i16, u64>(bases, register, at, mask, |v| v as u64),
+            (4, Width::W64, false) => gather::<u32, u64>(bases, register, at, mask, u64::from),
+            (4, Width::W64, true) => gather::<i32, u64>(bases, register, at, mask, |v| v as u64),
+            _ => gather::<u128, u128>(bases, register, at, mask, |v| v),
+        }
+    }
+}
+
+/// Whether the lanes touch consecutive elements.
+#[inline(always)]
+fn consecutive(at: &[u64; 32], size: u64) -> bool {
+    let mut same = true;
+    for (lane, &address) in at.iter().enumerate() {
+        same &= address == at[0].wrapping_add(lane as u64 * size);
+    }
+    same
+}
+
+/// # Safety
+/// As [`load_element`].
+#[inline(always)]
+unsafe fn gather<M: Copy, R: Copy>(bases: &Bases, register: Loc, at: &[u64; 32], mask: u32, widen: impl Fn(M) -> R) {
+    // SAFETY: the caller's promise. Reads are volatile: other threads may write, as kernels do; what is read is plain bits.
+    unsafe {
+        let out = &mut *bases.at::<[R; 32]>(register);
+        if mask == FULL {
+            if size_of::<M>() == size_of::<R>() && size_of::<M>() <= 8 && consecutive(at, size_of::<M>() as u64) {
+                std::ptr::copy_nonoverlapping(at[0] as *const u8, out.as_mut_ptr().cast::<u8>(), 32 * size_of::<M>());
+                return;
+            }
+            for lane in 0..32 {
+                out[lane] = widen((at[lane] as *const M).read_volatile());
+            }
+        } else {
+            let mut left = mask;
+            while left != 0 {
+                let lane = left.trailing_zeros() as usize;
+                left &= left - 1;
+                out[lane] = widen((at[lane] as *const M).read_volatile());
+            }
+        }
+    }
+}
+
+/// Writes one element for each lane of the mask.
+///
+/// # Safety
+/// Addresses of lanes in `mask` must be writable and aligned.
+#[inline(always)]
+unsafe fn store_element(bases: &Bases, register: Loc, access: &Access, at: &[u64; 32], mask: u32) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match (access.size, access.width) {
+            (4, Width::W32) => scatter::<u32, u32>(bases, register, at, mask, |v| v),
+            (8, Width::W64) => scatter::<u64, u64>(bases, register, at, mask, |v| v),
+            (2, Width::W16) => scatter::<u16, u16>(bases, register, at, mask, |v| v),
+            (1, Width::W16) => scatter::<u16, u8>(bases, register, at, mask, |v| v as u8),
+            (1, Width::W32) => scatter::<u32, u8>(bases, register, at, mask, |v| v as u8),
+            (2, Width::W32) => scatter::<u32, u16>(bases, register, at, mask, |v| v as u16),
+            (1, Width::W64) => scatter::<u64, u8>(bases, register, at, mask, |v| v as u8),
+            (2, Width::W64) => scatter::<u64, u16>(bases, register, at, mask, |v| v as u16),
+            (4, Width::W64) => scatter::<u64, u32>(bases, register, at, mask, |v| v as u32),
+            _ => scatter::<u128, u128>(bases, register, at, mask, |v| v),
+        }
+    }
+}
+
+/// # Safety
+/// As [`store_element`].
+#[inline(always)]
+unsafe fn scatter<R: Copy, M: Copy>(bases: &Bases, register: Loc, at: &[u64; 32], mask: u32, narrow: impl Fn(R) -> M) {
+    debug_assert_ne!(register, NONE);
+    // SAFETY: the caller's promise; writes are volatile as kernels may race.
+    unsafe {
+        let values = &*bases.at::<[R; 32]>(register);
+        if mask == FULL && size_of::<M>() == size_of::<R>() && size_of::<M>() <= 8 && consecutive(at, size_of::<M>() as u64) {
+            std::ptr::copy_nonoverlapping(values.as_ptr().cast::<u8>(), at[0] as *mut u8, 32 * size_of::<M>());
+            return;
+        }
+        let mut left = mask;
+        while left != 0 {
+            let lane = left.trailing_zeros() as usize;
+            left &= left - 1;
+            (at[lane] as *mut M).write_volatile(narrow(values[lane]));
+        }
+    }
+}

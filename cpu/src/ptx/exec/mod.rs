@@ -1,0 +1,12 @@
+//! Runs compiled PTX: grids over host threads, blocks warp by warp, warps with an active mask.
+
+pub(crate) mod atomic;
+mod block;
+mod calls;
+mod cross;
+pub(crate) mod grid;
+mod memory;
+mod pool;
+mod printf;
+pub(crate) mod state;
+mod warp;

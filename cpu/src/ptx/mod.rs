@@ -1,0 +1,17 @@
+//! The engine of the CPU device: compiles PTX to a compact form and runs it warp by warp.
+//!
+//! The way of a kernel: [`lexer`] → [`parser`] ([`ast`]) → [`lower`] ([`code`], [`cfg`]) → [`module`] → [`exec`] with the arithmetic of [`alu`].
+
+mod alu;
+mod ast;
+mod cfg;
+mod code;
+mod exec;
+mod lexer;
+mod lower;
+mod module;
+mod parse_body;
+mod parser;
+mod types;
+
+pub(crate) use module::compile;
