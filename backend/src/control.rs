@@ -22,6 +22,8 @@ pub(crate) enum ToWorker {
         /// Passed to their `create`.
         config: Value,
     },
+    /// Are you there? Asked before a client is told that it is admitted.
+    Ping,
     /// Serve this session.
     Session {
         /// The daemon's number, for logs.
@@ -42,6 +44,8 @@ pub(crate) enum FromWorker {
     Ready(Ready),
     /// They are not, and will not be.
     Failed(String),
+    /// Answer to [`ToWorker::Ping`].
+    Pong,
     /// What the session has done so far.
     Counters(Counters),
 }

@@ -15,7 +15,7 @@ use tokio::task::spawn_blocking;
 
 use super::Provisions;
 use super::pool::Pool;
-use super::process::{Environment, Worker};
+use super::process::{Environment, Worker, exited};
 use super::status::{self, Session};
 use crate::control::ToWorker;
 
@@ -167,12 +167,12 @@ impl Daemon {
         })
     }
 
-    async fn until_end(self: Arc<Self>, mut worker: Worker, place: Place, client: String) {
+    async fn until_end(self: Arc<Self>, worker: Worker, place: Place, client: String) {
         if let Some(session) = self.sessions.lock().get_mut(&place.number) {
             session.worker = worker.pid;
             session.counters = Some(Arc::clone(&worker.counters));
         }
-        let (how, abnormal) = worker.exited().await;
+        let (how, abnormal) = exited(worker.state.clone()).await;
         let number = place.number;
         if abnormal {
             tracing::error!("session {number}: {client}: worker {} {how}", worker.pid);

@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, Interest};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::process::{Child, Command};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::Provisions;
 use crate::control::{Counters, FromWorker, MAX_MESSAGE, Ready, ToWorker, encode, exit};
@@ -44,6 +44,7 @@ pub(super) struct Worker {
     pub(super) environment: Environment,
     pub(super) state: watch::Receiver<State>,
     pub(super) counters: Arc<Mutex<Counters>>,
+    pong: Arc<Notify>,
     line: OwnedWriteHalf,
 }
 
@@ -74,9 +75,11 @@ impl Worker {
         let pid = child.id().unwrap_or_default();
         let (publish, state) = watch::channel(State::Starting);
         let counters = Arc::new(Mutex::new(Counters::default()));
+        let pong = Arc::new(Notify::new());
         let supervisor = Supervisor {
             pid,
             publish,
+            pong: Arc::clone(&pong),
             counters: Arc::clone(&counters),
         };
         tokio::spawn(supervisor.watch(child, reading));
@@ -85,6 +88,7 @@ impl Worker {
             environment,
             state,
             counters,
+            pong,
             line,
         })
     }
@@ -94,8 +98,23 @@ impl Worker {
         matches!(*self.state.borrow(), State::Starting | State::Ready(_))
     }
 
-    /// Waits until it is ready.
+    /// Waits until it is ready, and sees that it is still there: it may have been so for days.
     pub(super) async fn ready(&mut self) -> Result<Arc<Ready>, String> {
+        let ready = self.started().await?;
+        let pong = Arc::clone(&self.pong);
+        let answer = async {
+            self.send(&ToWorker::Ping, &[]).await?;
+            pong.notified().await;
+            io::Result::Ok(())
+        };
+        let answered = tokio::select! {
+            answer = answer => answer.map_err(|e| e.to_string()),
+            (how, _) = exited(self.state.clone()) => Err(format!("a worker {how}")),
+        };
+        answered.map(|()| ready)
+    }
+
+    async fn started(&mut self) -> Result<Arc<Ready>, String> {
         loop {
             match &*self.state.borrow_and_update() {
                 State::Starting => {}
@@ -109,22 +128,14 @@ impl Worker {
         }
     }
 
-    /// Waits until it has exited; says how, and whether that was a crash.
-    pub(super) async fn exited(&mut self) -> (String, bool) {
-        loop {
-            if let State::Exited { how, abnormal } = &*self.state.borrow_and_update() {
-                return (how.clone(), *abnormal);
-            }
-            if self.state.changed().await.is_err() {
-                return ("vanished".into(), true);
-            }
-        }
-    }
-
     /// Hands it a client.
     pub(super) async fn assign(&self, session: &ToWorker, fds: &[OwnedFd]) -> io::Result<()> {
+        self.send(session, fds).await
+    }
+
+    async fn send(&self, message: &ToWorker, fds: &[OwnedFd]) -> io::Result<()> {
         let line: &UnixStream = self.line.as_ref();
-        let message = encode(session)?;
+        let message = encode(message)?;
         let mut rest = message.as_slice();
         let mut fds: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
         while !rest.is_empty() {
@@ -139,10 +150,23 @@ impl Worker {
     }
 }
 
+/// Waits until a worker has exited; says how, and whether that was a crash.
+pub(super) async fn exited(mut state: watch::Receiver<State>) -> (String, bool) {
+    loop {
+        if let State::Exited { how, abnormal } = &*state.borrow_and_update() {
+            return (how.clone(), *abnormal);
+        }
+        if state.changed().await.is_err() {
+            return ("vanished".into(), true);
+        }
+    }
+}
+
 struct Supervisor {
     pid: u32,
     publish: watch::Sender<State>,
     counters: Arc<Mutex<Counters>>,
+    pong: Arc<Notify>,
 }
 
 impl Supervisor {
@@ -156,6 +180,7 @@ impl Supervisor {
                 FromWorker::Failed(why) => {
                     self.publish.send_replace(State::Failed(why));
                 }
+                FromWorker::Pong => self.pong.notify_one(),
                 FromWorker::Counters(counters) => *self.counters.lock() = counters,
             }
         }

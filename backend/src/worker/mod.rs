@@ -28,8 +28,6 @@ mod ffi;
 mod input;
 mod lead;
 mod output;
-#[cfg(test)]
-mod tests;
 
 use channel::Channel;
 use ffi::{Plugin, exit_now, host_table};
@@ -149,7 +147,12 @@ impl Worker {
         }
         channel.send(&FromWorker::Ready(ready))?;
 
-        let (message, fds) = channel.receive()?;
+        let (message, fds) = loop {
+            match channel.receive()? {
+                (ToWorker::Ping, _) => channel.send(&FromWorker::Pong)?,
+                other => break other,
+            }
+        };
         let ToWorker::Session {
             session,
             protocol,

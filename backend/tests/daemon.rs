@@ -1,0 +1,656 @@
+//! The daemon and its workers as processes, with a plugin that has no device.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use gvirtus_wire::api::core::{self, REPLY, SNAPSHOT, Snapshot};
+use gvirtus_wire::codec::decode_all;
+use gvirtus_wire::command::Command as WireCommand;
+use gvirtus_wire::communicator::{self, Connection};
+use gvirtus_wire::config::{Endpoint, Tenant, Token};
+use gvirtus_wire::frame::{FLAG_WANTS_REPLY, HEADER_LEN, Header};
+use gvirtus_wire::handshake::{self, ClientParams, HandshakeError, Reason};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Daemon {
+    process: Child,
+    endpoint: Endpoint,
+    log: Arc<Mutex<String>>,
+    dir: tempfile::TempDir,
+}
+
+fn fake_plugin() -> PathBuf {
+    let exe = std::env::current_exe().unwrap();
+    let target = exe.parent().unwrap().parent().unwrap();
+    target.join("examples/libfake_plugin.so")
+}
+
+/// A directory with the fake plugin and a configuration: `keys` go beside the endpoint.
+fn directory(endpoint: &str, keys: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("plugins")).unwrap();
+    std::os::unix::fs::symlink(
+        fake_plugin(),
+        dir.path().join("plugins/libgvirtus_plugin_cudart.so"),
+    )
+    .unwrap();
+    let config = format!(
+        r#"{{"communicator": [{{"endpoint": {endpoint}, "plugins": ["cudart"]}}], "plugins_dir": "plugins" {keys}}}"#
+    );
+    std::fs::write(dir.path().join("properties.json"), config).unwrap();
+    dir
+}
+
+const TCP: &str = r#"{"protocol": "tcp", "server_address": "127.0.0.1", "port": "0"}"#;
+
+fn command(dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gvirtus-backend"));
+    command
+        .arg(dir.join("properties.json"))
+        .env("GVIRTUS_LOGLEVEL", "debug")
+        .env_remove("CUDA_VISIBLE_DEVICES");
+    command
+}
+
+impl Daemon {
+    fn start(endpoint: &str, keys: &str) -> Self {
+        let dir = directory(endpoint, keys);
+        let mut process = command(dir.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        let (stderr, sink) = (process.stderr.take().unwrap(), Arc::clone(&log));
+        thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                sink.lock().unwrap().push_str(&(line + "\n"));
+            }
+        });
+        let mut ready = String::new();
+        BufReader::new(process.stdout.take().unwrap())
+            .read_line(&mut ready)
+            .unwrap();
+        let address = ready
+            .trim_end()
+            .strip_prefix("gvirtus-backend listening on ")
+            .unwrap_or_else(|| panic!("{ready:?}: {}", log.lock().unwrap()));
+        let endpoint = address.replacen(' ', "://", 1).parse().unwrap();
+        Self {
+            process,
+            endpoint,
+            log,
+            dir,
+        }
+    }
+
+    fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    fn wait_for_log(&self, text: &str) {
+        eventually(&format!("{text:?} in the log"), || {
+            self.log().contains(text)
+        });
+    }
+
+    fn connect(&self) -> Connection {
+        communicator::connect(&self.endpoint, PATIENCE, None).unwrap()
+    }
+
+    fn open(&self) -> Session {
+        self.try_open(&params()).unwrap()
+    }
+
+    fn try_open(&self, params: &ClientParams) -> Result<Session, HandshakeError> {
+        let mut connection = self.connect();
+        handshake::client(&mut connection, params)?;
+        let mut session = Session {
+            connection,
+            sequence: 0,
+            snapshot: Snapshot::default(),
+        };
+        let (header, payload, _) = session.receive();
+        assert_eq!(header.opcode, SNAPSHOT);
+        session.snapshot = decode_all(&payload).unwrap();
+        Ok(session)
+    }
+
+    fn status(&self) -> serde_json::Value {
+        let config = gvirtus_wire::config::Client {
+            file: None,
+            endpoint: self.endpoint.clone(),
+            identity: None,
+            connect_timeout: PATIENCE,
+            handshake_timeout: PATIENCE,
+            emulation: None,
+            warnings: vec![],
+        };
+        serde_json::from_str(&handshake::status(&config).unwrap()).unwrap()
+    }
+
+    fn signal(&self, name: &str) {
+        signal(self.process.id(), name);
+    }
+
+    fn wait(&mut self) -> ExitStatus {
+        wait(&mut self.process)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        if thread::panicking() {
+            eprintln!("--- the daemon's log ---\n{}", self.log());
+        }
+    }
+}
+
+fn signal(pid: u32, name: &str) {
+    let status = Command::new("kill")
+        .args([format!("-{name}"), pid.to_string()])
+        .status();
+    assert!(status.unwrap().success());
+}
+
+fn wait(process: &mut Child) -> ExitStatus {
+    let start = Instant::now();
+    loop {
+        if let Some(status) = process.try_wait().unwrap() {
+            return status;
+        }
+        assert!(start.elapsed() < PATIENCE, "it does not exit");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn eventually(what: &str, mut holds: impl FnMut() -> bool) -> Duration {
+    let start = Instant::now();
+    while !holds() {
+        assert!(
+            start.elapsed() < PATIENCE,
+            "not within {PATIENCE:?}: {what}"
+        );
+        thread::sleep(Duration::from_millis(5));
+    }
+    start.elapsed()
+}
+
+/// Whether a process runs; a zombie does not.
+fn alive(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or("").starts_with(" Z"))
+}
+
+fn params() -> ClientParams {
+    ClientParams {
+        endpoint: "the test's daemon".into(),
+        identity: None,
+        commands: handshake::commands(),
+        environment: vec![],
+        timeout: PATIENCE,
+    }
+}
+
+struct Session {
+    connection: Connection,
+    sequence: u64,
+    snapshot: Snapshot,
+}
+
+impl Session {
+    fn send<C: WireCommand>(&mut self, command: &C, flags: u16, bulk: &[u8]) -> u64 {
+        let mut payload = Vec::new();
+        command.encode(&mut payload);
+        self.send_raw(C::OPCODE, flags, &payload, bulk)
+    }
+
+    fn send_raw(&mut self, opcode: u16, flags: u16, payload: &[u8], bulk: &[u8]) -> u64 {
+        self.sequence += 1;
+        let header = Header {
+            len: payload.len() as u32,
+            opcode,
+            flags,
+            sequence: self.sequence,
+            thread: 7,
+            bulk: bulk.len() as u64,
+            ..Header::default()
+        };
+        let message = [&header.to_bytes()[..], payload, bulk].concat();
+        self.connection.sender.send(&message).unwrap();
+        self.sequence
+    }
+
+    fn receive(&mut self) -> (Header, Vec<u8>, Vec<u8>) {
+        let receiver = &mut self.connection.receiver;
+        receiver.set_timeout(Some(PATIENCE)).unwrap();
+        let mut header = [0; HEADER_LEN];
+        receiver.read_exact(&mut header).unwrap();
+        let header = Header::from_bytes(&header).unwrap();
+        let mut payload = vec![0; header.len as usize];
+        receiver.read_exact(&mut payload).unwrap();
+        let mut bulk = vec![0; header.bulk as usize];
+        receiver.read_exact(&mut bulk).unwrap();
+        (header, payload, bulk)
+    }
+
+    fn ping(&mut self) {
+        let sequence = self.send(&core::Ping {}, FLAG_WANTS_REPLY, &[]);
+        let (header, ..) = self.receive();
+        assert_eq!(
+            (header.opcode, header.sequence, header.context),
+            (REPLY, sequence, 0)
+        );
+        assert_ne!(header.trace, 0, "the worker's clock");
+    }
+
+    fn ended(&mut self) -> bool {
+        self.connection
+            .receiver
+            .set_timeout(Some(PATIENCE))
+            .unwrap();
+        let mut rest = [0; 4096];
+        loop {
+            match self.connection.receiver.read(&mut rest) {
+                Ok(0) => return true,
+                Ok(_) => {}
+                Err(e) => return e.kind() == std::io::ErrorKind::ConnectionReset,
+            }
+        }
+    }
+
+    fn copy(width: u64) -> core::Copy {
+        core::Copy {
+            extent: core::Extent {
+                width,
+                height: 1,
+                depth: 1,
+            },
+            ..core::Copy::default()
+        }
+    }
+}
+
+#[test]
+fn a_session_over_each_transport() {
+    let socket = tempfile::tempdir().unwrap();
+    let unix = format!(
+        r#"{{"protocol": "unix", "path": "{}/s"}}"#,
+        socket.path().display()
+    );
+    for endpoint in [TCP, &unix] {
+        let daemon = Daemon::start(endpoint, "");
+        let mut session = daemon.open();
+        assert_eq!(session.snapshot.devices[0].name, "Fake ");
+        session.ping();
+        let status = daemon.status();
+        assert_eq!(status["sessions"][0]["worker"], session.snapshot.worker);
+        assert_eq!(status["sessions"][0]["pid"], std::process::id());
+        assert_eq!(status["device"]["kind"], "cpu");
+        assert_eq!(status["plugins"][0]["state"], "loaded");
+        let worker = session.snapshot.worker;
+        drop(session);
+        eventually("the worker exits", || !alive(worker));
+        eventually("the session is gone", || {
+            daemon.status()["sessions"].as_array().unwrap().is_empty()
+        });
+    }
+}
+
+#[test]
+fn bulk_is_read_in_part_in_whole_or_skipped() {
+    let daemon = Daemon::start(TCP, "");
+    let mut session = daemon.open();
+    for (read, len) in [
+        (10, 10),
+        (0, 5),
+        (100, 100_000),
+        (300_000, 1_000_000),
+        (2 << 20, 2 << 20),
+    ] {
+        let bulk: Vec<u8> = (0..len).map(|i| (i * 7 % 251) as u8).collect();
+        session.send(&Session::copy(read as u64), FLAG_WANTS_REPLY, &bulk);
+        let (header, _, echoed) = session.receive();
+        assert_eq!(header.context, 0);
+        assert_eq!(echoed, bulk[..read]);
+    }
+    // More than there is: refused, and the stream stays in step.
+    session.send(&Session::copy(11), FLAG_WANTS_REPLY, &[1; 10]);
+    assert_eq!(session.receive().0.context, 1);
+    // Nobody reads the bulk of an unknown command.
+    session.send_raw(0x01fe, 0, b"whatever", &[3; 5000]);
+    let (header, payload, _) = session.receive();
+    assert_eq!(header.opcode, core::ASYNC_ERROR);
+    let error: core::AsyncError = decode_all(&payload).unwrap();
+    assert_eq!((error.status, error.opcode), (801, 0x01fe));
+    session.send_raw(0x01fe, FLAG_WANTS_REPLY, &[], &[]);
+    let (header, ..) = session.receive();
+    assert_eq!((header.opcode, header.context), (REPLY, 801));
+    session.ping();
+}
+
+#[test]
+fn what_blocks_is_overtaken() {
+    let daemon = Daemon::start(TCP, "");
+    let mut session = daemon.open();
+    let waits: Vec<u64> = (1..=40)
+        .map(|stream| {
+            session.send(
+                &core::StreamSynchronize { stream },
+                FLAG_WANTS_REPLY,
+                &[1; 300],
+            )
+        })
+        .collect();
+    session.ping();
+    for stream in (1..=40).rev() {
+        session.send(&core::StreamDestroy { stream }, 0, &[]);
+        let (header, ..) = session.receive();
+        assert_eq!(header.sequence, waits[stream as usize - 1]);
+    }
+    session.ping();
+    // The plugin heard of pauses, but not before every read.
+    session.send(&core::MemInfo { device: 0 }, FLAG_WANTS_REPLY, &[]);
+    let idles: core::MemInfoReply = decode_all(&session.receive().1).unwrap();
+    assert!((1..=200).contains(&idles.free), "{}", idles.free);
+}
+
+#[test]
+fn more_waiting_commands_than_threads() {
+    let daemon = Daemon::start(TCP, "");
+    let mut session = daemon.open();
+    for stream in 1..=300 {
+        session.send(
+            &core::StreamSynchronize {
+                stream: stream.min(255),
+            },
+            0,
+            &[],
+        );
+    }
+    // 256 threads; the last waits share a stream, whose end frees many.
+    for stream in 1..=255 {
+        session.send(&core::StreamDestroy { stream }, 0, &[]);
+    }
+    // All threads are taken by now and the destroys are not read: the session hangs, as it must, but goes when its client does.
+    let worker = session.snapshot.worker;
+    drop(session);
+    eventually("the worker exits", || !alive(worker));
+}
+
+#[test]
+fn a_killed_clients_worker_is_gone_within_a_second_even_if_busy() {
+    let daemon = Daemon::start(TCP, "");
+    let mut session = daemon.open();
+    let worker = session.snapshot.worker;
+    session.send(&core::ContextSynchronize {}, FLAG_WANTS_REPLY, &[]);
+    daemon.wait_for_log("busy for an hour");
+    session.connection.closer.shutdown();
+    let took = eventually("the worker exits", || !alive(worker));
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    daemon.open().ping();
+}
+
+#[test]
+fn a_crash_ends_its_own_session_alone() {
+    let daemon = Daemon::start(TCP, r#", "warm_workers": 2"#);
+    let mut other = daemon.open();
+    for round in 0..5 {
+        let mut session = daemon.open();
+        session.send(&core::ContextReset { device: 0 }, FLAG_WANTS_REPLY, &[]);
+        assert!(session.ended(), "round {round}");
+        other.ping();
+    }
+    daemon.wait_for_log("was killed by signal 6");
+    // And one that is killed from outside.
+    let mut session = daemon.open();
+    signal(session.snapshot.worker, "KILL");
+    assert!(session.ended());
+    other.ping();
+}
+
+#[test]
+fn violations_end_the_session() {
+    let daemon = Daemon::start(TCP, "");
+    let garbage: &[&dyn Fn(&mut Session)] = &[
+        // A number left out.
+        &|s| {
+            s.ping();
+            s.sequence += 1;
+            s.send(&core::Ping {}, 0, &[]);
+        },
+        // A payload beyond the limit.
+        &|s| drop(s.connection.sender.send(&[0xff; HEADER_LEN])),
+        // A payload that the plugin cannot decode.
+        &|s| {
+            s.send_raw(core::Copy::OPCODE, 0, &[1, 2, 3], &[]);
+        },
+    ];
+    for break_it in garbage {
+        let mut session = daemon.open();
+        let worker = session.snapshot.worker;
+        break_it(&mut session);
+        assert!(session.ended());
+        eventually("the worker exits", || !alive(worker));
+    }
+    daemon.wait_for_log("frame 3 came where 2 was due");
+    daemon.wait_for_log("malformed frame");
+    daemon.wait_for_log("a malformed copy");
+    daemon.open().ping();
+}
+
+#[test]
+fn the_clients_variables_reach_its_worker() {
+    let daemon = Daemon::start(TCP, "");
+    let mut params = params();
+    params.environment = vec![("CUDA_MODULE_LOADING".into(), "EAGER".into())];
+    let session = daemon.try_open(&params).unwrap();
+    assert_eq!(session.snapshot.devices[0].name, "Fake EAGER");
+    assert_eq!(daemon.open().snapshot.devices[0].name, "Fake ");
+}
+
+#[test]
+fn a_device_that_does_not_start_is_refused_with_its_reason() {
+    let daemon = Daemon::start(TCP, "");
+    let mut params = params();
+    params.environment = vec![("CUDA_VISIBLE_DEVICES".into(), "-1".into())];
+    let Err(error) = daemon.try_open(&params) else {
+        panic!("admitted");
+    };
+    assert_eq!(error.cuda_status(), 802);
+    assert!(
+        error.to_string().contains("its device is not usable"),
+        "{error}"
+    );
+    daemon.open().ping();
+}
+
+#[test]
+fn a_busy_backend_refuses() {
+    let daemon = Daemon::start(TCP, r#", "max_sessions": 1"#);
+    let mut session = daemon.open();
+    let Err(error) = daemon.try_open(&params()) else {
+        panic!("admitted");
+    };
+    assert!(
+        matches!(
+            &error,
+            HandshakeError::Refused {
+                reason: Reason::Busy,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    session.ping();
+    drop(session);
+    eventually("a place", || daemon.try_open(&params()).is_ok());
+}
+
+#[test]
+fn tenants() {
+    let daemon = Daemon::start(TCP, r#", "tenants": [{"name": "a", "token": "one"}]"#);
+    let with = |token: &str| ClientParams {
+        identity: Some(Tenant {
+            name: "a".into(),
+            token: Token::new(token),
+        }),
+        ..params()
+    };
+    daemon.try_open(&with("one")).unwrap().ping();
+    for wrong in [with("two"), params()] {
+        let Err(error) = daemon.try_open(&wrong) else {
+            panic!("admitted");
+        };
+        assert_eq!(error.cuda_status(), 800);
+    }
+    assert!(!daemon.log().contains("one\""), "the token is in the log");
+}
+
+#[test]
+fn garbage_and_silence_at_the_door() {
+    let daemon = Daemon::start(TCP, r#", "handshake_timeout": 0.5"#);
+    let silent: Vec<Connection> = (0..50).map(|_| daemon.connect()).collect();
+    for garbage in [
+        &b"GET / HTTP/1.1\r\n\r\n"[..],
+        b"GVirtuS\n\x01\0\x01\0\xff\xff\xff\xff",
+        b"GVirtuS\n\x01\0\x01\0\x04\0\0\0abcdefgh",
+    ] {
+        let mut connection = daemon.connect();
+        connection.sender.send(garbage).unwrap();
+        connection.receiver.set_timeout(Some(PATIENCE)).unwrap();
+        let mut answer = [0; 256];
+        while matches!(connection.receiver.read(&mut answer), Ok(1..)) {}
+    }
+    daemon.open().ping();
+    for mut connection in silent {
+        connection.receiver.set_timeout(Some(PATIENCE)).unwrap();
+        assert!(
+            matches!(connection.receiver.read(&mut [0; 16]), Ok(0)),
+            "cut off"
+        );
+    }
+}
+
+#[test]
+fn it_drains_and_stops() {
+    let mut daemon = Daemon::start(TCP, "");
+    let mut session = daemon.open();
+    daemon.signal("TERM");
+    daemon.wait_for_log("stopping; 1 session(s)");
+    session.ping();
+    assert!(communicator::connect(&daemon.endpoint, PATIENCE, None).is_err());
+    assert!(daemon.process.try_wait().unwrap().is_none());
+    drop(session);
+    assert_eq!(daemon.wait().code(), Some(0));
+
+    // A second signal does not wait.
+    let mut daemon = Daemon::start(TCP, "");
+    let mut session = daemon.open();
+    daemon.signal("INT");
+    daemon.wait_for_log("stopping; 1 session(s)");
+    daemon.signal("INT");
+    assert_eq!(daemon.wait().code(), Some(0));
+    assert!(session.ended());
+}
+
+#[test]
+fn workers_do_not_outlive_the_daemon() {
+    let mut daemon = Daemon::start(TCP, r#", "warm_workers": 2"#);
+    let mut session = daemon.open();
+    eventually("two warm workers", || {
+        daemon.status()["warm_workers"].as_array().unwrap().len() == 2
+    });
+    let mut workers = vec![session.snapshot.worker];
+    for worker in daemon.status()["warm_workers"].as_array().unwrap() {
+        workers.push(worker["pid"].as_u64().unwrap() as u32);
+    }
+    daemon.process.kill().unwrap();
+    daemon.wait();
+    eventually("all workers exit", || {
+        !workers.iter().any(|pid| alive(*pid))
+    });
+    assert!(session.ended());
+}
+
+#[test]
+fn a_dead_warm_worker_is_replaced() {
+    let daemon = Daemon::start(TCP, "");
+    let first = || daemon.status()["warm_workers"][0].clone();
+    eventually("a warm worker", || first()["ready"] == true);
+    let pid = first()["pid"].as_u64().unwrap() as u32;
+    signal(pid, "KILL");
+    daemon.open().ping();
+    eventually("another", || {
+        first()["ready"] == true && first()["pid"] != pid
+    });
+}
+
+fn refused(endpoint: &str, keys: &str) -> (i32, String) {
+    let dir = directory(endpoint, keys);
+    run_to_end(command(dir.path()))
+}
+
+fn run_to_end(mut command: Command) -> (i32, String) {
+    let mut process = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut text = String::new();
+    let code = wait(&mut process).code().unwrap();
+    process
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut text)
+        .unwrap();
+    (code, text)
+}
+
+#[test]
+fn exit_codes_and_messages() {
+    let (code, text) = refused(TCP, ", nonsense");
+    assert_eq!(code, 2, "{text}");
+    assert!(text.contains("properties.json:1:"), "{text}");
+
+    let daemon = Daemon::start(TCP, "");
+    let taken = format!(
+        r#"{{"protocol": "tcp", "server_address": "127.0.0.1", "port": {}}}"#,
+        daemon.endpoint.port
+    );
+    let (code, text) = refused(&taken, "");
+    assert_eq!(code, 3, "{text}");
+    assert!(text.contains("another backend runs there"), "{text}");
+
+    let dir = directory(TCP, "");
+    std::fs::remove_file(dir.path().join("plugins/libgvirtus_plugin_cudart.so")).unwrap();
+    // Away from where cargo may have left the real one.
+    let program = dir.path().join("gvirtus-backend");
+    std::fs::copy(env!("CARGO_BIN_EXE_gvirtus-backend"), &program).unwrap();
+    let mut moved = Command::new(program);
+    moved
+        .arg(dir.path().join("properties.json"))
+        .env_remove("GVIRTUS_HOME");
+    let (code, text) = run_to_end(moved);
+    assert_eq!(code, 4, "{text}");
+    assert!(text.contains("libgvirtus_plugin_cudart.so"), "{text}");
+
+    let open = r#"{"protocol": "tcp", "server_address": "0.0.0.0", "port": 0}"#;
+    let (code, text) = refused(open, "");
+    assert_eq!(code, 5, "{text}");
+    assert!(text.contains("allow_unauthenticated_remote"), "{text}");
+    let daemon = Daemon::start(open, r#", "allow_unauthenticated_remote": true"#);
+    daemon.wait_for_log("anybody who reaches it may use the GPU");
+
+    let mut check = command(daemon.dir.path());
+    check.arg("--check");
+    assert_eq!(run_to_end(check).0, 0);
+}
