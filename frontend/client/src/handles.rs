@@ -178,6 +178,15 @@ impl<T> Table<T> {
         told()
     }
 
+    /// Runs `f` on every object.
+    pub(crate) fn for_each(&self, f: impl Fn(&T)) {
+        for slot in &self.slots.read().slots {
+            if let Some(value) = &slot.value {
+                f(value);
+            }
+        }
+    }
+
     /// Takes out every object that `gone` says yes to.
     pub(crate) fn remove_if(&self, gone: impl Fn(&T) -> bool) -> Vec<Arc<T>> {
         let mut table = self.slots.write();

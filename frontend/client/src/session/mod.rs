@@ -2,9 +2,10 @@
 //!
 //! # Layout
 //! * this file: finding, opening and losing the session; `call` and `post`.
-//! * `outbox`: the sending side and its numbering. `inbox`: the receiving side. `pending`: calls that wait.
+//! * `outbox`: the sending side and its numbering; `bell` wakes its flusher. `inbox`: the receiving side. `pending`: calls that wait.
 //! * `callbacks`: host functions and pulls. `errors`: what later calls must report. `output`: device `printf`.
 
+mod bell;
 mod callbacks;
 mod connect;
 mod errors;

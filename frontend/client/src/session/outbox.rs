@@ -4,15 +4,14 @@
 //! itself. Whoever writes locks the link first and then takes the queue, so bytes leave in the order of their numbers.
 
 use std::io::IoSlice;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use gvirtus_wire::command::Command;
 use gvirtus_wire::communicator::Sender;
 use gvirtus_wire::frame::{HEADER_LEN, Header};
 use parking_lot::Mutex;
+
+use super::bell::Bell;
 
 /// Bulk up to this size is copied behind its command; larger bulk is written straight from the program's memory.
 const INLINE_BULK: usize = 32 << 10;
@@ -24,10 +23,8 @@ const FLUSHER_SPIN: Duration = Duration::from_micros(50);
 pub(crate) struct Outbox {
     link: Mutex<Box<dyn Sender>>,
     queue: Mutex<Queue>,
-    /// Something is in the queue. Only a hint: the queue decides.
-    filled: AtomicBool,
-    flusher: OnceLock<Thread>,
-    flusher_sleeps: AtomicBool,
+    /// Rung when something is in the queue.
+    bell: Bell,
 }
 
 struct Queue {
@@ -52,9 +49,7 @@ impl Outbox {
         Self {
             link: Mutex::new(link),
             queue: Mutex::new(Queue { bytes: Vec::with_capacity(64 << 10), spare: Vec::new(), sequence: 0 }),
-            filled: AtomicBool::new(false),
-            flusher: OnceLock::new(),
-            flusher_sleeps: AtomicBool::new(false),
+            bell: Bell::new(),
         }
     }
 
@@ -68,7 +63,6 @@ impl Outbox {
             envelope.bulk.iter().for_each(|b| queue.bytes.extend_from_slice(b));
             let full = queue.bytes.len() > QUEUE_LIMIT && !envelope.queue_only;
             drop(queue);
-            self.filled.store(true, Ordering::Release);
             if full {
                 self.flush()?;
             }
@@ -90,7 +84,6 @@ impl Outbox {
     pub(crate) fn flush(&self) -> std::io::Result<()> {
         let mut link = self.link.lock();
         let bytes = self.queue.lock().take();
-        self.filled.store(false, Ordering::Release);
         if bytes.is_empty() {
             return Ok(());
         }
@@ -103,20 +96,14 @@ impl Outbox {
     /// Sees to it that what is queued leaves soon. Cheap when the flusher is awake.
     #[inline]
     pub(crate) fn kick(&self) {
-        if self.flusher_sleeps.load(Ordering::SeqCst)
-            && self.flusher_sleeps.swap(false, Ordering::SeqCst)
-            && let Some(flusher) = self.flusher.get()
-        {
-            flusher.unpark();
-        }
+        self.bell.ring();
     }
 
     /// The flusher thread's life; returns the error that ended it.
     pub(crate) fn run_flusher(&self) -> std::io::Error {
-        let _ = self.flusher.set(std::thread::current());
         let mut busy = Instant::now();
         loop {
-            if self.filled.load(Ordering::Acquire) {
+            if self.bell.answer() {
                 if let Err(error) = self.flush() {
                     return error;
                 }
@@ -124,11 +111,7 @@ impl Outbox {
             } else if busy.elapsed() < FLUSHER_SPIN {
                 std::hint::spin_loop();
             } else {
-                self.flusher_sleeps.store(true, Ordering::SeqCst);
-                if !self.filled.load(Ordering::SeqCst) {
-                    std::thread::park();
-                }
-                self.flusher_sleeps.store(false, Ordering::SeqCst);
+                self.bell.wait();
                 busy = Instant::now();
             }
         }

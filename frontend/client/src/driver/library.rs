@@ -1,0 +1,364 @@
+//! Libraries: <https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__LIBRARY.html>.
+//!
+//! A library belongs to no context: its image is kept (compressed, as it came) and loaded as a module where a kernel or variable is first used. Names of kernels are read
+//! from the image here, so that looking kernels up costs no round trip and needs no context.
+#![allow(non_snake_case, reason = "CUDA's names")]
+
+use std::collections::HashMap;
+use std::ffi::{CString, c_char, c_void};
+use std::sync::Arc;
+
+use gvirtus_wire::api::types::{CUdeviceptr, CUkernel, CUlibrary, CUmodule, error};
+use parking_lot::Mutex;
+
+use crate::driver::context::{self, Context};
+use crate::driver::jit::Options;
+use crate::driver::kernel::{self, Kernel};
+use crate::driver::module::{self, Module, name_of, read_file};
+use crate::driver::{Result, put, put_if, session};
+use crate::fatbin::container::{Choice, Owned};
+use crate::fatbin::{self, ImageError, Source};
+use crate::handles::{Kind, Table};
+
+/// `CUlibraryOption`: a table that only the runtime uses, and the program's promise to keep the bytes.
+const HOST_UNIVERSAL_FUNCTION_AND_DATA_TABLE: u32 = 0;
+const BINARY_IS_PRESERVED: u32 = 1;
+
+/// A library.
+pub(crate) struct Library {
+    handle: usize,
+    /// For each compute capability among the devices, the image or why there is none.
+    images: Vec<((u32, u32), Image)>,
+    /// JIT options for every load.
+    options: Vec<(u32, u64)>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Kernels by name; `None` before the image was looked into.
+    kernels: Option<HashMap<String, Arc<Kernel>>>,
+    /// Modules by context.
+    modules: HashMap<u32, Arc<Module>>,
+}
+
+/// Where an image is until it is loaded.
+enum Image {
+    /// The program keeps it.
+    Program(Choice<'static>),
+    /// Our copy.
+    Copy(Owned),
+    /// There is none. Natively, too, a library without one loads, and its use fails.
+    Missing(ImageError),
+}
+
+impl Image {
+    fn extract(&self) -> Result<Vec<u8>> {
+        let choice = match self {
+            Self::Program(choice) => *choice,
+            Self::Copy(owned) => owned.borrow(),
+            Self::Missing(why) => return Err(why.status()),
+        };
+        choice
+            .extract()
+            .map(|image| image.into_owned())
+            .map_err(ImageError::status)
+    }
+}
+
+static LIBRARIES: Table<Library> = Table::new(Kind::Library);
+
+/// The library behind a handle.
+pub(crate) fn by_handle(handle: CUlibrary) -> Result<Arc<Library>> {
+    LIBRARIES.get(handle).ok_or(error::ERROR_INVALID_HANDLE)
+}
+
+/// A context is gone: what was loaded there is, too.
+pub(crate) fn forget_context(context: u32) {
+    LIBRARIES.for_each(|library| {
+        library.state.lock().modules.remove(&context);
+    });
+}
+
+/// What the program holds for a library.
+pub(crate) fn handle(library: &Library) -> CUlibrary {
+    std::ptr::without_provenance_mut(library.handle)
+}
+
+impl Library {
+    /// The image for a device.
+    fn image(&self, device: u32) -> Result<Vec<u8>> {
+        let wanted = context::compute_capability(device);
+        let found = self.images.iter().find(|(capability, _)| *capability == wanted);
+        found.ok_or(error::ERROR_NO_BINARY_FOR_GPU)?.1.extract()
+    }
+
+    /// The library's module in a context, loaded at first use.
+    pub(crate) fn module(&self, context: &Arc<Context>) -> Result<Arc<Module>> {
+        if let Some(known) = self.state.lock().modules.get(&context.id) {
+            return Ok(Arc::clone(known));
+        }
+        let image = self.image(context.device)?;
+        let (loaded, _) = module::load(context, &image, &self.options, true)?;
+        let winner = {
+            let mut state = self.state.lock();
+            Arc::clone(state.modules.entry(context.id).or_insert_with(|| Arc::clone(&loaded)))
+        };
+        if !Arc::ptr_eq(&winner, &loaded) {
+            // Another thread loaded it at the same time, and its kernels may be in use already.
+            module::unload(&loaded)?;
+        }
+        Ok(winner)
+    }
+
+    /// Runs `f` on the kernels, after reading their names from the image at first use.
+    fn with_kernels<R>(
+        self: &Arc<Self>,
+        f: impl FnOnce(&HashMap<String, Arc<Kernel>>) -> R,
+    ) -> Result<R> {
+        if let Some(known) = &self.state.lock().kernels {
+            return Ok(f(known));
+        }
+        let device = context::current().map_or(0, |context| context.device);
+        let names = fatbin::kernel_names(&self.image(device)?);
+        let mut state = self.state.lock();
+        if state.kernels.is_none() {
+            let mut kernels = HashMap::with_capacity(names.len());
+            for name in names {
+                let text = CString::new(name.as_str()).map_err(|_| error::ERROR_INVALID_IMAGE)?;
+                kernels.insert(name, kernel::insert(Arc::downgrade(self), self.handle, text)?);
+            }
+            state.kernels = Some(kernels);
+        }
+        state.kernels.as_ref().map(f).ok_or(error::ERROR_UNKNOWN)
+    }
+}
+
+/// Loads the library's images for the devices of this session.
+///
+/// # Safety
+/// If `preserved`, the bytes behind `source` stay as long as the library.
+unsafe fn load(source: Source<'_>, options: Options, preserved: bool) -> Result<CUlibrary> {
+    let session = session()?;
+    let mut images: Vec<((u32, u32), Image)> = Vec::new();
+    for (device, _) in (0u32..).zip(&session.snapshot.devices) {
+        let capability = context::compute_capability(device);
+        if images.iter().any(|(known, _)| *known == capability) {
+            continue;
+        }
+        let image = match source.choose(capability, session.snapshot.ptx_only) {
+            Ok(choice) if preserved => {
+                // SAFETY: by this function's contract the bytes outlive the library.
+                Image::Program(unsafe { std::mem::transmute::<Choice<'_>, Choice<'static>>(choice) })
+            }
+            Ok(choice) => Image::Copy(choice.to_owned()),
+            Err(why) => Image::Missing(why),
+        };
+        images.push((capability, image));
+    }
+    insert(images, options)
+}
+
+fn insert(images: Vec<((u32, u32), Image)>, options: Options) -> Result<CUlibrary> {
+    let library = LIBRARIES.insert(|handle| Library {
+        handle: handle as usize,
+        images,
+        options: options.forwarded,
+        state: Mutex::default(),
+    });
+    library.map(|l| handle(&l)).ok_or(error::ERROR_OUT_OF_MEMORY)
+}
+
+/// Reads the library options: whether the program keeps the bytes.
+///
+/// # Safety
+/// The array has `count` elements if it is not null.
+unsafe fn preserved(count: u32, numbers: *const u32) -> Result<bool> {
+    if count > 0 && numbers.is_null() {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
+    let mut preserved = false;
+    for i in 0..count as usize {
+        // SAFETY: inside the array.
+        match unsafe { numbers.add(i).read_unaligned() } {
+            HOST_UNIVERSAL_FUNCTION_AND_DATA_TABLE => {}
+            BINARY_IS_PRESERVED => preserved = true,
+            _ => return Err(error::ERROR_INVALID_VALUE),
+        }
+    }
+    Ok(preserved)
+}
+
+/// Keeps the image; whether it is any good shows at first use, as natively.
+pub(crate) unsafe fn cuLibraryLoadData(
+    library: *mut CUlibrary,
+    code: *const c_void,
+    jitOptions: *mut u32,
+    jitOptionsValues: *mut *mut c_void,
+    numJitOptions: u32,
+    libraryOptions: *mut u32,
+    _libraryOptionValues: *mut *mut c_void,
+    numLibraryOptions: u32,
+) -> Result<()> {
+    session()?;
+    if library.is_null() || code.is_null() {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
+    // SAFETY: the caller's arrays.
+    let options = unsafe { Options::read(numJitOptions, jitOptions, jitOptionsValues)? };
+    // SAFETY: the caller's array.
+    let preserved = unsafe { preserved(numLibraryOptions, libraryOptions)? };
+    // SAFETY: an image, by CUDA's contract.
+    let loaded = match unsafe { Source::at(code) } {
+        // SAFETY: the caller promised to keep the bytes if `preserved`.
+        Ok(source) => unsafe { load(source, options, preserved)? },
+        Err(why) => {
+            let devices = session()?.snapshot.devices.len();
+            let all = (0u32..).take(devices).map(context::compute_capability);
+            insert(all.map(|c| (c, Image::Missing(why))).collect(), options)?
+        }
+    };
+    // SAFETY: not null.
+    unsafe { put(library, loaded) }
+}
+
+/// As [`cuLibraryLoadData`], out of a file of the program's file system.
+pub(crate) unsafe fn cuLibraryLoadFromFile(
+    library: *mut CUlibrary,
+    fileName: *const c_char,
+    jitOptions: *mut u32,
+    jitOptionsValues: *mut *mut c_void,
+    numJitOptions: u32,
+    libraryOptions: *mut u32,
+    _libraryOptionValues: *mut *mut c_void,
+    numLibraryOptions: u32,
+) -> Result<()> {
+    session()?;
+    if library.is_null() {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
+    // SAFETY: the caller's string and arrays.
+    let (file, options) = unsafe {
+        preserved(numLibraryOptions, libraryOptions)?;
+        (read_file(fileName)?, Options::read(numJitOptions, jitOptions, jitOptionsValues)?)
+    };
+    let source = Source::of(&file).map_err(ImageError::status)?;
+    // SAFETY: not preserved, so copied.
+    let loaded = unsafe { load(source, options, false)? };
+    // SAFETY: not null.
+    unsafe { put(library, loaded) }
+}
+
+/// Unloads the library's modules in every context.
+pub(crate) fn cuLibraryUnload(library: CUlibrary) -> Result<()> {
+    session()?;
+    let library = LIBRARIES.remove(library).ok_or(error::ERROR_INVALID_HANDLE)?;
+    kernel::forget_library(library.handle);
+    let modules = std::mem::take(&mut library.state.lock().modules);
+    let mut result = Ok(());
+    for module in modules.into_values() {
+        result = result.and(module::unload(&module));
+    }
+    result
+}
+
+/// A kernel by its mangled name: always the same handle for the same name.
+pub(crate) unsafe fn cuLibraryGetKernel(
+    pKernel: *mut CUkernel,
+    library: CUlibrary,
+    name: *const c_char,
+) -> Result<()> {
+    session()?;
+    if pKernel.is_null() {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
+    let library = by_handle(library)?;
+    // SAFETY: the caller's string.
+    let name = unsafe { name_of(name)? };
+    let found = library.with_kernels(|kernels| kernels.get(name).map(|k| kernel::handle(k)))?;
+    // SAFETY: not null.
+    unsafe { put(pKernel, found.ok_or(error::ERROR_NOT_FOUND)?) }
+}
+
+/// Number of kernels.
+pub(crate) unsafe fn cuLibraryGetKernelCount(count: *mut u32, lib: CUlibrary) -> Result<()> {
+    session()?;
+    let kernels = by_handle(lib)?.with_kernels(HashMap::len)?;
+    // SAFETY: the caller's pointer.
+    unsafe { put(count, u32::try_from(kernels).unwrap_or(u32::MAX)) }
+}
+
+/// At most `numKernels` kernels, in the order of their names.
+pub(crate) unsafe fn cuLibraryEnumerateKernels(
+    kernels: *mut CUkernel,
+    numKernels: u32,
+    lib: CUlibrary,
+) -> Result<()> {
+    session()?;
+    let library = by_handle(lib)?;
+    if kernels.is_null() || numKernels == 0 {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
+    let mut all = library.with_kernels(|kernels| kernels.values().cloned().collect::<Vec<_>>())?;
+    all.sort_unstable_by(|a, b| a.name().cmp(b.name()));
+    for (i, kernel) in all.iter().take(numKernels as usize).enumerate() {
+        // SAFETY: `i` is below the array's length.
+        unsafe { put(kernels.add(i), kernel::handle(kernel))? };
+    }
+    Ok(())
+}
+
+/// The library's module in the current context, which only the library unloads.
+pub(crate) unsafe fn cuLibraryGetModule(pMod: *mut CUmodule, library: CUlibrary) -> Result<()> {
+    let context = context::current()?;
+    if pMod.is_null() {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
+    let module = by_handle(library)?.module(&context)?;
+    // SAFETY: not null.
+    unsafe { put(pMod, module::handle(&module)) }
+}
+
+/// Address and size of a variable in the current context; either pointer may be null, not both.
+pub(crate) unsafe fn cuLibraryGetGlobal(
+    dptr: *mut CUdeviceptr,
+    bytes: *mut usize,
+    library: CUlibrary,
+    name: *const c_char,
+) -> Result<()> {
+    let context = context::current()?;
+    let library = by_handle(library)?;
+    if dptr.is_null() && bytes.is_null() {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
+    // SAFETY: the caller's string.
+    let (address, size) = library.module(&context)?.global(unsafe { name_of(name)? })?;
+    // SAFETY: the caller's pointers, which may be null.
+    unsafe {
+        put_if(dptr, address);
+        put_if(bytes, usize::try_from(size).unwrap_or(usize::MAX));
+    }
+    Ok(())
+}
+
+/// Managed variables do not exist here: `CUDA_ERROR_NOT_FOUND`, which is also what the driver says of a variable that is not managed. If the library has a variable of
+/// that name the log says so.
+pub(crate) unsafe fn cuLibraryGetManaged(
+    dptr: *mut CUdeviceptr,
+    bytes: *mut usize,
+    library: CUlibrary,
+    name: *const c_char,
+) -> Result<()> {
+    session()?;
+    let library = by_handle(library)?;
+    if dptr.is_null() && bytes.is_null() {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
+    // SAFETY: the caller's string.
+    let name = unsafe { name_of(name)? };
+    let known = context::current().and_then(|context| library.module(&context)?.global(name));
+    if known.is_ok() && crate::log::first_time(name) {
+        log!(Warn, "{name} is not available as a managed variable: managed memory is not supported");
+    }
+    Err(error::ERROR_NOT_FOUND)
+}
