@@ -55,6 +55,12 @@ macro_rules! import { ($($($module:ident)::+ { $($name:ident)* })*) => {
     $(pub(super) use crate::driver::$($module)::+::{$($name),*};)*
 } }
 
+macro_rules! list { ($($($module:ident)::+ { $($name:ident)* })*) => {
+    /// The names of the functions that are implemented; the others are stubs.
+    pub const IMPLEMENTED: &[&str] = &[$($(stringify!($name)),*),*];
+} }
+implemented!(list);
+
 macro_rules! exports { ($(group $group:literal { $($class:ident $since:literal fn $name:ident($($p:ident: $t:ty),*);)* })*) => {
     mod stubs {
         #![allow(unused_imports, dead_code)]
