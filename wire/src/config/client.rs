@@ -63,6 +63,14 @@ pub fn find(library: Option<&Path>) -> Result<PathBuf, ConfigError> {
 /// # Errors
 /// [`ConfigError`]: nothing found, or not understood.
 pub fn client(library: Option<&Path>) -> Result<Client, ConfigError> {
+    client_from(None, library)
+}
+
+/// As [`client`], with a file that was named (on a command line) instead of searched for.
+///
+/// # Errors
+/// As [`client`].
+pub fn client_from(file: Option<&Path>, library: Option<&Path>) -> Result<Client, ConfigError> {
     let endpoint = variable("GVIRTUS_ENDPOINT")
         .map(|text| {
             text.parse::<Endpoint>()
@@ -72,7 +80,11 @@ pub fn client(library: Option<&Path>) -> Result<Client, ConfigError> {
                 })
         })
         .transpose()?;
-    let properties = match find(library) {
+    let found = match file {
+        Some(file) => Ok(file.to_owned()),
+        None => find(library),
+    };
+    let properties = match found {
         Ok(file) => Some(Properties::read(&file)?),
         // With an endpoint from the environment there need not be a file.
         Err(ConfigError::NotFound { .. }) if endpoint.is_some() => None,
