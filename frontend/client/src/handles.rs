@@ -125,12 +125,21 @@ impl<T> Table<T> {
 
     /// The first object that `wanted` says yes to.
     pub(crate) fn find(&self, wanted: impl Fn(&T) -> bool) -> Option<Arc<T>> {
-        self.slots.read().slots.iter().find_map(|slot| slot.value.as_ref().filter(|v| wanted(v)).cloned())
+        self.slots
+            .read()
+            .slots
+            .iter()
+            .find_map(|slot| slot.value.as_ref().filter(|v| wanted(v)).cloned())
     }
 
     /// Every object.
     pub(crate) fn all(&self) -> Vec<Arc<T>> {
-        self.slots.read().slots.iter().filter_map(|slot| slot.value.clone()).collect()
+        self.slots
+            .read()
+            .slots
+            .iter()
+            .filter_map(|slot| slot.value.clone())
+            .collect()
     }
 
     /// Puts in what `make` returns, unless it fails; `make` is told the handle and a dense number that is unique in the table, and may take its time: the
@@ -138,7 +147,10 @@ impl<T> Table<T> {
     ///
     /// # Errors
     /// What `make` returns; `CUDA_ERROR_OUT_OF_MEMORY` if the table is full.
-    pub(crate) fn try_insert(&self, make: impl FnOnce(*mut c_void, u32) -> Result<T, CUresult>) -> Result<Arc<T>, CUresult> {
+    pub(crate) fn try_insert(
+        &self,
+        make: impl FnOnce(*mut c_void, u32) -> Result<T, CUresult>,
+    ) -> Result<Arc<T>, CUresult> {
         let (index, handle) = {
             let mut table = self.slots.write();
             let index = match table.free.pop() {
@@ -148,11 +160,17 @@ impl<T> Table<T> {
                     if index >> INDEX_BITS != 0 {
                         return Err(error::ERROR_OUT_OF_MEMORY);
                     }
-                    table.slots.push(Slot { generation: 0, value: None });
+                    table.slots.push(Slot {
+                        generation: 0,
+                        value: None,
+                    });
                     index
                 }
             };
-            (index, encode(self.kind, table.slots[index as usize].generation, index))
+            (
+                index,
+                encode(self.kind, table.slots[index as usize].generation, index),
+            )
         };
         let made = make(handle, index).map(Arc::new);
         let mut table = self.slots.write();
@@ -167,10 +185,17 @@ impl<T> Table<T> {
     ///
     /// # Errors
     /// What `told` returns; `CUDA_ERROR_INVALID_VALUE` for a dead handle.
-    pub(crate) fn remove_with(&self, handle: *mut c_void, told: impl FnOnce() -> Result<(), CUresult>) -> Result<(), CUresult> {
+    pub(crate) fn remove_with(
+        &self,
+        handle: *mut c_void,
+        told: impl FnOnce() -> Result<(), CUresult>,
+    ) -> Result<(), CUresult> {
         let (generation, index) = decode(self.kind, handle).ok_or(error::ERROR_INVALID_VALUE)?;
         let mut table = self.slots.write();
-        let slot = table.slots.get_mut(index as usize).filter(|s| s.generation == generation && s.value.is_some());
+        let slot = table
+            .slots
+            .get_mut(index as usize)
+            .filter(|s| s.generation == generation && s.value.is_some());
         let slot = slot.ok_or(error::ERROR_INVALID_VALUE)?;
         slot.value = None;
         slot.generation = (slot.generation + 1) & GENERATION_MASK;
@@ -235,13 +260,26 @@ mod tests {
         assert_eq!(kind_of(first), Kind::Module as u8);
         assert!(table.get(first).is_some());
         assert!(table.get(std::ptr::null_mut()).is_none());
-        for garbage in [1usize, 0xdead_beef, usize::MAX, first as usize + 1, first as usize ^ 1 << 47] {
-            assert!(table.get(std::ptr::without_provenance_mut(garbage)).is_none());
+        for garbage in [
+            1usize,
+            0xdead_beef,
+            usize::MAX,
+            first as usize + 1,
+            first as usize ^ 1 << 47,
+        ] {
+            assert!(
+                table
+                    .get(std::ptr::without_provenance_mut(garbage))
+                    .is_none()
+            );
         }
         assert!(table.remove(first).is_some());
         assert!(table.remove(first).is_none());
         let third = *table.insert(|h| h).unwrap();
-        assert!(table.get(first).is_none(), "its place is taken, the old handle stays dead");
+        assert!(
+            table.get(first).is_none(),
+            "its place is taken, the old handle stays dead"
+        );
         assert!(table.get(third).is_some());
         assert_eq!(table.remove_if(|&h| h == second).len(), 1);
         assert!(table.get(second).is_none());

@@ -73,7 +73,11 @@ fn caught<R: Status>(counter: &'static Counter, body: impl FnOnce() -> R) -> CUr
     match std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)) {
         Ok(result) => result.status(),
         Err(_) => {
-            log!(Error, "a bug in {}: it panicked; the program gets CUDA_ERROR_UNKNOWN", name(counter));
+            log!(
+                Error,
+                "a bug in {}: it panicked; the program gets CUDA_ERROR_UNKNOWN",
+                name(counter)
+            );
             error::ERROR_UNKNOWN
         }
     }
@@ -172,10 +176,16 @@ pub(crate) fn start() {
             PROCESS.store(std::process::id(), Relaxed);
             // SAFETY: the function lives as long as the process (the library is never unloaded).
             if unsafe { libc::atexit(at_exit) } != 0 {
-                log!(Warn, "GVIRTUS_STATS: no report will be written, atexit failed");
+                log!(
+                    Warn,
+                    "GVIRTUS_STATS: no report will be written, atexit failed"
+                );
             }
         } else if !matches!(stats.trim(), "" | "0") {
-            log!(Warn, "GVIRTUS_STATS={stats} means nothing; 1 and json:/path do");
+            log!(
+                Warn,
+                "GVIRTUS_STATS={stats} means nothing; 1 and json:/path do"
+            );
         }
         if let Ok(path) = std::env::var("GVIRTUS_TRACE")
             && !path.is_empty()
@@ -300,7 +310,10 @@ fn table(rows: &[Row]) -> String {
         );
     }
     let setup = SETUP_ROUND_TRIPS.load(Relaxed);
-    let _ = writeln!(out, "of the round trips, {setup} loaded modules or asked about functions");
+    let _ = writeln!(
+        out,
+        "of the round trips, {setup} loaded modules or asked about functions"
+    );
     out
 }
 
@@ -314,7 +327,14 @@ fn json(rows: &[Row]) -> String {
     let functions: Vec<String> = rows
         .iter()
         // Names are identifiers (or "(background)"): nothing in them needs escaping.
-        .map(|row| format!("{{\"name\":\"{}\",\"class\":\"{}\",{}}}", row.name, row.class, fields(row)))
+        .map(|row| {
+            format!(
+                "{{\"name\":\"{}\",\"class\":\"{}\",{}}}",
+                row.name,
+                row.class,
+                fields(row)
+            )
+        })
         .collect();
     format!(
         "{{\"totals\":{{{},\"setup_round_trips\":{}}},\"functions\":[{}]}}\n",
@@ -347,7 +367,10 @@ mod tests {
     #[test]
     fn the_environment_is_understood() {
         assert_eq!(parse("1"), Some(Report::Table));
-        assert_eq!(parse("json:/tmp/x"), Some(Report::Json("/tmp/x".to_owned())));
+        assert_eq!(
+            parse("json:/tmp/x"),
+            Some(Report::Json("/tmp/x".to_owned()))
+        );
         assert_eq!(parse("json:"), None);
         assert_eq!(parse("0"), None);
         assert_eq!(parse(""), None);
@@ -380,12 +403,21 @@ mod tests {
         ENABLED.store(0, Relaxed);
         let outer = row(&OUTER);
         assert_eq!(
-            (outer.calls, outer.round_trips, outer.blocked_ns, outer.bytes_out, outer.bytes_in),
+            (
+                outer.calls,
+                outer.round_trips,
+                outer.blocked_ns,
+                outer.bytes_out,
+                outer.bytes_in
+            ),
             (1, 2, 8, 13, 5)
         );
         assert_eq!(row(&INNER).calls, 0);
         let rows = rows();
-        assert!(rows.iter().any(|r| r.name == "cudaOuter" && r.class == "sync"));
+        assert!(
+            rows.iter()
+                .any(|r| r.name == "cudaOuter" && r.class == "sync")
+        );
         assert!(json(&rows).contains("\"name\":\"cudaOuter\""));
         assert!(table(&rows).contains("cudaOuter"));
     }

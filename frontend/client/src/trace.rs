@@ -16,7 +16,12 @@ static TRACE: OnceLock<Trace> = OnceLock::new();
 
 /// Opens (and truncates) the file. False, with a message, if that fails.
 pub(crate) fn open(path: &str) -> bool {
-    match File::options().create(true).write(true).truncate(true).open(path) {
+    match File::options()
+        .create(true)
+        .write(true)
+        .truncate(true)
+        .open(path)
+    {
         Ok(file) => {
             let _ = TRACE.set(Trace {
                 file,

@@ -19,12 +19,12 @@ use gvirtus_wire::api::core::{
 use gvirtus_wire::api::types::{CUcontext, CUctxCreateParams, CUdevice, error};
 use parking_lot::Mutex;
 
-pub(crate) use crate::driver::device::{attribute, compute_capability};
+pub(crate) use crate::driver::device::compute_capability;
 use crate::driver::device::{self, by_handle as device_by_handle};
 use crate::driver::{Result, kernel, module, put, put_if, session};
 use crate::handles::{Kind, Table};
-use crate::streams;
 use crate::session::Session;
+use crate::streams;
 
 /// `CU_CTX_SCHED_MASK` and the other flags that `cuCtxCreate` takes.
 const FLAGS_MASK: u32 = 0xff;
@@ -119,7 +119,12 @@ fn primaries() -> Result<&'static [Primary]> {
             state: Mutex::default(),
         })
     };
-    Ok(PRIMARIES.get_or_init(|| (0..).zip(&session.snapshot.devices).map_while(make).collect()))
+    Ok(PRIMARIES.get_or_init(|| {
+        (0..)
+            .zip(&session.snapshot.devices)
+            .map_while(make)
+            .collect()
+    }))
 }
 
 fn primary(device: u32) -> Result<&'static Primary> {
@@ -156,13 +161,11 @@ fn stack<R>(f: impl FnOnce(&mut Vec<Arc<Context>>) -> R) -> Result<R> {
 /// `CUDA_ERROR_INVALID_CONTEXT` if there is none, `CUDA_ERROR_CONTEXT_IS_DESTROYED` if another thread has destroyed it, `CUDA_ERROR_NOT_INITIALIZED` before `cuInit`.
 #[inline]
 pub(crate) fn current() -> Result<Arc<Context>> {
+    session()?;
     match stack(|stack| stack.last().cloned())? {
         Some(context) if context.alive() => Ok(context),
         Some(_) => Err(error::ERROR_CONTEXT_IS_DESTROYED),
-        None => {
-            session()?;
-            Err(error::ERROR_INVALID_CONTEXT)
-        }
+        None => Err(error::ERROR_INVALID_CONTEXT),
     }
 }
 
@@ -322,11 +325,7 @@ pub(crate) unsafe fn cuDevicePrimaryCtxGetState(
 }
 
 /// Makes a context and pushes it on the calling thread's stack.
-pub(crate) unsafe fn cuCtxCreate_v2(
-    pctx: *mut CUcontext,
-    flags: u32,
-    dev: CUdevice,
-) -> Result<()> {
+pub(crate) unsafe fn cuCtxCreate_v2(pctx: *mut CUcontext, flags: u32, dev: CUdevice) -> Result<()> {
     static NEXT: AtomicU32 = AtomicU32::new(FIRST_CREATED_CONTEXT);
     let (device, _) = device_by_handle(dev)?;
     if pctx.is_null() {
@@ -402,7 +401,12 @@ pub(crate) fn cuCtxDestroy_v2(ctx: CUcontext) -> Result<()> {
     context.alive.store(false, Ordering::Release);
     let _ = stack(|stack| stack.pop_if(|top| top.id == context.id));
     // In the device's primary context: a poisoned one can be destroyed.
-    let result = session.call(context.device, &ContextDestroy { context: context.id });
+    let result = session.call(
+        context.device,
+        &ContextDestroy {
+            context: context.id,
+        },
+    );
     session.heal(context.id);
     forget(context.id);
     crate::memory::forget_context(context.id, context.device);
@@ -518,17 +522,27 @@ pub(crate) fn synchronize(session: &Session, context: u32) -> Result<()> {
 
 /// What programs hold for the context of that number; null if it is gone.
 pub(crate) fn handle_of(id: u32) -> CUcontext {
-    CONTEXTS.find(|c| c.id == id).map_or(std::ptr::null_mut(), |c| handle(&c))
+    CONTEXTS
+        .find(|c| c.id == id)
+        .map_or(std::ptr::null_mut(), |c| handle(&c))
 }
 
 /// The device of the context of that number.
 pub(crate) fn device_of(id: u32) -> Result<u32> {
-    CONTEXTS.find(|c| c.id == id).map(|c| c.device).ok_or(error::ERROR_INVALID_CONTEXT)
+    CONTEXTS
+        .find(|c| c.id == id)
+        .map(|c| c.device)
+        .ok_or(error::ERROR_INVALID_CONTEXT)
 }
 
 /// Numbers of the live contexts of a device.
 pub(crate) fn on_device(device: u32) -> Vec<u32> {
-    CONTEXTS.all().iter().filter(|c| c.device == device && c.alive()).map(|c| c.id).collect()
+    CONTEXTS
+        .all()
+        .iter()
+        .filter(|c| c.device == device && c.alive())
+        .map(|c| c.id)
+        .collect()
 }
 
 /// The worker may round the value, as the driver does; `cuCtxGetLimit` tells what it became.

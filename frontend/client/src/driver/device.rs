@@ -32,7 +32,6 @@ pub(crate) mod attr {
     pub(crate) const COMPUTE_CAPABILITY_MINOR: u32 = 76;
     pub(crate) const COOPERATIVE_LAUNCH: u32 = 95;
     pub(crate) const MAX_SHARED_MEMORY_PER_BLOCK_OPTIN: u32 = 97;
-    pub(crate) const CLUSTER_LAUNCH: u32 = 120;
 }
 
 /// Attribute numbers run from 1 to about 150; what lies beyond this is not looked up by index.
@@ -154,7 +153,12 @@ pub(crate) fn cuDeviceGetLuid(_: *mut c_char, _: *mut u32, dev: CUdevice) -> Res
 pub(crate) unsafe fn cuDeviceTotalMem_v2(bytes: *mut usize, dev: CUdevice) -> Result<()> {
     let (_, device) = by_handle(dev)?;
     // SAFETY: the caller's pointer.
-    unsafe { put(bytes, usize::try_from(device.total_memory).unwrap_or(usize::MAX)) }
+    unsafe {
+        put(
+            bytes,
+            usize::try_from(device.total_memory).unwrap_or(usize::MAX),
+        )
+    }
 }
 
 /// `CUDA_ERROR_INVALID_VALUE` for an attribute that the box's driver does not know.
@@ -288,8 +292,14 @@ const P2P_ACCESS_SUPPORTED: u32 = 2;
 /// What one device can do with another's memory.
 pub(crate) fn p2p(from: u32, to: u32, attribute: u32) -> Option<i32> {
     let session = crate::session::Session::get().ok()?;
-    let row = session.snapshot.devices.get(from as usize)?.peers.get(to as usize)?;
-    row.get((attribute as usize).checked_sub(1)?).map(|v| i32::from(*v))
+    let row = session
+        .snapshot
+        .devices
+        .get(from as usize)?
+        .peers
+        .get(to as usize)?;
+    row.get((attribute as usize).checked_sub(1)?)
+        .map(|v| i32::from(*v))
 }
 
 /// Whether kernels on `from` may read and write memory of `to`.

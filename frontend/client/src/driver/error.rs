@@ -157,9 +157,15 @@ mod tests {
             assert_eq!(CStr::from_ptr(text), c"CUDA_ERROR_ILLEGAL_ADDRESS");
             assert_eq!(cuGetErrorString(0, &raw mut text), Ok(()));
             assert_eq!(CStr::from_ptr(text), c"no error");
-            assert_eq!(cuGetErrorString(12345, &raw mut text), Err(error::ERROR_INVALID_VALUE));
+            assert_eq!(
+                cuGetErrorString(12345, &raw mut text),
+                Err(error::ERROR_INVALID_VALUE)
+            );
             assert!(text.is_null());
-            assert_eq!(cuGetErrorName(0, std::ptr::null_mut()), Err(error::ERROR_INVALID_VALUE));
+            assert_eq!(
+                cuGetErrorName(0, std::ptr::null_mut()),
+                Err(error::ERROR_INVALID_VALUE)
+            );
         }
     }
 }

@@ -18,7 +18,10 @@ pub(crate) unsafe fn cuGetExportTable(table: *mut *const c_void, id: *const CUuu
     unsafe { table.write_unaligned(std::ptr::null()) };
     let hex: String = id.bytes.iter().map(|b| format!("{b:02x}")).collect();
     if crate::log::first_time(&hex) {
-        log!(Error, "cuGetExportTable: the private table {hex} does not exist here; the library that asks for it may fail");
+        log!(
+            Error,
+            "cuGetExportTable: the private table {hex} does not exist here; the library that asks for it may fail"
+        );
     }
     Err(error::ERROR_INVALID_VALUE)
 }

@@ -110,8 +110,15 @@ pub(crate) fn forget(gone: impl Fn(&Function) -> bool) {
 }
 
 /// A new function, as the worker describes it.
-pub(crate) fn insert(info: FunctionInfo, context: &Context, module: usize) -> Result<Arc<Function>> {
-    let ends = info.params.iter().map(|(offset, size)| offset.checked_add(*size));
+pub(crate) fn insert(
+    info: FunctionInfo,
+    context: &Context,
+    module: usize,
+) -> Result<Arc<Function>> {
+    let ends = info
+        .params
+        .iter()
+        .map(|(offset, size)| offset.checked_add(*size));
     let params_size = ends
         .max()
         .unwrap_or(Some(0))
@@ -153,11 +160,6 @@ impl Function {
         (self.known & 1 << attribute != 0).then_some(value)
     }
 
-    /// The mangled name.
-    pub(crate) fn name(&self) -> &CString {
-        &self.name
-    }
-
     /// Checks and sets an attribute. The worker is told without waiting; what is set already is not sent.
     pub(crate) fn set_attribute(&self, attribute: u32, value: i32) -> Result<()> {
         let value = self.check_attribute(attribute, value)?;
@@ -180,7 +182,8 @@ impl Function {
     fn check_attribute(&self, attribute: u32, value: i32) -> Result<i32> {
         let valid = match attribute {
             attr::MAX_DYNAMIC_SHARED_SIZE_BYTES => {
-                let optin = device_attribute(self.device, device_attr::MAX_SHARED_MEMORY_PER_BLOCK_OPTIN);
+                let optin =
+                    device_attribute(self.device, device_attr::MAX_SHARED_MEMORY_PER_BLOCK_OPTIN);
                 let plain = device_attribute(self.device, device_attr::MAX_SHARED_MEMORY_PER_BLOCK);
                 let most = optin.into_iter().chain(plain).max().unwrap_or(i32::MAX);
                 let fixed = self.attribute(attr::SHARED_SIZE_BYTES).unwrap_or(0);
@@ -193,7 +196,11 @@ impl Function {
             attr::CLUSTER_SCHEDULING_POLICY_PREFERENCE => (0..=2).contains(&value),
             _ => false,
         };
-        if valid { Ok(value) } else { Err(error::ERROR_INVALID_VALUE) }
+        if valid {
+            Ok(value)
+        } else {
+            Err(error::ERROR_INVALID_VALUE)
+        }
     }
 
     /// Sends a cache preference.
@@ -213,13 +220,19 @@ impl Function {
 }
 
 /// `CUDA_ERROR_INVALID_VALUE` for an attribute that the box's driver does not know.
-pub(crate) unsafe fn cuFuncGetAttribute(pi: *mut i32, attrib: u32, hfunc: CUfunction) -> Result<()> {
+pub(crate) unsafe fn cuFuncGetAttribute(
+    pi: *mut i32,
+    attrib: u32,
+    hfunc: CUfunction,
+) -> Result<()> {
     session()?;
     if pi.is_null() {
         return Err(error::ERROR_INVALID_VALUE);
     }
     let function = by_handle(hfunc)?;
-    let value = function.attribute(attrib).ok_or(error::ERROR_INVALID_VALUE)?;
+    let value = function
+        .attribute(attrib)
+        .ok_or(error::ERROR_INVALID_VALUE)?;
     // SAFETY: not null, and the caller's.
     unsafe { put(pi, value) }
 }
@@ -272,7 +285,10 @@ pub(crate) unsafe fn param_info(
     offset: *mut usize,
     size: *mut usize,
 ) -> Result<()> {
-    let (its_offset, its_size) = *function.params.get(index).ok_or(error::ERROR_INVALID_VALUE)?;
+    let (its_offset, its_size) = *function
+        .params
+        .get(index)
+        .ok_or(error::ERROR_INVALID_VALUE)?;
     if offset.is_null() {
         return Err(error::ERROR_INVALID_VALUE);
     }

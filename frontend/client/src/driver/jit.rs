@@ -82,7 +82,9 @@ impl Options {
                     return Err(error::ERROR_NOT_SUPPORTED);
                 }
                 number if LTO_NAMES.contains(&number) || THREADS.contains(&number) => {}
-                number if number < COUNT => options.forwarded.push((number, u64::from(value as u32))),
+                number if number < COUNT => {
+                    options.forwarded.push((number, u64::from(value as u32)))
+                }
                 _ => return Err(error::ERROR_INVALID_VALUE),
             }
         }
@@ -98,7 +100,11 @@ impl Options {
         if let Some(place) = outputs.wall_time {
             // A float in the low four bytes, milliseconds.
             // SAFETY: inside the values' array.
-            unsafe { place.cast::<f32>().write_unaligned(time.as_secs_f32() * 1e3) };
+            unsafe {
+                place
+                    .cast::<f32>()
+                    .write_unaligned(time.as_secs_f32() * 1e3)
+            };
         }
         // SAFETY: by this function's contract.
         unsafe {
@@ -135,7 +141,13 @@ mod tests {
     #[test]
     fn logs_and_numbers() {
         let mut buffer = [0xffu8; 8];
-        let numbers = [INFO_LOG_BUFFER, INFO_LOG_BUFFER_SIZE, 7, TARGET_FROM_CONTEXT, WALL_TIME];
+        let numbers = [
+            INFO_LOG_BUFFER,
+            INFO_LOG_BUFFER_SIZE,
+            7,
+            TARGET_FROM_CONTEXT,
+            WALL_TIME,
+        ];
         let mut values: [*mut c_void; 5] = [
             buffer.as_mut_ptr().cast(),
             std::ptr::without_provenance_mut(8),

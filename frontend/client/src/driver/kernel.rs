@@ -85,7 +85,12 @@ impl Kernel {
     /// The kernel in a context; loads the library there at first use.
     #[inline]
     pub(crate) fn function(&self, context: &Arc<Context>) -> Result<Arc<Function>> {
-        let known = self.functions.read().iter().find(|f| f.context == context.id).cloned();
+        let known = self
+            .functions
+            .read()
+            .iter()
+            .find(|f| f.context == context.id)
+            .cloned();
         match known {
             Some(known) => Ok(known),
             None => self.load(context),
@@ -158,7 +163,10 @@ pub(crate) unsafe fn cuKernelGetFunction(pFunc: *mut CUfunction, kernel: CUkerne
 pub(crate) unsafe fn cuKernelGetLibrary(pLib: *mut CUlibrary, kernel: CUkernel) -> Result<()> {
     session()?;
     let kernel = by_handle(kernel)?;
-    let library = kernel.library.upgrade().ok_or(error::ERROR_INVALID_HANDLE)?;
+    let library = kernel
+        .library
+        .upgrade()
+        .ok_or(error::ERROR_INVALID_HANDLE)?;
     // SAFETY: the caller's pointer.
     unsafe { put(pLib, library::handle(&library)) }
 }
@@ -175,7 +183,9 @@ pub(crate) unsafe fn cuKernelGetAttribute(
         return Err(error::ERROR_INVALID_VALUE);
     }
     let function = by_handle(kernel)?.on_device(dev)?;
-    let value = function.attribute(attrib).ok_or(error::ERROR_INVALID_VALUE)?;
+    let value = function
+        .attribute(attrib)
+        .ok_or(error::ERROR_INVALID_VALUE)?;
     // SAFETY: not null.
     unsafe { put(pi, value) }
 }
@@ -191,7 +201,13 @@ pub(crate) fn cuKernelSetAttribute(
     let kernel = by_handle(kernel)?;
     let (ordinal, _) = device::by_handle(dev)?;
     kernel.on_device(dev)?.set_attribute(attrib, val)?;
-    let others: Vec<_> = kernel.functions.read().iter().filter(|f| f.device == ordinal).cloned().collect();
+    let others: Vec<_> = kernel
+        .functions
+        .read()
+        .iter()
+        .filter(|f| f.device == ordinal)
+        .cloned()
+        .collect();
     for function in others {
         function.set_attribute(attrib, val)?;
     }

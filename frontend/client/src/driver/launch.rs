@@ -50,7 +50,9 @@ struct Geometry {
 }
 
 fn within(size: [u32; 3], most: [u32; 3]) -> bool {
-    size.iter().zip(most).all(|(size, most)| (1..=most).contains(size))
+    size.iter()
+        .zip(most)
+        .all(|(size, most)| (1..=most).contains(size))
 }
 
 impl Geometry {
@@ -69,11 +71,17 @@ impl Geometry {
             return Err(error::ERROR_INVALID_VALUE);
         }
         let most = function.attribute(attr::MAX_THREADS_PER_BLOCK);
-        if most.and_then(|v| u64::try_from(v).ok()).is_some_and(|most| threads > most) {
+        if most
+            .and_then(|v| u64::try_from(v).ok())
+            .is_some_and(|most| threads > most)
+        {
             return Err(too_many_threads(function, threads));
         }
         let most = function.attribute(attr::MAX_DYNAMIC_SHARED_SIZE_BYTES);
-        if most.and_then(|v| u32::try_from(v).ok()).is_some_and(|most| self.shared > most) {
+        if most
+            .and_then(|v| u32::try_from(v).ok())
+            .is_some_and(|most| self.shared > most)
+        {
             return Err(error::ERROR_INVALID_VALUE);
         }
         Ok(())
@@ -81,11 +89,17 @@ impl Geometry {
 
     /// Threads per block. Each direction is within the device's limits, so this does not overflow.
     fn threads(&self) -> u64 {
-        self.block.iter().map(|n| u64::from(*n)).fold(1, u64::saturating_mul)
+        self.block
+            .iter()
+            .map(|n| u64::from(*n))
+            .fold(1, u64::saturating_mul)
     }
 
     fn blocks(&self) -> u64 {
-        self.grid.iter().map(|n| u64::from(*n)).fold(1, u64::saturating_mul)
+        self.grid
+            .iter()
+            .map(|n| u64::from(*n))
+            .fold(1, u64::saturating_mul)
     }
 }
 
@@ -93,7 +107,10 @@ impl Geometry {
 #[cold]
 fn too_many_threads(function: &Function, threads: u64) -> i32 {
     let registers = function.attribute(attr::NUM_REGS).unwrap_or(0);
-    let per_warp = registers.cast_unsigned().saturating_mul(WARP).next_multiple_of(REGISTER_STEP);
+    let per_warp = registers
+        .cast_unsigned()
+        .saturating_mul(WARP)
+        .next_multiple_of(REGISTER_STEP);
     let needed = threads.div_ceil(u64::from(WARP)) * u64::from(per_warp);
     if needed > u64::from(function.limits.registers) {
         error::ERROR_LAUNCH_OUT_OF_RESOURCES
@@ -263,8 +280,15 @@ impl Attributes {
     /// Checks what attributes ask of the geometry.
     fn check(&self, function: &Function, geometry: &Geometry) -> Result<()> {
         if let Some(size) = self.cluster {
-            let divides = geometry.grid.iter().zip(size).all(|(grid, size)| grid % size == 0);
-            let blocks = size.iter().map(|n| u64::from(*n)).fold(1, u64::saturating_mul);
+            let divides = geometry
+                .grid
+                .iter()
+                .zip(size)
+                .all(|(grid, size)| grid % size == 0);
+            let blocks = size
+                .iter()
+                .map(|n| u64::from(*n))
+                .fold(1, u64::saturating_mul);
             let large = function.attribute(attr::NON_PORTABLE_CLUSTER_SIZE_ALLOWED) == Some(1);
             if !divides || (blocks > PORTABLE_CLUSTER && !large) {
                 return Err(error::ERROR_INVALID_CLUSTER_SIZE);
@@ -337,7 +361,16 @@ pub(crate) unsafe fn cuLaunchKernel(
         shared: sharedMemBytes,
     };
     // SAFETY: the caller's parameters.
-    unsafe { launch(f, geometry, hStream, kernelParams, extra, Attributes::default()) }
+    unsafe {
+        launch(
+            f,
+            geometry,
+            hStream,
+            kernelParams,
+            extra,
+            Attributes::default(),
+        )
+    }
 }
 
 /// A configuration that the program gave.
@@ -393,5 +426,14 @@ pub(crate) unsafe fn cuLaunchCooperativeKernel(
     };
     let none = std::ptr::null_mut();
     // SAFETY: the caller's parameters.
-    unsafe { launch(f, geometry, hStream, kernelParams, none, Attributes::cooperative()) }
+    unsafe {
+        launch(
+            f,
+            geometry,
+            hStream,
+            kernelParams,
+            none,
+            Attributes::cooperative(),
+        )
+    }
 }

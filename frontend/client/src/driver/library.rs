@@ -3,6 +3,7 @@
 //! A library belongs to no context: its image is kept (compressed, as it came) and loaded as a module where a kernel or variable is first used. Names of kernels are read
 //! from the image here, so that looking kernels up costs no round trip and needs no context.
 #![allow(non_snake_case, reason = "CUDA's names")]
+#![allow(clippy::too_many_arguments, reason = "parameters are CUDA's")]
 
 use std::collections::HashMap;
 use std::ffi::{CString, c_char, c_void};
@@ -89,7 +90,10 @@ impl Library {
     /// The image for a device.
     fn image(&self, device: u32) -> Result<Vec<u8>> {
         let wanted = context::compute_capability(device);
-        let found = self.images.iter().find(|(capability, _)| *capability == wanted);
+        let found = self
+            .images
+            .iter()
+            .find(|(capability, _)| *capability == wanted);
         found.ok_or(error::ERROR_NO_BINARY_FOR_GPU)?.1.extract()
     }
 
@@ -102,7 +106,12 @@ impl Library {
         let (loaded, _) = module::load(context, &image, &self.options, true)?;
         let winner = {
             let mut state = self.state.lock();
-            Arc::clone(state.modules.entry(context.id).or_insert_with(|| Arc::clone(&loaded)))
+            Arc::clone(
+                state
+                    .modules
+                    .entry(context.id)
+                    .or_insert_with(|| Arc::clone(&loaded)),
+            )
         };
         if !Arc::ptr_eq(&winner, &loaded) {
             // Another thread loaded it at the same time, and its kernels may be in use already.
@@ -126,7 +135,10 @@ impl Library {
             let mut kernels = HashMap::with_capacity(names.len());
             for name in names {
                 let text = CString::new(name.as_str()).map_err(|_| error::ERROR_INVALID_IMAGE)?;
-                kernels.insert(name, kernel::insert(Arc::downgrade(self), self.handle, text)?);
+                kernels.insert(
+                    name,
+                    kernel::insert(Arc::downgrade(self), self.handle, text)?,
+                );
             }
             state.kernels = Some(kernels);
         }
@@ -149,7 +161,9 @@ unsafe fn load(source: Source<'_>, options: Options, preserved: bool) -> Result<
         let image = match source.choose(capability, session.snapshot.ptx_only) {
             Ok(choice) if preserved => {
                 // SAFETY: by this function's contract the bytes outlive the library.
-                Image::Program(unsafe { std::mem::transmute::<Choice<'_>, Choice<'static>>(choice) })
+                Image::Program(unsafe {
+                    std::mem::transmute::<Choice<'_>, Choice<'static>>(choice)
+                })
             }
             Ok(choice) => Image::Copy(choice.to_owned()),
             Err(why) => Image::Missing(why),
@@ -166,7 +180,9 @@ fn insert(images: Vec<((u32, u32), Image)>, options: Options) -> Result<CUlibrar
         options: options.forwarded,
         state: Mutex::default(),
     });
-    library.map(|l| handle(&l)).ok_or(error::ERROR_OUT_OF_MEMORY)
+    library
+        .map(|l| handle(&l))
+        .ok_or(error::ERROR_OUT_OF_MEMORY)
 }
 
 /// Reads the library options: whether the program keeps the bytes.
@@ -240,7 +256,10 @@ pub(crate) unsafe fn cuLibraryLoadFromFile(
     // SAFETY: the caller's string and arrays.
     let (file, options) = unsafe {
         preserved(numLibraryOptions, libraryOptions)?;
-        (read_file(fileName)?, Options::read(numJitOptions, jitOptions, jitOptionsValues)?)
+        (
+            read_file(fileName)?,
+            Options::read(numJitOptions, jitOptions, jitOptionsValues)?,
+        )
     };
     let source = Source::of(&file).map_err(ImageError::status)?;
     // SAFETY: not preserved, so copied.
@@ -252,7 +271,9 @@ pub(crate) unsafe fn cuLibraryLoadFromFile(
 /// Unloads the library's modules in every context.
 pub(crate) fn cuLibraryUnload(library: CUlibrary) -> Result<()> {
     session()?;
-    let library = LIBRARIES.remove(library).ok_or(error::ERROR_INVALID_HANDLE)?;
+    let library = LIBRARIES
+        .remove(library)
+        .ok_or(error::ERROR_INVALID_HANDLE)?;
     kernel::forget_library(library.handle);
     let modules = std::mem::take(&mut library.state.lock().modules);
     let mut result = Ok(());
@@ -332,7 +353,9 @@ pub(crate) unsafe fn cuLibraryGetGlobal(
         return Err(error::ERROR_INVALID_VALUE);
     }
     // SAFETY: the caller's string.
-    let (address, size) = library.module(&context)?.global(unsafe { name_of(name)? })?;
+    let (address, size) = library
+        .module(&context)?
+        .global(unsafe { name_of(name)? })?;
     // SAFETY: the caller's pointers, which may be null.
     unsafe {
         put_if(dptr, address);
@@ -358,7 +381,10 @@ pub(crate) unsafe fn cuLibraryGetManaged(
     let name = unsafe { name_of(name)? };
     let known = context::current().and_then(|context| library.module(&context)?.global(name));
     if known.is_ok() && crate::log::first_time(name) {
-        log!(Warn, "{name} is not available as a managed variable: managed memory is not supported");
+        log!(
+            Warn,
+            "{name} is not available as a managed variable: managed memory is not supported"
+        );
     }
     Err(error::ERROR_NOT_FOUND)
 }

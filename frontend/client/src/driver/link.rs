@@ -3,6 +3,7 @@
 //! One PTX input is passed through: what `cuLinkComplete` returns is the PTX itself, which `cuModuleLoadData` takes like any image. Linking several inputs, or objects, is
 //! not supported.
 #![allow(non_snake_case, reason = "CUDA's names")]
+#![allow(clippy::too_many_arguments, reason = "parameters are CUDA's")]
 
 use std::ffi::{c_char, c_void};
 use std::time::Duration;
@@ -152,5 +153,8 @@ pub(crate) unsafe fn cuLinkComplete(
 /// Ends a link and frees its image.
 pub(crate) fn cuLinkDestroy(state: CUlinkState) -> Result<()> {
     session()?;
-    LINKS.remove(state).map(drop).ok_or(error::ERROR_INVALID_HANDLE)
+    LINKS
+        .remove(state)
+        .map(drop)
+        .ok_or(error::ERROR_INVALID_HANDLE)
 }

@@ -74,7 +74,12 @@ fn prints(image: &[u8]) -> bool {
     let contains = |needle: &[u8]| {
         // SAFETY: both slices are valid for their lengths.
         let found = unsafe {
-            libc::memmem(image.as_ptr().cast(), image.len(), needle.as_ptr().cast(), needle.len())
+            libc::memmem(
+                image.as_ptr().cast(),
+                image.len(),
+                needle.as_ptr().cast(),
+                needle.len(),
+            )
         };
         !found.is_null()
     };
@@ -200,9 +205,19 @@ impl Module {
         };
         let reply = session()?.call_setup(self.context.id, &command, &[])?;
         let found = (reply.address, reply.size);
-        let new = self.contents.lock().globals.insert(name.to_owned(), found).is_none();
+        let new = self
+            .contents
+            .lock()
+            .globals
+            .insert(name.to_owned(), found)
+            .is_none();
         if new {
-            memory::add_global(reply.address, reply.size, self.context.device, self.context.id);
+            memory::add_global(
+                reply.address,
+                reply.size,
+                self.context.device,
+                self.context.id,
+            );
         }
         Ok(found)
     }

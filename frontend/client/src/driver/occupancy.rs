@@ -71,8 +71,17 @@ impl Question {
 }
 
 /// Blocks of a size that a multiprocessor runs at once: what the function's own limits forbid is 0 without asking.
-pub(crate) fn active_blocks(function: &Function, threads: u32, shared: u64, flags: u32) -> Result<u32> {
-    let most = |attribute| function.attribute(attribute).and_then(|v| u64::try_from(v).ok());
+pub(crate) fn active_blocks(
+    function: &Function,
+    threads: u32,
+    shared: u64,
+    flags: u32,
+) -> Result<u32> {
+    let most = |attribute| {
+        function
+            .attribute(attribute)
+            .and_then(|v| u64::try_from(v).ok())
+    };
     if most(attr::MAX_THREADS_PER_BLOCK).is_some_and(|most| u64::from(threads) > most)
         || most(attr::MAX_DYNAMIC_SHARED_SIZE_BYTES).is_some_and(|most| shared > most)
     {
@@ -113,7 +122,13 @@ pub(crate) unsafe fn cuOccupancyMaxActiveBlocksPerMultiprocessor(
 ) -> Result<()> {
     // SAFETY: the caller's pointer.
     unsafe {
-        cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(numBlocks, func, blockSize, dynamicSMemSize, 0)
+        cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(
+            numBlocks,
+            func,
+            blockSize,
+            dynamicSMemSize,
+            0,
+        )
     }
 }
 
@@ -130,7 +145,12 @@ pub(crate) unsafe fn cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(
     if numBlocks.is_null() || flags & !FLAGS != 0 {
         return Err(error::ERROR_INVALID_VALUE);
     }
-    let blocks = active_blocks(&function, positive(blockSize)?, dynamicSMemSize as u64, flags)?;
+    let blocks = active_blocks(
+        &function,
+        positive(blockSize)?,
+        dynamicSMemSize as u64,
+        flags,
+    )?;
     // SAFETY: not null.
     unsafe { put(numBlocks, i32::try_from(blocks).unwrap_or(i32::MAX)) }
 }
@@ -243,14 +263,24 @@ pub(crate) unsafe fn cuOccupancyAvailableDynamicSMemPerBlock(
     };
     let bytes = question.ask(&function)?;
     // SAFETY: not null.
-    unsafe { put(dynamicSmemSize, usize::try_from(bytes).unwrap_or(usize::MAX)) }
+    unsafe {
+        put(
+            dynamicSmemSize,
+            usize::try_from(bytes).unwrap_or(usize::MAX),
+        )
+    }
 }
 
 /// A question about clusters.
 ///
 /// # Safety
 /// The pointers are null or the caller's.
-unsafe fn cluster(query: u32, to: *mut i32, func: CUfunction, config: *const CUlaunchConfig) -> Result<()> {
+unsafe fn cluster(
+    query: u32,
+    to: *mut i32,
+    func: CUfunction,
+    config: *const CUlaunchConfig,
+) -> Result<()> {
     context::current()?;
     let function = kernel::resolve_anywhere(func)?;
     if to.is_null() {
@@ -320,7 +350,11 @@ mod tests {
             (160, 128, (128, 3)),
             (160, 256, (192, 2)),
         ] {
-            assert_eq!(best_block(limit, 32, 2048, h100(registers)), Ok(expected), "{registers} {limit}");
+            assert_eq!(
+                best_block(limit, 32, 2048, h100(registers)),
+                Ok(expected),
+                "{registers} {limit}"
+            );
         }
     }
 

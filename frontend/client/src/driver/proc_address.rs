@@ -22,7 +22,11 @@ const VERSION_NOT_SUFFICIENT: u32 = 2;
 /// The name without `_v2` and the like.
 fn base(name: &str) -> &str {
     match name.rsplit_once("_v") {
-        Some((base, version)) if version.bytes().all(|b| b.is_ascii_digit()) && !version.is_empty() => base,
+        Some((base, version))
+            if version.bytes().all(|b| b.is_ascii_digit()) && !version.is_empty() =>
+        {
+            base
+        }
         _ => name,
     }
 }
@@ -95,7 +99,11 @@ pub(crate) unsafe fn cuGetProcAddress_v2(
     let (address, status) = match found {
         Ok(export) => (export.address.cast_mut(), FOUND),
         Err(status) => {
-            log!(Debug, "cuGetProcAddress: {} of CUDA {cudaVersion} is not here (status {status})", name.to_string_lossy());
+            log!(
+                Debug,
+                "cuGetProcAddress: {} of CUDA {cudaVersion} is not here (status {status})",
+                name.to_string_lossy()
+            );
             (std::ptr::null_mut(), status)
         }
     };

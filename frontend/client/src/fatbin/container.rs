@@ -125,7 +125,10 @@ impl<'a> Choice<'a> {
         Ok(match self.kind {
             Kind::Elf => plain,
             Kind::Ptx => {
-                let end = plain.iter().rposition(|b| *b != 0).map_or(0, |last| last + 1);
+                let end = plain
+                    .iter()
+                    .rposition(|b| *b != 0)
+                    .map_or(0, |last| last + 1);
                 match plain {
                     Cow::Borrowed(bytes) if bytes.len() > end => Cow::Borrowed(&bytes[..=end]),
                     other => {
@@ -162,8 +165,7 @@ fn lz4(data: &[u8], size: usize) -> Result<Vec<u8>, ImageError> {
 fn zstd(data: &[u8], size: usize) -> Result<Vec<u8>, ImageError> {
     use std::io::Read;
     room(data, size)?;
-    let decoder =
-        ruzstd::decoding::StreamingDecoder::new(data).map_err(|_| ImageError::Invalid)?;
+    let decoder = ruzstd::decoding::StreamingDecoder::new(data).map_err(|_| ImageError::Invalid)?;
     let mut out = Vec::with_capacity(size);
     // One byte more than there should be shows that there is more.
     decoder
@@ -253,7 +255,10 @@ fn entry(rest: &[u8]) -> Option<(Option<Entry<'_>>, usize)> {
 
 /// Whether code for an entry's architecture runs on a device.
 fn fits(entry: &Entry<'_>, (major, minor): (u32, u32)) -> bool {
-    let (its_major, its_minor) = (entry.choice.architecture / 10, entry.choice.architecture % 10);
+    let (its_major, its_minor) = (
+        entry.choice.architecture / 10,
+        entry.choice.architecture % 10,
+    );
     let same_family = its_major == major && its_minor <= minor;
     match (entry.target, entry.choice.kind) {
         (Target::Exact, _) => (its_major, its_minor) == (major, minor),

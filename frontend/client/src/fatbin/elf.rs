@@ -79,7 +79,13 @@ fn find_kernels(bytes: &[u8]) -> Option<Vec<String>> {
         let text = text.split(|b| *b == 0).next()?;
         std::str::from_utf8(text).ok().map(str::to_owned)
     };
-    Some(symbols.chunks_exact(SYMBOL).filter(is_kernel).filter_map(name).collect())
+    Some(
+        symbols
+            .chunks_exact(SYMBOL)
+            .filter(is_kernel)
+            .filter_map(name)
+            .collect(),
+    )
 }
 
 /// Names of the kernels in a cubin; none if it is broken.

@@ -97,7 +97,9 @@ impl<'a> Source<'a> {
                 let bytes = unsafe { std::slice::from_raw_parts(start, tables) };
                 let whole = believable(elf::size(bytes).ok_or(ImageError::Invalid)?)?;
                 // SAFETY: as above.
-                Ok(Self::Elf(unsafe { std::slice::from_raw_parts(start, whole) }))
+                Ok(Self::Elf(unsafe {
+                    std::slice::from_raw_parts(start, whole)
+                }))
             }
             _ => {
                 // SAFETY: what is left is text with a NUL.
@@ -118,7 +120,9 @@ impl<'a> Source<'a> {
         let header = unsafe { std::slice::from_raw_parts(start, container::HEADER) };
         let size = believable(container::size(header)?).ok()?;
         // SAFETY: a container is as long as its header says.
-        Some(Self::Container(unsafe { std::slice::from_raw_parts(start, size) }))
+        Some(Self::Container(unsafe {
+            std::slice::from_raw_parts(start, size)
+        }))
     }
 
     /// Finds out what bytes of known length are: a file's, for instance.
@@ -130,7 +134,9 @@ impl<'a> Source<'a> {
         match magic {
             Some(CONTAINER_MAGIC) => {
                 let size = container::size(bytes).and_then(|n| usize::try_from(n).ok());
-                let whole = size.and_then(|n| bytes.get(..n)).ok_or(ImageError::Invalid)?;
+                let whole = size
+                    .and_then(|n| bytes.get(..n))
+                    .ok_or(ImageError::Invalid)?;
                 Ok(Self::Container(whole))
             }
             Some(elf::MAGIC) => Ok(Self::Elf(bytes)),

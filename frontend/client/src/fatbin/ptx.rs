@@ -7,7 +7,10 @@ fn skip(mut text: &[u8]) -> &[u8] {
         let end = if text.starts_with(b"//") {
             text.iter().position(|b| *b == b'\n')
         } else if text.starts_with(b"/*") {
-            text.windows(2).skip(2).position(|w| w == b"*/").map(|at| at + 4)
+            text.windows(2)
+                .skip(2)
+                .position(|w| w == b"*/")
+                .map(|at| at + 4)
         } else {
             return text;
         };

@@ -12,7 +12,11 @@ impl Builder {
     }
 
     fn entry(mut self, kind: u16, architecture: u32, flags: u64, data: &[u8], size: u64) -> Self {
-        let compressed = if flags & 0xa000 != 0 { u32::try_from(data.len()).unwrap() } else { 0 };
+        let compressed = if flags & 0xa000 != 0 {
+            u32::try_from(data.len()).unwrap()
+        } else {
+            0
+        };
         let mut payload = data.to_vec();
         payload.resize(data.len().next_multiple_of(8), 0);
         self.0.extend(kind.to_le_bytes());
@@ -67,13 +71,20 @@ fn the_closest_cubin_below_the_device() {
     assert_eq!(chosen(&container, (9, 0)), b"cubin 90");
     assert_eq!(chosen(&container, (10, 0)), b".version 90\0");
     assert_eq!(choose(&container, (7, 5), false), Err(ImageError::NoBinary));
-    assert_eq!(choose(&container, (9, 0), true).unwrap().as_ref(), b".version 90\0");
+    assert_eq!(
+        choose(&container, (9, 0), true).unwrap().as_ref(),
+        b".version 90\0"
+    );
     assert_eq!(choose(&container, (8, 9), true), Err(ImageError::NoBinary));
 }
 
 #[test]
 fn the_highest_ptx_below_the_device() {
-    let container = Builder::new().ptx(50, b".v50").ptx(75, b".v75").ptx(90, b".v90").build();
+    let container = Builder::new()
+        .ptx(50, b".v50")
+        .ptx(75, b".v75")
+        .ptx(90, b".v90")
+        .build();
     assert_eq!(chosen(&container, (8, 9)), b".v75\0");
     assert_eq!(chosen(&container, (6, 1)), b".v50\0");
     assert_eq!(chosen(&container, (12, 0)), b".v90\0");
@@ -90,7 +101,10 @@ fn code_for_one_architecture_alone() {
         .build();
     assert_eq!(chosen(&container, (9, 0)), b"cubin90a");
     assert_eq!(chosen(&container, (10, 0)), b"cubn100a");
-    assert_eq!(choose(&container, (10, 3), false), Err(ImageError::NoBinary));
+    assert_eq!(
+        choose(&container, (10, 3), false),
+        Err(ImageError::NoBinary)
+    );
     assert_eq!(chosen(&container, (12, 0)), b"cubn120f");
     assert_eq!(chosen(&container, (12, 1)), b"cubn120f");
 }
@@ -99,27 +113,41 @@ fn code_for_one_architecture_alone() {
 fn compressed_entries() {
     let text = b".version 8.0\n.target sm_80\n".repeat(50);
     let lz4 = lz4_flex::block::compress(&text);
-    let container = Builder::new().entry(1, 80, 0x2011, &lz4, text.len() as u64).build();
+    let container = Builder::new()
+        .entry(1, 80, 0x2011, &lz4, text.len() as u64)
+        .build();
     let mut expected = text.clone();
     expected.push(0);
     assert_eq!(chosen(&container, (8, 0)), expected);
     for wrong in [0, text.len() as u64 - 1, text.len() as u64 + 1, u64::MAX] {
         let container = Builder::new().entry(1, 80, 0x2011, &lz4, wrong).build();
-        assert_eq!(choose(&container, (8, 0), false), Err(ImageError::Invalid), "{wrong}");
+        assert_eq!(
+            choose(&container, (8, 0), false),
+            Err(ImageError::Invalid),
+            "{wrong}"
+        );
     }
-    let container = Builder::new().entry(1, 80, 0x8011, b"no zstd at all", 100).build();
+    let container = Builder::new()
+        .entry(1, 80, 0x8011, b"no zstd at all", 100)
+        .build();
     assert_eq!(choose(&container, (8, 0), false), Err(ImageError::Invalid));
 }
 
 #[test]
 fn unknown_kinds_are_passed_over() {
-    let container = Builder::new().entry(8, 80, 0x11, b"lto code", 0).elf(80, b"cubin 80").build();
+    let container = Builder::new()
+        .entry(8, 80, 0x11, b"lto code", 0)
+        .elf(80, b"cubin 80")
+        .build();
     assert_eq!(chosen(&container, (8, 0)), b"cubin 80");
 }
 
 #[test]
 fn broken_containers_are_refused() {
-    let good = Builder::new().elf(80, b"cubin 80").ptx(80, b".version").build();
+    let good = Builder::new()
+        .elf(80, b"cubin 80")
+        .ptx(80, b".version")
+        .build();
     for cut in 0..good.len() {
         assert!(choose(&good[..cut], (8, 0), false).is_err(), "cut at {cut}");
     }
@@ -197,10 +225,22 @@ fn what_lies_at_an_address() {
     };
     // SAFETY: each points to what CUDA allows.
     unsafe {
-        assert_eq!(Source::at((&raw const wrapper).cast()), Ok(Source::Container(&container)));
-        assert_eq!(Source::at((&raw const empty).cast()), Err(ImageError::Invalid));
-        assert_eq!(Source::at(container.as_ptr().cast()), Ok(Source::Container(&container)));
-        assert_eq!(Source::at(c".version 8.0".as_ptr().cast()), Ok(Source::Ptx(b".version 8.0")));
+        assert_eq!(
+            Source::at((&raw const wrapper).cast()),
+            Ok(Source::Container(&container))
+        );
+        assert_eq!(
+            Source::at((&raw const empty).cast()),
+            Err(ImageError::Invalid)
+        );
+        assert_eq!(
+            Source::at(container.as_ptr().cast()),
+            Ok(Source::Container(&container))
+        );
+        assert_eq!(
+            Source::at(c".version 8.0".as_ptr().cast()),
+            Ok(Source::Ptx(b".version 8.0"))
+        );
         assert_eq!(Source::at(c"".as_ptr().cast()), Err(ImageError::Invalid));
         assert_eq!(Source::at(c"ab".as_ptr().cast()), Err(ImageError::Invalid));
     }
@@ -210,7 +250,10 @@ fn what_lies_at_an_address() {
 /// An `nvcc` to test with: `NVCC`, or the one on the path. Tests that need it say so and pass without.
 fn nvcc() -> Option<PathBuf> {
     let candidate = std::env::var_os("NVCC").map_or_else(|| PathBuf::from("nvcc"), PathBuf::from);
-    let works = Command::new(&candidate).arg("--version").output().is_ok_and(|o| o.status.success());
+    let works = Command::new(&candidate)
+        .arg("--version")
+        .output()
+        .is_ok_and(|o| o.status.success());
     if !works {
         eprintln!("skipped: no nvcc (set NVCC)");
     }
@@ -235,7 +278,10 @@ fn compile(nvcc: &Path, directory: &Path, name: &str, arguments: &[&str]) -> Opt
         .output()
         .unwrap();
     if !done.status.success() {
-        eprintln!("this nvcc cannot {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+        eprintln!(
+            "this nvcc cannot {arguments:?}: {}",
+            String::from_utf8_lossy(&done.stderr)
+        );
         return None;
     }
     Some(std::fs::read(out).unwrap())
@@ -250,14 +296,25 @@ fn real_containers() {
     let cases: &[(&str, &[&str])] = &[
         ("plain", &[]),
         ("all", &["-Xfatbin", "-compress-all"]),
-        ("lz4", &["-Xfatbin", "-compress-all", "--compress-mode=speed"]),
-        ("zstd", &["-Xfatbin", "-compress-all", "--compress-mode=size"]),
-        ("none", &["-Xfatbin", "-compress-all", "--compress-mode=none"]),
+        (
+            "lz4",
+            &["-Xfatbin", "-compress-all", "--compress-mode=speed"],
+        ),
+        (
+            "zstd",
+            &["-Xfatbin", "-compress-all", "--compress-mode=size"],
+        ),
+        (
+            "none",
+            &["-Xfatbin", "-compress-all", "--compress-mode=none"],
+        ),
         ("debug", &["-G"]),
     ];
     for (name, more) in cases {
         let arguments = [&both[..], more].concat();
-        let Some(container) = compile(&nvcc, &directory, name, &arguments) else { continue };
+        let Some(container) = compile(&nvcc, &directory, name, &arguments) else {
+            continue;
+        };
         let mut followed = container.clone();
         followed.extend([0xee; 64]);
         // SAFETY: a container, with other bytes behind it.
@@ -275,11 +332,15 @@ fn real_containers() {
         names.sort();
         assert_eq!(names, ["first", "second"], "{name}");
         assert_eq!(choose(&container, (8, 0), true).unwrap(), text, "{name}");
-        assert_eq!(choose(&container, (7, 5), false), Err(ImageError::NoBinary), "{name}");
+        assert_eq!(
+            choose(&container, (7, 5), false),
+            Err(ImageError::NoBinary),
+            "{name}"
+        );
 
-        // SAFETY: a cubin with other bytes behind it.
         let mut followed = cubin.to_vec();
         followed.extend([0xee; 64]);
+        // SAFETY: a cubin with other bytes behind it.
         let source = unsafe { Source::at(followed.as_ptr().cast()) }.unwrap();
         assert_eq!(source, Source::Elf(&cubin), "{name}");
 
@@ -294,11 +355,24 @@ fn real_containers() {
             }
         }
     }
-    let several = ["-gencode", "arch=compute_80,code=sm_80", "-gencode", "arch=compute_90a,code=[sm_90a,compute_90a]"];
+    let several = [
+        "-gencode",
+        "arch=compute_80,code=sm_80",
+        "-gencode",
+        "arch=compute_90a,code=[sm_90a,compute_90a]",
+    ];
     if let Some(container) = compile(&nvcc, &directory, "several", &several) {
-        assert!(choose(&container, (9, 0), false).unwrap().starts_with(b"\x7fELF"));
+        assert!(
+            choose(&container, (9, 0), false)
+                .unwrap()
+                .starts_with(b"\x7fELF")
+        );
         assert!(ptx::looks_like(&choose(&container, (9, 0), true).unwrap()));
-        assert_eq!(choose(&container, (10, 0), false), Err(ImageError::NoBinary), "sm_90a runs on 9.0 alone");
+        assert_eq!(
+            choose(&container, (10, 0), false),
+            Err(ImageError::NoBinary),
+            "sm_90a runs on 9.0 alone"
+        );
     }
     std::fs::remove_dir_all(&directory).unwrap();
 }
