@@ -87,6 +87,8 @@ pub(crate) fn tokenize(source: &str) -> Result<Vec<Token<'_>>, CompileError> {
                 let from = i;
                 loop {
                     match bytes.get(i) {
+                        // Directives may stand without a space between them: `.reg.b16`.
+                        Some(b'.') if b == b'.' && i > from => break,
                         Some(&c) if word_byte(c) => i += 1,
                         // `.shared::cta` and its like are one word.
                         Some(b':') if bytes.get(i + 1) == Some(&b':') && bytes.get(i + 2).is_some_and(|&c| word_byte(c)) => i += 2,
