@@ -274,3 +274,20 @@ pub(crate) fn fill<T: Default>(call: impl FnOnce(&Driver, *mut T) -> i32) -> Res
     check(call(driver()?, &mut value))?;
     Ok(value)
 }
+
+/// Runs something that the program did not ask for while one of its streams may be recording: it must neither be recorded nor forbidden.
+pub(crate) fn outside_captures<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
+    /// Puts the thread's mode back, whatever happens.
+    struct Restore(u32);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            let _ = cu!(cuThreadExchangeStreamCaptureMode(&mut self.0));
+        }
+    }
+    const RELAXED: u32 = 2;
+    let mut mode = RELAXED;
+    let _restore = cu!(cuThreadExchangeStreamCaptureMode(&mut mode))
+        .ok()
+        .map(|()| Restore(mode));
+    body()
+}

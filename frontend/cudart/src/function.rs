@@ -42,7 +42,15 @@ pub unsafe fn cudaFuncGetAttributes(attr: *mut cudaFuncAttributes, func: *const 
         clusterSchedulingPolicyPreference: get(15)?,
         nonPortableClusterSizeAllowed: get(14)?,
     };
-    put!(attr, attributes)
+    // The structure's last bytes here are reserved words there.
+    const WRITTEN: usize =
+        std::mem::offset_of!(cudaFuncAttributes, nonPortableClusterSizeAllowed) + size_of::<i32>();
+    // SAFETY: not null, and the program's structure is larger.
+    unsafe {
+        attr.cast::<u8>()
+            .copy_from_nonoverlapping((&raw const attributes).cast(), WRITTEN)
+    };
+    Ok(())
 }
 
 /// Sets an attribute of a kernel.

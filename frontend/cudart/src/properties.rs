@@ -82,11 +82,16 @@ enum Layout {
     Thirteen,
 }
 
+/// A device's attribute. One that the driver does not know yet belongs to something that it does not have: 0.
 fn attribute(device: &Device, attribute: u32) -> Result<i32> {
-    fill(|driver, value| {
+    let value = fill(|driver, value| {
         // SAFETY: `value` is a live variable of `fill`.
         unsafe { (driver.cuDeviceGetAttribute)(value, attribute, device.handle) }
-    })
+    });
+    match value {
+        Err(INVALID_VALUE) => Ok(0),
+        other => other,
+    }
 }
 
 /// The structure's bytes, up to the reserved words, which stay as they are in the program's memory.

@@ -5,7 +5,7 @@
 //!
 //! What is registered stays allocated for the life of the process: pointers to kernels are handed out (`cudaGetKernel`).
 
-use crate::context::{cu, is_primary, unless_found};
+use crate::context::{cu, is_primary, outside_captures, unless_found};
 use crate::error::{
     INVALID_DEVICE_FUNCTION, INVALID_RESOURCE_HANDLE, INVALID_SYMBOL, NOT_SUPPORTED, Result,
 };
@@ -61,7 +61,7 @@ impl FatBinary {
             return Ok(module as CUmodule);
         }
         let mut module: CUmodule = null_mut();
-        cu!(cuModuleLoadData(&mut module, self.data as *const c_void))?;
+        outside_captures(|| cu!(cuModuleLoadData(&mut module, self.data as *const c_void)))?;
         modules.push((key, module as usize));
         Ok(module)
     }
@@ -133,12 +133,14 @@ impl Kernel {
             Source::Registered(binary, name) => {
                 let module = binary.module(context)?;
                 unless_found(
-                    cu!(cuModuleGetFunction(&mut function, module, name.as_ptr())),
+                    outside_captures(|| {
+                        cu!(cuModuleGetFunction(&mut function, module, name.as_ptr()))
+                    }),
                     INVALID_DEVICE_FUNCTION,
                 )?;
             }
             Source::Library(kernel) => {
-                cu!(cuKernelGetFunction(&mut function, *kernel as CUkernel))?
+                outside_captures(|| cu!(cuKernelGetFunction(&mut function, *kernel as CUkernel)))?
             }
         }
         for &(attribute, value) in self.attributes.lock().iter() {
@@ -217,12 +219,14 @@ impl Variable {
         let module = self.binary.module(context)?;
         let (mut address, mut size) = (0, 0);
         unless_found(
-            cu!(cuModuleGetGlobal_v2(
-                &mut address,
-                &mut size,
-                module,
-                self.name.as_ptr()
-            )),
+            outside_captures(|| {
+                cu!(cuModuleGetGlobal_v2(
+                    &mut address,
+                    &mut size,
+                    module,
+                    self.name.as_ptr()
+                ))
+            }),
             INVALID_SYMBOL,
         )?;
         addresses.push((key, address, size));
