@@ -124,10 +124,13 @@ fn cuda(host: &'static Host) -> Result<Chosen, String> {
 fn start(path: &Path, host: &'static Host) -> Result<Chosen, String> {
     let shown = path.display();
     let real = path.canonicalize().map_err(|e| format!("{shown}: {e}"))?;
+    // The CPU device is installed in the frontends' folder; it is a driver all the same.
+    let ours = real.file_name().is_some_and(|n| n == "libgvirtus_cpu.so");
     for at in [path, &real] {
-        if at
-            .parent()
-            .is_some_and(|d| d.join("libgvirtus.so").exists())
+        if !ours
+            && at
+                .parent()
+                .is_some_and(|d| d.join("libgvirtus.so").exists())
         {
             return Err(format!(
                 "{shown} lies beside libgvirtus.so: it is the frontend, not a driver"
