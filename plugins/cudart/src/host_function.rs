@@ -98,14 +98,14 @@ unsafe extern "C" fn reached(user: *mut c_void) {
 
 impl Session {
     fn run_node(&self, node: &Node) {
-        self.output.forward(&self.host);
+        self.output.forward(self.host);
         // The client's function, and its memory that is pulled, must see what the GPU has written before.
-        self.progress.writes_before_host_call(&self.host);
+        self.progress.writes_before_host_call(self.host);
         for write in &node.writes {
             if let Ok(shape) = Box3::new(&write.plane, &write.extent) {
                 self.host_memory
                     .with_shadow(write.plane.address, shape.span(), |_| {
-                        write.send(&self.host);
+                        write.send(self.host);
                     });
             }
         }

@@ -39,6 +39,13 @@ mod streams;
 mod table;
 mod words;
 
+#[cfg(test)]
+#[allow(
+    clippy::undocumented_unsafe_blocks,
+    reason = "the tests play the worker: their pointers are those of the call"
+)]
+mod tests;
+
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

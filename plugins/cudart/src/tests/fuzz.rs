@@ -1,0 +1,96 @@
+//! Whatever a client sends, the worker lives.
+
+use super::*;
+
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+}
+
+/// Numbers that look like ids, sizes and addresses, and some that look like nothing.
+fn number(random: &mut Random, client: &Client) -> u64 {
+    match random.below(8) {
+        0 => random.below(4),
+        1 => client.device + random.below(GRANT),
+        2 => client.pinned + random.below(1 << 20),
+        3 => random.below(1 << 16) & !0xfff,
+        4 => random.next(),
+        5 => u64::MAX - random.below(3),
+        6 => 2 << 20,
+        _ => random.below(300),
+    }
+}
+
+#[test]
+fn random_commands_do_no_harm() {
+    let client = Client::new();
+    client.load(1, super::kernels::PTX).unwrap();
+    let seed = std::env::var("GVIRTUS_TEST_SEED")
+        .ok()
+        .and_then(|s| s.parse().ok())
+        .unwrap_or(0x1234_5678_9abc_def1);
+    let mut random = Random(seed);
+    // What waits for the client by design would wait for ever: nobody answers host calls here.
+    let skipped = [
+        HostFunction::OPCODE,
+        ContextReset::OPCODE,
+        ReserveHostRange::OPCODE,
+    ];
+    for n in 0..6000 {
+        let command = COMMANDS[random.below(COMMANDS.len() as u64) as usize];
+        if skipped.contains(&command.opcode) {
+            continue;
+        }
+        // Payloads of the right length decode: fields are numbers of every width in a row.
+        let mut payload = Vec::new();
+        for _ in 0..40 {
+            if gvirtus_wire::api::core::reencode(command.opcode, &payload).is_ok()
+                && random.below(4) != 0
+            {
+                break;
+            }
+            match random.below(3) {
+                0 => payload.push(random.below(8) as u8),
+                1 => payload.extend((number(&mut random, &client) as u32).to_le_bytes()),
+                _ => payload.extend(number(&mut random, &client).to_le_bytes()),
+            }
+        }
+        let decodes = gvirtus_wire::api::core::reencode(command.opcode, &payload).is_ok();
+        if decodes && command.opcode == Copy::OPCODE && payload[0] == COPY_FROM_PULL {
+            continue;
+        }
+        let bulk = pattern(random.below(200) as usize, n);
+        let header = Header {
+            len: payload.len() as u32,
+            opcode: command.opcode,
+            flags: random.below(2) as u16,
+            sequence: 1_000_000 + n,
+            thread: 1,
+            context: if random.below(10) == 0 {
+                random.next() as u32
+            } else {
+                0
+            },
+            bulk: bulk.len() as u64,
+            trace: 0,
+        };
+        client.frame(header, payload, bulk);
+        if random.below(16) == 0 {
+            client.idle();
+        }
+    }
+    // The session still works, unless a random capture has taken hold of things: then a new one does.
+    let client = Client::new();
+    client.write(client.device, b"still here");
+    assert_eq!(client.read(client.device, 10), b"still here");
+}

@@ -1,0 +1,201 @@
+//! Captured work becomes graphs that can be launched again and again.
+
+use super::kernels::{PTX, add, function, u32s};
+use super::*;
+use crate::errors::*;
+
+fn begin(client: &Client) -> FunctionInfo {
+    let info = client.load(1, PTX).unwrap();
+    for stream in [1, 2] {
+        client.cast(StreamCreate {
+            stream,
+            flags: 1,
+            priority: 0,
+        });
+    }
+    client
+        .call(HostAlloc {
+            address: client.pinned,
+            size: 1 << 16,
+            flags: 0,
+        })
+        .unwrap();
+    function(&info, "add")
+}
+
+#[test]
+fn a_graph_with_copies_kernels_and_host_functions() {
+    let client = Client::new();
+    let kernel = begin(&client).function;
+    for event in [1, 2] {
+        client.cast(EventCreate { event, flags: 2 });
+    }
+    client.call(StreamBeginCapture { stream: 1 }).unwrap();
+    let zeros = vec![0u8; 400];
+    client.cast_bulk(
+        linear(COPY_FROM_BULK, 1, client.device, 0, 400),
+        zeros.clone(),
+    );
+    client.cast(add(kernel, 1, client.device, 5, 100));
+    // Another stream joins and comes back; work elsewhere goes on meanwhile.
+    client.cast(EventRecord {
+        event: 1,
+        stream: 1,
+        flags: 0,
+    });
+    client.cast(StreamWaitEvent {
+        stream: 2,
+        event: 1,
+        flags: 0,
+    });
+    client.cast(add(kernel, 2, client.device, 2, 100));
+    client.idle();
+    client.write(client.device + (1 << 20), b"elsewhere");
+    assert_eq!(
+        client.call(linear(COPY_TO_REPLY, 1, 0, client.device, 4)),
+        Err(ERROR_STREAM_CAPTURE_UNSUPPORTED)
+    );
+    client.cast(EventRecord {
+        event: 2,
+        stream: 2,
+        flags: 0,
+    });
+    client.cast(StreamWaitEvent {
+        stream: 1,
+        event: 2,
+        flags: 0,
+    });
+    client.cast(linear(
+        COPY_FROM_PULL,
+        1,
+        client.device + 400,
+        client.pinned + 4096,
+        400,
+    ));
+    client.cast(add(kernel, 1, client.device + 400, 1, 100));
+    client.cast(linear(COPY_TO_SHADOW, 1, client.pinned, client.device, 800));
+    client.cast(HostFunction { stream: 1, id: 8 });
+    let nodes = client
+        .call(StreamEndCapture {
+            stream: 1,
+            graph: 1,
+        })
+        .unwrap();
+    assert!(nodes >= 7, "{nodes}");
+    assert!(
+        !client
+            .frames()
+            .iter()
+            .any(|f| [HOST_CALL, HOST_DATA, PULL_REQUEST].contains(&f.header.opcode))
+    );
+    client
+        .call(GraphInstantiate {
+            graph: 1,
+            exec: 1,
+            flags: 0,
+        })
+        .unwrap();
+    client.cast(GraphDestroy { graph: 1 });
+    for round in 1..=3u32 {
+        let sequence = client.cast(GraphLaunch { exec: 1, stream: 1 });
+        let nth = |opcode: u16| {
+            let seen = client
+                .frames()
+                .iter()
+                .filter(|f| f.header.opcode == opcode)
+                .count();
+            seen >= round as usize
+        };
+        let request = loop {
+            if nth(PULL_REQUEST) {
+                break client
+                    .frames()
+                    .iter()
+                    .rev()
+                    .find(|f| f.header.opcode == PULL_REQUEST)
+                    .unwrap()
+                    .decode::<PullRequest>();
+            }
+            std::thread::yield_now();
+        };
+        client.cast_bulk(
+            PullData { id: request.id },
+            (round * 10).to_le_bytes().repeat(100),
+        );
+        while !nth(HOST_CALL) {
+            std::thread::yield_now();
+        }
+        // The host function finds what the graph has written before it.
+        let written = client
+            .frames()
+            .iter()
+            .rev()
+            .find(|f| f.header.opcode == HOST_DATA)
+            .unwrap()
+            .clone();
+        let mut expected = vec![7u32; 100];
+        expected.extend([round * 10 + 1; 100]);
+        assert_eq!(u32s(&written.bulk), expected);
+        client.cast(HostCallDone { id: 8 });
+        client.idle();
+        client.progress(1, sequence);
+    }
+    client.cast(GraphExecDestroy { exec: 1 });
+    client.call(StreamSynchronize { stream: 1 }).unwrap();
+    assert_eq!(
+        client.call(GraphLaunch { exec: 1, stream: 1 }),
+        Err(ERROR_INVALID_HANDLE)
+    );
+}
+
+#[test]
+fn markers_wait_until_the_capture_is_over() {
+    let client = Client::new();
+    let kernel = begin(&client).function;
+    let before = client.cast(add(kernel, 1, client.device, 1, 10));
+    client.call(StreamBeginCapture { stream: 1 }).unwrap();
+    let mut last = 0;
+    for _ in 0..150 {
+        last = client.cast(add(kernel, 1, client.device, 1, 10));
+    }
+    client.idle();
+    client.progress(1, before);
+    let nodes = client
+        .call(StreamEndCapture {
+            stream: 1,
+            graph: 5,
+        })
+        .unwrap();
+    assert_eq!(nodes, 150, "no marker became part of the graph");
+    client.idle();
+    client.progress(1, last);
+}
+
+#[test]
+fn what_is_no_capture_cannot_end() {
+    let client = Client::new();
+    begin(&client);
+    let status = client.call(StreamEndCapture {
+        stream: 1,
+        graph: 1,
+    });
+    assert_eq!(status.unwrap_err(), ERROR_ILLEGAL_STATE);
+    assert!(
+        client
+            .call(GraphInstantiate {
+                graph: 1,
+                exec: 1,
+                flags: 0
+            })
+            .is_err()
+    );
+    client.cast(GraphCreate { graph: 2 });
+    client
+        .call(GraphInstantiate {
+            graph: 2,
+            exec: 2,
+            flags: 0,
+        })
+        .unwrap();
+    client.call(GraphLaunch { exec: 2, stream: 1 }).unwrap();
+}
