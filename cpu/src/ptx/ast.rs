@@ -40,15 +40,12 @@ pub(crate) enum Init<'a> {
     F64(u64),
     /// The address of a symbol plus an offset, shifted right by `shift` bits and cut (`mask(symbol)`).
     Address { symbol: &'a str, offset: i64, shift: u32 },
-    /// An element of an inner row that was left out.
-    Zero,
 }
 
 /// A formal parameter or return value.
 #[derive(Debug, Clone)]
 pub(crate) struct Param<'a> {
     pub(crate) name: &'a str,
-    pub(crate) ty: Ty,
     pub(crate) size: u32,
     pub(crate) align: u32,
 }

@@ -5,8 +5,8 @@ use super::types::Width;
 /// Where an operand lives: the two top bits choose the region, the rest is a byte offset in it.
 pub(crate) type Loc = u32;
 
-/// Registers of the running function.
-pub(crate) const FRAME: u32 = 0;
+/// Registers of the running function are region 0.
+///
 /// Constants of the module, each spread over all lanes.
 pub(crate) const CONST: u32 = 1 << 30;
 /// Special registers of the warp.
@@ -180,7 +180,6 @@ pub(crate) enum CrossOp {
 /// What a call needs to know of a function.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct FunctionCode {
-    pub(crate) name: String,
     /// First instruction.
     pub(crate) start: u32,
     /// Bytes of registers.

@@ -30,10 +30,6 @@ impl<'a> Parser<'a> {
         self.tokens.get(self.at).map(|t| t.tok)
     }
 
-    pub(crate) fn peek_at(&self, ahead: usize) -> Option<Tok<'a>> {
-        self.tokens.get(self.at + ahead).map(|t| t.tok)
-    }
-
     /// Line of the next token (of the last one at the end).
     pub(crate) fn line(&self) -> u32 {
         self.tokens.get(self.at).or(self.tokens.last()).map_or(0, |t| t.line)
@@ -385,7 +381,7 @@ impl<'a> Parser<'a> {
             if align == 0 {
                 align = (ty.size() * vector).next_power_of_two();
             }
-            params.push(Param { name, ty, size: size as u32, align });
+            params.push(Param { name, size: size as u32, align });
             if self.eat(b')') {
                 return Ok(params);
             }

@@ -5,10 +5,12 @@
 pub(crate) enum Ty {
     U8,
     U16,
+    U16x2,
     U32,
     U64,
     S8,
     S16,
+    S16x2,
     S32,
     S64,
     B8,
@@ -32,6 +34,8 @@ impl Ty {
         Some(match word {
             "u8" => Ty::U8,
             "u16" => Ty::U16,
+            "u16x2" => Ty::U16x2,
+            "s16x2" => Ty::S16x2,
             "u32" => Ty::U32,
             "u64" => Ty::U64,
             "s8" => Ty::S8,
@@ -60,7 +64,7 @@ impl Ty {
         match self {
             Ty::U8 | Ty::S8 | Ty::B8 | Ty::Pred => 1,
             Ty::U16 | Ty::S16 | Ty::B16 | Ty::F16 | Ty::Bf16 => 2,
-            Ty::U32 | Ty::S32 | Ty::B32 | Ty::F32 | Ty::F16x2 | Ty::Bf16x2 | Ty::Tf32 => 4,
+            Ty::U32 | Ty::S32 | Ty::U16x2 | Ty::S16x2 | Ty::B32 | Ty::F32 | Ty::F16x2 | Ty::Bf16x2 | Ty::Tf32 => 4,
             Ty::U64 | Ty::S64 | Ty::B64 | Ty::F64 => 8,
             Ty::B128 => 16,
         }
@@ -69,11 +73,6 @@ impl Ty {
     /// Whether the type is a signed integer.
     pub(crate) fn signed(self) -> bool {
         matches!(self, Ty::S8 | Ty::S16 | Ty::S32 | Ty::S64)
-    }
-
-    /// Whether the type is an integer or a bit type of at most 64 bits.
-    pub(crate) fn is_int(self) -> bool {
-        !self.is_float() && !matches!(self, Ty::Pred | Ty::B128)
     }
 
     /// Whether the type is a floating-point type.

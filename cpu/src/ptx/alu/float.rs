@@ -105,8 +105,6 @@ alu! {
     copysign_f32 = |b, i, m| map2(b, i, m, |x: f32, y: f32| y.copysign(x));
     copysign_f64 = |b, i, m| map2(b, i, m, |x: f64, y: f64| y.copysign(x));
     flush_f32 = |b, i, m| map1(b, i, m, flush);
-    saturate_f32 = |b, i, m| map1(b, i, m, |x: f32| if x.is_nan() { 0.0 } else { x.clamp(0.0, 1.0) + 0.0 });
-    saturate_f64 = |b, i, m| map1(b, i, m, |x: f64| if x.is_nan() { 0.0 } else { x.clamp(0.0, 1.0) + 0.0 });
     sin_f32 = |b, i, m| map1(b, i, m, |x: f32| canon(f64::from(x).sin() as f32));
     cos_f32 = |b, i, m| map1(b, i, m, |x: f32| canon(f64::from(x).cos() as f32));
     lg2_f32 = |b, i, m| map1(b, i, m, |x: f32| canon(f64::from(x).log2() as f32));

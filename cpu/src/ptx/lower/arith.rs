@@ -145,6 +145,17 @@ impl<'a> Emit<'_, 'a> {
         if q.has("cc") {
             return self.carry(base, ty, q, operands);
         }
+        if matches!(ty, Ty::U16x2 | Ty::S16x2) {
+            let alu = match (base, ty) {
+                ("add", _) => int::add_16x2(),
+                ("min", Ty::U16x2) => int::min_u16x2(),
+                ("max", Ty::U16x2) => int::max_u16x2(),
+                ("min", _) => int::min_s16x2(),
+                ("max", _) => int::max_s16x2(),
+                _ => return Err("this type is not supported here".into()),
+            };
+            return self.same(alu, operands, 2, ty);
+        }
         let alu = match base {
             "add" if q.take("sat") => if ty == Ty::S32 { int::add_sat_s32() } else { return Err("`.sat` needs `.s32`".into()) },
             "sub" if q.take("sat") => if ty == Ty::S32 { int::sub_sat_s32() } else { return Err("`.sat` needs `.s32`".into()) },

@@ -330,7 +330,6 @@ pub(super) fn image(variable: &Variable<'_>, index: u32, lowering: &Lowering<'_>
     for init in &variable.init {
         let at = bytes.len() as u64;
         let (value, bytes_of) = match *init {
-            Init::Zero => (0, size),
             Init::Bits(bits) => match variable.ty {
                 Ty::F32 => (u64::from((bits as i64 as f32).to_bits()), size),
                 Ty::F64 => ((bits as i64 as f64).to_bits(), size),

@@ -103,7 +103,7 @@ pub(crate) fn lower_module(source: &str, module: &Module<'_>) -> Result<Lowered,
     }
     for (index, function) in module.functions.iter().enumerate() {
         lowering.symbols.insert(function.name, Symbol::Function(index as u32));
-        let mut code = FunctionCode { name: function.name.to_owned(), defined: function.body.is_some(), ..FunctionCode::default() };
+        let mut code = FunctionCode { defined: function.body.is_some(), ..FunctionCode::default() };
         if function.entry {
             let mut at = 0u32;
             for param in &function.params {
