@@ -82,6 +82,8 @@ pub(super) fn spawn(daemon: &Arc<Daemon>, connection: Connection) {
             // A panic in there is a fault of ours, and this connection's alone.
             Err(e) => Err(ServerError::Io(std::io::Error::other(e))),
         };
+        // Whether or not its worker was used.
+        daemon.pool.refill();
         if let Err(e) = outcome {
             daemon.refused.fetch_add(1, Ordering::Relaxed);
             tracing::warn!("{peer}: not admitted: {e}");
@@ -146,8 +148,11 @@ impl Daemon {
         let number = place.number;
         let connection =
             blocking(connection, move |c| request.admit(c, number, auth::nonce())).await?;
-        let handed = async { worker.assign(&message, &connection.into_fds()?).await };
-        handed.await?;
+        if let Some(session) = self.sessions.lock().get_mut(&number) {
+            session.worker = worker.pid;
+            session.counters = Some(Arc::clone(&worker.counters));
+        }
+        worker.assign(&message, &connection.into_fds()?).await?;
         tracing::info!("session {number}: {client}, worker {}", worker.pid);
         tokio::spawn(Arc::clone(self).until_end(worker, place, client));
         Ok(())
@@ -168,10 +173,6 @@ impl Daemon {
     }
 
     async fn until_end(self: Arc<Self>, worker: Worker, place: Place, client: String) {
-        if let Some(session) = self.sessions.lock().get_mut(&place.number) {
-            session.worker = worker.pid;
-            session.counters = Some(Arc::clone(&worker.counters));
-        }
         let (how, abnormal) = exited(worker.state.clone()).await;
         let number = place.number;
         if abnormal {

@@ -145,6 +145,7 @@ impl Pool {
     }
 
     /// A ready worker for a client with these variables: a warm one if it fits, else a new one.
+    /// The next client's worker warms up after [`refill`](Self::refill), which forks: the caller's client need not wait for that.
     pub(super) async fn take(&self, environment: Environment) -> Result<Worker, String> {
         loop {
             let warm = self.take_warm(&environment);
@@ -154,8 +155,6 @@ impl Pool {
                 None => Worker::start(&self.0.provisions, environment.clone())
                     .map_err(|e| format!("cannot start a worker: {e}"))?,
             };
-            // The next client's worker warms up while this one is served.
-            self.refill();
             let ready = tokio::time::timeout(self.0.start_timeout, worker.ready()).await;
             match ready {
                 Ok(Ok(ready)) => {

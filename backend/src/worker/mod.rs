@@ -76,7 +76,10 @@ pub(crate) fn main() -> ! {
     });
     match worker.live(&mut channel) {
         Ok(never) => match never {},
-        Err(e) => give_up(exit::DAEMON_GONE, &format!("the daemon broke off: {e}")),
+        Err(e) => {
+            tracing::info!("the daemon is gone: {e}");
+            exit_now(exit::DAEMON_GONE)
+        }
     }
 }
 

@@ -101,10 +101,11 @@ struct TcpAccept {
 
 impl Listener for TcpAccept {
     fn accept(&self) -> io::Result<Connection> {
+        let accepted = self.listener.accept();
         if self.closed.load(Ordering::Acquire) {
             return Err(io::ErrorKind::NotConnected.into());
         }
-        let (stream, peer) = self.listener.accept()?;
+        let (stream, peer) = accepted?;
         connection(stream, peer)
     }
 

@@ -96,10 +96,11 @@ struct UnixAccept {
 
 impl Listener for UnixAccept {
     fn accept(&self) -> io::Result<Connection> {
+        let next = self.listener.accept();
         if self.closed.load(Ordering::Acquire) {
             return Err(io::ErrorKind::NotConnected.into());
         }
-        let (stream, _) = self.listener.accept()?;
+        let (stream, _) = next?;
         accepted(stream.into())
     }
 
