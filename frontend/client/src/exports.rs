@@ -42,7 +42,7 @@ mod functions {
     clippy::missing_safety_doc,
     reason = "names and parameters are CUDA's"
 )]
-mod wrappers {
+pub(crate) mod wrappers {
     use super::functions;
     use crate::stats::guarded;
     use gvirtus_wire::api::Class;
@@ -52,13 +52,13 @@ mod wrappers {
 
     macro_rules! wrapper {
         (unsupported $name:ident($($p:ident: $t:ty),*)) => {
-            pub(super) unsafe extern "C" fn $name($(_: $t),*) -> CUresult {
+            pub(crate) unsafe extern "C" fn $name($(_: $t),*) -> CUresult {
                 crate::log::unsupported(stringify!($name));
                 error::ERROR_NOT_SUPPORTED
             }
         };
         ($class:ident $name:ident($($p:ident: $t:ty),*)) => {
-            pub(super) unsafe extern "C" fn $name($($p: $t),*) -> CUresult {
+            pub(crate) unsafe extern "C" fn $name($($p: $t),*) -> CUresult {
                 static COUNTER: Counter = Counter::new(
                     c"libcuda",
                     super::c_name(concat!(stringify!($name), "\0")),
@@ -74,7 +74,7 @@ mod wrappers {
         $($(wrapper!($class $name($($p: $t),*));)*)*
 
         /// The table, in the order of the declarations.
-        pub(super) static EXPORTS: &[super::Export] = &[$($(super::Export {
+        pub(crate) static EXPORTS: &[super::Export] = &[$($(super::Export {
             name: stringify!($name),
             since: $since,
             address: $name as *const c_void,

@@ -142,7 +142,7 @@ impl<T> Table<T> {
             .collect()
     }
 
-    /// Puts in what `make` returns, unless it fails; `make` is told the handle and a dense number that is unique in the table, and may take its time: the
+    /// Puts in what `make` returns, unless it fails; `make` is told the handle and a dense number (from 1) that is unique in the table, and may take its time: the
     /// table is not locked meanwhile.
     ///
     /// # Errors
@@ -172,7 +172,7 @@ impl<T> Table<T> {
                 encode(self.kind, table.slots[index as usize].generation, index),
             )
         };
-        let made = make(handle, index).map(Arc::new);
+        let made = make(handle, index + 1).map(Arc::new);
         let mut table = self.slots.write();
         match &made {
             Ok(value) => table.slots[index as usize].value = Some(Arc::clone(value)),

@@ -7,6 +7,7 @@
 //! * `streams`, `events`, `capture`: what the client knows of them: outstanding work, credit, progress.
 //! * `memory`: device addresses, grants, pinned memory.
 //! * `fatbin`: picks the image for a device out of what a compiler embedded in the program.
+//! * `per_thread`: the same functions for programs that are compiled for per-thread default streams.
 //! * `handles`: tables behind the opaque handles that programs hold.
 //! * `stats`, `trace`, `log`: what `GVIRTUS_STATS`, `GVIRTUS_TRACE` and `GVIRTUS_LOGLEVEL` turn on.
 
@@ -20,6 +21,7 @@ mod exports;
 pub mod fatbin;
 mod handles;
 mod memory;
+mod per_thread;
 mod session;
 mod stats;
 mod streams;

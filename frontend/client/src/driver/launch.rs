@@ -14,7 +14,7 @@ use gvirtus_wire::codec::Params;
 use crate::driver::device::{attr as device_attr, attribute as device_attribute};
 use crate::driver::function::{Function, attr};
 use crate::driver::{Result, context, kernel, occupancy, session};
-use crate::{events, streams};
+use crate::streams;
 
 /// `CUlaunchAttributeID`.
 mod id {
@@ -258,7 +258,7 @@ impl Attributes {
                 }
                 id::PROGRAMMATIC_EVENT | id::LAUNCH_COMPLETION_EVENT => {
                     let event: CUevent = std::ptr::without_provenance_mut(words[0] as usize);
-                    words[0] = u64::from(events::event_id(event)?);
+                    words[0] = u64::from(streams::event_id(event)?);
                 }
                 id::DEVICE_UPDATABLE_KERNEL_NODE => {
                     crate::log::unsupported("CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE");

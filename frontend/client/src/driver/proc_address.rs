@@ -9,6 +9,7 @@ use gvirtus_wire::api::types::error;
 
 use crate::driver::{Result, init, put_if};
 use crate::exports::{self, Export};
+use crate::per_thread;
 
 /// `CU_GET_PROC_ADDRESS_LEGACY_STREAM` and `CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM`.
 const KNOWN_FLAGS: u64 = 1 | PER_THREAD;
@@ -37,10 +38,7 @@ fn by_base() -> &'static HashMap<&'static str, Vec<&'static Export>> {
     INDEX.get_or_init(|| {
         let mut index: HashMap<&'static str, Vec<&'static Export>> = HashMap::new();
         for export in exports::all() {
-            let suffixed = export.name.ends_with("_ptsz") || export.name.ends_with("_ptds");
-            if !suffixed {
-                index.entry(base(export.name)).or_default().push(export);
-            }
+            index.entry(base(export.name)).or_default().push(export);
         }
         for versions in index.values_mut() {
             versions.sort_by_key(|export| export.since);
@@ -55,10 +53,7 @@ fn look_up(name: &str, version: i32, flags: u64) -> std::result::Result<&'static
     let newest = versions.iter().rev().find(|export| export.since <= version);
     let newest = newest.copied().ok_or(VERSION_NOT_SUFFICIENT)?;
     if flags & PER_THREAD != 0 {
-        let variant = ["_ptsz", "_ptds"]
-            .iter()
-            .find_map(|suffix| exports::find(&format!("{}{suffix}", newest.name)));
-        return Ok(variant.unwrap_or(newest));
+        return Ok(per_thread::find(newest.name).unwrap_or(newest));
     }
     Ok(newest)
 }
