@@ -53,6 +53,8 @@ pub(crate) struct Stream {
 pub(crate) struct State {
     /// Numbers of commands that are not known to be complete, rising.
     in_flight: VecDeque<u64>,
+    /// What the stream waits for on other streams: once it has passed the first number, the other stream has passed the second.
+    waits: VecDeque<(u64, Arc<Stream>, u64)>,
     pub(crate) capture: Option<Arc<Capture>>,
 }
 
@@ -112,16 +114,51 @@ impl Stream {
         session.post_bulk(self.context, command, bulk, |sequence| self.state.lock().in_flight.push_back(sequence))
     }
 
-    /// Everything up to `sequence` is complete.
-    pub(crate) fn complete(&self, sequence: u64) {
+    /// [`post`](Self::post) for a command that makes this stream wait for command `until` of another.
+    pub(crate) fn post_wait<C: Command>(&self, session: &Session, command: &C, other: Arc<Self>, until: u64) -> Result<(), CUresult> {
+        let sequence = self.post(session, command, &[])?;
         let mut state = self.state.lock();
-        let full = state.in_flight.len() >= CREDIT;
-        while state.in_flight.front().is_some_and(|&s| s <= sequence) {
-            state.in_flight.pop_front();
+        // Passed already? Then the other has, too.
+        if state.in_flight.front().is_some_and(|&s| s <= sequence) {
+            state.waits.push_back((sequence, other, until));
+        } else {
+            drop(state);
+            other.complete(until);
         }
-        drop(state);
-        if full {
-            self.room.notify_all();
+        Ok(())
+    }
+
+    /// Everything up to `sequence` is complete, and so is what this stream has waited for until then: events of other streams, and by the rules of the legacy default
+    /// stream, the work before it of the streams that it synchronizes with. A program that has seen this stream complete must see those complete, too.
+    pub(crate) fn complete(&self, sequence: u64) {
+        let mut waited = Vec::new();
+        {
+            let mut state = self.state.lock();
+            let Some(&first) = state.in_flight.front() else { return };
+            if first > sequence {
+                return;
+            }
+            let full = state.in_flight.len() >= CREDIT;
+            let mut last = first;
+            while let Some(&next) = state.in_flight.front().filter(|&&s| s <= sequence) {
+                state.in_flight.pop_front();
+                last = next;
+            }
+            while state.waits.front().is_some_and(|w| w.0 <= last) {
+                waited.extend(state.waits.pop_front().map(|(_, other, until)| (other, until)));
+            }
+            drop(state);
+            if full {
+                self.room.notify_all();
+            }
+            if self.id == 0 {
+                waited.extend(of_context(self.context).into_iter().filter(|s| s.id != 0 && s.is_blocking()).map(|s| (s, last)));
+            } else if self.is_blocking() {
+                waited.push((legacy(self.context), last));
+            }
+        }
+        for (other, until) in waited {
+            other.complete(until);
         }
     }
 
@@ -263,19 +300,19 @@ pub(crate) fn progress(context: u32, stream: u32, sequence: u64) {
         legacy(context).complete(sequence);
         return;
     }
-    let table = TABLE.read();
-    let live = table.slots.get(stream as usize).and_then(Option::as_ref);
-    for stream in live.into_iter().chain(table.leaving.iter().filter(|s| s.id == stream)) {
-        stream.complete(sequence);
-    }
+    let known: Vec<_> = {
+        let table = TABLE.read();
+        let live = table.slots.get(stream as usize).and_then(Option::as_ref);
+        live.into_iter().chain(table.leaving.iter().filter(|s| s.id == stream)).cloned().collect()
+    };
+    known.iter().for_each(|s| s.complete(sequence));
 }
 
 /// A synchronization of one stream came back: everything before command `sequence` is complete. The legacy stream waits for all blocking streams.
 pub(crate) fn synchronized(stream: &Stream, sequence: u64) {
+    stream.complete(sequence);
     if stream.id == 0 {
         of_context(stream.context).iter().filter(|s| s.is_blocking()).for_each(|s| s.complete(sequence));
-    } else {
-        stream.complete(sequence);
     }
 }
 

@@ -87,6 +87,7 @@ pub(crate) fn cuStreamWaitEvent(stream: CUstream, event: CUevent, flags: u32) ->
         return Err(error::ERROR_INVALID_VALUE);
     }
     let recorded = event.recorded.lock().clone();
+    let mut waits_for = None;
     match recorded {
         Recorded::Never => return session.check(stream.context),
         Recorded::Captured(capture) => {
@@ -113,10 +114,15 @@ pub(crate) fn cuStreamWaitEvent(stream: CUstream, event: CUevent, flags: u32) ->
             if on.has_passed(sequence) {
                 return session.check(stream.context);
             }
+            waits_for = Some((on, sequence));
         }
     }
     capture::enqueue_allowed(&stream)?;
-    stream.post(session, &StreamWaitEvent { stream: stream.id, event: event.id, flags }, &[]).map(drop)
+    let command = StreamWaitEvent { stream: stream.id, event: event.id, flags };
+    match waits_for {
+        Some((on, sequence)) => stream.post_wait(session, &command, on, sequence),
+        None => stream.post(session, &command, &[]).map(drop),
+    }
 }
 
 /// The priority that the stream was given.
