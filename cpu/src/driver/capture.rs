@@ -199,6 +199,25 @@ pub(super) fn forbid_on(stream: &Stream) -> Result {
     forbid_implicit(stream)
 }
 
+/// To be called by functions that run on a stream while they wait for it.
+///
+/// # Errors
+/// As [`forbid_on`], but for calls that are allowed while other streams capture.
+pub(super) fn forbid_wait_on(stream: &Stream) -> Result {
+    if let Some(part) = &*stream.capture.lock() {
+        part.capture.invalidate();
+        return Err(ERROR_STREAM_CAPTURE_UNSUPPORTED);
+    }
+    forbid_implicit(stream)
+}
+
+/// Invalidates the capture of a stream that goes away.
+pub(super) fn abandon_part(stream: &Stream) {
+    if let Some(part) = &*stream.capture.lock() {
+        part.capture.invalidate();
+    }
+}
+
 /// The legacy stream may not be used while a blocking stream of its context captures: it would depend on captured work.
 fn forbid_implicit(stream: &Stream) -> Result {
     if stream.sort != Sort::Legacy || COUNT.load(Ordering::Acquire) == 0 {

@@ -172,10 +172,8 @@ pub(super) fn cuEventSynchronize(hEvent: CUevent) -> Result {
 
 pub(super) fn cuEventDestroy_v2(hEvent: CUevent) -> Result {
     state::require()?;
-    EVENTS
-        .remove(hEvent)
-        .map(|_| ())
-        .ok_or(ERROR_INVALID_HANDLE)
+    let event = EVENTS.remove(hEvent).ok_or(ERROR_INVALID_HANDLE)?;
+    context::by_id(event.context).map_or(Ok(()), |context| context.check())
 }
 
 pub(super) fn cuEventElapsedTime(

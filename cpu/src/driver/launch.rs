@@ -13,8 +13,8 @@ use super::device::figures;
 use super::error::{
     ERROR_ASSERT, ERROR_COOPERATIVE_LAUNCH_TOO_LARGE, ERROR_ILLEGAL_ADDRESS,
     ERROR_ILLEGAL_INSTRUCTION, ERROR_INVALID_ADDRESS_SPACE, ERROR_INVALID_HANDLE,
-    ERROR_INVALID_VALUE, ERROR_LAUNCH_FAILED, ERROR_LAUNCH_OUT_OF_RESOURCES,
-    ERROR_MISALIGNED_ADDRESS, ERROR_NOT_SUPPORTED, Result,
+    ERROR_INVALID_VALUE, ERROR_LAUNCH_FAILED, ERROR_MISALIGNED_ADDRESS, ERROR_NOT_SUPPORTED,
+    Result,
 };
 use super::function::{self, Function};
 use super::memory::suballocator::Suballocator;
@@ -212,11 +212,9 @@ fn check(function: &Function, config: &LaunchConfig, multiprocessors: u32) -> Re
         return Err(ERROR_INVALID_VALUE);
     }
     let threads = block.iter().map(|&size| u64::from(size)).product::<u64>();
-    if threads > u64::from(figures::MAX_THREADS_PER_BLOCK) {
+    if threads > u64::from(figures::MAX_THREADS_PER_BLOCK.min(function.info.max_threads_per_block))
+    {
         return Err(ERROR_INVALID_VALUE);
-    }
-    if threads > u64::from(function.info.max_threads_per_block) {
-        return Err(ERROR_LAUNCH_OUT_OF_RESOURCES);
     }
     if function
         .info

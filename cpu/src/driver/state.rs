@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
@@ -15,6 +16,13 @@ pub(super) struct State {
     pub(super) config: Config,
     pub(super) devices: Vec<Device>,
     pub(super) memory: Memory,
+}
+
+/// Set in a process that was forked from one that had called `cuInit`: its worker threads are gone, and CUDA does not work there either.
+static FORKED: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn after_fork_in_child() {
+    FORKED.store(true, Ordering::Release);
 }
 
 static STATE: OnceLock<State> = OnceLock::new();
@@ -48,12 +56,18 @@ pub(super) fn require() -> Result<&'static State> {
     if IN_HOST_FUNCTION.get() {
         return Err(ERROR_NOT_PERMITTED);
     }
-    STATE.get().ok_or(ERROR_NOT_INITIALIZED)
+    STATE
+        .get()
+        .filter(|_| !FORKED.load(Ordering::Relaxed))
+        .ok_or(ERROR_NOT_INITIALIZED)
 }
 
 pub(super) fn cuInit(Flags: u32) -> Result {
     if Flags != 0 {
         return Err(ERROR_INVALID_VALUE);
+    }
+    if FORKED.load(Ordering::Relaxed) {
+        return Err(ERROR_NOT_INITIALIZED);
     }
     let _once = INITIALIZING.lock();
     if STATE.get().is_some() {
@@ -64,6 +78,8 @@ pub(super) fn cuInit(Flags: u32) -> Result {
     let devices = (0..config.devices)
         .map(|ordinal| Device::new(ordinal, &config))
         .collect();
+    // SAFETY: the handler only sets a flag.
+    unsafe { libc::pthread_atfork(None, None, Some(after_fork_in_child)) };
     let _ = STATE.set(State {
         config,
         devices,

@@ -210,7 +210,7 @@ impl Stream {
     /// # Errors
     /// The stream captures; what the work answers.
     pub(super) fn run(self: &Arc<Self>, work: Work) -> Result {
-        capture::forbid_on(self)?;
+        capture::forbid_wait_on(self)?;
         let task = self.append(work, Runner::Caller, &[])?;
         scheduler::run_here(&task)
     }

@@ -54,17 +54,16 @@ pub(super) fn cuStreamDestroy_v2(hStream: CUstream) -> Result {
     super::state::require()?;
     let stream = STREAMS.remove(hStream).ok_or(ERROR_INVALID_HANDLE)?;
     // A capture cannot go on without its stream.
-    let _ = capture::forbid_on(&stream);
+    capture::abandon_part(&stream);
+    let context = stream.context()?;
     // Its work goes on; the context's list keeps it until then.
-    if stream.tail().is_none()
-        && let Ok(context) = stream.context()
-    {
+    if stream.tail().is_none() {
         context
             .streams
             .lock()
             .retain(|other| !Arc::ptr_eq(other, &stream));
     }
-    Ok(())
+    context.check()
 }
 
 pub(super) fn cuStreamGetPriority(hStream: CUstream, priority: *mut i32) -> Result {

@@ -152,8 +152,8 @@ pub(in crate::driver) fn cuMemHostGetDevicePointer_v2(
 pub(in crate::driver) fn cuMemHostGetFlags(pFlags: *mut u32, p: *mut c_void) -> Result {
     state::require()?;
     match memory().allocation(p.addr() as u64).map(|a| a.kind) {
-        // With unified addressing every host allocation is portable and mapped.
-        Some(Kind::Host { flags }) => ffi::put(pFlags, flags | 3),
+        // With unified addressing every host allocation is mapped.
+        Some(Kind::Host { flags }) => ffi::put(pFlags, flags | 2),
         Some(Kind::Registered { flags }) => ffi::put(pFlags, (flags & 1) | 2),
         _ => Err(ERROR_INVALID_VALUE),
     }
