@@ -32,6 +32,7 @@ pub(crate) mod attr {
     pub(crate) const COMPUTE_CAPABILITY_MINOR: u32 = 76;
     pub(crate) const COOPERATIVE_LAUNCH: u32 = 95;
     pub(crate) const MAX_SHARED_MEMORY_PER_BLOCK_OPTIN: u32 = 97;
+    pub(crate) const CLUSTER_LAUNCH: u32 = 120;
 }
 
 /// Attribute numbers run from 1 to about 150; what lies beyond this is not looked up by index.

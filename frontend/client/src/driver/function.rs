@@ -1,6 +1,6 @@
 //! Kernels in a context: <https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__EXEC.html>, all but the launches.
 //!
-//! Attributes came with the module's reply; setting one is checked here and sent without waiting.
+//! Attributes came with the module's reply; setting the common ones is checked here and sent without waiting.
 #![allow(non_snake_case, reason = "CUDA's names")]
 
 use std::collections::HashMap;
@@ -160,7 +160,7 @@ impl Function {
         (self.known & 1 << attribute != 0).then_some(value)
     }
 
-    /// Checks and sets an attribute. The worker is told without waiting; what is set already is not sent.
+    /// Checks and sets an attribute; what is set already is not sent.
     pub(crate) fn set_attribute(&self, attribute: u32, value: i32) -> Result<()> {
         let value = self.check_attribute(attribute, value)?;
         let slot = &self.attributes[attribute as usize];
@@ -172,8 +172,17 @@ impl Function {
             attribute,
             value,
         };
-        session()?.post(self.context, &command)?;
-        slot.store(value, Relaxed);
+        let session = session()?;
+        let became = match attribute {
+            // Programs set these before every launch, and what was checked here the device takes.
+            attr::MAX_DYNAMIC_SHARED_SIZE_BYTES | attr::PREFERRED_SHARED_MEMORY_CARVEOUT => {
+                session.post(self.context, &command)?;
+                value
+            }
+            // Whether a device has clusters at all it must say itself.
+            _ => session.call_setup(self.context, &command, &[])?,
+        };
+        slot.store(became, Relaxed);
         self.occupancy.lock().clear();
         Ok(())
     }

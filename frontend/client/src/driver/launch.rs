@@ -22,12 +22,15 @@ mod id {
     pub(super) const COOPERATIVE: u32 = 2;
     pub(super) const SYNCHRONIZATION_POLICY: u32 = 3;
     pub(super) const CLUSTER_DIMENSION: u32 = 4;
+    pub(super) const PROGRAMMATIC_STREAM_SERIALIZATION: u32 = 6;
     pub(super) const PROGRAMMATIC_EVENT: u32 = 7;
+    pub(super) const PREFERRED_CLUSTER_DIMENSION: u32 = 11;
     pub(super) const LAUNCH_COMPLETION_EVENT: u32 = 12;
     pub(super) const DEVICE_UPDATABLE_KERNEL_NODE: u32 = 13;
     /// Numbers that CUDA 13 does not know for launches.
     pub(super) const HOLE: u32 = 15;
-    pub(super) const LAST: u32 = 16;
+    pub(super) const NVLINK_CENTRIC: u32 = 16;
+    pub(super) const LAST: u32 = NVLINK_CENTRIC;
 }
 
 /// Keys of the `extra` array.
@@ -264,6 +267,14 @@ impl Attributes {
                     crate::log::unsupported("CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE");
                     return Err(error::ERROR_NOT_SUPPORTED);
                 }
+                // Switched off, which is what a launch without them is: devices that lack them need not be asked.
+                id::PROGRAMMATIC_STREAM_SERIALIZATION
+                | id::PREFERRED_CLUSTER_DIMENSION
+                | id::NVLINK_CENTRIC
+                    if low == 0 =>
+                {
+                    continue;
+                }
                 id::HOLE => return Err(error::ERROR_INVALID_VALUE),
                 known if known <= id::LAST => {}
                 _ => return Err(error::ERROR_INVALID_VALUE),
@@ -292,6 +303,10 @@ impl Attributes {
             let large = function.attribute(attr::NON_PORTABLE_CLUSTER_SIZE_ALLOWED) == Some(1);
             if !divides || (blocks > PORTABLE_CLUSTER && !large) {
                 return Err(error::ERROR_INVALID_CLUSTER_SIZE);
+            }
+            let clusters = device_attribute(function.device, device_attr::CLUSTER_LAUNCH);
+            if blocks > 1 && clusters != Some(1) {
+                return Err(error::ERROR_NOT_SUPPORTED);
             }
         }
         if self.cooperative {
