@@ -125,7 +125,6 @@ fn compressed_fat_binaries() {
                 "-gencode=arch=compute_90,code=sm_90",
             ],
         ),
-        ("-rdc", &["-rdc=true"]),
     ] {
         let path = compiled_with("symbols", 13, variant, flags).expect("the fixture compiles");
         check(&backend, "symbols", 13, &path);

@@ -20,6 +20,8 @@ impl LongLived {
         let mut child = program::command(&path, backend.client_config())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            // Sessions are lost here on purpose, and say so.
+            .stderr(Stdio::null())
             .spawn()
             .expect("the program starts");
         let mut program = LongLived {
