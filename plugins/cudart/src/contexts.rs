@@ -254,6 +254,9 @@ impl Session {
         drop(self.streams.drain(|s| of(s.context())));
         self.progress.abandon(context);
         *context.legacy.write() = None;
+        if context.make_current().is_ok() {
+            context.staging.release_all();
+        }
     }
 }
 

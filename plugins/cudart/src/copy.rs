@@ -26,8 +26,6 @@ const HOST: u32 = 1;
 const DEVICE: u32 = 2;
 /// So many pieces of a copy to the client are on their way at a time.
 const AHEAD: usize = 4;
-/// Pieces from here on get a marker of their own, so that their staging memory comes back early.
-const LARGE: usize = BLOCK / 4;
 
 /// One end of a copy as the driver sees it.
 #[derive(Clone, Copy)]
@@ -305,11 +303,11 @@ impl Session {
             let lease = context.staging.lease(piece.bytes() as usize)?;
             self.read(&lease)?;
             let enqueued = self.enqueue_piece(stream.raw, dst, &piece, lease.start as u64, true);
-            let large = lease.len >= LARGE;
             // Held even if the driver refused: it may have taken a part.
             self.progress.attach(&stream.lane, Item::Lease(lease));
             enqueued?;
-            if large {
+            if shape.total() > BLOCK as u64 {
+                // The staging memory of the first pieces comes back while the last are still being read.
                 self.progress.mark(self, &stream.lane);
             }
         }

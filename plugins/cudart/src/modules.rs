@@ -27,6 +27,9 @@ use crate::session::Session;
 const EAGER: u32 = 64;
 /// Bytes of each of the JIT compiler's logs.
 const LOG: usize = 16 << 10;
+/// An image is read in steps of so many bytes, and followed by so many zeros.
+const READ_STEP: usize = 8 << 20;
+const PADDING: usize = 16;
 /// The longest name of a kernel or global.
 const LONGEST_NAME: usize = 64 << 10;
 /// More parameters than any kernel has.
@@ -198,15 +201,21 @@ impl Session {
         }
         let len = header.bulk as usize;
         let mut image = Vec::new();
-        image
-            .try_reserve_exact(len + 16)
-            .map_err(|_| ERROR_OUT_OF_MEMORY)?;
-        // PTX is NUL-terminated text; the client need not have sent the NUL.
-        image.resize(len + 16, 0);
-        // SAFETY: the vector holds `len` bytes; handlers run on the dispatching thread and have not called `may_block` yet.
-        if !unsafe { self.host.read_bulk(image.as_mut_ptr(), len) } {
-            return Err(ERROR_UNKNOWN);
+        while image.len() < len {
+            // Memory is taken for what has come, not for what was announced.
+            let at = image.len();
+            let step = (len - at).min(READ_STEP);
+            image
+                .try_reserve(step + PADDING)
+                .map_err(|_| ERROR_OUT_OF_MEMORY)?;
+            image.resize(at + step, 0);
+            // SAFETY: the vector holds `step` bytes from `at`; handlers run on the dispatching thread and have not called `may_block` yet.
+            if !unsafe { self.host.read_bulk(image.as_mut_ptr().add(at), step) } {
+                return Err(ERROR_UNKNOWN);
+            }
         }
+        // PTX is NUL-terminated text; the client need not have sent the NUL.
+        image.resize(len + PADDING, 0);
         if Sha256::digest(&image[..len]).as_slice() != hash {
             self.host.log(
                 host::WARN,

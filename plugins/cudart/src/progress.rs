@@ -25,13 +25,15 @@ use crate::words::Word;
 
 /// A marker is placed at the latest after so many commands.
 const MARK_EVERY: u32 = 64;
+/// And behind so many bytes of staging memory.
+const MARK_BYTES: usize = 1 << 20;
 /// `CU_STREAM_CAPTURE_STATUS_NONE`.
 const NOT_CAPTURING: u32 = 0;
 
 /// What is due when a batch completes.
 pub(crate) enum Item {
     /// Staging memory that the batch's copies use.
-    Lease(#[allow(dead_code, reason = "held until the batch completes")] Lease),
+    Lease(Lease),
     /// What a launched graph uses.
     Keep(#[allow(dead_code, reason = "held until the batch completes")] Arc<Keep>),
     /// Bytes that the client must get.
@@ -44,6 +46,8 @@ struct Batch {
     sequence: u64,
     commands: u32,
     items: Vec<Item>,
+    /// Bytes of staging memory that it holds.
+    bytes: usize,
     /// It holds a write to the client's memory: its marker must stand before anything that could tell of the write's completion.
     urgent: bool,
 }
@@ -147,6 +151,11 @@ impl Lane {
     fn completed_events(&self) -> u64 {
         let mut done = 0;
         let state = self.state.lock();
+        if state.queue.iter().all(|mark| mark.event.is_none())
+            || self.context.make_current().is_err()
+        {
+            return done;
+        }
         for mark in &state.queue {
             let Some(event) = mark.event else { continue };
             match cu!(self.context.driver, cuEventQuery(event.ptr())) {
@@ -216,7 +225,7 @@ impl Progress {
                 });
                 context.blocking_dirty.store(false, Ordering::Relaxed);
             }
-        } else if context.legacy_dirty.load(Ordering::Relaxed) {
+        } else if lane.blocking && context.legacy_dirty.load(Ordering::Relaxed) {
             self.mark_dirty(session, |other| {
                 other.legacy() && Arc::ptr_eq(&other.context, context)
             });
@@ -231,7 +240,7 @@ impl Progress {
             state.open.sequence = sequence;
             state.open.commands += 1;
             self.dirtied(lane, &mut state);
-            state.open.urgent || state.open.commands >= MARK_EVERY
+            state.open.urgent || state.open.commands >= MARK_EVERY || state.open.bytes >= MARK_BYTES
         };
         if full {
             self.mark(session, lane);
@@ -246,6 +255,9 @@ impl Progress {
         }
         let mut state = lane.state.lock();
         state.open.urgent |= write;
+        if let Item::Lease(lease) = &item {
+            state.open.bytes += lease.len;
+        }
         state.open.items.push(item);
         self.dirtied(lane, &mut state);
     }
@@ -445,14 +457,11 @@ impl Progress {
             .any(|lane| lane.completed(true) > lane.settled.load(Ordering::Relaxed))
     }
 
-    /// Contexts with outstanding work.
+    /// Contexts with work that may not be complete.
     pub(crate) fn contexts(&self) -> Vec<Arc<Context>> {
-        let mut contexts: Vec<_> = self
-            .outstanding
-            .lock()
-            .iter()
-            .map(|lane| Arc::clone(&lane.context))
-            .collect();
+        let of = |lane: &Arc<Lane>| Arc::clone(&lane.context);
+        let mut contexts: Vec<_> = self.outstanding.lock().iter().map(of).collect();
+        contexts.extend(self.dirty.lock().iter().map(of));
         contexts.sort_by_key(Arc::as_ptr);
         contexts.dedup_by_key(|context| Arc::as_ptr(context));
         contexts

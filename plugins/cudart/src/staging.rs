@@ -186,6 +186,14 @@ impl Staging {
         Some(surplus.swap_remove(at))
     }
 
+    /// Gives everything back that no copy uses: the context is about to go.
+    pub(crate) fn release_all(&self) {
+        *self.current.lock() = None;
+        let blocks = std::mem::take(&mut *self.pool.free.lock());
+        self.pool.surplus.lock().extend(blocks);
+        self.release_surplus(true);
+    }
+
     /// Whether blocks wait for [`release_surplus`](Self::release_surplus).
     pub(crate) fn has_surplus(&self) -> bool {
         !self.pool.surplus.lock().is_empty()

@@ -4,7 +4,16 @@ use super::kernels::{PTX, add, function, u32s};
 use super::*;
 use crate::errors::*;
 
-fn begin(client: &Client) -> FunctionInfo {
+/// In a context of its own: another test that waits for the whole context would break the capture.
+fn begin(client: &mut Client) -> FunctionInfo {
+    client
+        .call(ContextCreate {
+            context: 300,
+            device: 0,
+            flags: 0,
+        })
+        .unwrap();
+    client.context = 300;
     let info = client.load(1, PTX).unwrap();
     for stream in [1, 2] {
         client.cast(StreamCreate {
@@ -25,8 +34,8 @@ fn begin(client: &Client) -> FunctionInfo {
 
 #[test]
 fn a_graph_with_copies_kernels_and_host_functions() {
-    let client = Client::new();
-    let kernel = begin(&client).function;
+    let mut client = Client::new();
+    let kernel = begin(&mut client).function;
     for event in [1, 2] {
         client.cast(EventCreate { event, flags: 2 });
     }
@@ -150,8 +159,8 @@ fn a_graph_with_copies_kernels_and_host_functions() {
 
 #[test]
 fn markers_wait_until_the_capture_is_over() {
-    let client = Client::new();
-    let kernel = begin(&client).function;
+    let mut client = Client::new();
+    let kernel = begin(&mut client).function;
     let before = client.cast(add(kernel, 1, client.device, 1, 10));
     client.call(StreamBeginCapture { stream: 1 }).unwrap();
     let mut last = 0;
@@ -173,8 +182,8 @@ fn markers_wait_until_the_capture_is_over() {
 
 #[test]
 fn what_is_no_capture_cannot_end() {
-    let client = Client::new();
-    begin(&client);
+    let mut client = Client::new();
+    begin(&mut client);
     let status = client.call(StreamEndCapture {
         stream: 1,
         graph: 1,

@@ -2,11 +2,13 @@
 //!
 //! The driver is the CPU device, built by cargo if need be; `GVIRTUS_TEST_DEVICE` names another (`cuda`, or a path).
 
+mod alone;
 mod copies;
 mod errors;
 mod fuzz;
 mod graphs;
 mod kernels;
+mod measure;
 mod ordering;
 
 use std::cell::RefCell;
@@ -185,6 +187,8 @@ pub(super) struct Client {
     fake: &'static Fake,
     state: usize,
     sequence: AtomicU64,
+    /// Frames begin in the order of their numbers, whatever thread issues them.
+    order: Mutex<()>,
     /// Granted device memory, [`GRANT`] bytes.
     pub(super) device: u64,
     /// Reserved for pinned memory.
@@ -235,6 +239,10 @@ impl<C: Command> Pending<'_, C> {
 
 impl Client {
     pub(super) fn new() -> Self {
+        Self::start_session(false)
+    }
+
+    pub(super) fn start_session(capture_output: bool) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let fake: &'static Fake = Box::leak(Box::default());
@@ -251,9 +259,9 @@ impl Client {
         };
         let device = std::env::var("GVIRTUS_TEST_DEVICE").unwrap_or_else(|_| "cpu".to_owned());
         let config = if device == "cpu" {
-            serde_json::json!({"device": "cpu", "cpu_library": cpu_library(), "capture_output": false})
+            serde_json::json!({"device": "cpu", "cpu_library": cpu_library(), "capture_output": capture_output})
         } else {
-            serde_json::json!({"device": device, "capture_output": false})
+            serde_json::json!({"device": device, "capture_output": capture_output})
         }
         .to_string();
         let state =
@@ -263,6 +271,7 @@ impl Client {
             fake,
             state: state as usize,
             sequence: AtomicU64::new(1),
+            order: Mutex::new(()),
             device: 0x2000_0000_0000 + number * (4 << 30),
             pinned: 0x5000_0000_0000 + number * HOST_RANGE,
             context: 0,
@@ -322,7 +331,30 @@ impl Client {
         drop(thread);
     }
 
+    /// Hands a frame to the plugin on this very thread, as a worker does.
+    pub(super) fn inline(&self, header: &Header, payload: &[u8], bulk: Vec<u8>) {
+        DISPATCH.set(Some(Dispatch {
+            bulk,
+            at: 0,
+            gone_on: Arc::default(),
+        }));
+        unsafe {
+            (crate::TABLE.0.dispatch)(
+                self.state(),
+                std::ptr::from_ref(header),
+                payload.as_ptr(),
+                payload.len(),
+            );
+        }
+        DISPATCH.set(None);
+    }
+
+    pub(super) fn forget_frames(&self) {
+        self.fake.frames.lock().clear();
+    }
+
     fn start<C: Command>(&self, command: &C, bulk: Vec<u8>, flags: u16) -> u64 {
+        let _order = self.order.lock();
         let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
         let mut payload = Vec::new();
         command.encode(&mut payload);
@@ -367,6 +399,7 @@ impl Client {
     }
 
     pub(super) fn idle(&self) {
+        let _order = self.order.lock();
         unsafe { (crate::TABLE.0.idle)(self.state()) };
     }
 

@@ -259,3 +259,67 @@ fn a_closed_session_releases_its_streams() {
     let client = Client::new();
     client.call(ContextSynchronize {}).unwrap();
 }
+
+#[test]
+fn many_threads_with_streams_of_their_own() {
+    let client = Client::new();
+    client
+        .call(HostAlloc {
+            address: client.pinned,
+            size: 1 << 20,
+            flags: 0,
+        })
+        .unwrap();
+    std::thread::scope(|scope| {
+        for number in 1..=4u32 {
+            let client = &client;
+            scope.spawn(move || {
+                client.cast(StreamCreate {
+                    stream: number,
+                    flags: number % 2,
+                    priority: 0,
+                });
+                let place = u64::from(number) << 16;
+                let (device, pinned) = (client.device + place, client.pinned + place);
+                for round in 0..30 {
+                    let bytes = pattern(5000, round * 10 + u64::from(number));
+                    client.cast_bulk(
+                        linear(COPY_FROM_BULK, number, device, 0, 5000),
+                        bytes.clone(),
+                    );
+                    client.cast(linear(COPY_TO_SHADOW, number, pinned, device, 5000));
+                    client.cast(linear(
+                        COPY_FROM_SHADOW,
+                        number,
+                        device + 8192,
+                        pinned,
+                        5000,
+                    ));
+                    let pending = client.begin(StreamSynchronize { stream: number }, Vec::new());
+                    let sequence = pending.sequence;
+                    pending.wait().unwrap();
+                    let frames = client.frames();
+                    let reply = frames
+                        .iter()
+                        .position(|f| f.header.opcode == REPLY && f.header.sequence == sequence)
+                        .unwrap();
+                    let data = frames[..reply]
+                        .iter()
+                        .rev()
+                        .find(|f| {
+                            f.header.opcode == HOST_DATA
+                                && f.decode::<HostData>().plane.address == pinned
+                        })
+                        .unwrap();
+                    assert!(data.bulk == bytes);
+                    let copy = linear(COPY_TO_REPLY, number, 0, device + 8192, 5000);
+                    let (_, got) = client.begin(copy, Vec::new()).wait_with_bulk().unwrap();
+                    assert!(got == bytes);
+                    if number == 4 {
+                        client.idle();
+                    }
+                }
+            });
+        }
+    });
+}

@@ -1,0 +1,164 @@
+//! What would disturb other tests of the process runs in a process of its own.
+
+use super::kernels::{PTX, add, function, u32s};
+use super::*;
+use crate::errors::*;
+
+/// Runs one of the ignored tests below in a child process.
+fn in_a_child(name: &str) {
+    let me = std::env::current_exe().unwrap();
+    let output = std::process::Command::new(me)
+        .args([
+            "--ignored",
+            "--exact",
+            "--nocapture",
+            &format!("tests::alone::{name}"),
+        ])
+        .env("GVIRTUS_TEST_CPU_LIBRARY", cpu_library())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}\n{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn reset() {
+    in_a_child("reset_child");
+}
+
+#[test]
+fn device_output() {
+    in_a_child("device_output_child");
+}
+
+#[test]
+#[ignore = "started by `reset`"]
+fn reset_child() {
+    let client = Client::new();
+    let info = client.load(1, PTX).unwrap();
+    client.cast(StreamCreate {
+        stream: 1,
+        flags: 0,
+        priority: 0,
+    });
+    client
+        .call(HostAlloc {
+            address: client.pinned,
+            size: 4096,
+            flags: 0,
+        })
+        .unwrap();
+    client.write(client.device, b"before");
+    client.call(ContextReset { device: 0 }).unwrap();
+    assert_eq!(
+        client.call(StreamSynchronize { stream: 1 }),
+        Err(ERROR_INVALID_HANDLE)
+    );
+    assert_eq!(
+        client.call(linear(COPY_TO_REPLY, 0, 0, client.device, 6)),
+        Err(ERROR_INVALID_VALUE)
+    );
+    assert!(
+        client
+            .call(add(function(&info, "add").function, 0, client.device, 1, 1))
+            .is_err()
+    );
+    // The ranges are still the client's.
+    client
+        .call(MemGrant {
+            device: 0,
+            address: client.device,
+            size: 2 << 20,
+        })
+        .unwrap();
+    client
+        .call(HostAlloc {
+            address: client.pinned,
+            size: 4096,
+            flags: 0,
+        })
+        .unwrap();
+    let info = client.load(1, PTX).unwrap();
+    client.write(client.device, &[0; 40]);
+    client
+        .call(add(
+            function(&info, "add").function,
+            0,
+            client.device,
+            4,
+            10,
+        ))
+        .unwrap();
+    assert_eq!(u32s(&client.read(client.device, 40)), [4; 10]);
+}
+
+const PRINTS: &str = r"
+.version 7.0
+.target sm_70
+.address_size 64
+
+.extern .func (.param .b32 result) vprintf (.param .b64 format, .param .b64 arguments);
+.global .align 1 .b8 text[11] = {110, 117, 109, 98, 101, 114, 32, 37, 100, 10, 0};
+
+.visible .entry say(.param .u32 number)
+{
+    .local .align 8 .b8 arguments[8];
+    .reg .b32 %r<3>;
+    .reg .b64 %d<4>;
+    ld.param.u32 %r0, [number];
+    mov.u64 %d0, arguments;
+    cvta.local.u64 %d1, %d0;
+    st.local.u32 [%d0], %r0;
+    mov.u64 %d2, text;
+    cvta.global.u64 %d3, %d2;
+    {
+        .param .b64 p0;
+        .param .b64 p1;
+        .param .b32 q;
+        st.param.b64 [p0], %d3;
+        st.param.b64 [p1], %d1;
+        call.uni (q), vprintf, (p0, p1);
+        ld.param.b32 %r1, [q];
+    }
+    ret;
+}
+";
+
+#[test]
+#[ignore = "started by `device_output`"]
+fn device_output_child() {
+    let client = Client::start_session(true);
+    let info = client.load(1, PRINTS).unwrap();
+    for number in [12u32, 13] {
+        let mut params = gvirtus_wire::codec::Params::new();
+        params.extend_from_slice(&number.to_le_bytes());
+        client.cast(Launch {
+            function: function(&info, "say").function,
+            stream: 0,
+            grid: [1, 1, 1],
+            block: [1, 1, 1],
+            shared: 0,
+            params,
+            attributes: Vec::new(),
+        });
+        let waiting = client.begin(ContextSynchronize {}, Vec::new());
+        let sequence = waiting.sequence;
+        waiting.wait().unwrap();
+        let frames = client.frames();
+        let reply = frames
+            .iter()
+            .position(|f| f.header.opcode == REPLY && f.header.sequence == sequence)
+            .unwrap();
+        let text: Vec<u8> = frames[..reply]
+            .iter()
+            .filter(|f| f.header.opcode == OUTPUT && f.decode::<Output>().stream == 1)
+            .flat_map(|f| f.bulk.clone())
+            .collect();
+        let text = String::from_utf8(text).unwrap();
+        assert!(text.ends_with(&format!("number {number}\n")), "{text:?}");
+    }
+}
