@@ -131,6 +131,10 @@ pub(crate) struct Access {
     /// Index of the first register in [`Program::lists`] and their number; a single register stands in the instruction.
     pub(crate) list: u32,
     pub(crate) count: u8,
+    /// Whether the quick path may be tried.
+    pub(crate) quick: bool,
+    /// Whether this CPU has wide vectors.
+    pub(crate) vectors: bool,
 }
 
 /// How strong a memory operation is.

@@ -123,3 +123,54 @@ impl Params {
         out
     }
 }
+
+/// Runs one piece of PTX for each row of inputs: `%a`, `%b`, `%c` of the given types hold the inputs, `%d` the result (bits).
+pub fn apply(text: &str, types: [&str; 4], rows: &[[u64; 3]]) -> Vec<u64> {
+    let register = |ty: &str| match ty {
+        "pred" => "pred".to_owned(),
+        ty => format!("b{}", bits(ty)),
+    };
+    fn bits(ty: &str) -> u32 {
+        match ty {
+            "f16x2" | "bf16x2" => 32,
+            "bf16" => 16,
+            ty => ty[1..].parse::<u32>().unwrap().max(16),
+        }
+    }
+    let mut source = String::from(".version 8.5\n.target sm_90\n.address_size 64\n.entry k(.param .u64 in, .param .u64 out)\n{\n.reg .b64 %i, %o, %t;\n.reg .b32 %n, %m;\n.reg .pred %p, %q;\n");
+    for (name, ty) in ["d", "a", "b", "c"].iter().zip(types) {
+        source += &format!(".reg .{} %{name};\n", register(ty));
+    }
+    source += "ld.param.u64 %i, [in];\nld.param.u64 %o, [out];\nmov.u32 %n, %ctaid.x;\nmov.u32 %m, %tid.x;\nmad.lo.u32 %n, %n, 32, %m;\nmad.wide.u32 %i, %n, 24, %i;\nmad.wide.u32 %o, %n, 8, %o;\n";
+    for (k, (name, ty)) in ["a", "b", "c"].iter().zip(&types[1..]).enumerate() {
+        source += &format!("ld.global.b{} %{name}, [%i+{}];\n", bits(ty), 8 * k);
+    }
+    source += text;
+    source += &format!("\nst.global.b{} [%o], %d;\nret;\n}}\n", bits(types[0]));
+    let device = Device::new(&source);
+    let count = rows.len().next_multiple_of(32);
+    let mut padded = rows.to_vec();
+    padded.resize(count, rows[0]);
+    let (input, output) = (device.upload(&padded), device.upload(&vec![0u64; count]));
+    device.launch("k", count as u32 / 32, 32, &Params::new().u64(input).u64(output));
+    device.download(output, rows.len())
+}
+
+/// Numbers that tend to show mistakes, then pseudorandom ones.
+pub fn samples(seed: u64, count: usize) -> Vec<u64> {
+    let mut state = seed | 1;
+    let mut out = vec![0, 1, 2, 31, 32, 33, 63, 64, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, i64::MAX as u64, i64::MIN as u64, u64::MAX];
+    while out.len() < count {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        out.push(state.wrapping_mul(0x2545_f491_4f6c_dd1d));
+    }
+    out
+}
+
+/// Rows of three numbers each.
+pub fn rows(count: usize) -> Vec<[u64; 3]> {
+    let (a, b, c) = (samples(1, count), samples(77, count), samples(991, count));
+    (0..count).map(|k| [a[k], b[(k * 7 + 3) % count], c[(k * 13 + 5) % count]]).collect()
+}

@@ -155,8 +155,7 @@ impl Warp {
                     if address != 0 {
                         (grid.env.device_free)(address);
                     }
-                    self.range.end = 0;
-                    self.range.start = 0;
+                    self.forget_ranges();
                 }
             }
         }

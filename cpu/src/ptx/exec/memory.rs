@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{Ordering, fence};
 
+use super::quick;
 use super::state::{Grid, Shared, Trouble, Warp};
 use crate::engine::{AddressRange, FaultKind};
 use crate::ptx::alu::{FULL, get, put};
@@ -68,6 +69,9 @@ impl Warp {
             }
         }
         if bits & (size - 1) == 0 {
+            if matches!(place, Where::Global | Where::Generic) {
+                self.choose_range(low);
+            }
             match place {
                 Where::Global | Where::Generic if low >= self.range.start && high < self.range.end && self.range.end - high >= size && (!write || self.range.writable) => {
                     return Ok(());
@@ -129,6 +133,8 @@ impl Warp {
                 match find(grid, offset) {
                     Some(range) if fits(&range) => {
                         self.range = range;
+                        self.ranges.rotate_right(1);
+                        self.ranges[0] = range;
                         Ok(offset)
                     }
                     _ => Err(illegal),
@@ -138,12 +144,53 @@ impl Warp {
         }
     }
 
+    /// Makes the range that holds `address` the current one, if it was seen before.
+    #[inline(always)]
+    fn choose_range(&mut self, address: u64) {
+        if address.wrapping_sub(self.range.start) >= self.range.end.wrapping_sub(self.range.start) {
+            for range in &self.ranges {
+                if (range.start..range.end).contains(&address) {
+                    self.range = *range;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The same for the first lane of an instruction; always true.
+    ///
+    /// # Safety
+    /// The instruction must belong to the frame of `bases`.
+    #[inline(always)]
+    unsafe fn choose_range_of(&mut self, bases: &Bases, ins: &Ins, access: &Access) -> bool {
+        if access.place != Where::Shared && access.wide_address {
+            // SAFETY: the caller's promise.
+            let first = unsafe { *bases.at::<u64>(ins.a) };
+            self.choose_range(first.wrapping_add(access.offset as u64));
+        }
+        true
+    }
+
+    /// Addresses that the quick paths may touch: first, end, and what is added to get host addresses.
+    #[inline(always)]
+    fn window(&self, shared: &Shared, place: Where) -> quick::Window {
+        if place == Where::Shared {
+            quick::Window { start: 0, end: shared.bytes as u64, host: shared.memory_start() as u64 }
+        } else {
+            quick::Window { start: self.range.start, end: self.range.end, host: 0 }
+        }
+    }
+
     /// Executes a load.
     ///
     /// # Safety
     /// The instruction must belong to the frame of `bases`.
     pub(crate) unsafe fn load(&mut self, grid: &Grid<'_>, shared: &Shared, bases: &Bases, ins: &Ins, mask: u32, local_base: u32) -> Result<(), Trouble> {
         let access = &grid.program.accesses[ins.imm as usize];
+        // SAFETY: the caller's promise; the range and the shared memory are what may be read.
+        if mask == FULL && access.quick && unsafe { self.choose_range_of(bases, ins, access) } && unsafe { quick::load(bases, ins, access, self.window(shared, access.place)) } {
+            return Ok(());
+        }
         let total = u64::from(access.size) * u64::from(access.count);
         // SAFETY: the caller's promise; `resolve` has checked the addresses of all lanes in `mask`.
         unsafe {
@@ -174,6 +221,10 @@ impl Warp {
     /// The instruction must belong to the frame of `bases`.
     pub(crate) unsafe fn store(&mut self, grid: &Grid<'_>, shared: &Shared, bases: &Bases, ins: &Ins, mask: u32, local_base: u32) -> Result<(), Trouble> {
         let access = &grid.program.accesses[ins.imm as usize];
+        // SAFETY: the caller's promise; the range and the shared memory are what may be written.
+        if mask == FULL && access.quick && unsafe { self.choose_range_of(bases, ins, access) } && (self.range.writable || access.place == Where::Shared) && unsafe { quick::store(bases, ins, access, self.window(shared, access.place)) } {
+            return Ok(());
+        }
         let total = u64::from(access.size) * u64::from(access.count);
         if access.order == Order::Strong {
             fence(Ordering::SeqCst);

@@ -8,5 +8,6 @@ pub(crate) mod grid;
 mod memory;
 mod pool;
 mod printf;
+mod quick;
 pub(crate) mod state;
 mod warp;

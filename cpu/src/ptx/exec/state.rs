@@ -144,8 +144,10 @@ pub(crate) struct Warp {
     pub(crate) cursor: usize,
     /// Quanta used up since lanes last met.
     pub(crate) stalled: u32,
-    /// Range of global memory found last.
+    /// Range of global memory used last.
     pub(crate) range: AddressRange,
+    /// Ranges found before.
+    pub(crate) ranges: [AddressRange; 4],
 }
 
 /// What the lanes of a block share; the warps stand beside it.
@@ -203,7 +205,16 @@ impl Shared {
     }
 }
 
+/// A range that holds nothing.
+const NO_RANGE: AddressRange = AddressRange { start: 0, end: 0, writable: false };
+
 impl Warp {
+    /// Forgets which ranges of memory are valid.
+    pub(crate) fn forget_ranges(&mut self) {
+        self.range = NO_RANGE;
+        self.ranges = [NO_RANGE; 4];
+    }
+
     pub(crate) fn new(id: u32) -> Warp {
         Warp {
             id,
@@ -215,7 +226,8 @@ impl Warp {
             special: vec![Line([0; 64]); special::BYTES / 64],
             cursor: 0,
             stalled: 0,
-            range: AddressRange { start: 0, end: 0, writable: false },
+            range: NO_RANGE,
+            ranges: [NO_RANGE; 4],
         }
     }
 

@@ -143,6 +143,8 @@ impl<'a> Emit<'_, 'a> {
             offset: 0,
             list: 0,
             count: 1,
+            quick: false,
+            vectors: crate::ptx::alu::wide(),
         }
     }
 
@@ -161,6 +163,12 @@ impl<'a> Emit<'_, 'a> {
 
     fn finish_access(&mut self, mut ins: Ins, mut access: Access, registers: &[Loc]) {
         access.count = registers.len() as u8;
+        access.quick = access.count == 1
+            && !access.direct
+            && access.order == Order::Weak
+            && matches!(access.size, 4 | 8)
+            && access.width.lane_bytes() == u32::from(access.size)
+            && matches!(access.place, Where::Global | Where::Generic | Where::Shared);
         if let [single] = registers {
             ins.d = *single;
         } else {
