@@ -386,6 +386,10 @@ impl Progress {
         if !listed {
             self.outstanding.lock().push(Arc::clone(lane));
         }
+        // Looked at when the lane is in the list: whoever poisons the context sets the error first and goes through the list then.
+        if lane.context.healthy().is_err() {
+            lane.abandoned.store(true, Ordering::Release);
+        }
         self.poller.wake();
     }
 

@@ -4,16 +4,11 @@ use super::kernels::{PTX, add, function, u32s};
 use super::*;
 use crate::errors::*;
 
-/// Runs one of the ignored tests below in a child process.
-fn in_a_child(name: &str) {
+/// Runs an ignored test in a child process.
+pub(super) fn in_a_child(name: &str) {
     let me = std::env::current_exe().unwrap();
     let output = std::process::Command::new(me)
-        .args([
-            "--ignored",
-            "--exact",
-            "--nocapture",
-            &format!("tests::alone::{name}"),
-        ])
+        .args(["--ignored", "--exact", "--nocapture", name])
         .env("GVIRTUS_TEST_CPU_LIBRARY", cpu_library())
         .output()
         .unwrap();
@@ -27,12 +22,12 @@ fn in_a_child(name: &str) {
 
 #[test]
 fn reset() {
-    in_a_child("reset_child");
+    in_a_child("tests::alone::reset_child");
 }
 
 #[test]
 fn device_output() {
-    in_a_child("device_output_child");
+    in_a_child("tests::alone::device_output_child");
 }
 
 #[test]

@@ -33,6 +33,12 @@ fn number(random: &mut Random, client: &Client) -> u64 {
 
 #[test]
 fn random_commands_do_no_harm() {
+    super::alone::in_a_child("tests::fuzz::random_commands");
+}
+
+#[test]
+#[ignore = "started by `random_commands_do_no_harm`: other sessions of the process would suffer"]
+fn random_commands() {
     let client = Client::new();
     client.load(1, super::kernels::PTX).unwrap();
     let seed = std::env::var("GVIRTUS_TEST_SEED")
@@ -90,7 +96,15 @@ fn random_commands_do_no_harm() {
         }
     }
     // The session still works, unless a random capture has taken hold of things: then a new one does.
-    let client = Client::new();
+    let mut client = Client::new();
+    client
+        .call(ContextCreate {
+            context: 300,
+            device: 0,
+            flags: 0,
+        })
+        .unwrap();
+    client.context = 300;
     client.write(client.device, b"still here");
     assert_eq!(client.read(client.device, 10), b"still here");
 }
