@@ -180,6 +180,10 @@ impl Session {
         }
         let mut functions = Vec::with_capacity(raw.len());
         for function in raw {
+            // What is enumerated is not loaded yet where loading is lazy, and then has no thread, constant and shared memory limits to tell.
+            if driver.cuFuncLoad.is_some() {
+                cu!(driver, cuFuncLoad(function))?;
+            }
             let mut name: *const c_char = std::ptr::null();
             cu!(driver, cuFuncGetName(&raw mut name, function))?;
             if name.is_null() {
