@@ -16,7 +16,10 @@ pub trait CompiledModule: Send + Sync {
     ///
     /// # Errors
     /// An initialiser that names an unknown symbol.
-    fn instantiate(self: Arc<Self>, addresses: &[u64]) -> Result<Arc<dyn LoadedModule>, CompileError>;
+    fn instantiate(
+        self: Arc<Self>,
+        addresses: &[u64],
+    ) -> Result<Arc<dyn LoadedModule>, CompileError>;
 }
 
 /// A module in memory, ready to launch.
@@ -27,7 +30,13 @@ pub trait LoadedModule: Send + Sync {
     ///
     /// # Errors
     /// The first fault of the grid; other blocks are stopped as soon as possible.
-    fn launch(&self, kernel: usize, config: &LaunchConfig, params: &[u8], env: &LaunchEnvironment<'_>) -> Result<(), Fault>;
+    fn launch(
+        &self,
+        kernel: usize,
+        config: &LaunchConfig,
+        params: &[u8],
+        env: &LaunchEnvironment<'_>,
+    ) -> Result<(), Fault>;
     /// Number of blocks of the kernel that one multiprocessor of this device is said to hold (threads, shared memory and barriers considered).
     fn kernel_info(&self, kernel: usize) -> &KernelInfo;
 }

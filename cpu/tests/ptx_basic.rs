@@ -47,7 +47,11 @@ $L__BB0_2:
     let n = 50_000usize;
     let a: Vec<f32> = (0..n).map(|i| i as f32 * 0.5).collect();
     let b: Vec<f32> = (0..n).map(|i| (n - i) as f32).collect();
-    let (da, db, dc) = (device.upload(&a), device.upload(&b), device.upload(&vec![0f32; n]));
+    let (da, db, dc) = (
+        device.upload(&a),
+        device.upload(&b),
+        device.upload(&vec![0f32; n]),
+    );
     let params = Params::new().u64(da).u64(db).u64(dc).u32(n as u32);
     device.launch("vectorAdd", n.div_ceil(256) as u32, 256, &params);
     let c: Vec<f32> = device.download(dc, n);

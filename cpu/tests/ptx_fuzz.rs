@@ -58,16 +58,29 @@ fn mutate(text: &str, random: &mut Random) -> String {
             5 => {
                 // A number becomes an extreme one.
                 if let Some(digit) = (at..bytes.len()).find(|&k| bytes[k].is_ascii_digit()) {
-                    let huge: &[&[u8]] = &[b"18446744073709551615", b"4294967296", b"2147483648", b"0", b"999999999999999999999999", b"0x8000000000000000"];
+                    let huge: &[&[u8]] = &[
+                        b"18446744073709551615",
+                        b"4294967296",
+                        b"2147483648",
+                        b"0",
+                        b"999999999999999999999999",
+                        b"0x8000000000000000",
+                    ];
                     let huge = huge[random.next(huge.len())];
                     bytes.splice(digit..=digit, huge.iter().copied());
                 }
             }
             6 => {
                 // A qualifier is exchanged.
-                let words = [".u8", ".s16", ".u32", ".s64", ".f16", ".f32", ".f64", ".pred", ".b128", ".v4", ".shared", ".local", ".param", ".global", ".cc", ".hi", ".wide", ".sat", ".ftz", ".rz"];
+                let words = [
+                    ".u8", ".s16", ".u32", ".s64", ".f16", ".f32", ".f64", ".pred", ".b128", ".v4",
+                    ".shared", ".local", ".param", ".global", ".cc", ".hi", ".wide", ".sat",
+                    ".ftz", ".rz",
+                ];
                 if let Some(dot) = (at..bytes.len()).find(|&k| bytes[k] == b'.') {
-                    let end = (dot + 1..bytes.len()).find(|&k| !bytes[k].is_ascii_alphanumeric()).unwrap_or(bytes.len());
+                    let end = (dot + 1..bytes.len())
+                        .find(|&k| !bytes[k].is_ascii_alphanumeric())
+                        .unwrap_or(bytes.len());
                     bytes.splice(dot..end, words[random.next(words.len())].bytes());
                 }
             }
@@ -88,7 +101,10 @@ fn mutate(text: &str, random: &mut Random) -> String {
 #[test]
 fn damaged_text_never_panics() {
     let pieces = pieces();
-    let rounds: usize = std::env::var("GVIRTUS_FUZZ_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(6000);
+    let rounds: usize = std::env::var("GVIRTUS_FUZZ_ROUNDS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(6000);
     let mut compiled = 0;
     for seed in 1..=rounds as u64 {
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
@@ -105,36 +121,73 @@ fn damaged_text_never_panics() {
 #[test]
 fn nested_text_is_refused() {
     let head = ".version 8.0\n.target sm_80\n.address_size 64\n";
-    for body in ["{".repeat(100_000), "[".repeat(100_000), "mov.b32 a, {".repeat(5000), "@".repeat(1000), "/*".to_owned(), "\"".to_owned()] {
+    for body in [
+        "{".repeat(100_000),
+        "[".repeat(100_000),
+        "mov.b32 a, {".repeat(5000),
+        "@".repeat(1000),
+        "/*".to_owned(),
+        "\"".to_owned(),
+    ] {
         assert!(compile(&format!("{head}.entry k() {{ {body}")).is_err());
         assert!(compile(&format!("{head}.global .b8 x[4] = {body}")).is_err());
     }
     assert!(compile("").is_err());
     assert!(compile(&format!("{head}.global .b8 x[99999999999999999999];")).is_err());
-    assert!(compile(&format!("{head}.global .b8 x[1099511627776][1099511627776];")).is_err());
+    assert!(
+        compile(&format!(
+            "{head}.global .b8 x[1099511627776][1099511627776];"
+        ))
+        .is_err()
+    );
 }
 
 #[test]
 fn damaged_kernels_run_without_harm() {
     let source = include_str!("ptx/kernels.ptx");
     let head = ".version 8.0\n.target sm_80\n.address_size 64\n";
-    let whole: Vec<String> =
-        source.split(".visible .entry").skip(1).filter(|p| ["localArray", "choose", "matrixProduct", "histogram", "collatz"].iter().any(|n| p.trim_start().starts_with(n))).map(|p| format!("{head}.visible .entry{p}")).collect();
+    let whole: Vec<String> = source
+        .split(".visible .entry")
+        .skip(1)
+        .filter(|p| {
+            [
+                "localArray",
+                "choose",
+                "matrixProduct",
+                "histogram",
+                "collatz",
+            ]
+            .iter()
+            .any(|n| p.trim_start().starts_with(n))
+        })
+        .map(|p| format!("{head}.visible .entry{p}"))
+        .collect();
     assert!(whole.len() >= 4);
     let mut ran = 0;
     for seed in 1..=400u64 {
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
         let text = mutate(&whole[random.next(whole.len())], &mut random);
-        let Ok(compiled) = compile(&text) else { continue };
-        let Some(kernel) = compiled.kernels().first() else { continue };
+        let Ok(compiled) = compile(&text) else {
+            continue;
+        };
+        let Some(kernel) = compiled.kernels().first() else {
+            continue;
+        };
         if kernel.params.iter().any(|p| p.size != 8 && p.size != 4) {
             continue;
         }
-        let (name, sizes) = (kernel.name.clone(), kernel.params.iter().map(|p| p.size).collect::<Vec<_>>());
+        let (name, sizes) = (
+            kernel.name.clone(),
+            kernel.params.iter().map(|p| p.size).collect::<Vec<_>>(),
+        );
         let device = Device::new(&text);
         let mut params = Params::new();
         for size in sizes {
-            params = if size == 8 { params.u64(device.upload(&[0u32; 4096])) } else { params.u32(64) };
+            params = if size == 8 {
+                params.u64(device.upload(&[0u32; 4096]))
+            } else {
+                params.u32(64)
+            };
         }
         let done = std::sync::atomic::AtomicBool::new(false);
         std::thread::scope(|scope| {

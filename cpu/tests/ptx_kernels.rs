@@ -20,7 +20,15 @@ fn matrix_product() {
     let b: Vec<f32> = (0..n * n).map(|i| (i % 11) as f32 - 5.0).collect();
     let (da, db, dc) = (d.upload(&a), d.upload(&b), d.upload(&vec![0f32; n * n]));
     let params = Params::new().u64(dc).u64(da).u64(db).u32(n as u32);
-    d.try_launch("matrixProduct", [n as u32 / 16, n as u32 / 16, 1], [16, 16, 1], 0, &params, false).unwrap();
+    d.try_launch(
+        "matrixProduct",
+        [n as u32 / 16, n as u32 / 16, 1],
+        [16, 16, 1],
+        0,
+        &params,
+        false,
+    )
+    .unwrap();
     let c: Vec<f32> = d.download(dc, n * n);
     for r in 0..n {
         for k in 0..n {
@@ -36,16 +44,34 @@ fn sum_of_doubles() {
     let n = 10_000;
     let v: Vec<f64> = (0..n).map(f64::from).collect();
     let (input, out) = (d.upload(&v), d.upload(&[0f64]));
-    d.try_launch("sumDouble", [4, 1, 1], [128, 1, 1], 32 * 8, &Params::new().u64(out).u64(input).u32(n as u32), false).unwrap();
-    assert_eq!(d.download::<f64>(out, 1)[0], f64::from(n) * f64::from(n - 1) / 2.0);
+    d.try_launch(
+        "sumDouble",
+        [4, 1, 1],
+        [128, 1, 1],
+        32 * 8,
+        &Params::new().u64(out).u64(input).u32(n as u32),
+        false,
+    )
+    .unwrap();
+    assert_eq!(
+        d.download::<f64>(out, 1)[0],
+        f64::from(n) * f64::from(n - 1) / 2.0
+    );
 }
 
 #[test]
 fn histogram() {
     let d = device();
-    let data: Vec<u8> = (0..20_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let data: Vec<u8> = (0..20_000u32)
+        .map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect();
     let (bins, input) = (d.upload(&[0u32; 256]), d.upload(&data));
-    d.launch("histogram", 6, 192, &Params::new().u64(bins).u64(input).u32(data.len() as u32));
+    d.launch(
+        "histogram",
+        6,
+        192,
+        &Params::new().u64(bins).u64(input).u32(data.len() as u32),
+    );
     let mut expected = [0u32; 256];
     data.iter().for_each(|&b| expected[usize::from(b)] += 1);
     assert_eq!(d.download::<u32>(bins, 256), expected);
@@ -56,12 +82,21 @@ fn divergent_loop_meets_again() {
     let d = device();
     let n = 200usize;
     let (steps, together) = (d.upload(&vec![0i32; 256]), d.upload(&vec![0i32; 256]));
-    d.launch("collatz", 2, 128, &Params::new().u64(steps).u64(together).u32(n as u32));
+    d.launch(
+        "collatz",
+        2,
+        128,
+        &Params::new().u64(steps).u64(together).u32(n as u32),
+    );
     let found = d.download::<i32>(steps, 256);
     for (i, &count) in found.iter().take(n).enumerate() {
         let (mut value, mut expected) = (i as u64 + 1, 0);
         while value != 1 && expected <= 1000 {
-            value = if value & 1 != 0 { 3 * value + 1 } else { value / 2 };
+            value = if value & 1 != 0 {
+                3 * value + 1
+            } else {
+                value / 2
+            };
             expected += 1;
         }
         assert_eq!(count, expected, "{i}");
@@ -76,7 +111,10 @@ fn recursion() {
     d.launch("recursion", 1, 64, &Params::new().u64(out));
     let mut fib = vec![0, 1];
     (2..12).for_each(|k| fib.push(fib[k - 1] + fib[k - 2]));
-    assert_eq!(d.download::<i32>(out, 64), (0..64).map(|i| fib[i % 12]).collect::<Vec<i32>>());
+    assert_eq!(
+        d.download::<i32>(out, 64),
+        (0..64).map(|i| fib[i % 12]).collect::<Vec<i32>>()
+    );
 }
 
 #[test]
@@ -110,7 +148,12 @@ struct Record {
 #[test]
 fn structures_in_calls() {
     let d = device();
-    let record = Record { id: 5, weight: 1.25, parts: [1.0, 2.0, 3.0], tag: b'x' };
+    let record = Record {
+        id: 5,
+        weight: 1.25,
+        parts: [1.0, 2.0, 3.0],
+        tag: b'x',
+    };
     let out = d.upload(&[record; 40]);
     let mut bytes = [0u8; 32];
     bytes[..4].copy_from_slice(&5i32.to_le_bytes());
@@ -121,7 +164,11 @@ fn structures_in_calls() {
     bytes[28] = b'x';
     d.launch("structures", 1, 40, &Params::new().u64(out).bytes(&bytes));
     for (i, r) in d.download::<Record>(out, 40).into_iter().enumerate() {
-        let mut expected = Record { id: 5 + i as i32, weight: 2.5, ..record };
+        let mut expected = Record {
+            id: 5 + i as i32,
+            weight: 2.5,
+            ..record
+        };
         expected.parts[i % 3] = i as f32;
         assert_eq!(r, expected);
     }
@@ -142,7 +189,16 @@ fn printf() {
 #[test]
 fn assertion() {
     let d = device();
-    let fault = d.try_launch("check", [1, 1, 1], [32, 1, 1], 0, &Params::new().u32(30), false).unwrap_err();
+    let fault = d
+        .try_launch(
+            "check",
+            [1, 1, 1],
+            [32, 1, 1],
+            0,
+            &Params::new().u32(30),
+            false,
+        )
+        .unwrap_err();
     assert_eq!((fault.kind, fault.thread), (FaultKind::Assert, [30, 0, 0]));
     let text = String::from_utf8(d.errors.lock().unwrap().clone()).unwrap();
     assert_eq!(
@@ -159,11 +215,30 @@ fn grid_barrier() {
     let n = (blocks * threads) as usize;
     let data = d.upload(&(0..n as i32).collect::<Vec<_>>());
     let params = Params::new().u64(data).u32(rounds);
-    d.try_launch("gridBarrier", [blocks, 1, 1], [threads, 1, 1], 0, &params, true).unwrap();
-    let expected: Vec<i32> = (0..n).map(|i| ((i + rounds as usize) % n) as i32 + rounds as i32).collect();
+    d.try_launch(
+        "gridBarrier",
+        [blocks, 1, 1],
+        [threads, 1, 1],
+        0,
+        &params,
+        true,
+    )
+    .unwrap();
+    let expected: Vec<i32> = (0..n)
+        .map(|i| ((i + rounds as usize) % n) as i32 + rounds as i32)
+        .collect();
     assert_eq!(d.download::<i32>(data, n), expected);
     // Without a cooperative launch the barrier is a trap, as on a GPU.
-    let fault = d.try_launch("gridBarrier", [1, 1, 1], [32, 1, 1], 0, &Params::new().u64(data).u32(1), false).unwrap_err();
+    let fault = d
+        .try_launch(
+            "gridBarrier",
+            [1, 1, 1],
+            [32, 1, 1],
+            0,
+            &Params::new().u64(data).u32(1),
+            false,
+        )
+        .unwrap_err();
     assert_eq!(fault.kind, FaultKind::Trap);
 }
 
@@ -176,7 +251,10 @@ fn tiles_and_coalesced_groups() {
         .map(|i| {
             let tile = i / 8 * 8;
             let sum: i32 = (tile..tile + 8).sum();
-            let most = (i / 32 * 32..i / 32 * 32 + 32).map(|k| k * 7 % 64).max().unwrap();
+            let most = (i / 32 * 32..i / 32 * 32 + 32)
+                .map(|k| k * 7 % 64)
+                .max()
+                .unwrap();
             let even = if i % 2 == 0 { 1600 + i % 32 / 2 } else { 0 };
             sum + 1000 * even + 1_000_000 * (most % 100)
         })
@@ -201,9 +279,14 @@ fn lanes_make_progress_against_one_another() {
 #[test]
 fn half_precision() {
     let d = device();
-    let (h, b, out) = (d.upload(&[0u32; 16]), d.upload(&[0u32; 16]), d.upload(&[0f32; 16]));
+    let (h, b, out) = (
+        d.upload(&[0u32; 16]),
+        d.upload(&[0u32; 16]),
+        d.upload(&[0f32; 16]),
+    );
     d.launch("halves", 1, 16, &Params::new().u64(h).u64(b).u64(out));
-    let bf16 = |x: f32| f32::from_bits((x.to_bits() + 0x7fff + (x.to_bits() >> 16 & 1)) & 0xffff_0000);
+    let bf16 =
+        |x: f32| f32::from_bits((x.to_bits() + 0x7fff + (x.to_bits() >> 16 & 1)) & 0xffff_0000);
     for (i, v) in d.download::<f32>(out, 16).into_iter().enumerate() {
         let x = i as f32 * 0.25;
         // These small numbers are exact in half precision.
@@ -216,22 +299,56 @@ fn device_heap() {
     let d = device();
     let (keep, out) = (d.upload(&[0u64; 64]), d.upload(&[0i32; 64]));
     d.launch("heap", 1, 64, &Params::new().u64(keep).u64(out));
-    assert_eq!(d.download::<i32>(out, 64), (0..64).map(|i| (i + 1) % 64 * 120).collect::<Vec<i32>>());
+    assert_eq!(
+        d.download::<i32>(out, 64),
+        (0..64).map(|i| (i + 1) % 64 * 120).collect::<Vec<i32>>()
+    );
 }
 
 #[test]
 fn faults_and_cancellation() {
     let d = device();
     let data = d.upload(&[0i32; 64]);
-    let bad = |offset: i64| d.try_launch("outOfBounds", [1, 1, 1], [32, 1, 1], 0, &Params::new().u64(data).u64(offset as u64), false).unwrap_err();
+    let bad = |offset: i64| {
+        d.try_launch(
+            "outOfBounds",
+            [1, 1, 1],
+            [32, 1, 1],
+            0,
+            &Params::new().u64(data).u64(offset as u64),
+            false,
+        )
+        .unwrap_err()
+    };
     let fault = bad(48);
-    assert_eq!((fault.kind, fault.thread, fault.address), (FaultKind::IllegalAddress, [16, 0, 0], data + 256));
+    assert_eq!(
+        (fault.kind, fault.thread, fault.address),
+        (FaultKind::IllegalAddress, [16, 0, 0], data + 256)
+    );
     assert_eq!(bad(1 << 40).kind, FaultKind::IllegalAddress);
-    let fault = d.try_launch("outOfBounds", [1, 1, 1], [32, 1, 1], 0, &Params::new().u64(data + 2).u64(0), false).unwrap_err();
+    let fault = d
+        .try_launch(
+            "outOfBounds",
+            [1, 1, 1],
+            [32, 1, 1],
+            0,
+            &Params::new().u64(data + 2).u64(0),
+            false,
+        )
+        .unwrap_err();
     assert_eq!(fault.kind, FaultKind::MisalignedAddress);
     let stop = d.upload(&[0i32]);
     std::thread::scope(|scope| {
-        let run = scope.spawn(|| d.try_launch("endless", [2, 1, 1], [64, 1, 1], 0, &Params::new().u64(stop), false));
+        let run = scope.spawn(|| {
+            d.try_launch(
+                "endless",
+                [2, 1, 1],
+                [64, 1, 1],
+                0,
+                &Params::new().u64(stop),
+                false,
+            )
+        });
         std::thread::sleep(std::time::Duration::from_millis(50));
         d.cancelled.store(true, Ordering::Relaxed);
         assert_eq!(run.join().unwrap().unwrap_err().kind, FaultKind::Cancelled);
@@ -243,7 +360,9 @@ fn local_arrays_and_switch() {
     let d = device();
     let out = d.upload(&[0i32; 64]);
     d.launch("localArray", 1, 64, &Params::new().u64(out).u32(25));
-    let expected: Vec<i32> = (0..64).map(|t| (0..25).map(|k| (k * 7 + t) % 40 * t).sum()).collect();
+    let expected: Vec<i32> = (0..64)
+        .map(|t| (0..25).map(|k| (k * 7 + t) % 40 * t).sum())
+        .collect();
     assert_eq!(d.download::<i32>(out, 64), expected);
     d.launch("choose", 1, 64, &Params::new().u64(out));
     let expected: Vec<i32> = (0..64)
@@ -276,10 +395,18 @@ fn mathematics() {
         let (erf, gamma) = (wide[i as usize] - rest, x + 1.0);
         // SAFETY: functions of the C library without side effects.
         let expected = unsafe { libc_erf(x) + libc_tgamma(gamma) };
-        assert!((erf - expected).abs() <= 1e-12 * expected.abs().max(1.0), "{i}: {erf} {expected}");
+        assert!(
+            (erf - expected).abs() <= 1e-12 * expected.abs().max(1.0),
+            "{i}: {erf} {expected}"
+        );
         let y = 0.1f32 * i as f32 + 0.01;
-        let expected = y.sin() + (-y).exp() + y.ln() + y.powf(1.5) + 1.0 / y.sqrt() + y % 0.3 + y.sin();
-        assert!((single[i as usize] - expected).abs() <= 1e-5 * expected.abs().max(1.0), "{i}: {} {expected}", single[i as usize]);
+        let expected =
+            y.sin() + (-y).exp() + y.ln() + y.powf(1.5) + 1.0 / y.sqrt() + y % 0.3 + y.sin();
+        assert!(
+            (single[i as usize] - expected).abs() <= 1e-5 * expected.abs().max(1.0),
+            "{i}: {} {expected}",
+            single[i as usize]
+        );
     }
 }
 
@@ -299,12 +426,19 @@ fn votes() {
     let expected: Vec<u32> = (0..96u32)
         .map(|i| {
             let warp = i / 32 * 32..i / 32 * 32 + 32;
-            let bits = |f: &dyn Fn(u32) -> bool| warp.clone().fold(0u32, |b, k| b | u32::from(f(k)) << (k % 32));
+            let bits = |f: &dyn Fn(u32) -> bool| {
+                warp.clone()
+                    .fold(0u32, |b, k| b | u32::from(f(k)) << (k % 32))
+            };
             let odd = bits(&|k| k % 2 == 1);
             let matched = bits(&|k| k % 5 == i % 5);
             let sum: u32 = warp.clone().sum();
             let any = u32::from(warp.contains(&5));
-            odd ^ matched ^ 0u32.wrapping_sub(1).wrapping_add(1) ^ (sum * 3) ^ (5 + any * 7) ^ (n * 11 + 13 + 17)
+            odd ^ matched
+                ^ 0u32.wrapping_sub(1).wrapping_add(1)
+                ^ (sum * 3)
+                ^ (5 + any * 7)
+                ^ (n * 11 + 13 + 17)
         })
         .collect();
     assert_eq!(d.download::<u32>(out, 96), expected);

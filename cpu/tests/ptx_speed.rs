@@ -12,16 +12,36 @@ fn matrix_product_takes_no_more_than_seconds() {
     let d = Device::new(include_str!("ptx/kernels.ptx"));
     let n = 320u32;
     let size = (n * n) as usize;
-    let (a, b, c) = (d.upload(&vec![1f32; size]), d.upload(&vec![0.5f32; size]), d.upload(&vec![0f32; size]));
+    let (a, b, c) = (
+        d.upload(&vec![1f32; size]),
+        d.upload(&vec![0.5f32; size]),
+        d.upload(&vec![0f32; size]),
+    );
     let start = Instant::now();
-    d.try_launch("matrixProduct", [n / 16, n / 16, 1], [16, 16, 1], 0, &Params::new().u64(c).u64(a).u64(b).u32(n), false).unwrap();
+    d.try_launch(
+        "matrixProduct",
+        [n / 16, n / 16, 1],
+        [16, 16, 1],
+        0,
+        &Params::new().u64(c).u64(a).u64(b).u32(n),
+        false,
+    )
+    .unwrap();
     let time = start.elapsed();
-    println!("matrix product of {n}: {time:?}, {:.2} Gflop/s", 2.0 * f64::from(n).powi(3) / time.as_secs_f64() / 1e9);
+    println!(
+        "matrix product of {n}: {time:?}, {:.2} Gflop/s",
+        2.0 * f64::from(n).powi(3) / time.as_secs_f64() / 1e9
+    );
     assert_eq!(d.download::<f32>(c, 1)[0], n as f32 * 0.5);
     let bytes = vec![7u8; 4 << 20];
     let (bins, data) = (d.upload(&[0u32; 256]), d.upload(&bytes));
     let start = Instant::now();
-    d.launch("histogram", 64, 256, &Params::new().u64(bins).u64(data).u32(bytes.len() as u32));
+    d.launch(
+        "histogram",
+        64,
+        256,
+        &Params::new().u64(bins).u64(data).u32(bytes.len() as u32),
+    );
     println!("histogram of {} bytes: {:?}", bytes.len(), start.elapsed());
     let start = Instant::now();
     for _ in 0..1000 {
@@ -31,7 +51,15 @@ fn matrix_product_takes_no_more_than_seconds() {
     let v = d.upload(&vec![1f64; 1 << 21]);
     let out = d.upload(&[0f64]);
     let start = Instant::now();
-    d.try_launch("sumDouble", [64, 1, 1], [256, 1, 1], 64, &Params::new().u64(out).u64(v).u32(1 << 21), false).unwrap();
+    d.try_launch(
+        "sumDouble",
+        [64, 1, 1],
+        [256, 1, 1],
+        64,
+        &Params::new().u64(out).u64(v).u32(1 << 21),
+        false,
+    )
+    .unwrap();
     println!("sum of {} doubles: {:?}", 1 << 21, start.elapsed());
     assert!(time.as_secs() < 20);
 }

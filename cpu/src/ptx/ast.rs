@@ -39,7 +39,11 @@ pub(crate) enum Init<'a> {
     /// A double-precision literal.
     F64(u64),
     /// The address of a symbol plus an offset, shifted right by `shift` bits and cut (`mask(symbol)`).
-    Address { symbol: &'a str, offset: i64, shift: u32 },
+    Address {
+        symbol: &'a str,
+        offset: i64,
+        shift: u32,
+    },
 }
 
 /// A formal parameter or return value.

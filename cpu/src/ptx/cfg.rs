@@ -3,7 +3,12 @@
 use super::code::{Ins, NONE, Op};
 
 /// Links branch targets (labels) to positions and sets points of reconvergence. `tables` of the module grows by those of the function.
-pub(crate) fn link(code: &mut Vec<Ins>, labels: &[u32], tables: &mut Vec<Vec<u32>>, own_tables: &[Vec<u32>]) -> Result<(), String> {
+pub(crate) fn link(
+    code: &mut Vec<Ins>,
+    labels: &[u32],
+    tables: &mut Vec<Vec<u32>>,
+    own_tables: &[Vec<u32>],
+) -> Result<(), String> {
     let first_table = tables.len();
     for table in own_tables {
         tables.push(table.iter().map(|&label| labels[label as usize]).collect());
@@ -18,10 +23,10 @@ pub(crate) fn link(code: &mut Vec<Ins>, labels: &[u32], tables: &mut Vec<Vec<u32
     let blocks = Blocks::new(code, tables);
     let immediate = blocks.post_dominators();
     let mut needed = vec![false; code.len()];
-    for block in 0..blocks.starts.len() {
+    for (block, meeting) in immediate.iter().enumerate() {
         let last = blocks.end(block, code.len()) - 1;
         if matches!(code[last].op, Op::Branch | Op::BranchTable) {
-            code[last].c = match immediate[block] {
+            code[last].c = match *meeting {
                 Some(b) if b < blocks.starts.len() => {
                     let at = blocks.starts[b];
                     if code[at].op != Op::Meet {
@@ -104,7 +109,10 @@ impl Blocks {
             if ins.op == Op::Meet {
                 starts.push(at);
             }
-            if matches!(ins.op, Op::Jump | Op::Branch | Op::BranchTable | Op::Ret | Op::Exit) {
+            if matches!(
+                ins.op,
+                Op::Jump | Op::Branch | Op::BranchTable | Op::Ret | Op::Exit
+            ) {
                 starts.push(at + 1);
             }
         }
@@ -116,7 +124,10 @@ impl Blocks {
         for (block, &start) in starts.iter().enumerate() {
             block_at[start] = block;
         }
-        let mut blocks = Blocks { starts, next: Vec::with_capacity(count) };
+        let mut blocks = Blocks {
+            starts,
+            next: Vec::with_capacity(count),
+        };
         for block in 0..count {
             let end = blocks.end(block, code.len());
             let last = &code[end - 1];
@@ -124,10 +135,20 @@ impl Blocks {
             blocks.next.push(match last.op {
                 Op::Jump if last.guard == NONE => vec![block_at[last.imm as usize]],
                 Op::Branch => vec![block_at[last.imm as usize], through],
-                Op::BranchTable => tables[last.imm as usize].iter().map(|&t| block_at[t as usize]).chain((last.guard != NONE).then_some(through)).collect(),
+                Op::BranchTable => tables[last.imm as usize]
+                    .iter()
+                    .map(|&t| block_at[t as usize])
+                    .chain((last.guard != NONE).then_some(through))
+                    .collect(),
                 Op::Ret => vec![count],
                 // Lanes that end are waited for by nobody: such an edge must not hide where the others meet. A return from a kernel (flag) is the regular end.
-                Op::Exit if last.guard == NONE => if last.flags != 0 { Vec::new() } else { vec![count] },
+                Op::Exit if last.guard == NONE => {
+                    if last.flags != 0 {
+                        Vec::new()
+                    } else {
+                        vec![count]
+                    }
+                }
                 _ => vec![through],
             });
         }

@@ -27,7 +27,11 @@ impl Bases {
     #[inline(always)]
     pub(crate) unsafe fn at<T>(&self, loc: Loc) -> *mut T {
         // SAFETY: locations stay inside their region by construction.
-        unsafe { self.0[(loc >> 30) as usize].add((loc & OFFSET) as usize).cast() }
+        unsafe {
+            self.0[(loc >> 30) as usize]
+                .add((loc & OFFSET) as usize)
+                .cast()
+        }
     }
 }
 

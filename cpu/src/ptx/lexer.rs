@@ -32,7 +32,11 @@ pub(crate) fn error_at(source: &str, line: u32, message: impl Into<String>) -> C
         0 => "",
         n => source.lines().nth(n as usize - 1).unwrap_or(""),
     };
-    CompileError { line, text: text.trim().to_owned(), message: message.into() }
+    CompileError {
+        line,
+        text: text.trim().to_owned(),
+        message: message.into(),
+    }
 }
 
 fn word_byte(b: u8) -> bool {
@@ -53,7 +57,10 @@ pub(crate) fn tokenize(source: &str) -> Result<Vec<Token<'_>>, CompileError> {
             }
             b' ' | b'\t' | b'\r' | 0x0c | 0x0b => i += 1,
             b'/' if bytes.get(i + 1) == Some(&b'/') => {
-                i += bytes[i..].iter().position(|&c| c == b'\n').unwrap_or(bytes.len() - i);
+                i += bytes[i..]
+                    .iter()
+                    .position(|&c| c == b'\n')
+                    .unwrap_or(bytes.len() - i);
             }
             b'/' if bytes.get(i + 1) == Some(&b'*') => {
                 let start = line;
@@ -74,12 +81,19 @@ pub(crate) fn tokenize(source: &str) -> Result<Vec<Token<'_>>, CompileError> {
                 let Some(len) = bytes[from..].iter().position(|&c| c == b'"') else {
                     return Err(error_at(source, line, "string without end"));
                 };
-                tokens.push(Token { tok: Tok::Str(&source[from..from + len]), line });
-                line += bytes[from..from + len].iter().filter(|&&c| c == b'\n').count() as u32;
+                tokens.push(Token {
+                    tok: Tok::Str(&source[from..from + len]),
+                    line,
+                });
+                line += bytes[from..from + len]
+                    .iter()
+                    .filter(|&&c| c == b'\n')
+                    .count() as u32;
                 i = from + len + 1;
             }
             b'0'..=b'9' => {
-                let (tok, len) = number(&source[i..]).ok_or_else(|| error_at(source, line, "malformed number"))?;
+                let (tok, len) = number(&source[i..])
+                    .ok_or_else(|| error_at(source, line, "malformed number"))?;
                 tokens.push(Token { tok, line });
                 i += len;
             }
@@ -91,14 +105,25 @@ pub(crate) fn tokenize(source: &str) -> Result<Vec<Token<'_>>, CompileError> {
                         Some(b'.') if b == b'.' && i > from => break,
                         Some(&c) if word_byte(c) => i += 1,
                         // `.shared::cta` and its like are one word.
-                        Some(b':') if bytes.get(i + 1) == Some(&b':') && bytes.get(i + 2).is_some_and(|&c| word_byte(c)) => i += 2,
+                        Some(b':')
+                            if bytes.get(i + 1) == Some(&b':')
+                                && bytes.get(i + 2).is_some_and(|&c| word_byte(c)) =>
+                        {
+                            i += 2
+                        }
                         _ => break,
                     }
                 }
-                tokens.push(Token { tok: Tok::Word(&source[from..i]), line });
+                tokens.push(Token {
+                    tok: Tok::Word(&source[from..i]),
+                    line,
+                });
             }
             _ => {
-                tokens.push(Token { tok: Tok::Punct(b), line });
+                tokens.push(Token {
+                    tok: Tok::Punct(b),
+                    line,
+                });
                 i += 1;
             }
         }
@@ -109,26 +134,50 @@ pub(crate) fn tokenize(source: &str) -> Result<Vec<Token<'_>>, CompileError> {
 /// The number at the start of `text` and its length in bytes.
 fn number(text: &str) -> Option<(Tok<'_>, usize)> {
     let bytes = text.as_bytes();
-    let digits = |from: usize, ok: fn(u8) -> bool| from + bytes[from..].iter().take_while(|&&c| ok(c)).count();
+    let digits = |from: usize, ok: fn(u8) -> bool| {
+        from + bytes[from..].iter().take_while(|&&c| ok(c)).count()
+    };
     let hex = |c: u8| c.is_ascii_hexdigit();
-    let suffixed = |end: usize| if bytes.get(end) == Some(&b'U') { end + 1 } else { end };
+    let suffixed = |end: usize| {
+        if bytes.get(end) == Some(&b'U') {
+            end + 1
+        } else {
+            end
+        }
+    };
     if bytes[0] == b'0' {
         match bytes.get(1) {
             Some(b'f' | b'F') => {
                 let end = digits(2, hex);
-                return (end == 10).then(|| Some((Tok::F32(u32::from_str_radix(text.get(2..end)?, 16).ok()?), end)))?;
+                return (end == 10).then(|| {
+                    Some((
+                        Tok::F32(u32::from_str_radix(text.get(2..end)?, 16).ok()?),
+                        end,
+                    ))
+                })?;
             }
             Some(b'd' | b'D') => {
                 let end = digits(2, hex);
-                return (end == 18).then(|| Some((Tok::F64(u64::from_str_radix(text.get(2..end)?, 16).ok()?), end)))?;
+                return (end == 18).then(|| {
+                    Some((
+                        Tok::F64(u64::from_str_radix(text.get(2..end)?, 16).ok()?),
+                        end,
+                    ))
+                })?;
             }
             Some(b'x' | b'X') => {
                 let end = digits(2, hex);
-                return Some((Tok::Int(u64::from_str_radix(text.get(2..end)?, 16).ok()?), suffixed(end)));
+                return Some((
+                    Tok::Int(u64::from_str_radix(text.get(2..end)?, 16).ok()?),
+                    suffixed(end),
+                ));
             }
             Some(b'b' | b'B') => {
                 let end = digits(2, |c| c == b'0' || c == b'1');
-                return Some((Tok::Int(u64::from_str_radix(text.get(2..end)?, 2).ok()?), suffixed(end)));
+                return Some((
+                    Tok::Int(u64::from_str_radix(text.get(2..end)?, 2).ok()?),
+                    suffixed(end),
+                ));
             }
             _ => {}
         }
@@ -136,7 +185,8 @@ fn number(text: &str) -> Option<(Tok<'_>, usize)> {
     let decimal = |c: u8| c.is_ascii_digit();
     let mut end = digits(0, decimal);
     let mut float = false;
-    if bytes.get(end) == Some(&b'.') && bytes.get(end + 1).is_none_or(|c| !c.is_ascii_alphabetic()) {
+    if bytes.get(end) == Some(&b'.') && bytes.get(end + 1).is_none_or(|c| !c.is_ascii_alphabetic())
+    {
         float = true;
         end = digits(end + 1, decimal);
     }
@@ -152,5 +202,8 @@ fn number(text: &str) -> Option<(Tok<'_>, usize)> {
         return Some((Tok::F64(text[..end].parse::<f64>().ok()?.to_bits()), end));
     }
     let radix = if bytes[0] == b'0' && end > 1 { 8 } else { 10 };
-    Some((Tok::Int(u64::from_str_radix(&text[..end], radix).ok()?), suffixed(end)))
+    Some((
+        Tok::Int(u64::from_str_radix(&text[..end], radix).ok()?),
+        suffixed(end),
+    ))
 }

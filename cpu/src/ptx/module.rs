@@ -7,7 +7,10 @@ use super::exec::grid;
 use super::exec::state::{Grid, Line};
 use super::lexer::error_at;
 use super::lower::{Lowered, Target, lower_module, write_constant};
-use crate::engine::{AddressRange, CompileError, CompiledModule, Fault, FaultKind, KernelInfo, LaunchConfig, LaunchEnvironment, LoadedModule, VariableInfo};
+use crate::engine::{
+    AddressRange, CompileError, CompiledModule, Fault, FaultKind, KernelInfo, LaunchConfig,
+    LaunchEnvironment, LoadedModule, VariableInfo,
+};
 
 struct Compiled {
     lowered: Lowered,
@@ -38,12 +41,21 @@ impl CompiledModule for Compiled {
         &self.lowered.variables
     }
 
-    fn instantiate(self: Arc<Self>, addresses: &[u64]) -> Result<Arc<dyn LoadedModule>, CompileError> {
+    fn instantiate(
+        self: Arc<Self>,
+        addresses: &[u64],
+    ) -> Result<Arc<dyn LoadedModule>, CompileError> {
         let lowered = &self.lowered;
         if addresses.len() != lowered.variables.len() {
-            return Err(error_at("", 0, "the number of addresses does not fit the variables"));
+            return Err(error_at(
+                "",
+                0,
+                "the number of addresses does not fit the variables",
+            ));
         }
-        for ((image, variable), &address) in lowered.images.iter().zip(&lowered.variables).zip(addresses) {
+        for ((image, variable), &address) in
+            lowered.images.iter().zip(&lowered.variables).zip(addresses)
+        {
             // SAFETY: the caller gives each variable `size` bytes of writable memory; the image is not larger, which was checked when it was made.
             unsafe {
                 std::ptr::write_bytes(address as *mut u8, 0, variable.size as usize);
@@ -52,16 +64,25 @@ impl CompiledModule for Compiled {
         }
         for item in &lowered.image_addresses {
             let value = match item.target {
-                Target::Variable(variable, offset) => addresses[variable as usize].wrapping_add(offset as u64),
+                Target::Variable(variable, offset) => {
+                    addresses[variable as usize].wrapping_add(offset as u64)
+                }
                 Target::Value(value) => value,
             };
             let bytes = (value >> item.shift.min(63)).to_le_bytes();
             // SAFETY: the place lies within the image of the variable.
-            unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), (addresses[item.variable as usize] + item.at) as *mut u8, usize::from(item.bytes)) }
+            unsafe {
+                std::ptr::copy_nonoverlapping(
+                    bytes.as_ptr(),
+                    (addresses[item.variable as usize] + item.at) as *mut u8,
+                    usize::from(item.bytes),
+                )
+            }
         }
         let mut pool = lowered.program.constants.clone();
         for relocation in &lowered.program.relocations {
-            let value = addresses[relocation.variable as usize].wrapping_add(relocation.addend as u64);
+            let value =
+                addresses[relocation.variable as usize].wrapping_add(relocation.addend as u64);
             write_constant(&mut pool, relocation.at, relocation.width, value);
         }
         let bytes: Vec<u8> = pool.iter().flat_map(|word| word.to_le_bytes()).collect();
@@ -73,7 +94,10 @@ impl CompiledModule for Compiled {
                 line
             })
             .collect();
-        Ok(Arc::new(Loaded { compiled: self, constants }))
+        Ok(Arc::new(Loaded {
+            compiled: self,
+            constants,
+        }))
     }
 }
 
@@ -82,25 +106,54 @@ impl LoadedModule for Loaded {
         &self.compiled.lowered.kernels[kernel]
     }
 
-    fn launch(&self, kernel: usize, config: &LaunchConfig, params: &[u8], env: &LaunchEnvironment<'_>) -> Result<(), Fault> {
+    fn launch(
+        &self,
+        kernel: usize,
+        config: &LaunchConfig,
+        params: &[u8],
+        env: &LaunchEnvironment<'_>,
+    ) -> Result<(), Fault> {
         static GRIDS: AtomicU64 = AtomicU64::new(1);
         let lowered = &self.compiled.lowered;
         let info = &lowered.kernels[kernel];
-        let refuse = || Err(Fault { kind: FaultKind::LaunchFailed, kernel: info.name.clone(), line: 0, block: [0; 3], thread: [0; 3], address: 0 });
+        let refuse = || {
+            Err(Fault {
+                kind: FaultKind::LaunchFailed,
+                kernel: info.name.clone(),
+                line: 0,
+                block: [0; 3],
+                thread: [0; 3],
+                address: 0,
+            })
+        };
         let threads = config.block.iter().map(|&n| u64::from(n)).product::<u64>();
-        let blocks = config.grid.iter().try_fold(1u64, |p, &n| p.checked_mul(u64::from(n)));
+        let blocks = config
+            .grid
+            .iter()
+            .try_fold(1u64, |p, &n| p.checked_mul(u64::from(n)));
         if threads == 0 || threads > 1024 || blocks.is_none_or(|b| b == 0) {
             return refuse();
         }
-        let needed = info.params.last().map_or(0, |p| (p.offset + p.size) as usize);
+        let needed = info
+            .params
+            .last()
+            .map_or(0, |p| (p.offset + p.size) as usize);
         if params.len() < needed {
             return refuse();
         }
         let dynamic_base = info.shared_bytes.next_multiple_of(lowered.dynamic_align);
-        let shared_total = if config.shared_bytes == 0 { info.shared_bytes as usize } else { dynamic_base as usize + config.shared_bytes as usize };
+        let shared_total = if config.shared_bytes == 0 {
+            info.shared_bytes as usize
+        } else {
+            dynamic_base as usize + config.shared_bytes as usize
+        };
         // Two words are used by the grid barrier; more are there for those of several grids.
         let mut workspace = vec![0u64; if config.cooperative { 32 } else { 0 }];
-        let workspace_start = if config.cooperative { workspace.as_mut_ptr() as u64 } else { 0 };
+        let workspace_start = if config.cooperative {
+            workspace.as_mut_ptr() as u64
+        } else {
+            0
+        };
         let grid = Grid {
             program: &lowered.program,
             constants: &self.constants,
@@ -114,7 +167,11 @@ impl LoadedModule for Loaded {
             dynamic_base,
             shared_total,
             grid_id: GRIDS.fetch_add(1, Ordering::Relaxed),
-            workspace: AddressRange { start: workspace_start, end: workspace_start + 8 * workspace.len() as u64, writable: true },
+            workspace: AddressRange {
+                start: workspace_start,
+                end: workspace_start + 8 * workspace.len() as u64,
+                writable: true,
+            },
             stop: AtomicBool::new(false),
             fault: Mutex::new(None),
         };

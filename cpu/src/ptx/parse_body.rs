@@ -74,7 +74,10 @@ impl<'a> BodyParser<'a, '_> {
                     let id = self.parents.len();
                     let parent = self.scope().id;
                     self.parents.push(parent);
-                    self.scopes.push(Scope { id, ..Scope::default() });
+                    self.scopes.push(Scope {
+                        id,
+                        ..Scope::default()
+                    });
                 }
                 Tok::Punct(b'}') => {
                     if self.scopes.len() == 1 {
@@ -86,7 +89,9 @@ impl<'a> BodyParser<'a, '_> {
                 Tok::Punct(b'@') => {
                     let negated = self.parser.eat(b'!');
                     let name = self.parser.word()?;
-                    let Some(register) = self.register(name) else { return self.parser.error(format!("`{name}` is not a register")) };
+                    let Some(register) = self.register(name) else {
+                        return self.parser.error(format!("`{name}` is not a register"));
+                    };
                     let op = self.parser.word()?;
                     self.instruction(line, Some((register, negated)), op)?;
                 }
@@ -104,7 +109,9 @@ impl<'a> BodyParser<'a, '_> {
             ".local" | ".shared" | ".param" | ".global" | ".const" => {
                 let space = Space::parse(&word[1..]).expect("a space");
                 if matches!(space, Space::Global | Space::Const) {
-                    return self.parser.error("variables of this space must stand at module scope");
+                    return self
+                        .parser
+                        .error("variables of this space must stand at module scope");
                 }
                 let mut variables: Vec<Variable<'a>> = Vec::new();
                 self.parser.variables(space, false, &mut variables)?;
@@ -127,14 +134,18 @@ impl<'a> BodyParser<'a, '_> {
     fn registers(&mut self) -> Parse<()> {
         let word = self.parser.word()?;
         let Some(ty) = word.strip_prefix('.').and_then(Ty::parse) else {
-            return self.parser.error(format!("registers of type `{word}` are not supported"));
+            return self
+                .parser
+                .error(format!("registers of type `{word}` are not supported"));
         };
         loop {
             let name = self.parser.word()?;
             if self.parser.eat(b'<') {
                 let count = self.parser.int()?;
                 self.parser.expect(b'>')?;
-                self.scope().families.insert(name, (ty, count.max(0) as u64));
+                self.scope()
+                    .families
+                    .insert(name, (ty, count.max(0) as u64));
             } else {
                 let id = self.body.registers.len() as u32;
                 self.body.registers.push(ty);
@@ -151,7 +162,11 @@ impl<'a> BodyParser<'a, '_> {
     fn register(&mut self, name: &'a str) -> Option<u32> {
         let prefix = name.trim_end_matches(|c: char| c.is_ascii_digit());
         let number = &name[prefix.len()..];
-        let number = if number.len() > 1 && number.starts_with('0') { None } else { number.parse::<u64>().ok() };
+        let number = if number.len() > 1 && number.starts_with('0') {
+            None
+        } else {
+            number.parse::<u64>().ok()
+        };
         for scope in self.scopes.iter_mut().rev() {
             if let Some(&id) = scope.registers.get(name) {
                 return Some(id);
@@ -179,20 +194,27 @@ impl<'a> BodyParser<'a, '_> {
                     let line = self.parser.line();
                     let target = self.parser.word()?;
                     targets.push(self.pending_labels.len() as u32);
-                    self.pending_labels.push(Pending { name: target, scope, line });
+                    self.pending_labels.push(Pending {
+                        name: target,
+                        scope,
+                        line,
+                    });
                     if self.parser.eat(b';') {
                         break;
                     }
                     self.parser.expect(b',')?;
                 }
-                self.tables.insert((scope, name), self.table_targets.len() as u32);
+                self.tables
+                    .insert((scope, name), self.table_targets.len() as u32);
                 self.table_targets.push(targets);
                 Ok(())
             }
             _ => {
                 let id = self.body.labels;
                 if self.labels.insert((scope, name), id).is_some() {
-                    return self.parser.error(format!("label `{name}` is defined twice"));
+                    return self
+                        .parser
+                        .error(format!("label `{name}` is defined twice"));
                 }
                 self.body.labels += 1;
                 self.body.statements.push(Statement::Label(id));
@@ -209,7 +231,11 @@ impl<'a> BodyParser<'a, '_> {
             loop {
                 let operand_line = self.parser.line();
                 let scope = self.scope().id;
-                let pending = |name| Pending { name, scope, line: operand_line };
+                let pending = |name| Pending {
+                    name,
+                    scope,
+                    line: operand_line,
+                };
                 if branch {
                     let name = self.parser.word()?;
                     operands.push(Operand::Label(self.pending_labels.len() as u32));
@@ -227,12 +253,23 @@ impl<'a> BodyParser<'a, '_> {
                 self.parser.expect(b',')?;
             }
         }
-        self.body.statements.push(Statement::Instruction(Instruction { line, guard, op, operands }));
+        self.body
+            .statements
+            .push(Statement::Instruction(Instruction {
+                line,
+                guard,
+                op,
+                operands,
+            }));
         Ok(())
     }
 
     fn offset(&mut self) -> Parse<i64> {
-        if self.parser.eat(b'+') || self.parser.peek() == Some(Tok::Punct(b'-')) { self.parser.int() } else { Ok(0) }
+        if self.parser.eat(b'+') || self.parser.peek() == Some(Tok::Punct(b'-')) {
+            self.parser.int()
+        } else {
+            Ok(0)
+        }
     }
 
     fn operand(&mut self, depth: u32) -> Parse<Operand<'a>> {
@@ -245,7 +282,9 @@ impl<'a> BodyParser<'a, '_> {
             Tok::Word(name) => {
                 if let Some(id) = self.register(name) {
                     Operand::Reg(id)
-                } else if let Some(&id) = self.scopes.iter().rev().find_map(|s| s.variables.get(name)) {
+                } else if let Some(&id) =
+                    self.scopes.iter().rev().find_map(|s| s.variables.get(name))
+                {
                     Operand::Local(id, self.offset()?)
                 } else {
                     Operand::Name(name, self.offset()?)
@@ -271,7 +310,9 @@ impl<'a> BodyParser<'a, '_> {
                     _ => return self.parser.error("not an address"),
                 };
                 if self.parser.peek() == Some(Tok::Punct(b',')) {
-                    return self.parser.error("textures, surfaces and tensors are not supported");
+                    return self
+                        .parser
+                        .error("textures, surfaces and tensors are not supported");
                 }
                 self.parser.expect(b']')?;
                 Operand::Address(Box::new(base), offset)
@@ -293,7 +334,10 @@ impl<'a> BodyParser<'a, '_> {
             _ => return self.parser.error("not an operand"),
         };
         if depth == 0 && self.parser.eat(b'|') {
-            return Ok(Operand::Pair(Box::new(first), Box::new(self.operand(depth + 1)?)));
+            return Ok(Operand::Pair(
+                Box::new(first),
+                Box::new(self.operand(depth + 1)?),
+            ));
         }
         Ok(first)
     }
@@ -310,14 +354,28 @@ impl<'a> BodyParser<'a, '_> {
                 }
                 scope = parents[scope];
                 if scope == usize::MAX {
-                    return Err(error_at(source, pending.line, format!("label `{}` is not defined", pending.name)));
+                    return Err(error_at(
+                        source,
+                        pending.line,
+                        format!("label `{}` is not defined", pending.name),
+                    ));
                 }
             }
         };
-        let labels = self.pending_labels.iter().map(|p| find(&self.labels, p)).collect::<Parse<Vec<u32>>>()?;
-        let tables = self.pending_tables.iter().map(|p| find(&self.tables, p)).collect::<Parse<Vec<u32>>>()?;
+        let labels = self
+            .pending_labels
+            .iter()
+            .map(|p| find(&self.labels, p))
+            .collect::<Parse<Vec<u32>>>()?;
+        let tables = self
+            .pending_tables
+            .iter()
+            .map(|p| find(&self.tables, p))
+            .collect::<Parse<Vec<u32>>>()?;
         for statement in &mut self.body.statements {
-            let Statement::Instruction(instruction) = statement else { continue };
+            let Statement::Instruction(instruction) = statement else {
+                continue;
+            };
             for operand in &mut instruction.operands {
                 match operand {
                     Operand::Label(id) => *id = labels[*id as usize],
@@ -326,7 +384,11 @@ impl<'a> BodyParser<'a, '_> {
                 }
             }
         }
-        self.body.tables = self.table_targets.iter().map(|t| t.iter().map(|&id| labels[id as usize]).collect()).collect();
+        self.body.tables = self
+            .table_targets
+            .iter()
+            .map(|t| t.iter().map(|&id| labels[id as usize]).collect())
+            .collect();
         Ok(self.body)
     }
 }

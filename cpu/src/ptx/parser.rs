@@ -14,7 +14,11 @@ const MAX_OBJECT: u64 = 1 << 40;
 /// Parses a module.
 pub(crate) fn parse(source: &str) -> Parse<Module<'_>> {
     let tokens = tokenize(source)?;
-    let mut parser = Parser { source, tokens, at: 0 };
+    let mut parser = Parser {
+        source,
+        tokens,
+        at: 0,
+    };
     parser.module()
 }
 
@@ -32,7 +36,10 @@ impl<'a> Parser<'a> {
 
     /// Line of the next token (of the last one at the end).
     pub(crate) fn line(&self) -> u32 {
-        self.tokens.get(self.at).or(self.tokens.last()).map_or(0, |t| t.line)
+        self.tokens
+            .get(self.at)
+            .or(self.tokens.last())
+            .map_or(0, |t| t.line)
     }
 
     pub(crate) fn error<T>(&self, message: impl Into<String>) -> Parse<T> {
@@ -40,7 +47,9 @@ impl<'a> Parser<'a> {
     }
 
     pub(crate) fn next(&mut self) -> Parse<Tok<'a>> {
-        let Some(tok) = self.peek() else { return self.error("unexpected end of the text") };
+        let Some(tok) = self.peek() else {
+            return self.error("unexpected end of the text");
+        };
         self.at += 1;
         Ok(tok)
     }
@@ -58,7 +67,11 @@ impl<'a> Parser<'a> {
     }
 
     pub(crate) fn expect(&mut self, punct: u8) -> Parse<()> {
-        if self.eat(punct) { Ok(()) } else { self.error(format!("expected `{}`", punct as char)) }
+        if self.eat(punct) {
+            Ok(())
+        } else {
+            self.error(format!("expected `{}`", punct as char))
+        }
     }
 
     pub(crate) fn word(&mut self) -> Parse<&'a str> {
@@ -77,7 +90,11 @@ impl<'a> Parser<'a> {
         match self.peek() {
             Some(Tok::Int(value)) => {
                 self.at += 1;
-                Ok(if negative { (value as i64).wrapping_neg() } else { value as i64 })
+                Ok(if negative {
+                    (value as i64).wrapping_neg()
+                } else {
+                    value as i64
+                })
             }
             _ => self.error("expected an integer"),
         }
@@ -85,7 +102,11 @@ impl<'a> Parser<'a> {
 
     fn small(&mut self, what: &str, max: i64) -> Parse<u32> {
         let value = self.int()?;
-        if (0..=max).contains(&value) { Ok(value as u32) } else { self.error(format!("{what} out of range")) }
+        if (0..=max).contains(&value) {
+            Ok(value as u32)
+        } else {
+            self.error(format!("{what} out of range"))
+        }
     }
 
     /// Skips the rest of the line of the token before the cursor.
@@ -147,10 +168,16 @@ impl<'a> Parser<'a> {
                 ".entry" | ".func" => {
                     let function = self.function(word == ".entry")?;
                     // A definition replaces its declaration.
-                    match module.functions.iter_mut().find(|f| f.name == function.name) {
+                    match module
+                        .functions
+                        .iter_mut()
+                        .find(|f| f.name == function.name)
+                    {
                         Some(old) if old.body.is_none() => *old = function,
                         Some(_) if function.body.is_none() => {}
-                        Some(_) => return self.error(format!("`{}` is defined twice", function.name)),
+                        Some(_) => {
+                            return self.error(format!("`{}` is defined twice", function.name));
+                        }
                         None => module.functions.push(function),
                     }
                 }
@@ -251,7 +278,12 @@ impl<'a> Parser<'a> {
     }
 
     /// Reads `.align 4 .b8 name[16] = …, name2;` after the space.
-    pub(crate) fn variables(&mut self, space: Space, external: bool, out: &mut Vec<Variable<'a>>) -> Parse<()> {
+    pub(crate) fn variables(
+        &mut self,
+        space: Space,
+        external: bool,
+        out: &mut Vec<Variable<'a>>,
+    ) -> Parse<()> {
         let (align, ty, vector) = self.object_type()?;
         if ty == Ty::Pred {
             return self.error("a predicate cannot be a variable in memory");
@@ -277,8 +309,22 @@ impl<'a> Parser<'a> {
             if size > MAX_OBJECT {
                 return self.error("object too large");
             }
-            let align = if align == 0 { element.next_power_of_two() } else { align };
-            out.push(Variable { name, space, ty, align, size, external, unsized_array, init, line });
+            let align = if align == 0 {
+                element.next_power_of_two()
+            } else {
+                align
+            };
+            out.push(Variable {
+                name,
+                space,
+                ty,
+                align,
+                size,
+                external,
+                unsized_array,
+                init,
+                line,
+            });
             if self.eat(b';') {
                 return Ok(());
             }
@@ -311,13 +357,21 @@ impl<'a> Parser<'a> {
                 }
                 self.expect(b'(')?;
                 let init = match self.address_init()? {
-                    Init::Address { symbol, offset, .. } => Init::Address { symbol, offset, shift },
+                    Init::Address { symbol, offset, .. } => Init::Address {
+                        symbol,
+                        offset,
+                        shift,
+                    },
                     other => other,
                 };
                 self.expect(b')')?;
                 init
             }
-            Tok::Int(value) => Init::Bits(if negative { value.wrapping_neg() } else { value }),
+            Tok::Int(value) => Init::Bits(if negative {
+                value.wrapping_neg()
+            } else {
+                value
+            }),
             Tok::F32(bits) => Init::F32(if negative { bits ^ 0x8000_0000 } else { bits }),
             Tok::F64(bits) => Init::F64(if negative { bits ^ (1 << 63) } else { bits }),
             Tok::Word(_) if !negative => {
@@ -338,12 +392,14 @@ impl<'a> Parser<'a> {
             self.expect(b')')?;
         }
         let mut offset = 0;
-        if self.eat(b'+') {
-            offset = self.int()?;
-        } else if self.peek() == Some(Tok::Punct(b'-')) {
+        if self.eat(b'+') || self.peek() == Some(Tok::Punct(b'-')) {
             offset = self.int()?;
         }
-        Ok(Init::Address { symbol, offset, shift: 0 })
+        Ok(Init::Address {
+            symbol,
+            offset,
+            shift: 0,
+        })
     }
 
     fn params(&mut self) -> Parse<Vec<Param<'a>>> {
@@ -361,7 +417,8 @@ impl<'a> Parser<'a> {
             // Attributes of a pointer: `.ptr .global .align 8`.
             while let Some(Tok::Word(word)) = self.peek() {
                 match word {
-                    ".ptr" | ".global" | ".const" | ".shared" | ".local" | ".texref" | ".surfref" | ".samplerref" => self.at += 1,
+                    ".ptr" | ".global" | ".const" | ".shared" | ".local" | ".texref"
+                    | ".surfref" | ".samplerref" => self.at += 1,
                     ".align" => {
                         self.at += 1;
                         let _ = self.small("alignment", 1 << 20)?;
@@ -381,7 +438,11 @@ impl<'a> Parser<'a> {
             if align == 0 {
                 align = (ty.size() * vector).next_power_of_two();
             }
-            params.push(Param { name, size: size as u32, align });
+            params.push(Param {
+                name,
+                size: size as u32,
+                align,
+            });
             if self.eat(b')') {
                 return Ok(params);
             }
@@ -394,10 +455,27 @@ impl<'a> Parser<'a> {
         while self.eat_word(".attribute") {
             self.skip_past(b')')?;
         }
-        let returns = if self.peek() == Some(Tok::Punct(b'(')) { self.params()? } else { Vec::new() };
+        let returns = if self.peek() == Some(Tok::Punct(b'(')) {
+            self.params()?
+        } else {
+            Vec::new()
+        };
         let name = self.word()?;
-        let params = if self.peek() == Some(Tok::Punct(b'(')) { self.params()? } else { Vec::new() };
-        let mut function = Function { name, entry, params, returns, max_threads: None, required: None, body: None, line };
+        let params = if self.peek() == Some(Tok::Punct(b'(')) {
+            self.params()?
+        } else {
+            Vec::new()
+        };
+        let mut function = Function {
+            name,
+            entry,
+            params,
+            returns,
+            max_threads: None,
+            required: None,
+            body: None,
+            line,
+        };
         loop {
             match self.next()? {
                 Tok::Punct(b';') => return Ok(function),
@@ -416,7 +494,8 @@ impl<'a> Parser<'a> {
                     if directive == ".reqntid" {
                         function.required = Some(dims);
                     }
-                    function.max_threads = Some(dims.iter().fold(1, |p: u32, &d| p.saturating_mul(d)));
+                    function.max_threads =
+                        Some(dims.iter().fold(1, |p: u32, &d| p.saturating_mul(d)));
                 }
                 // Hints for the register allocator and the scheduler.
                 Tok::Word(".minnctapersm" | ".maxnctapersm" | ".maxnreg" | ".maxclusterrank") => {
@@ -424,7 +503,9 @@ impl<'a> Parser<'a> {
                 }
                 Tok::Word(".noreturn" | ".abi_preserve" | ".abi_preserve_control" | ".unique") => {}
                 Tok::Word(".pragma") => self.skip_past(b';')?,
-                Tok::Word(".reqnctapercluster" | ".explicitcluster" | ".blocksareclusters") => return self.error("clusters are not supported"),
+                Tok::Word(".reqnctapercluster" | ".explicitcluster" | ".blocksareclusters") => {
+                    return self.error("clusters are not supported");
+                }
                 _ => {
                     self.at -= 1;
                     return self.error("not understood in the head of a function");

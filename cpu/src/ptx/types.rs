@@ -64,7 +64,15 @@ impl Ty {
         match self {
             Ty::U8 | Ty::S8 | Ty::B8 | Ty::Pred => 1,
             Ty::U16 | Ty::S16 | Ty::B16 | Ty::F16 | Ty::Bf16 => 2,
-            Ty::U32 | Ty::S32 | Ty::U16x2 | Ty::S16x2 | Ty::B32 | Ty::F32 | Ty::F16x2 | Ty::Bf16x2 | Ty::Tf32 => 4,
+            Ty::U32
+            | Ty::S32
+            | Ty::U16x2
+            | Ty::S16x2
+            | Ty::B32
+            | Ty::F32
+            | Ty::F16x2
+            | Ty::Bf16x2
+            | Ty::Tf32 => 4,
             Ty::U64 | Ty::S64 | Ty::B64 | Ty::F64 => 8,
             Ty::B128 => 16,
         }
@@ -77,7 +85,10 @@ impl Ty {
 
     /// Whether the type is a floating-point type.
     pub(crate) fn is_float(self) -> bool {
-        matches!(self, Ty::F16 | Ty::F16x2 | Ty::Bf16 | Ty::Bf16x2 | Ty::F32 | Ty::F64 | Ty::Tf32)
+        matches!(
+            self,
+            Ty::F16 | Ty::F16x2 | Ty::Bf16 | Ty::Bf16x2 | Ty::F32 | Ty::F64 | Ty::Tf32
+        )
     }
 
     /// How registers of this type are kept.

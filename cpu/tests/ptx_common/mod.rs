@@ -5,7 +5,10 @@
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
-use gvirtus_cpu::engine::{AddressRange, AddressSpace, CompiledModule, Fault, LaunchConfig, LaunchEnvironment, LoadedModule, compile};
+use gvirtus_cpu::engine::{
+    AddressRange, AddressSpace, CompiledModule, Fault, LaunchConfig, LaunchEnvironment,
+    LoadedModule, compile,
+};
 
 /// Memory that kernels may touch.
 #[derive(Default)]
@@ -15,7 +18,12 @@ pub struct Memory {
 
 impl AddressSpace for Memory {
     fn find(&self, address: u64) -> Option<AddressRange> {
-        self.ranges.lock().unwrap().iter().map(|r| r.0).find(|r| r.start <= address && address < r.end)
+        self.ranges
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|r| r.0)
+            .find(|r| r.start <= address && address < r.end)
     }
 }
 
@@ -23,7 +31,11 @@ impl Memory {
     pub fn allocate(&self, bytes: usize) -> u64 {
         let mut block = vec![0u128; bytes.div_ceil(16).max(1) + 16].into_boxed_slice();
         let start = (block.as_mut_ptr() as u64).next_multiple_of(256);
-        let range = AddressRange { start, end: start + bytes as u64, writable: true };
+        let range = AddressRange {
+            start,
+            end: start + bytes as u64,
+            writable: true,
+        };
         self.ranges.lock().unwrap().push((range, block));
         start
     }
@@ -45,9 +57,22 @@ impl Device {
     pub fn new(source: &str) -> Device {
         let compiled = compile(source).unwrap_or_else(|e| panic!("{e:?}"));
         let memory = Memory::default();
-        let addresses: Vec<u64> = compiled.variables().iter().map(|v| memory.allocate(v.size as usize)).collect();
+        let addresses: Vec<u64> = compiled
+            .variables()
+            .iter()
+            .map(|v| memory.allocate(v.size as usize))
+            .collect();
         let loaded = Arc::clone(&compiled).instantiate(&addresses).unwrap();
-        Device { memory, compiled, loaded, addresses, printed: Mutex::default(), errors: Mutex::default(), cancelled: AtomicBool::new(false), threads: 3 }
+        Device {
+            memory,
+            compiled,
+            loaded,
+            addresses,
+            printed: Mutex::default(),
+            errors: Mutex::default(),
+            cancelled: AtomicBool::new(false),
+            threads: 3,
+        }
     }
 
     /// Device memory filled with `values`.
@@ -63,8 +88,21 @@ impl Device {
         unsafe { std::slice::from_raw_parts(address as *const T, count).to_vec() }
     }
 
-    pub fn try_launch(&self, kernel: &str, grid: [u32; 3], block: [u32; 3], shared: u32, params: &Params, cooperative: bool) -> Result<(), Fault> {
-        let index = self.compiled.kernels().iter().position(|k| k.name == kernel || k.name.contains(kernel)).expect("kernel");
+    pub fn try_launch(
+        &self,
+        kernel: &str,
+        grid: [u32; 3],
+        block: [u32; 3],
+        shared: u32,
+        params: &Params,
+        cooperative: bool,
+    ) -> Result<(), Fault> {
+        let index = self
+            .compiled
+            .kernels()
+            .iter()
+            .position(|k| k.name == kernel || k.name.contains(kernel))
+            .expect("kernel");
         let print = |bytes: &[u8]| self.printed.lock().unwrap().extend_from_slice(bytes);
         let print_error = |bytes: &[u8]| self.errors.lock().unwrap().extend_from_slice(bytes);
         let malloc = |bytes: u64| self.memory.allocate(bytes as usize);
@@ -78,12 +116,29 @@ impl Device {
             device_malloc: &malloc,
             device_free: &free,
         };
-        let config = LaunchConfig { grid, block, shared_bytes: shared, cooperative };
-        self.loaded.launch(index, &config, &params.pack(&self.compiled.kernels()[index].params.iter().map(|p| (p.offset, p.size)).collect::<Vec<_>>()), &env)
+        let config = LaunchConfig {
+            grid,
+            block,
+            shared_bytes: shared,
+            cooperative,
+        };
+        self.loaded.launch(
+            index,
+            &config,
+            &params.pack(
+                &self.compiled.kernels()[index]
+                    .params
+                    .iter()
+                    .map(|p| (p.offset, p.size))
+                    .collect::<Vec<_>>(),
+            ),
+            &env,
+        )
     }
 
     pub fn launch(&self, kernel: &str, grid: u32, block: u32, params: &Params) {
-        self.try_launch(kernel, [grid, 1, 1], [block, 1, 1], 0, params, false).unwrap();
+        self.try_launch(kernel, [grid, 1, 1], [block, 1, 1], 0, params, false)
+            .unwrap();
     }
 }
 
@@ -137,7 +192,9 @@ pub fn apply(text: &str, types: [&str; 4], rows: &[[u64; 3]]) -> Vec<u64> {
             ty => ty[1..].parse::<u32>().unwrap().max(16),
         }
     }
-    let mut source = String::from(".version 8.5\n.target sm_90\n.address_size 64\n.entry k(.param .u64 in, .param .u64 out)\n{\n.reg .b64 %i, %o, %t;\n.reg .b32 %n, %m;\n.reg .pred %p, %q;\n");
+    let mut source = String::from(
+        ".version 8.5\n.target sm_90\n.address_size 64\n.entry k(.param .u64 in, .param .u64 out)\n{\n.reg .b64 %i, %o, %t;\n.reg .b32 %n, %m;\n.reg .pred %p, %q;\n",
+    );
     for (name, ty) in ["d", "a", "b", "c"].iter().zip(types) {
         source += &format!(".reg .{} %{name};\n", register(ty));
     }
@@ -152,14 +209,40 @@ pub fn apply(text: &str, types: [&str; 4], rows: &[[u64; 3]]) -> Vec<u64> {
     let mut padded = rows.to_vec();
     padded.resize(count, rows[0]);
     let (input, output) = (device.upload(&padded), device.upload(&vec![0u64; count]));
-    device.launch("k", count as u32 / 32, 32, &Params::new().u64(input).u64(output));
+    device.launch(
+        "k",
+        count as u32 / 32,
+        32,
+        &Params::new().u64(input).u64(output),
+    );
     device.download(output, rows.len())
 }
 
 /// Numbers that tend to show mistakes, then pseudorandom ones.
 pub fn samples(seed: u64, count: usize) -> Vec<u64> {
     let mut state = seed | 1;
-    let mut out = vec![0, 1, 2, 31, 32, 33, 63, 64, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, i64::MAX as u64, i64::MIN as u64, u64::MAX];
+    let mut out = vec![
+        0,
+        1,
+        2,
+        31,
+        32,
+        33,
+        63,
+        64,
+        0x7f,
+        0x80,
+        0xff,
+        0x7fff,
+        0x8000,
+        0xffff,
+        0x7fff_ffff,
+        0x8000_0000,
+        0xffff_ffff,
+        i64::MAX as u64,
+        i64::MIN as u64,
+        u64::MAX,
+    ];
     while out.len() < count {
         state ^= state << 13;
         state ^= state >> 7;
@@ -172,5 +255,7 @@ pub fn samples(seed: u64, count: usize) -> Vec<u64> {
 /// Rows of three numbers each.
 pub fn rows(count: usize) -> Vec<[u64; 3]> {
     let (a, b, c) = (samples(1, count), samples(77, count), samples(991, count));
-    (0..count).map(|k| [a[k], b[(k * 7 + 3) % count], c[(k * 13 + 5) % count]]).collect()
+    (0..count)
+        .map(|k| [a[k], b[(k * 7 + 3) % count], c[(k * 13 + 5) % count]])
+        .collect()
 }

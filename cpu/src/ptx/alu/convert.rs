@@ -113,7 +113,11 @@ fn round_integral(x: f64, mode: Round) -> f64 {
 
 fn int_limits(ty: Ty) -> (i128, i128) {
     let bits = ty.size() * 8;
-    if ty.signed() { (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) } else { (0, (1 << bits) - 1) }
+    if ty.signed() {
+        (-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
+    } else {
+        (0, (1 << bits) - 1)
+    }
 }
 
 fn int_to_float(v: i128, c: &Conversion) -> u64 {
@@ -133,8 +137,10 @@ fn float_result(head: f64, tail: f64, c: &Conversion) -> u64 {
             u64::from(canon(r).to_bits())
         }
         Ty::F64 => {
-            let r = super::rounding::add64(head, tail, c.round);
-            r.to_bits()
+            if tail == 0.0 {
+                return head.to_bits();
+            }
+            super::rounding::add64(head, tail, c.round).to_bits()
         }
         Ty::Bf16 => u64::from(round_to_bf16(head, tail, c.round)),
         Ty::Tf32 => {
@@ -171,7 +177,11 @@ pub(crate) fn convert(bits: u64, c: &Conversion) -> u64 {
             x = round_integral(x, c.round);
         }
         if c.saturate {
-            x = if x.is_nan() { 0.0 } else { x.clamp(0.0, 1.0) + 0.0 };
+            x = if x.is_nan() {
+                0.0
+            } else {
+                x.clamp(0.0, 1.0) + 0.0
+            };
         }
         if c.relu && x < 0.0 {
             x = 0.0;
@@ -183,7 +193,11 @@ pub(crate) fn convert(bits: u64, c: &Conversion) -> u64 {
             // Conversion to integers clamps always. NaN becomes zero, or the highest bit alone where a 64-bit type takes part.
             let (low, high) = int_limits(c.to);
             if x.is_nan() {
-                if c.to.size() == 8 || c.from == Ty::F64 { 1 << (c.to.size() * 8 - 1) } else { 0 }
+                if c.to.size() == 8 || c.from == Ty::F64 {
+                    1 << (c.to.size() * 8 - 1)
+                } else {
+                    0
+                }
             } else {
                 (round_integral(x, c.round) as i128).clamp(low, high)
             }
@@ -258,7 +272,9 @@ unsafe fn pack_halves(b: &Bases, i: &Ins, m: u32) {
     // SAFETY: the caller's promise.
     unsafe {
         let (x, y): ([u32; 32], [u32; 32]) = (get(b, i.a), get(b, i.b));
-        let r: [u32; 32] = std::array::from_fn(|l| (convert(u64::from(y[l]), &c) | convert(u64::from(x[l]), &c) << 16) as u32);
+        let r: [u32; 32] = std::array::from_fn(|l| {
+            (convert(u64::from(y[l]), &c) | convert(u64::from(x[l]), &c) << 16) as u32
+        });
         put(b, i.d, &r, m);
     }
 }

@@ -5,17 +5,26 @@ use super::{alu, map1, map2, map3};
 /// The one NaN that single-precision operations return.
 pub(crate) const NAN_F32: u32 = 0x7fff_ffff;
 
-/// Makes every NaN the canonical one.
+/// Makes every NaN the canonical one. Done on the bits: as numbers, one NaN is as good as another for the optimiser.
 #[inline(always)]
 pub(crate) fn canon(x: f32) -> f32 {
-    if x.is_nan() { f32::from_bits(NAN_F32) } else { x }
+    let bits = x.to_bits();
+    f32::from_bits(if bits & 0x7fff_ffff > 0x7f80_0000 {
+        NAN_F32
+    } else {
+        bits
+    })
 }
 
 /// Flushes subnormal numbers to zero of the same sign.
 #[inline(always)]
 pub(crate) fn flush(x: f32) -> f32 {
     let bits = x.to_bits();
-    if bits & 0x7f80_0000 == 0 { f32::from_bits(bits & 0x8000_0000) } else { x }
+    if bits & 0x7f80_0000 == 0 {
+        f32::from_bits(bits & 0x8000_0000)
+    } else {
+        x
+    }
 }
 
 /// PTX `min`: a NaN loses against a number, -0 is smaller than +0.
@@ -27,7 +36,11 @@ pub(crate) fn min32(x: f32, y: f32) -> f32 {
     if y.is_nan() {
         return x;
     }
-    if x < y || (x == y && x.is_sign_negative()) { x } else { y }
+    if x < y || (x == y && x.is_sign_negative()) {
+        x
+    } else {
+        y
+    }
 }
 
 /// PTX `max`.
@@ -39,7 +52,11 @@ pub(crate) fn max32(x: f32, y: f32) -> f32 {
     if y.is_nan() {
         return x;
     }
-    if x > y || (x == y && x.is_sign_positive()) { x } else { y }
+    if x > y || (x == y && x.is_sign_positive()) {
+        x
+    } else {
+        y
+    }
 }
 
 /// PTX `min` in double precision.
@@ -51,7 +68,11 @@ pub(crate) fn min64(x: f64, y: f64) -> f64 {
     if y.is_nan() {
         return x;
     }
-    if x < y || (x == y && x.is_sign_negative()) { x } else { y }
+    if x < y || (x == y && x.is_sign_negative()) {
+        x
+    } else {
+        y
+    }
 }
 
 /// PTX `max` in double precision.
@@ -63,7 +84,11 @@ pub(crate) fn max64(x: f64, y: f64) -> f64 {
     if y.is_nan() {
         return x;
     }
-    if x > y || (x == y && x.is_sign_positive()) { x } else { y }
+    if x > y || (x == y && x.is_sign_positive()) {
+        x
+    } else {
+        y
+    }
 }
 
 alu! {
@@ -114,10 +139,18 @@ alu! {
 
 #[inline(always)]
 fn coarse(x: f64) -> f64 {
-    if x.is_nan() { f64::from_bits(0x7fff_ffff_0000_0000) } else { f64::from_bits(x.to_bits() & 0xffff_ffff_0000_0000) }
+    if x.is_nan() {
+        f64::from_bits(0x7fff_ffff_0000_0000)
+    } else {
+        f64::from_bits(x.to_bits() & 0xffff_ffff_0000_0000)
+    }
 }
 
 #[inline(always)]
 fn flush64(x: f64) -> f64 {
-    if x.abs() < f64::MIN_POSITIVE { 0f64.copysign(x) } else { x }
+    if x.abs() < f64::MIN_POSITIVE {
+        0f64.copysign(x)
+    } else {
+        x
+    }
 }

@@ -22,7 +22,17 @@ pub(crate) enum Moded {
 
 impl Moded {
     fn from_sub(sub: u16) -> Moded {
-        [Moded::Add, Moded::Sub, Moded::Mul, Moded::Fma, Moded::Div, Moded::Sqrt, Moded::Rcp, Moded::Min, Moded::Max][usize::from(sub.min(8))]
+        [
+            Moded::Add,
+            Moded::Sub,
+            Moded::Mul,
+            Moded::Fma,
+            Moded::Div,
+            Moded::Sqrt,
+            Moded::Rcp,
+            Moded::Min,
+            Moded::Max,
+        ][usize::from(sub.min(8))]
     }
 }
 
@@ -53,16 +63,32 @@ pub(crate) fn apply32(op: Moded, mut a: f32, mut b: f32, mut c: f32, flags: u8) 
             if flags & NAN != 0 && (a.is_nan() || b.is_nan()) {
                 return f32::from_bits(super::float::NAN_F32);
             }
-            let (x, y) = if flags & XORSIGN_ABS != 0 { (a.abs(), b.abs()) } else { (a, b) };
-            let r = if op == Moded::Min { min32(x, y) } else { max32(x, y) };
-            if flags & XORSIGN_ABS != 0 { f32::from_bits(r.to_bits() | sign) } else { r }
+            let (x, y) = if flags & XORSIGN_ABS != 0 {
+                (a.abs(), b.abs())
+            } else {
+                (a, b)
+            };
+            let r = if op == Moded::Min {
+                min32(x, y)
+            } else {
+                max32(x, y)
+            };
+            if flags & XORSIGN_ABS != 0 {
+                f32::from_bits(r.to_bits() | sign)
+            } else {
+                r
+            }
         }
     };
     if flags & FTZ != 0 {
         r = flush(r);
     }
     if flags & SAT != 0 {
-        return if r.is_nan() { 0.0 } else { r.clamp(0.0, 1.0) + 0.0 };
+        return if r.is_nan() {
+            0.0
+        } else {
+            r.clamp(0.0, 1.0) + 0.0
+        };
     }
     if flags & RELU != 0 && r < 0.0 {
         return 0.0;

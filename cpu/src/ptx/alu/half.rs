@@ -28,8 +28,19 @@ pub(crate) fn bf16_to_f64(h: u16) -> f64 {
 }
 
 /// Rounds `value + tail` to a format with `mantissa` explicit bits and smallest normal exponent `min_exponent`; the result's bits without NaN handling.
-fn round_narrow(value: f64, tail: f64, mode: Round, mantissa: u32, min_exponent: i32, max_exponent: i32) -> u16 {
-    let sign = if value.is_sign_negative() { 0x8000u16 } else { 0 };
+fn round_narrow(
+    value: f64,
+    tail: f64,
+    mode: Round,
+    mantissa: u32,
+    min_exponent: i32,
+    max_exponent: i32,
+) -> u16 {
+    let sign = if value.is_sign_negative() {
+        0x8000u16
+    } else {
+        0
+    };
     let infinity = ((max_exponent - min_exponent + 2) as u16) << mantissa;
     if value.is_infinite() {
         return sign | infinity;
@@ -51,7 +62,9 @@ fn round_narrow(value: f64, tail: f64, mode: Round, mantissa: u32, min_exponent:
     // Adding the hidden bit to the exponent field carries as it should.
     let bits = up as u64 + ((exponent - min_exponent) as u64) * (1 << mantissa);
     if bits >= u64::from(infinity) {
-        let away = mode == Round::Nearest || (mode == Round::Up && sign == 0) || (mode == Round::Down && sign != 0);
+        let away = mode == Round::Nearest
+            || (mode == Round::Up && sign == 0)
+            || (mode == Round::Down && sign != 0);
         return sign | if away { infinity } else { infinity - 1 };
     }
     sign | bits as u16
@@ -65,12 +78,20 @@ fn scale(x: f64, by: i32) -> f64 {
 
 /// Rounds to half precision.
 pub(crate) fn round_to_f16(value: f64, tail: f64, mode: Round) -> u16 {
-    if value.is_nan() { NAN_HALF } else { round_narrow(value, tail, mode, 10, -14, 15) }
+    if value.is_nan() {
+        NAN_HALF
+    } else {
+        round_narrow(value, tail, mode, 10, -14, 15)
+    }
 }
 
 /// Rounds to bfloat16.
 pub(crate) fn round_to_bf16(value: f64, tail: f64, mode: Round) -> u16 {
-    if value.is_nan() { NAN_HALF } else { round_narrow(value, tail, mode, 7, -126, 127) }
+    if value.is_nan() {
+        NAN_HALF
+    } else {
+        round_narrow(value, tail, mode, 7, -126, 127)
+    }
 }
 
 /// `sub` of half operations: a [`Moded`] or one of these.
@@ -83,13 +104,23 @@ pub(crate) const BF16: u64 = 1;
 
 fn apply(sub: u16, a: u16, b: u16, c: u16, flags: u8, bf: bool) -> u16 {
     let max_subnormal: u16 = if bf { 0x7f } else { 0x3ff };
-    let flush = |h: u16| if flags & FTZ != 0 && h & 0x7fff <= max_subnormal { h & 0x8000 } else { h };
+    let flush = |h: u16| {
+        if flags & FTZ != 0 && h & 0x7fff <= max_subnormal {
+            h & 0x8000
+        } else {
+            h
+        }
+    };
     let (a, b, c) = (flush(a), flush(b), flush(c));
     let value = |h: u16| if bf { bf16_to_f64(h) } else { f16_to_f64(h) };
     let (x, y, z) = (value(a), value(b), value(c));
     let round = |v: f64, tail: f64| {
         let mode = Round::from_bits(flags);
-        flush(if bf { round_to_bf16(v, tail, mode) } else { round_to_f16(v, tail, mode) })
+        flush(if bf {
+            round_to_bf16(v, tail, mode)
+        } else {
+            round_to_f16(v, tail, mode)
+        })
     };
     let r = match sub {
         NEG => return if x.is_nan() { NAN_HALF } else { a ^ 0x8000 },
@@ -114,7 +145,11 @@ fn apply(sub: u16, a: u16, b: u16, c: u16, flags: u8, bf: bool) -> u16 {
                 return NAN_HALF;
             }
             let sign = (a ^ b) & 0x8000;
-            let (p, q) = if flags & XORSIGN_ABS != 0 { (a & 0x7fff, b & 0x7fff) } else { (a, b) };
+            let (p, q) = if flags & XORSIGN_ABS != 0 {
+                (a & 0x7fff, b & 0x7fff)
+            } else {
+                (a, b)
+            };
             let (x, y) = (value(p), value(q));
             let first = if s == Moded::Min as u16 {
                 y.is_nan() || x < y || (x == y && x.is_sign_negative())
@@ -128,7 +163,11 @@ fn apply(sub: u16, a: u16, b: u16, c: u16, flags: u8, bf: bool) -> u16 {
             } else {
                 q
             };
-            if flags & XORSIGN_ABS != 0 { r | sign } else { r }
+            if flags & XORSIGN_ABS != 0 {
+                r | sign
+            } else {
+                r
+            }
         }
     };
     let v = value(r);
@@ -150,7 +189,7 @@ fn relation(x: f64, y: f64, kind: u16) -> bool {
         0 => x == y,
         1 => x < y,
         2 => x <= y,
-        3 => x < y || x > y,
+        3 => !x.is_nan() && !y.is_nan() && x != y,
         _ => !x.is_nan() && !y.is_nan(),
     }
 }
@@ -161,20 +200,40 @@ fn relation(x: f64, y: f64, kind: u16) -> bool {
 /// As [`get`].
 unsafe fn compare_half(b: &Bases, i: &Ins, m: u32) {
     let max_subnormal: u16 = if i.imm & BF16 != 0 { 0x7f } else { 0x3ff };
-    let flush = |h: u16| if i.imm & 4 != 0 && h & 0x7fff <= max_subnormal { h & 0x8000 } else { h };
-    let value = |h: u16| if i.imm & BF16 != 0 { bf16_to_f64(flush(h)) } else { f16_to_f64(flush(h)) };
+    let flush = |h: u16| {
+        if i.imm & 4 != 0 && h & 0x7fff <= max_subnormal {
+            h & 0x8000
+        } else {
+            h
+        }
+    };
+    let value = |h: u16| {
+        if i.imm & BF16 != 0 {
+            bf16_to_f64(flush(h))
+        } else {
+            f16_to_f64(flush(h))
+        }
+    };
     // SAFETY: the caller's promise.
     unsafe {
         if i.imm & 2 == 0 {
             let (x, y): ([u16; 32], [u16; 32]) = (get(b, i.a), get(b, i.b));
-            let bits = (0..32).fold(0, |bits, l| bits | u32::from(relation(value(x[l]), value(y[l]), i.sub)) << l);
+            let bits = (0..32).fold(0, |bits, l| {
+                bits | u32::from(relation(value(x[l]), value(y[l]), i.sub)) << l
+            });
             super::logic::finish(b, i, m, bits);
         } else {
             let (x, y): ([u32; 32], [u32; 32]) = (get(b, i.a), get(b, i.b));
             for (half, out) in [(0, i.d), (1, i.e)] {
                 let part = |v: u32| value((v >> (16 * half)) as u16);
-                let bits = (0..32).fold(0, |bits, l| bits | u32::from(relation(part(x[l]), part(y[l]), i.sub)) << l);
-                let one = Ins { d: out, e: crate::ptx::code::NONE, ..*i };
+                let bits = (0..32).fold(0, |bits, l| {
+                    bits | u32::from(relation(part(x[l]), part(y[l]), i.sub)) << l
+                });
+                let one = Ins {
+                    d: out,
+                    e: crate::ptx::code::NONE,
+                    ..*i
+                };
                 super::logic::finish(b, &one, m, bits);
             }
         }
@@ -192,7 +251,14 @@ unsafe fn packed(b: &Bases, i: &Ins, m: u32) {
         let (x, y, z): ([u32; 32], [u32; 32], [u32; 32]) = (get(b, i.a), get(b, i.b), get(b, i.c));
         let r: [u32; 32] = std::array::from_fn(|l| {
             let low = apply(i.sub, x[l] as u16, y[l] as u16, z[l] as u16, i.flags, bf);
-            let high = apply(i.sub, (x[l] >> 16) as u16, (y[l] >> 16) as u16, (z[l] >> 16) as u16, i.flags, bf);
+            let high = apply(
+                i.sub,
+                (x[l] >> 16) as u16,
+                (y[l] >> 16) as u16,
+                (z[l] >> 16) as u16,
+                i.flags,
+                bf,
+            );
             u32::from(low) | u32::from(high) << 16
         });
         put(b, i.d, &r, m);
@@ -212,5 +278,12 @@ pub(crate) fn add_half(old: u16, value: u16, bf: bool) -> u16 {
 
 /// Minimum or maximum for atomics.
 pub(crate) fn minmax_half(old: u16, value: u16, bf: bool, max: bool) -> u16 {
-    apply(if max { Moded::Max } else { Moded::Min } as u16, old, value, 0, 0, bf)
+    apply(
+        if max { Moded::Max } else { Moded::Min } as u16,
+        old,
+        value,
+        0,
+        0,
+        bf,
+    )
 }

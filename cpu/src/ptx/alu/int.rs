@@ -8,18 +8,32 @@ use crate::ptx::code::{Bases, Ins};
 /// # Safety
 /// As [`get`].
 #[inline(always)]
-unsafe fn carry<T: Copy + Default>(b: &Bases, i: &Ins, m: u32, add: impl Fn(T, T, bool) -> (T, bool), invert: impl Fn(T) -> T) {
+unsafe fn carry<T: Copy + Default>(
+    b: &Bases,
+    i: &Ins,
+    m: u32,
+    add: impl Fn(T, T, bool) -> (T, bool),
+    invert: impl Fn(T) -> T,
+) {
     // SAFETY: the caller's promise.
     unsafe {
         let (x, y): ([T; 32], [T; 32]) = (get(b, i.a), get(b, i.b));
         let subtract = i.flags & 1 != 0;
         // The carry flag of a subtraction is a borrow here.
-        let incoming = if i.flags & 2 != 0 { *b.at::<u32>(i.e) } else { 0 };
+        let incoming = if i.flags & 2 != 0 {
+            *b.at::<u32>(i.e)
+        } else {
+            0
+        };
         let mut r = [T::default(); 32];
         let mut out = 0;
         for lane in 0..32 {
             let bit = incoming >> lane & 1 != 0;
-            let (value, carried) = if subtract { add(x[lane], invert(y[lane]), !bit) } else { add(x[lane], y[lane], bit) };
+            let (value, carried) = if subtract {
+                add(x[lane], invert(y[lane]), !bit)
+            } else {
+                add(x[lane], y[lane], bit)
+            };
             r[lane] = value;
             out |= u32::from(carried != subtract) << lane;
         }
@@ -37,7 +51,11 @@ unsafe fn carry<T: Copy + Default>(b: &Bases, i: &Ins, m: u32, add: impl Fn(T, T
 unsafe fn mad_carry(b: &Bases, i: &Ins, m: u32, wide: bool) {
     // SAFETY: the caller's promise.
     unsafe {
-        let incoming = if i.flags & 2 != 0 { *b.at::<u32>(i.e) } else { 0 };
+        let incoming = if i.flags & 2 != 0 {
+            *b.at::<u32>(i.e)
+        } else {
+            0
+        };
         let mut out = 0;
         let product = |x: u64, y: u64| -> u64 {
             let signed = i.flags & 16 != 0;
@@ -50,16 +68,20 @@ unsafe fn mad_carry(b: &Bases, i: &Ins, m: u32, wide: bool) {
             }
         };
         if wide {
-            let (x, y, z): ([u64; 32], [u64; 32], [u64; 32]) = (get(b, i.a), get(b, i.b), get(b, i.c));
+            let (x, y, z): ([u64; 32], [u64; 32], [u64; 32]) =
+                (get(b, i.a), get(b, i.b), get(b, i.c));
             let mut r = [0u64; 32];
             for lane in 0..32 {
-                let sum = u128::from(product(x[lane], y[lane])) + u128::from(z[lane]) + u128::from(incoming >> lane & 1);
+                let sum = u128::from(product(x[lane], y[lane]))
+                    + u128::from(z[lane])
+                    + u128::from(incoming >> lane & 1);
                 r[lane] = sum as u64;
                 out |= u32::from(sum >> 64 != 0) << lane;
             }
             put(b, i.d, &r, m);
         } else {
-            let (x, y, z): ([u32; 32], [u32; 32], [u32; 32]) = (get(b, i.a), get(b, i.b), get(b, i.c));
+            let (x, y, z): ([u32; 32], [u32; 32], [u32; 32]) =
+                (get(b, i.a), get(b, i.b), get(b, i.c));
             let mut r = [0u32; 32];
             for lane in 0..32 {
                 let low = product(u64::from(x[lane]), u64::from(y[lane])) as u32;
@@ -89,7 +111,11 @@ fn u24(x: u32) -> u64 {
 pub(crate) fn bfe_u64(a: u64, pos: u32, len: u32, bits: u32) -> u64 {
     let (pos, len) = (pos & 0xff, len & 0xff);
     let field = if pos >= bits { 0 } else { a >> pos };
-    if len >= 64 { field } else { field & ((1u64 << len) - 1) }
+    if len >= 64 {
+        field
+    } else {
+        field & ((1u64 << len) - 1)
+    }
 }
 
 /// Signed extraction: the field is continued with its sign, or with that of `a` where it reaches past the end.
@@ -103,7 +129,11 @@ pub(crate) fn bfe_s64(a: u64, pos: u32, len: u32, bits: u32) -> u64 {
     let sign = a >> (pos + len - 1).min(msb) & 1 != 0;
     let mut r = 0;
     for k in 0..bits {
-        let bit = if k < len && pos + k <= msb { a >> (pos + k) & 1 != 0 } else { sign };
+        let bit = if k < len && pos + k <= msb {
+            a >> (pos + k) & 1 != 0
+        } else {
+            sign
+        };
         r |= u64::from(bit) << k;
     }
     r
@@ -115,7 +145,11 @@ pub(crate) fn bfi_u64(a: u64, f: u64, pos: u32, len: u32, bits: u32) -> u64 {
     if pos >= bits || len == 0 {
         return f;
     }
-    let ones = if len >= 64 { u64::MAX } else { (1u64 << len) - 1 };
+    let ones = if len >= 64 {
+        u64::MAX
+    } else {
+        (1u64 << len) - 1
+    };
     let mask = ones << pos;
     (f & !mask) | ((a << pos) & mask)
 }
@@ -139,7 +173,11 @@ fn prmt(a: u32, b: u32, selector: u32) -> u32 {
     for k in 0..4 {
         let s = selector >> (4 * k) & 0xf;
         let byte = (bytes >> (8 * (s & 7))) as u32 & 0xff;
-        let byte = if s & 8 != 0 { if byte & 0x80 != 0 { 0xff } else { 0 } } else { byte };
+        let byte = if s & 8 != 0 {
+            if byte & 0x80 != 0 { 0xff } else { 0 }
+        } else {
+            byte
+        };
         r |= byte << (8 * k);
     }
     r
@@ -161,8 +199,20 @@ fn prmt_mode(a: u32, b: u32, c: u32, mode: u32) -> u32 {
 
 /// `dp4a`/`dp2a`. `flags`: 1 a signed, 2 b signed, 4 dp2a, 8 dp2a.hi.
 fn dot(a: u32, b: u32, c: u32, flags: u8) -> u32 {
-    let byte = |v: u32, k: u32, signed: bool| if signed { i64::from((v >> (8 * k)) as u8 as i8) } else { i64::from((v >> (8 * k)) as u8) };
-    let half = |v: u32, k: u32, signed: bool| if signed { i64::from((v >> (16 * k)) as u16 as i16) } else { i64::from((v >> (16 * k)) as u16) };
+    let byte = |v: u32, k: u32, signed: bool| {
+        if signed {
+            i64::from((v >> (8 * k)) as u8 as i8)
+        } else {
+            i64::from((v >> (8 * k)) as u8)
+        }
+    };
+    let half = |v: u32, k: u32, signed: bool| {
+        if signed {
+            i64::from((v >> (16 * k)) as u16 as i16)
+        } else {
+            i64::from((v >> (16 * k)) as u16)
+        }
+    };
     let (sa, sb) = (flags & 1 != 0, flags & 2 != 0);
     let mut sum = i64::from(c);
     if flags & 4 == 0 {
@@ -182,7 +232,11 @@ fn dot(a: u32, b: u32, c: u32, flags: u8) -> u32 {
 fn fns(mask: u32, base: u32, offset: i32) -> u32 {
     let base = (base & 31) as i32;
     if offset == 0 {
-        return if mask >> base & 1 != 0 { base as u32 } else { u32::MAX };
+        return if mask >> base & 1 != 0 {
+            base as u32
+        } else {
+            u32::MAX
+        };
     }
     let step = offset.signum();
     let mut left = offset.unsigned_abs();
@@ -215,7 +269,11 @@ fn video_simd(a: u32, b: u32, c: u32, i: &Ins) -> u32 {
     let (count, bits) = if halves { (2, 16) } else { (4, 8) };
     let lane = |v: u32, k: u32, signed: bool| {
         let raw = i64::from(v >> (bits * k) & ((1 << bits) - 1));
-        if signed && raw >> (bits - 1) != 0 { raw - (1 << bits) } else { raw }
+        if signed && raw >> (bits - 1) != 0 {
+            raw - (1 << bits)
+        } else {
+            raw
+        }
     };
     let signed = i.flags & 16 != 0;
     let (mut packed, mut sum) = (0u32, c);
@@ -230,7 +288,11 @@ fn video_simd(a: u32, b: u32, c: u32, i: &Ins) -> u32 {
             _ => x.max(y),
         };
         if i.flags & 4 != 0 {
-            v = if signed { v.clamp(-(1 << (bits - 1)), (1 << (bits - 1)) - 1) } else { v.clamp(0, (1 << bits) - 1) };
+            v = if signed {
+                v.clamp(-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
+            } else {
+                v.clamp(0, (1 << bits) - 1)
+            };
         }
         sum = sum.wrapping_add(v as u32);
         packed |= (v as u32 & ((1 << bits) - 1)) << (bits * k);

@@ -97,8 +97,11 @@ unsafe fn logic(b: &Bases, i: &Ins, m: u32, f: impl Fn(u32, u32) -> u32) {
 unsafe fn pack4(b: &Bases, i: &Ins, m: u32) {
     // SAFETY: the caller's promise.
     unsafe {
-        let (x, y, z, w): ([u16; 32], [u16; 32], [u16; 32], [u16; 32]) = (get(b, i.a), get(b, i.b), get(b, i.c), get(b, i.e));
-        let r = std::array::from_fn(|l| u64::from(x[l]) | u64::from(y[l]) << 16 | u64::from(z[l]) << 32 | u64::from(w[l]) << 48);
+        let (x, y, z, w): ([u16; 32], [u16; 32], [u16; 32], [u16; 32]) =
+            (get(b, i.a), get(b, i.b), get(b, i.c), get(b, i.e));
+        let r = std::array::from_fn(|l| {
+            u64::from(x[l]) | u64::from(y[l]) << 16 | u64::from(z[l]) << 32 | u64::from(w[l]) << 48
+        });
         put::<u64>(b, i.d, &r, m);
     }
 }

@@ -126,7 +126,12 @@ pub(crate) unsafe fn put_pred(b: &Bases, loc: Loc, value: u32, mask: u32) {
 /// # Safety
 /// As [`get`] for `d` and `a`.
 #[inline(always)]
-pub(crate) unsafe fn map1<A: Copy, R: Copy + Default>(b: &Bases, i: &Ins, m: u32, f: impl Fn(A) -> R) {
+pub(crate) unsafe fn map1<A: Copy, R: Copy + Default>(
+    b: &Bases,
+    i: &Ins,
+    m: u32,
+    f: impl Fn(A) -> R,
+) {
     // SAFETY: the caller's promise.
     unsafe {
         let x = &*b.at::<[A; 32]>(i.a);
@@ -143,7 +148,12 @@ pub(crate) unsafe fn map1<A: Copy, R: Copy + Default>(b: &Bases, i: &Ins, m: u32
 /// # Safety
 /// As [`get`] for `d`, `a` and `b`.
 #[inline(always)]
-pub(crate) unsafe fn map2<A: Copy, B: Copy, R: Copy + Default>(b: &Bases, i: &Ins, m: u32, f: impl Fn(A, B) -> R) {
+pub(crate) unsafe fn map2<A: Copy, B: Copy, R: Copy + Default>(
+    b: &Bases,
+    i: &Ins,
+    m: u32,
+    f: impl Fn(A, B) -> R,
+) {
     // SAFETY: the caller's promise.
     unsafe {
         let (x, y) = (&*b.at::<[A; 32]>(i.a), &*b.at::<[B; 32]>(i.b));
@@ -160,10 +170,19 @@ pub(crate) unsafe fn map2<A: Copy, B: Copy, R: Copy + Default>(b: &Bases, i: &In
 /// # Safety
 /// As [`get`] for `d`, `a`, `b` and `c`.
 #[inline(always)]
-pub(crate) unsafe fn map3<A: Copy, B: Copy, C: Copy, R: Copy + Default>(b: &Bases, i: &Ins, m: u32, f: impl Fn(A, B, C) -> R) {
+pub(crate) unsafe fn map3<A: Copy, B: Copy, C: Copy, R: Copy + Default>(
+    b: &Bases,
+    i: &Ins,
+    m: u32,
+    f: impl Fn(A, B, C) -> R,
+) {
     // SAFETY: the caller's promise.
     unsafe {
-        let (x, y, z) = (&*b.at::<[A; 32]>(i.a), &*b.at::<[B; 32]>(i.b), &*b.at::<[C; 32]>(i.c));
+        let (x, y, z) = (
+            &*b.at::<[A; 32]>(i.a),
+            &*b.at::<[B; 32]>(i.b),
+            &*b.at::<[C; 32]>(i.c),
+        );
         let mut r = [R::default(); 32];
         for lane in 0..32 {
             r[lane] = f(x[lane], y[lane], z[lane]);
@@ -177,10 +196,20 @@ pub(crate) unsafe fn map3<A: Copy, B: Copy, C: Copy, R: Copy + Default>(b: &Base
 /// # Safety
 /// As [`get`] for `d`, `a`, `b`, `c` and `e`.
 #[inline(always)]
-pub(crate) unsafe fn map4<A: Copy, B: Copy, C: Copy, E: Copy, R: Copy + Default>(b: &Bases, i: &Ins, m: u32, f: impl Fn(A, B, C, E) -> R) {
+pub(crate) unsafe fn map4<A: Copy, B: Copy, C: Copy, E: Copy, R: Copy + Default>(
+    b: &Bases,
+    i: &Ins,
+    m: u32,
+    f: impl Fn(A, B, C, E) -> R,
+) {
     // SAFETY: the caller's promise.
     unsafe {
-        let (x, y, z, w) = (&*b.at::<[A; 32]>(i.a), &*b.at::<[B; 32]>(i.b), &*b.at::<[C; 32]>(i.c), &*b.at::<[E; 32]>(i.e));
+        let (x, y, z, w) = (
+            &*b.at::<[A; 32]>(i.a),
+            &*b.at::<[B; 32]>(i.b),
+            &*b.at::<[C; 32]>(i.c),
+            &*b.at::<[E; 32]>(i.e),
+        );
         let mut r = [R::default(); 32];
         for lane in 0..32 {
             r[lane] = f(x[lane], y[lane], z[lane], w[lane]);

@@ -63,7 +63,11 @@ pub(crate) fn odd(value: f64, tail: f64) -> f64 {
         return value;
     }
     // `value` is even: the exact result lies between it and a neighbour, which is odd.
-    if tail > 0.0 { value.next_up() } else { value.next_down() }
+    if tail > 0.0 {
+        value.next_up()
+    } else {
+        value.next_down()
+    }
 }
 
 fn round_odd_f32(value: f64, tail: f64) -> f32 {
@@ -75,7 +79,11 @@ pub(crate) fn two_sum(a: f64, b: f64) -> (f64, f64) {
     let s = a + b;
     if !s.is_finite() {
         // Overflow of finite numbers: the exact value is smaller in size than infinity.
-        let error = if a.is_finite() && b.is_finite() { -s.signum() } else { 0.0 };
+        let error = if a.is_finite() && b.is_finite() {
+            -s.signum()
+        } else {
+            0.0
+        };
         return (s, error);
     }
     let t = s - a;
@@ -86,17 +94,35 @@ pub(crate) fn two_sum(a: f64, b: f64) -> (f64, f64) {
 fn two_product(a: f64, b: f64) -> (f64, f64) {
     let p = a * b;
     if !p.is_finite() {
-        return (p, if a.is_finite() && b.is_finite() { -p.signum() } else { 0.0 });
+        return (
+            p,
+            if a.is_finite() && b.is_finite() {
+                -p.signum()
+            } else {
+                0.0
+            },
+        );
     }
     if p == 0.0 {
         let exact_zero = a == 0.0 || b == 0.0;
-        return (p, if exact_zero { 0.0 } else { a.signum() * b.signum() });
+        return (
+            p,
+            if exact_zero {
+                0.0
+            } else {
+                a.signum() * b.signum()
+            },
+        );
     }
     if p.abs() < 1e-250 {
         let up = 2f64.powi(400);
         // The larger factor may not bear scaling up; the smaller one always does.
         let (small, large) = if a.abs() < b.abs() { (a, b) } else { (b, a) };
-        let (x, y, scaled) = if large.abs() > 1e100 { (small * up * up, large, p * up * up) } else { (small * up, large * up, p * up * up) };
+        let (x, y, scaled) = if large.abs() > 1e100 {
+            (small * up * up, large, p * up * up)
+        } else {
+            (small * up, large * up, p * up * up)
+        };
         return (p, x.mul_add(y, -scaled));
     }
     (p, a.mul_add(b, -p))
@@ -104,13 +130,26 @@ fn two_product(a: f64, b: f64) -> (f64, f64) {
 
 fn zero_sum_sign(r: f64, a: f64, b: f64, mode: Round) -> f64 {
     // x + (-x) is -0 when rounding down.
-    if r == 0.0 && mode == Round::Down && (a.is_sign_negative() || b.is_sign_negative()) && !a.is_nan() && !b.is_nan() { -0.0 } else { r }
+    if r == 0.0
+        && mode == Round::Down
+        && (a.is_sign_negative() || b.is_sign_negative())
+        && !a.is_nan()
+        && !b.is_nan()
+    {
+        -0.0
+    } else {
+        r
+    }
 }
 
 /// `a + b` in double precision.
 pub(crate) fn add64(a: f64, b: f64, mode: Round) -> f64 {
     let (s, error) = two_sum(a, b);
-    if mode == Round::Nearest { s } else { zero_sum_sign(correct64(s, error, mode), a, b, mode) }
+    if mode == Round::Nearest {
+        s
+    } else {
+        zero_sum_sign(correct64(s, error, mode), a, b, mode)
+    }
 }
 
 /// `a * b` in double precision.
@@ -135,23 +174,55 @@ pub(crate) fn fma64(a: f64, b: f64, c: f64, mode: Round) -> f64 {
     }
     let (p, e) = two_product(a, b);
     if r == 0.0 && p == -c && e == 0.0 {
-        return if p == 0.0 && c == 0.0 && p.is_sign_negative() == c.is_sign_negative() { r } else if mode == Round::Down { -0.0 } else { 0.0 };
+        return if p == 0.0 && c == 0.0 && p.is_sign_negative() == c.is_sign_negative() {
+            r
+        } else if mode == Round::Down {
+            -0.0
+        } else {
+            0.0
+        };
     }
     if r.is_infinite() {
         return correct64(r, -r.signum(), mode);
     }
+    if c == 0.0 {
+        return mul64(a, b, mode);
+    }
+    if a == 0.0 || b == 0.0 {
+        return c;
+    }
     // Bring everything into the middle of the range, where error terms are exact.
     let magnitude = p.abs().max(c.abs());
-    let scale = if magnitude > 1e150 { 2f64.powi(-200) } else if magnitude < 1e-150 { 2f64.powi(500) } else { 1.0 };
-    let (x, z, target) = (a * scale, c * scale, r * scale);
-    let (p, e) = two_product(x, b);
+    let scale = if magnitude > 1e150 {
+        2f64.powi(-200)
+    } else if magnitude < 1e-150 {
+        2f64.powi(500)
+    } else {
+        1.0
+    };
+    // The factor that bears it is scaled.
+    let (small, large) = if a.abs() < b.abs() { (a, b) } else { (b, a) };
+    let (x, y) = if scale < 1.0 {
+        (small, large * scale)
+    } else {
+        (small * scale, large)
+    };
+    let (z, target) = (c * scale, r * scale);
+    if (x * y).abs() < 1e-250 {
+        // The product is far below the last place of `c`: only its sign counts.
+        return correct64(r, a.signum() * b.signum(), mode);
+    }
+    let (p, e) = two_product(x, y);
     // Sign of p + e + z - target, summed exactly.
     let (s1, e1) = two_sum(z, -target);
     let (s2, e2) = two_sum(p, s1);
     let (s3, e3) = two_sum(e, e1);
     let (s4, e4) = two_sum(s3, e2);
     let (s5, e5) = two_sum(s2, s4);
-    let error = [s5, e5 + e4, e3].into_iter().find(|v| *v != 0.0).unwrap_or(0.0);
+    let error = [s5, e5 + e4, e3]
+        .into_iter()
+        .find(|v| *v != 0.0)
+        .unwrap_or(if z == 0.0 { c } else { 0.0 });
     correct64(r, error, mode)
 }
 
@@ -177,9 +248,16 @@ pub(crate) fn div64(a: f64, b: f64, mode: Round) -> f64 {
 
 /// The number scaled to `[1, 2)` and the exponent that was taken out.
 fn normal(x: f64) -> (f64, i32) {
-    let (y, bias) = if x.abs() < f64::MIN_POSITIVE { (x * 2f64.powi(60), -60) } else { (x, 0) };
+    let (y, bias) = if x.abs() < f64::MIN_POSITIVE {
+        (x * 2f64.powi(60), -60)
+    } else {
+        (x, 0)
+    };
     let exponent = ((y.to_bits() >> 52) & 0x7ff) as i32 - 1023;
-    (f64::from_bits((y.to_bits() & !(0x7ff << 52)) | 1023 << 52), exponent + bias)
+    (
+        f64::from_bits((y.to_bits() & !(0x7ff << 52)) | 1023 << 52),
+        exponent + bias,
+    )
 }
 
 fn scale_by(x: f64, by: i32) -> f64 {

@@ -68,7 +68,8 @@ const KINDS: [AtomicKind; 11] = [
 ];
 
 fn halves(old: u32, value: u32, f: impl Fn(u16, u16) -> u16) -> u32 {
-    u32::from(f(old as u16, value as u16)) | u32::from(f((old >> 16) as u16, (value >> 16) as u16)) << 16
+    u32::from(f(old as u16, value as u16))
+        | u32::from(f((old >> 16) as u16, (value >> 16) as u16)) << 16
 }
 
 fn next32(op: AtomicOp, kind: AtomicKind, old: u32, value: u32) -> u32 {
@@ -81,7 +82,9 @@ fn next32(op: AtomicOp, kind: AtomicKind, old: u32, value: u32) -> u32 {
             let bf = kind == AtomicKind::Bf16x2;
             match op {
                 AtomicOp::Add => halves(old, value, |a, b| add_half(a, b, bf)),
-                op => halves(old, value, |a, b| minmax_half(a, b, bf, op == AtomicOp::Max)),
+                op => halves(old, value, |a, b| {
+                    minmax_half(a, b, bf, op == AtomicOp::Max)
+                }),
             }
         }
         (AtomicOp::Add, _) => old.wrapping_add(value),
@@ -89,8 +92,20 @@ fn next32(op: AtomicOp, kind: AtomicKind, old: u32, value: u32) -> u32 {
         (AtomicOp::Max, AtomicKind::S32) => (old as i32).max(value as i32) as u32,
         (AtomicOp::Min, _) => old.min(value),
         (AtomicOp::Max, _) => old.max(value),
-        (AtomicOp::Inc, _) => if old >= value { 0 } else { old + 1 },
-        (AtomicOp::Dec, _) => if old == 0 || old > value { value } else { old - 1 },
+        (AtomicOp::Inc, _) => {
+            if old >= value {
+                0
+            } else {
+                old + 1
+            }
+        }
+        (AtomicOp::Dec, _) => {
+            if old == 0 || old > value {
+                value
+            } else {
+                old - 1
+            }
+        }
         (AtomicOp::And, _) => old & value,
         (AtomicOp::Or, _) => old | value,
         (AtomicOp::Xor, _) => old ^ value,
@@ -115,8 +130,12 @@ fn next64(op: AtomicOp, kind: AtomicKind, old: u64, value: u64) -> u64 {
 
 fn next16(op: AtomicOp, kind: AtomicKind, old: u16, value: u16) -> u16 {
     match (op, kind) {
-        (AtomicOp::Add, AtomicKind::F16 | AtomicKind::Bf16) => add_half(old, value, kind == AtomicKind::Bf16),
-        (AtomicOp::Min | AtomicOp::Max, AtomicKind::F16 | AtomicKind::Bf16) => minmax_half(old, value, kind == AtomicKind::Bf16, op == AtomicOp::Max),
+        (AtomicOp::Add, AtomicKind::F16 | AtomicKind::Bf16) => {
+            add_half(old, value, kind == AtomicKind::Bf16)
+        }
+        (AtomicOp::Min | AtomicOp::Max, AtomicKind::F16 | AtomicKind::Bf16) => {
+            minmax_half(old, value, kind == AtomicKind::Bf16, op == AtomicOp::Max)
+        }
         (AtomicOp::Add, _) => old.wrapping_add(value),
         (AtomicOp::Min, _) => old.min(value),
         (AtomicOp::Max, _) => old.max(value),
@@ -134,7 +153,15 @@ impl Warp {
     ///
     /// # Safety
     /// The instruction must belong to the frame of `bases`.
-    pub(crate) unsafe fn atomic(&mut self, grid: &Grid<'_>, shared: &Shared, bases: &Bases, ins: &Ins, mask: u32, local_base: u32) -> Result<(), Trouble> {
+    pub(crate) unsafe fn atomic(
+        &mut self,
+        grid: &Grid<'_>,
+        shared: &Shared,
+        bases: &Bases,
+        ins: &Ins,
+        mask: u32,
+        local_base: u32,
+    ) -> Result<(), Trouble> {
         let access = &grid.program.accesses[ins.imm as usize];
         let op = OPS[usize::from(ins.sub >> 8).min(9)];
         let kind = KINDS[usize::from(ins.sub & 0xff).min(10)];
@@ -144,7 +171,15 @@ impl Warp {
         // SAFETY: the caller's promise; `resolve` has checked address and alignment of all lanes in `mask`.
         unsafe {
             let mut at = addresses(bases, ins, access, local_base);
-            self.resolve(grid, shared, access.place, &mut at, u64::from(access.size), mask, true)?;
+            self.resolve(
+                grid,
+                shared,
+                access.place,
+                &mut at,
+                u64::from(access.size),
+                mask,
+                true,
+            )?;
             match access.size {
                 4 => {
                     let (b, c): ([u32; 32], [u32; 32]) = (get(bases, ins.b), get(bases, ins.c));
@@ -152,10 +187,16 @@ impl Warp {
                     each(mask, |lane| {
                         let cell = AtomicU32::from_ptr(at[lane] as *mut u32);
                         old[lane] = match op {
-                            AtomicOp::CompareSwap => cell.compare_exchange(b[lane], c[lane], ORDER, ORDER).unwrap_or_else(|v| v),
+                            AtomicOp::CompareSwap => cell
+                                .compare_exchange(b[lane], c[lane], ORDER, ORDER)
+                                .unwrap_or_else(|v| v),
                             AtomicOp::Exchange => cell.swap(b[lane], ORDER),
-                            AtomicOp::Add if matches!(kind, AtomicKind::U32 | AtomicKind::S32) => cell.fetch_add(b[lane], ORDER),
-                            _ => cell.fetch_update(ORDER, ORDER, |v| Some(next32(op, kind, v, b[lane]))).unwrap_or_else(|v| v),
+                            AtomicOp::Add if matches!(kind, AtomicKind::U32 | AtomicKind::S32) => {
+                                cell.fetch_add(b[lane], ORDER)
+                            }
+                            _ => cell
+                                .fetch_update(ORDER, ORDER, |v| Some(next32(op, kind, v, b[lane])))
+                                .unwrap_or_else(|v| v),
                         };
                     });
                     if ins.d != NONE {
@@ -168,9 +209,13 @@ impl Warp {
                     each(mask, |lane| {
                         let cell = AtomicU64::from_ptr(at[lane] as *mut u64);
                         old[lane] = match op {
-                            AtomicOp::CompareSwap => cell.compare_exchange(b[lane], c[lane], ORDER, ORDER).unwrap_or_else(|v| v),
+                            AtomicOp::CompareSwap => cell
+                                .compare_exchange(b[lane], c[lane], ORDER, ORDER)
+                                .unwrap_or_else(|v| v),
                             AtomicOp::Exchange => cell.swap(b[lane], ORDER),
-                            _ => cell.fetch_update(ORDER, ORDER, |v| Some(next64(op, kind, v, b[lane]))).unwrap_or_else(|v| v),
+                            _ => cell
+                                .fetch_update(ORDER, ORDER, |v| Some(next64(op, kind, v, b[lane])))
+                                .unwrap_or_else(|v| v),
                         };
                     });
                     if ins.d != NONE {
@@ -183,8 +228,12 @@ impl Warp {
                     each(mask, |lane| {
                         let cell = AtomicU16::from_ptr(at[lane] as *mut u16);
                         old[lane] = match op {
-                            AtomicOp::CompareSwap => cell.compare_exchange(b[lane], c[lane], ORDER, ORDER).unwrap_or_else(|v| v),
-                            _ => cell.fetch_update(ORDER, ORDER, |v| Some(next16(op, kind, v, b[lane]))).unwrap_or_else(|v| v),
+                            AtomicOp::CompareSwap => cell
+                                .compare_exchange(b[lane], c[lane], ORDER, ORDER)
+                                .unwrap_or_else(|v| v),
+                            _ => cell
+                                .fetch_update(ORDER, ORDER, |v| Some(next16(op, kind, v, b[lane])))
+                                .unwrap_or_else(|v| v),
                         };
                     });
                     if ins.d != NONE {

@@ -29,7 +29,11 @@ impl Block {
     /// Starts block number `linear`.
     pub(super) fn start(&mut self, grid: &Grid<'_>, linear: u64) {
         let [gx, gy, _] = grid.config.grid.map(u64::from);
-        self.shared.index = [(linear % gx) as u32, (linear / gx % gy) as u32, (linear / gx / gy) as u32];
+        self.shared.index = [
+            (linear % gx) as u32,
+            (linear / gx % gy) as u32,
+            (linear / gx / gy) as u32,
+        ];
         self.shared.barriers = [Barrier::default(); 16];
         for warp in &mut self.warps {
             warp.reset(grid, self.shared.index, linear);
@@ -59,9 +63,20 @@ impl Block {
                     return Ok(false);
                 }
             } else if !opened && !self.release() {
-                let lane = self.warps.iter().find(|w| !w.done()).map_or((0, 0), |w| (w.id, w.alive.trailing_zeros()));
+                let lane = self
+                    .warps
+                    .iter()
+                    .find(|w| !w.done())
+                    .map_or((0, 0), |w| (w.id, w.alive.trailing_zeros()));
                 let thread = self.warps[lane.0 as usize].thread(grid, lane.1);
-                return Err(Fault { kind: FaultKind::LaunchFailed, kernel: grid.kernel.to_owned(), line: 0, block: self.shared.index, thread, address: 0 });
+                return Err(Fault {
+                    kind: FaultKind::LaunchFailed,
+                    kernel: grid.kernel.to_owned(),
+                    line: 0,
+                    block: self.shared.index,
+                    thread,
+                    address: 0,
+                });
             }
         }
         Ok(false)
@@ -84,7 +99,9 @@ impl Block {
             if barrier.arrived == 0 {
                 continue;
             }
-            let expected = barrier.expected.unwrap_or_else(|| self.warps.iter().map(|w| w.alive.count_ones()).sum());
+            let expected = barrier
+                .expected
+                .unwrap_or_else(|| self.warps.iter().map(|w| w.alive.count_ones()).sum());
             if barrier.arrived < expected {
                 continue;
             }

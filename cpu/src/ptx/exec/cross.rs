@@ -32,7 +32,10 @@ fn op_of(ins: &Ins) -> CrossOp {
 }
 
 fn is_vote(op: CrossOp) -> bool {
-    matches!(op, CrossOp::VoteAll | CrossOp::VoteAny | CrossOp::VoteUni | CrossOp::VoteBallot)
+    matches!(
+        op,
+        CrossOp::VoteAll | CrossOp::VoteAny | CrossOp::VoteUni | CrossOp::VoteBallot
+    )
 }
 
 /// Operands and results of all lanes that take part.
@@ -50,7 +53,15 @@ struct Gathered {
 
 impl Gathered {
     fn new() -> Gathered {
-        Gathered { active: 0, members: [0; 32], values: [0; 32], selectors: [0; 32], predicate: 0, results: [0; 32], flags: 0 }
+        Gathered {
+            active: 0,
+            members: [0; 32],
+            values: [0; 32],
+            selectors: [0; 32],
+            predicate: 0,
+            results: [0; 32],
+            flags: 0,
+        }
     }
 
     /// # Safety
@@ -60,7 +71,11 @@ impl Gathered {
         self.active |= m;
         // SAFETY: the caller's promise.
         unsafe {
-            let members = if ins.c == NONE { [m; 32] } else { get(bases, ins.c) };
+            let members = if ins.c == NONE {
+                [m; 32]
+            } else {
+                get(bases, ins.c)
+            };
             each(m, |l| self.members[l] = members[l]);
             if is_vote(op) {
                 let p = *bases.at::<u32>(ins.a) ^ if ins.flags & NEGATED != 0 { FULL } else { 0 };
@@ -107,13 +122,18 @@ impl Gathered {
                 let mut flags = 0u32;
                 let mut results = [0u64; 32];
                 each(active, |l| {
-                    let (b, c) = (self.selectors[l] as u32 & 31, (self.selectors[l] >> 32) as u32);
+                    let (b, c) = (
+                        self.selectors[l] as u32 & 31,
+                        (self.selectors[l] >> 32) as u32,
+                    );
                     let (clamp, segment) = (c & 31, c >> 8 & 31);
                     let lane = l as u32;
                     let last = (lane & segment) | (clamp & !segment);
                     let first = lane & segment;
                     let (source, inside) = match op {
-                        CrossOp::ShflUp => (lane.wrapping_sub(b), lane as i32 - b as i32 >= last as i32),
+                        CrossOp::ShflUp => {
+                            (lane.wrapping_sub(b), lane as i32 - b as i32 >= last as i32)
+                        }
                         CrossOp::ShflDown => (lane + b, lane + b <= last),
                         CrossOp::ShflBfly => (lane ^ b, lane ^ b <= last),
                         _ => (first | (b & !segment), first | (b & !segment) <= last),
@@ -146,7 +166,9 @@ impl Gathered {
                 each(active, |l| {
                     let members = self.members[l] & active;
                     let mut same = 0u32;
-                    each(members, |k| same |= u32::from(self.values[k] == self.values[l]) << k);
+                    each(members, |k| {
+                        same |= u32::from(self.values[k] == self.values[l]) << k
+                    });
                     if op == CrossOp::MatchAny {
                         self.results[l] = u64::from(same);
                     } else {
@@ -157,7 +179,12 @@ impl Gathered {
                 });
                 self.flags = flags;
             }
-            CrossOp::RedAdd | CrossOp::RedMin | CrossOp::RedMax | CrossOp::RedAnd | CrossOp::RedOr | CrossOp::RedXor => {
+            CrossOp::RedAdd
+            | CrossOp::RedMin
+            | CrossOp::RedMax
+            | CrossOp::RedAnd
+            | CrossOp::RedOr
+            | CrossOp::RedXor => {
                 let mut results = [0u64; 32];
                 each(active, |l| {
                     let members = self.members[l] & active;
@@ -223,11 +250,14 @@ impl Warp {
 
     /// Looks whether lanes that wait in several paths are complete together, and executes for them; whether any were.
     pub(crate) fn meet_across(&mut self, grid: &Grid<'_>) -> bool {
-        let waiting: Vec<usize> = (0..self.paths.len()).filter(|&k| matches!(self.paths[k].wait, Wait::Cross(_))).collect();
+        let waiting: Vec<usize> = (0..self.paths.len())
+            .filter(|&k| matches!(self.paths[k].wait, Wait::Cross(_)))
+            .collect();
         let mut progress = false;
         let mut left = waiting;
         while let Some(&first) = left.first() {
-            let (same, other): (Vec<usize>, Vec<usize>) = left.iter().partition(|&&k| self.same_kind(grid, first, k));
+            let (same, other): (Vec<usize>, Vec<usize>) =
+                left.iter().partition(|&&k| self.same_kind(grid, first, k));
             left = other;
             progress |= self.meet_kind(grid, same);
         }
@@ -254,16 +284,28 @@ impl Warp {
     fn meet_kind(&mut self, grid: &Grid<'_>, mut paths: Vec<usize>) -> bool {
         // Drop paths whose members are not all here until nothing changes.
         loop {
-            let present = paths.iter().fold(0, |bits, &k| bits | self.waiting_lanes(k));
+            let present = paths
+                .iter()
+                .fold(0, |bits, &k| bits | self.waiting_lanes(k));
             let alive = self.alive;
             let before = paths.len();
             let mut complete = Vec::with_capacity(before);
             for &k in &paths {
-                let (ins, m, frame) = (self.waiting_ins(grid, k), self.waiting_lanes(k), self.paths[k].frame);
+                let (ins, m, frame) = (
+                    self.waiting_ins(grid, k),
+                    self.waiting_lanes(k),
+                    self.paths[k].frame,
+                );
                 let bases = self.bases(grid, frame);
                 let mut missing = 0;
                 // SAFETY: the instruction belongs to the frame of the path.
-                let members: [u32; 32] = unsafe { if ins.c == NONE { [m; 32] } else { get(&bases, ins.c) } };
+                let members: [u32; 32] = unsafe {
+                    if ins.c == NONE {
+                        [m; 32]
+                    } else {
+                        get(&bases, ins.c)
+                    }
+                };
                 each(m, |l| missing |= members[l] & alive & !present);
                 if missing == 0 {
                     complete.push(k);
@@ -274,19 +316,29 @@ impl Warp {
                 break;
             }
         }
-        let Some(&first) = paths.first() else { return false };
+        let Some(&first) = paths.first() else {
+            return false;
+        };
         let ins = self.waiting_ins(grid, first);
         let (op, signed) = (op_of(ins), ins.flags & 1 != 0);
         let mut gathered = Gathered::new();
         for &k in &paths {
-            let (ins, m, frame) = (self.waiting_ins(grid, k), self.waiting_lanes(k), self.paths[k].frame);
+            let (ins, m, frame) = (
+                self.waiting_ins(grid, k),
+                self.waiting_lanes(k),
+                self.paths[k].frame,
+            );
             let bases = self.bases(grid, frame);
             // SAFETY: the instruction belongs to the frame of the path.
             unsafe { gathered.add(&bases, ins, m) }
         }
         gathered.compute(op, signed);
         for &k in &paths {
-            let (ins, m, frame) = (self.waiting_ins(grid, k), self.waiting_lanes(k), self.paths[k].frame);
+            let (ins, m, frame) = (
+                self.waiting_ins(grid, k),
+                self.waiting_lanes(k),
+                self.paths[k].frame,
+            );
             let bases = self.bases(grid, frame);
             // SAFETY: the instruction belongs to the frame of the path.
             unsafe { gathered.write(&bases, ins, m) }

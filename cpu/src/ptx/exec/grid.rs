@@ -21,9 +21,15 @@ pub(crate) fn run(grid: &Grid<'_>) -> Result<(), Fault> {
     let total = grid.blocks();
     let next = AtomicU64::new(0);
     let finished = AtomicU64::new(0);
-    let helpers = (grid.env.threads.max(1) as u64).min(total).saturating_sub(1) as usize;
+    let helpers = (grid.env.threads.max(1) as u64)
+        .min(total)
+        .saturating_sub(1) as usize;
     pool::run(helpers, &|| worker(grid, total, &next, &finished));
-    let fault = grid.fault.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let fault = grid
+        .fault
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take();
     match fault {
         Some(fault) => Err(fault),
         None if finished.load(Ordering::Acquire) == total => Ok(()),
@@ -33,13 +39,24 @@ pub(crate) fn run(grid: &Grid<'_>) -> Result<(), Fault> {
 }
 
 fn launch_failed(grid: &Grid<'_>) -> Fault {
-    Fault { kind: FaultKind::LaunchFailed, kernel: grid.kernel.to_owned(), line: 0, block: [0; 3], thread: [0; 3], address: 0 }
+    Fault {
+        kind: FaultKind::LaunchFailed,
+        kernel: grid.kernel.to_owned(),
+        line: 0,
+        block: [0; 3],
+        thread: [0; 3],
+        address: 0,
+    }
 }
 
 fn worker(grid: &Grid<'_>, total: u64, next: &AtomicU64, finished: &AtomicU64) {
     let mut resident: VecDeque<Block> = VecDeque::new();
     let mut spare: Vec<Block> = Vec::new();
-    let (rounds, most) = if grid.config.cooperative { (COOPERATIVE_ROUNDS, usize::MAX) } else { (ROUNDS, MAX_RESIDENT) };
+    let (rounds, most) = if grid.config.cooperative {
+        (COOPERATIVE_ROUNDS, usize::MAX)
+    } else {
+        (ROUNDS, MAX_RESIDENT)
+    };
     let mut more = true;
     loop {
         if more && resident.len() < most {
@@ -56,7 +73,9 @@ fn worker(grid: &Grid<'_>, total: u64, next: &AtomicU64, finished: &AtomicU64) {
                 more = false;
             }
         }
-        let Some(mut block) = resident.pop_front() else { return };
+        let Some(mut block) = resident.pop_front() else {
+            return;
+        };
         match block.run(grid, rounds) {
             Ok(true) => {
                 finished.fetch_add(1, Ordering::AcqRel);

@@ -6,7 +6,9 @@ use super::quick;
 use super::state::{Grid, Shared, Trouble, Warp};
 use crate::engine::{AddressRange, FaultKind};
 use crate::ptx::alu::{FULL, get, put};
-use crate::ptx::code::{Access, Bases, Ins, LOCAL_WINDOW, Loc, NONE, Order, PARAM_WINDOW, SHARED_WINDOW, Where};
+use crate::ptx::code::{
+    Access, Bases, Ins, LOCAL_WINDOW, Loc, NONE, Order, PARAM_WINDOW, SHARED_WINDOW, Where,
+};
 use crate::ptx::types::Width;
 
 /// Bytes of a window of generic addresses.
@@ -17,9 +19,18 @@ const WINDOW: u64 = 1 << 32;
 /// # Safety
 /// The instruction must belong to the frame of `bases`.
 #[inline(always)]
-pub(crate) unsafe fn addresses(bases: &Bases, ins: &Ins, access: &Access, local_base: u32) -> [u64; 32] {
+pub(crate) unsafe fn addresses(
+    bases: &Bases,
+    ins: &Ins,
+    access: &Access,
+    local_base: u32,
+) -> [u64; 32] {
     if access.direct {
-        let base = if access.place == Where::Local { u64::from(local_base) } else { 0 };
+        let base = if access.place == Where::Local {
+            u64::from(local_base)
+        } else {
+            0
+        };
         return [base.wrapping_add(access.offset as u64); 32];
     }
     // SAFETY: the caller's promise.
@@ -51,7 +62,16 @@ fn find(grid: &Grid<'_>, address: u64) -> Option<AddressRange> {
 impl Warp {
     /// Turns the addresses of the lanes of `mask` into host addresses, checking each for `size` bytes.
     #[inline(always)]
-    pub(crate) fn resolve(&mut self, grid: &Grid<'_>, shared: &Shared, place: Where, addresses: &mut [u64; 32], size: u64, mask: u32, write: bool) -> Result<(), Trouble> {
+    pub(crate) fn resolve(
+        &mut self,
+        grid: &Grid<'_>,
+        shared: &Shared,
+        place: Where,
+        addresses: &mut [u64; 32],
+        size: u64,
+        mask: u32,
+        write: bool,
+    ) -> Result<(), Trouble> {
         let (mut low, mut high, mut bits) = (u64::MAX, 0, 0);
         if mask == FULL {
             for &address in addresses.iter() {
@@ -73,17 +93,27 @@ impl Warp {
                 self.choose_range(low);
             }
             match place {
-                Where::Global | Where::Generic if low >= self.range.start && high < self.range.end && self.range.end - high >= size && (!write || self.range.writable) => {
+                Where::Global | Where::Generic
+                    if low >= self.range.start
+                        && high < self.range.end
+                        && self.range.end - high >= size
+                        && (!write || self.range.writable) =>
+                {
                     return Ok(());
                 }
-                Where::Shared if (high as usize) < shared.bytes && shared.bytes - high as usize >= size as usize => {
+                Where::Shared
+                    if (high as usize) < shared.bytes
+                        && shared.bytes - high as usize >= size as usize =>
+                {
                     let start = shared.memory_start() as u64;
                     for address in addresses {
                         *address = address.wrapping_add(start);
                     }
                     return Ok(());
                 }
-                Where::Local if high < grid.stack_bytes as u64 && grid.stack_bytes as u64 - high >= size => {
+                Where::Local
+                    if high < grid.stack_bytes as u64 && grid.stack_bytes as u64 - high >= size =>
+                {
                     let first = self.id as usize * 32;
                     for (lane, address) in addresses.iter_mut().enumerate() {
                         *address = address.wrapping_add(shared.local.of(first + lane) as u64);
@@ -96,7 +126,8 @@ impl Warp {
         for lane in 0..32u32 {
             if mask >> lane & 1 != 0 {
                 let address = addresses[lane as usize];
-                addresses[lane as usize] = self.resolve_one(grid, shared, place, address, size, lane, write)?;
+                addresses[lane as usize] =
+                    self.resolve_one(grid, shared, place, address, size, lane, write)?;
             }
         }
         Ok(())
@@ -104,8 +135,21 @@ impl Warp {
 
     /// One address of one lane.
     #[inline(never)]
-    pub(crate) fn resolve_one(&mut self, grid: &Grid<'_>, shared: &Shared, place: Where, address: u64, size: u64, lane: u32, write: bool) -> Result<u64, Trouble> {
-        let trouble = |kind| Trouble { kind, lane, address };
+    pub(crate) fn resolve_one(
+        &mut self,
+        grid: &Grid<'_>,
+        shared: &Shared,
+        place: Where,
+        address: u64,
+        size: u64,
+        lane: u32,
+        write: bool,
+    ) -> Result<u64, Trouble> {
+        let trouble = |kind| Trouble {
+            kind,
+            lane,
+            address,
+        };
         if size.is_power_of_two() && !address.is_multiple_of(size) {
             return Err(trouble(FaultKind::MisalignedAddress));
         }
@@ -114,8 +158,12 @@ impl Warp {
             Where::Generic => match address {
                 a if a < SHARED_WINDOW => (Where::Global, a),
                 a if a - SHARED_WINDOW < WINDOW => (Where::Shared, a - SHARED_WINDOW),
-                a if (LOCAL_WINDOW..LOCAL_WINDOW + WINDOW).contains(&a) => (Where::Local, a - LOCAL_WINDOW),
-                a if (PARAM_WINDOW..PARAM_WINDOW + WINDOW).contains(&a) => (Where::Param, a - PARAM_WINDOW),
+                a if (LOCAL_WINDOW..LOCAL_WINDOW + WINDOW).contains(&a) => {
+                    (Where::Local, a - LOCAL_WINDOW)
+                }
+                a if (PARAM_WINDOW..PARAM_WINDOW + WINDOW).contains(&a) => {
+                    (Where::Param, a - PARAM_WINDOW)
+                }
                 _ => return Err(illegal),
             },
             other => (other, address),
@@ -123,10 +171,19 @@ impl Warp {
         let within = |len: usize| offset < len as u64 && len as u64 - offset >= size;
         match place {
             Where::Shared if within(shared.bytes) => Ok(shared.memory_start() as u64 + offset),
-            Where::Local if within(grid.stack_bytes) => Ok(shared.local.of((self.id * 32 + lane) as usize) as u64 + offset),
-            Where::Param if within(grid.params.len()) && !write => Ok(grid.params.as_ptr() as u64 + offset),
+            Where::Local if within(grid.stack_bytes) => {
+                Ok(shared.local.of((self.id * 32 + lane) as usize) as u64 + offset)
+            }
+            Where::Param if within(grid.params.len()) && !write => {
+                Ok(grid.params.as_ptr() as u64 + offset)
+            }
             Where::Global | Where::Generic => {
-                let fits = |r: &AddressRange| offset >= r.start && offset < r.end && r.end - offset >= size && (!write || r.writable);
+                let fits = |r: &AddressRange| {
+                    offset >= r.start
+                        && offset < r.end
+                        && r.end - offset >= size
+                        && (!write || r.writable)
+                };
                 if fits(&self.range) {
                     return Ok(offset);
                 }
@@ -157,27 +214,34 @@ impl Warp {
         }
     }
 
-    /// The same for the first lane of an instruction; always true.
+    /// The same for the first lane of an instruction.
     ///
     /// # Safety
     /// The instruction must belong to the frame of `bases`.
     #[inline(always)]
-    unsafe fn choose_range_of(&mut self, bases: &Bases, ins: &Ins, access: &Access) -> bool {
+    unsafe fn choose_range_of(&mut self, bases: &Bases, ins: &Ins, access: &Access) {
         if access.place != Where::Shared && access.wide_address {
             // SAFETY: the caller's promise.
             let first = unsafe { *bases.at::<u64>(ins.a) };
             self.choose_range(first.wrapping_add(access.offset as u64));
         }
-        true
     }
 
     /// Addresses that the quick paths may touch: first, end, and what is added to get host addresses.
     #[inline(always)]
     fn window(&self, shared: &Shared, place: Where) -> quick::Window {
         if place == Where::Shared {
-            quick::Window { start: 0, end: shared.bytes as u64, host: shared.memory_start() as u64 }
+            quick::Window {
+                start: 0,
+                end: shared.bytes as u64,
+                host: shared.memory_start() as u64,
+            }
         } else {
-            quick::Window { start: self.range.start, end: self.range.end, host: 0 }
+            quick::Window {
+                start: self.range.start,
+                end: self.range.end,
+                host: 0,
+            }
         }
     }
 
@@ -185,11 +249,24 @@ impl Warp {
     ///
     /// # Safety
     /// The instruction must belong to the frame of `bases`.
-    pub(crate) unsafe fn load(&mut self, grid: &Grid<'_>, shared: &Shared, bases: &Bases, ins: &Ins, mask: u32, local_base: u32) -> Result<(), Trouble> {
+    pub(crate) unsafe fn load(
+        &mut self,
+        grid: &Grid<'_>,
+        shared: &Shared,
+        bases: &Bases,
+        ins: &Ins,
+        mask: u32,
+        local_base: u32,
+    ) -> Result<(), Trouble> {
         let access = &grid.program.accesses[ins.imm as usize];
-        // SAFETY: the caller's promise; the range and the shared memory are what may be read.
-        if mask == FULL && access.quick && unsafe { self.choose_range_of(bases, ins, access) } && unsafe { quick::load(bases, ins, access, self.window(shared, access.place)) } {
-            return Ok(());
+        if mask == FULL && access.quick {
+            // SAFETY: the caller's promise; the range and the shared memory are what may be read.
+            unsafe {
+                self.choose_range_of(bases, ins, access);
+                if quick::load(bases, ins, access, self.window(shared, access.place)) {
+                    return Ok(());
+                }
+            }
         }
         let total = u64::from(access.size) * u64::from(access.count);
         // SAFETY: the caller's promise; `resolve` has checked the addresses of all lanes in `mask`.
@@ -219,11 +296,25 @@ impl Warp {
     ///
     /// # Safety
     /// The instruction must belong to the frame of `bases`.
-    pub(crate) unsafe fn store(&mut self, grid: &Grid<'_>, shared: &Shared, bases: &Bases, ins: &Ins, mask: u32, local_base: u32) -> Result<(), Trouble> {
+    pub(crate) unsafe fn store(
+        &mut self,
+        grid: &Grid<'_>,
+        shared: &Shared,
+        bases: &Bases,
+        ins: &Ins,
+        mask: u32,
+        local_base: u32,
+    ) -> Result<(), Trouble> {
         let access = &grid.program.accesses[ins.imm as usize];
-        // SAFETY: the caller's promise; the range and the shared memory are what may be written.
-        if mask == FULL && access.quick && unsafe { self.choose_range_of(bases, ins, access) } && (self.range.writable || access.place == Where::Shared) && unsafe { quick::store(bases, ins, access, self.window(shared, access.place)) } {
-            return Ok(());
+        if mask == FULL && access.quick {
+            // SAFETY: the caller's promise; the range and the shared memory are what may be written.
+            unsafe {
+                self.choose_range_of(bases, ins, access);
+                let writable = self.range.writable || access.place == Where::Shared;
+                if writable && quick::store(bases, ins, access, self.window(shared, access.place)) {
+                    return Ok(());
+                }
+            }
         }
         let total = u64::from(access.size) * u64::from(access.count);
         if access.order == Order::Strong {
@@ -255,14 +346,30 @@ impl Warp {
     ///
     /// # Safety
     /// The instruction must belong to the frame of `bases`.
-    pub(crate) unsafe fn load_param(&mut self, grid: &Grid<'_>, bases: &Bases, ins: &Ins, mask: u32) -> Result<(), Trouble> {
+    pub(crate) unsafe fn load_param(
+        &mut self,
+        grid: &Grid<'_>,
+        bases: &Bases,
+        ins: &Ins,
+        mask: u32,
+    ) -> Result<(), Trouble> {
         let access = &grid.program.accesses[ins.imm as usize];
         for k in 0..u32::from(access.count) {
-            let register = if access.count == 1 { ins.d } else { grid.program.lists[(access.list + k) as usize] };
+            let register = if access.count == 1 {
+                ins.d
+            } else {
+                grid.program.lists[(access.list + k) as usize]
+            };
             let at = access.offset + i64::from(k) * i64::from(access.size);
-            let bytes = usize::try_from(at).ok().and_then(|at| grid.params.get(at..at + usize::from(access.size)));
+            let bytes = usize::try_from(at)
+                .ok()
+                .and_then(|at| grid.params.get(at..at + usize::from(access.size)));
             let Some(bytes) = bytes else {
-                return Err(Trouble { kind: FaultKind::IllegalAddress, lane: mask.trailing_zeros(), address: PARAM_WINDOW.wrapping_add(at as u64) });
+                return Err(Trouble {
+                    kind: FaultKind::IllegalAddress,
+                    lane: mask.trailing_zeros(),
+                    address: PARAM_WINDOW.wrapping_add(at as u64),
+                });
             };
             let mut raw = [0u8; 16];
             raw[..bytes.len()].copy_from_slice(bytes);
@@ -327,13 +434,26 @@ fn consecutive(at: &[u64; 32], size: u64) -> bool {
 /// # Safety
 /// As [`load_element`].
 #[inline(always)]
-unsafe fn gather<M: Copy, R: Copy>(bases: &Bases, register: Loc, at: &[u64; 32], mask: u32, widen: impl Fn(M) -> R) {
+unsafe fn gather<M: Copy, R: Copy>(
+    bases: &Bases,
+    register: Loc,
+    at: &[u64; 32],
+    mask: u32,
+    widen: impl Fn(M) -> R,
+) {
     // SAFETY: the caller's promise. Reads are volatile: other threads may write, as kernels do; what is read is plain bits.
     unsafe {
         let out = &mut *bases.at::<[R; 32]>(register);
         if mask == FULL {
-            if size_of::<M>() == size_of::<R>() && size_of::<M>() <= 8 && consecutive(at, size_of::<M>() as u64) {
-                std::ptr::copy_nonoverlapping(at[0] as *const u8, out.as_mut_ptr().cast::<u8>(), 32 * size_of::<M>());
+            if size_of::<M>() == size_of::<R>()
+                && size_of::<M>() <= 8
+                && consecutive(at, size_of::<M>() as u64)
+            {
+                std::ptr::copy_nonoverlapping(
+                    at[0] as *const u8,
+                    out.as_mut_ptr().cast::<u8>(),
+                    32 * size_of::<M>(),
+                );
                 return;
             }
             for lane in 0..32 {
@@ -376,13 +496,27 @@ unsafe fn store_element(bases: &Bases, register: Loc, access: &Access, at: &[u64
 /// # Safety
 /// As [`store_element`].
 #[inline(always)]
-unsafe fn scatter<R: Copy, M: Copy>(bases: &Bases, register: Loc, at: &[u64; 32], mask: u32, narrow: impl Fn(R) -> M) {
+unsafe fn scatter<R: Copy, M: Copy>(
+    bases: &Bases,
+    register: Loc,
+    at: &[u64; 32],
+    mask: u32,
+    narrow: impl Fn(R) -> M,
+) {
     debug_assert_ne!(register, NONE);
     // SAFETY: the caller's promise; writes are volatile as kernels may race.
     unsafe {
         let values = &*bases.at::<[R; 32]>(register);
-        if mask == FULL && size_of::<M>() == size_of::<R>() && size_of::<M>() <= 8 && consecutive(at, size_of::<M>() as u64) {
-            std::ptr::copy_nonoverlapping(values.as_ptr().cast::<u8>(), at[0] as *mut u8, 32 * size_of::<M>());
+        if mask == FULL
+            && size_of::<M>() == size_of::<R>()
+            && size_of::<M>() <= 8
+            && consecutive(at, size_of::<M>() as u64)
+        {
+            std::ptr::copy_nonoverlapping(
+                values.as_ptr().cast::<u8>(),
+                at[0] as *mut u8,
+                32 * size_of::<M>(),
+            );
             return;
         }
         let mut left = mask;

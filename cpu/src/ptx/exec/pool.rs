@@ -48,12 +48,24 @@ pub(super) fn run(helpers: usize, work: &(dyn Fn() + Sync)) {
     }
     let pool = pool();
     // SAFETY: only the lifetime is changed; `Finish` waits for all uses before `work` ends.
-    let erased: *const (dyn Fn() + Sync) = unsafe { std::mem::transmute::<&(dyn Fn() + Sync), &'static (dyn Fn() + Sync)>(work) };
-    let job = Arc::new(Job { work: erased, state: Mutex::new(Tickets { left: helpers, active: 0 }), done: Condvar::new() });
+    let erased: *const (dyn Fn() + Sync) =
+        unsafe { std::mem::transmute::<&(dyn Fn() + Sync), &'static (dyn Fn() + Sync)>(work) };
+    let job = Arc::new(Job {
+        work: erased,
+        state: Mutex::new(Tickets {
+            left: helpers,
+            active: 0,
+        }),
+        done: Condvar::new(),
+    });
     {
         let mut queue = lock(&pool.queue);
         while queue.1 < helpers.min(MAX_THREADS) {
-            if std::thread::Builder::new().name("cuda-cpu".into()).spawn(helper).is_err() {
+            if std::thread::Builder::new()
+                .name("cuda-cpu".into())
+                .spawn(helper)
+                .is_err()
+            {
                 break;
             }
             queue.1 += 1;
@@ -71,11 +83,17 @@ struct Finish<'a>(&'a Arc<Job>);
 
 impl Drop for Finish<'_> {
     fn drop(&mut self) {
-        lock(&pool().queue).0.retain(|job| !Arc::ptr_eq(job, self.0));
+        lock(&pool().queue)
+            .0
+            .retain(|job| !Arc::ptr_eq(job, self.0));
         let mut state = lock(&self.0.state);
         state.left = 0;
         while state.active > 0 {
-            state = self.0.done.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self
+                .0
+                .done
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
@@ -96,7 +114,12 @@ fn helper() {
                 });
                 match found {
                     Some(job) => break job,
-                    None => queue = pool.wake.wait(queue).unwrap_or_else(PoisonError::into_inner),
+                    None => {
+                        queue = pool
+                            .wake
+                            .wait(queue)
+                            .unwrap_or_else(PoisonError::into_inner)
+                    }
                 }
             }
         };

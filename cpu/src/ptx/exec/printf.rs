@@ -7,7 +7,14 @@ const MAX_FIELD: usize = 4096;
 
 impl Warp {
     /// Formats with the arguments that lie packed at generic address `buffer`, each aligned to its size. The text and the number of arguments.
-    pub(super) fn format(&mut self, grid: &Grid<'_>, shared: &Shared, format: &[u8], buffer: u64, lane: u32) -> Result<(Vec<u8>, u64), Trouble> {
+    pub(super) fn format(
+        &mut self,
+        grid: &Grid<'_>,
+        shared: &Shared,
+        format: &[u8],
+        buffer: u64,
+        lane: u32,
+    ) -> Result<(Vec<u8>, u64), Trouble> {
         let mut out = Vec::with_capacity(format.len() + 32);
         let (mut at, mut count) = (0u64, 0u64);
         let mut rest = format;
@@ -31,12 +38,22 @@ impl Warp {
             let size = if directive.wide() { 8 } else { 4 };
             at = at.next_multiple_of(size);
             let mut raw = [0u8; 8];
-            self.read_bytes(grid, shared, buffer.wrapping_add(at), &mut raw[..size as usize], lane)?;
+            self.read_bytes(
+                grid,
+                shared,
+                buffer.wrapping_add(at),
+                &mut raw[..size as usize],
+                lane,
+            )?;
             at += size;
             count += 1;
             let value = u64::from_le_bytes(raw);
             if directive.kind == b's' {
-                let text = if value == 0 { b"(null)".to_vec() } else { self.read_string(grid, shared, value, lane)? };
+                let text = if value == 0 {
+                    b"(null)".to_vec()
+                } else {
+                    self.read_string(grid, shared, value, lane)?
+                };
                 directive.text(&mut out, &text);
             } else {
                 directive.number(&mut out, value);
@@ -68,7 +85,11 @@ impl Directive {
             }
             &text[from..*at]
         };
-        let number = |digits: &[u8]| digits.iter().fold(0usize, |n, d| (n * 10 + usize::from(d - b'0')).min(MAX_FIELD));
+        let number = |digits: &[u8]| {
+            digits.iter().fold(0usize, |n, d| {
+                (n * 10 + usize::from(d - b'0')).min(MAX_FIELD)
+            })
+        };
         let flags = run(&mut at, |b| b"#0- +".contains(&b)).to_vec();
         let width = number(run(&mut at, |b| b.is_ascii_digit()));
         let mut precision = None;
@@ -78,7 +99,14 @@ impl Directive {
         }
         let size = run(&mut at, |b| b"hljztL".contains(&b)).to_vec();
         let kind = *text.get(at)?;
-        b"diouxXcspfFeEgGaA".contains(&kind).then_some(Directive { flags, width, precision, size, kind, length: at + 1 })
+        b"diouxXcspfFeEgGaA".contains(&kind).then_some(Directive {
+            flags,
+            width,
+            precision,
+            size,
+            kind,
+            length: at + 1,
+        })
     }
 
     fn is_float(&self) -> bool {
@@ -87,7 +115,9 @@ impl Directive {
 
     /// Whether the argument takes eight bytes.
     fn wide(&self) -> bool {
-        self.is_float() || matches!(self.kind, b's' | b'p') || (self.kind != b'c' && self.size.iter().any(|b| b"ljzt".contains(b)))
+        self.is_float()
+            || matches!(self.kind, b's' | b'p')
+            || (self.kind != b'c' && self.size.iter().any(|b| b"ljzt".contains(b)))
     }
 
     fn text(&self, out: &mut Vec<u8>, text: &[u8]) {
@@ -137,9 +167,16 @@ impl Directive {
             let format: *const libc::c_char = format.as_ptr().cast();
             match self.kind {
                 b'c' => libc::snprintf(buffer, field.len(), format, value as libc::c_int),
-                b'p' => libc::snprintf(buffer, field.len(), format, value as usize as *const libc::c_void),
+                b'p' => libc::snprintf(
+                    buffer,
+                    field.len(),
+                    format,
+                    value as usize as *const libc::c_void,
+                ),
                 b'd' | b'i' => libc::snprintf(buffer, field.len(), format, narrow(true)),
-                _ if self.is_float() => libc::snprintf(buffer, field.len(), format, f64::from_bits(value)),
+                _ if self.is_float() => {
+                    libc::snprintf(buffer, field.len(), format, f64::from_bits(value))
+                }
                 _ => libc::snprintf(buffer, field.len(), format, narrow(false)),
             }
         };

@@ -51,7 +51,12 @@ unsafe fn lanes(bases: &Bases, ins: &Ins, access: &Access, window: Window) -> La
         different |= at[lane] ^ at[0];
         uneven |= at[lane] ^ at[0].wrapping_add(lane as u64 * size);
     }
-    Lanes { at, all_inside: worst >= 0 && bits & (size - 1) == 0, same: different == 0, consecutive: uneven == 0 }
+    Lanes {
+        at,
+        all_inside: worst >= 0 && bits & (size - 1) == 0,
+        same: different == 0,
+        consecutive: uneven == 0,
+    }
 }
 
 /// # Safety
@@ -108,7 +113,12 @@ macro_rules! variants {
         /// # Safety
         /// The instruction must belong to the frame of `bases`; the window must be accessible.
         #[inline(always)]
-        pub(super) unsafe fn $name(bases: &Bases, ins: &Ins, access: &Access, window: Window) -> bool {
+        pub(super) unsafe fn $name(
+            bases: &Bases,
+            ins: &Ins,
+            access: &Access,
+            window: Window,
+        ) -> bool {
             #[cfg(target_arch = "x86_64")]
             {
                 /// # Safety
@@ -116,7 +126,13 @@ macro_rules! variants {
                 #[target_feature(enable = "avx2,bmi2")]
                 unsafe fn wide(bases: &Bases, ins: &Ins, access: &Access, window: Window) -> bool {
                     // SAFETY: the caller's promise.
-                    unsafe { if access.size == 4 { $inner::<u32>(bases, ins, access, window) } else { $inner::<u64>(bases, ins, access, window) } }
+                    unsafe {
+                        if access.size == 4 {
+                            $inner::<u32>(bases, ins, access, window)
+                        } else {
+                            $inner::<u64>(bases, ins, access, window)
+                        }
+                    }
                 }
                 if access.vectors {
                     // SAFETY: the caller's promise; the feature was looked for when the instruction was made.
@@ -124,10 +140,24 @@ macro_rules! variants {
                 }
             }
             // SAFETY: the caller's promise.
-            unsafe { if access.size == 4 { $inner::<u32>(bases, ins, access, window) } else { $inner::<u64>(bases, ins, access, window) } }
+            unsafe {
+                if access.size == 4 {
+                    $inner::<u32>(bases, ins, access, window)
+                } else {
+                    $inner::<u64>(bases, ins, access, window)
+                }
+            }
         }
     };
 }
 
-variants!(load, load_any, "Loads one element for each of the 32 lanes.");
-variants!(store, store_any, "Stores one element for each of the 32 lanes.");
+variants!(
+    load,
+    load_any,
+    "Loads one element for each of the 32 lanes."
+);
+variants!(
+    store,
+    store_any,
+    "Stores one element for each of the 32 lanes."
+);

@@ -46,7 +46,10 @@ impl Grid<'_> {
 
     /// Notes a fault (the first one counts) and stops the grid.
     pub(crate) fn report(&self, fault: Fault) {
-        let mut first = self.fault.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut first = self
+            .fault
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if first.is_none() {
             *first = Some(fault);
         }
@@ -56,7 +59,14 @@ impl Grid<'_> {
     /// Whether to stop; notes the cancellation.
     pub(crate) fn stopping(&self) -> bool {
         if self.env.cancelled.load(Ordering::Relaxed) && !self.stop.load(Ordering::Relaxed) {
-            self.report(Fault { kind: FaultKind::Cancelled, kernel: self.kernel.to_owned(), line: 0, block: [0; 3], thread: [0; 3], address: 0 });
+            self.report(Fault {
+                kind: FaultKind::Cancelled,
+                kernel: self.kernel.to_owned(),
+                line: 0,
+                block: [0; 3],
+                thread: [0; 3],
+                address: 0,
+            });
         }
         self.stop.load(Ordering::Acquire)
     }
@@ -174,12 +184,20 @@ impl LocalMemory {
     pub(crate) fn new(threads: usize, stack_bytes: usize) -> Option<LocalMemory> {
         let bytes = threads.checked_mul(stack_bytes)?;
         if bytes == 0 {
-            return Some(LocalMemory { start: std::ptr::null_mut(), layout: None, stack_bytes: 0 });
+            return Some(LocalMemory {
+                start: std::ptr::null_mut(),
+                layout: None,
+                stack_bytes: 0,
+            });
         }
         let layout = std::alloc::Layout::from_size_align(bytes, 64).ok()?;
         // SAFETY: the size is not zero.
         let start = unsafe { std::alloc::alloc_zeroed(layout) };
-        (!start.is_null()).then_some(LocalMemory { start, layout: Some(layout), stack_bytes })
+        (!start.is_null()).then_some(LocalMemory {
+            start,
+            layout: Some(layout),
+            stack_bytes,
+        })
     }
 
     /// Start of a thread's memory.
@@ -206,7 +224,11 @@ impl Shared {
 }
 
 /// A range that holds nothing.
-const NO_RANGE: AddressRange = AddressRange { start: 0, end: 0, writable: false };
+const NO_RANGE: AddressRange = AddressRange {
+    start: 0,
+    end: 0,
+    writable: false,
+};
 
 impl Warp {
     /// Forgets which ranges of memory are valid.
@@ -236,7 +258,11 @@ impl Warp {
         let threads = grid.threads();
         let first = self.id * 32;
         let count = (threads - first).min(32);
-        self.alive = if count == 32 { u32::MAX } else { (1 << count) - 1 };
+        self.alive = if count == 32 {
+            u32::MAX
+        } else {
+            (1 << count) - 1
+        };
         self.paths.clear();
         self.records.clear();
         self.frames.clear();
@@ -247,8 +273,23 @@ impl Warp {
         if self.registers.len() < lines as usize {
             self.registers.resize(lines as usize, Line([0; 64]));
         }
-        self.frames.push(Frame { parent: NONE, base: 0, lines, local_base: 0, local_top: code.local_bytes, return_pc: 0, call: NONE, function: grid.function });
-        self.paths.push(Path { pc: code.start, mask: self.alive, record: NONE, frame: 0, wait: Wait::Runnable });
+        self.frames.push(Frame {
+            parent: NONE,
+            base: 0,
+            lines,
+            local_base: 0,
+            local_top: code.local_bytes,
+            return_pc: 0,
+            call: NONE,
+            function: grid.function,
+        });
+        self.paths.push(Path {
+            pc: code.start,
+            mask: self.alive,
+            record: NONE,
+            frame: 0,
+            wait: Wait::Runnable,
+        });
         self.fill_special(grid, block, linear);
     }
 
@@ -259,7 +300,11 @@ impl Warp {
         let start: *mut u8 = self.special.as_mut_ptr().cast();
         let set = |loc: u32, f: &dyn Fn(u32) -> u32| {
             // SAFETY: the places of special registers lie within the region, which is aligned.
-            let out = unsafe { &mut *start.add((loc & crate::ptx::code::OFFSET) as usize).cast::<[u32; 32]>() };
+            let out = unsafe {
+                &mut *start
+                    .add((loc & crate::ptx::code::OFFSET) as usize)
+                    .cast::<[u32; 32]>()
+            };
             for (lane, value) in out.iter_mut().enumerate() {
                 *value = f(lane as u32);
             }
@@ -282,17 +327,37 @@ impl Warp {
             set(special::NCTAID + 128 * k as u32, &|_| grid.config.grid[k]);
         }
         let multiprocessors = grid.env.threads.max(1) as u32;
-        set(special::SMID, &|_| (linear % u64::from(multiprocessors)) as u32);
+        set(special::SMID, &|_| {
+            (linear % u64::from(multiprocessors)) as u32
+        });
         set(special::NSMID, &|_| multiprocessors);
         set(special::DYNAMIC_SMEM_SIZE, &|_| grid.config.shared_bytes);
-        set(special::TOTAL_SMEM_SIZE, &|_| grid.static_shared + grid.config.shared_bytes);
+        set(special::TOTAL_SMEM_SIZE, &|_| {
+            grid.static_shared + grid.config.shared_bytes
+        });
         set(special::DYNAMIC_BASE, &|_| grid.dynamic_base);
         set(special::ENVREG1, &|_| (grid.workspace.start >> 32) as u32);
         set(special::ENVREG2, &|_| grid.workspace.start as u32);
         set(special::ZERO, &|_| 0);
-        for (loc, value) in [(special::GRIDID, grid.grid_id), (special::DYNAMIC_BASE_64, u64::from(grid.dynamic_base)), (special::ZERO_64, 0)] {
-            set(loc, &|l| if l % 2 == 0 { value as u32 } else { (value >> 32) as u32 });
-            set(loc + 128, &|l| if l % 2 == 0 { value as u32 } else { (value >> 32) as u32 });
+        for (loc, value) in [
+            (special::GRIDID, grid.grid_id),
+            (special::DYNAMIC_BASE_64, u64::from(grid.dynamic_base)),
+            (special::ZERO_64, 0),
+        ] {
+            set(loc, &|l| {
+                if l % 2 == 0 {
+                    value as u32
+                } else {
+                    (value >> 32) as u32
+                }
+            });
+            set(loc + 128, &|l| {
+                if l % 2 == 0 {
+                    value as u32
+                } else {
+                    (value >> 32) as u32
+                }
+            });
         }
     }
 
@@ -303,7 +368,12 @@ impl Warp {
         let registers: *mut Line = self.registers.as_mut_ptr();
         let constants: *const Line = grid.constants.as_ptr();
         let special: *mut Line = self.special.as_mut_ptr();
-        Bases([registers.wrapping_add(base).cast(), constants.cast_mut().cast(), special.cast(), std::ptr::null_mut()])
+        Bases([
+            registers.wrapping_add(base).cast(),
+            constants.cast_mut().cast(),
+            special.cast(),
+            std::ptr::null_mut(),
+        ])
     }
 
     /// Whether all lanes have ended.
@@ -312,8 +382,21 @@ impl Warp {
     }
 
     /// Puts a lane's place into a fault.
-    pub(crate) fn fault(&self, grid: &Grid<'_>, block: [u32; 3], ins: &Ins, trouble: Trouble) -> Fault {
-        Fault { kind: trouble.kind, kernel: grid.kernel.to_owned(), line: ins.line, block, thread: self.thread(grid, trouble.lane), address: trouble.address }
+    pub(crate) fn fault(
+        &self,
+        grid: &Grid<'_>,
+        block: [u32; 3],
+        ins: &Ins,
+        trouble: Trouble,
+    ) -> Fault {
+        Fault {
+            kind: trouble.kind,
+            kernel: grid.kernel.to_owned(),
+            line: ins.line,
+            block,
+            thread: self.thread(grid, trouble.lane),
+            address: trouble.address,
+        }
     }
 
     /// Index of a lane's thread.

@@ -5,7 +5,9 @@ use std::sync::atomic::{Ordering, fence};
 use super::state::{Barrier, Frame, Grid, Path, Record, Shared, Trouble, Wait, Warp};
 use crate::engine::{Fault, FaultKind};
 use crate::ptx::alu::{FULL, get, put, put_pred};
-use crate::ptx::code::{Bases, Builtin, FUNCTION_STRIDE, FUNCTION_WINDOW, Ins, LOCAL_WINDOW, NONE, Op, SHARED_WINDOW};
+use crate::ptx::code::{
+    Bases, Builtin, FUNCTION_STRIDE, FUNCTION_WINDOW, Ins, LOCAL_WINDOW, NONE, Op, SHARED_WINDOW,
+};
 use crate::ptx::lower::flags::{ARRIVE, NEGATED, RED_AND, RED_OR, RED_POPC};
 use crate::ptx::types::Space;
 
@@ -65,7 +67,9 @@ impl Warp {
     /// The next path that can run, in turn.
     fn next_path(&self) -> Option<usize> {
         let count = self.paths.len();
-        (1..=count).map(|k| (self.cursor + k) % count).find(|&k| self.paths[k].wait == Wait::Runnable)
+        (1..=count)
+            .map(|k| (self.cursor + k) % count)
+            .find(|&k| self.paths[k].wait == Wait::Runnable)
     }
 
     /// Lets lanes that wait to meet others go on alone; whether there were any.
@@ -78,7 +82,13 @@ impl Warp {
                 any = true;
                 self.records[k].expected &= !record.arrived;
                 self.records[k].arrived = 0;
-                self.paths.push(Path { pc: record.pc, mask: record.arrived, record: record.parent, frame: record.frame, wait: Wait::Runnable });
+                self.paths.push(Path {
+                    pc: record.pc,
+                    mask: record.arrived,
+                    record: record.parent,
+                    frame: record.frame,
+                    wait: Wait::Runnable,
+                });
             }
         }
         any
@@ -98,7 +108,15 @@ impl Warp {
     }
 
     /// Lanes part: those of `taken` go to `to`, the others go on at `pc`; they meet at `meet`. Returns the lanes and the place with which the path goes on.
-    fn part(&mut self, index: usize, mask: u32, taken: u32, to: u32, pc: u32, meet: u32) -> (u32, u32) {
+    fn part(
+        &mut self,
+        index: usize,
+        mask: u32,
+        taken: u32,
+        to: u32,
+        pc: u32,
+        meet: u32,
+    ) -> (u32, u32) {
         let path = self.paths[index];
         let mut record = path.record;
         if meet != NONE {
@@ -107,7 +125,13 @@ impl Warp {
                 r.pc == meet && r.frame == path.frame
             };
             if !known {
-                record = self.new_record(Record { pc: meet, frame: path.frame, expected: mask, arrived: 0, parent: record });
+                record = self.new_record(Record {
+                    pc: meet,
+                    frame: path.frame,
+                    expected: mask,
+                    arrived: 0,
+                    parent: record,
+                });
                 self.paths[index].record = record;
             }
         }
@@ -120,7 +144,13 @@ impl Warp {
             self.records[record as usize].arrived |= rest;
             return (taken, to);
         }
-        self.paths.push(Path { pc: to, mask: taken, record, frame: path.frame, wait: Wait::Runnable });
+        self.paths.push(Path {
+            pc: to,
+            mask: taken,
+            record,
+            frame: path.frame,
+            wait: Wait::Runnable,
+        });
         (rest, pc)
     }
 
@@ -136,7 +166,13 @@ impl Warp {
             if record.expected != 0 && record.arrived == record.expected {
                 let record = *record;
                 self.records[k].expected = 0;
-                self.paths.push(Path { pc: record.pc, mask: record.arrived, record: record.parent, frame: record.frame, wait: Wait::Runnable });
+                self.paths.push(Path {
+                    pc: record.pc,
+                    mask: record.arrived,
+                    record: record.parent,
+                    frame: record.frame,
+                    wait: Wait::Runnable,
+                });
             }
         }
     }
@@ -144,11 +180,26 @@ impl Warp {
     fn remove_path(&mut self, index: usize) {
         self.paths.swap_remove(index);
         // The path that took the place is the next in turn.
-        self.cursor = if index == 0 { self.paths.len().saturating_sub(1) } else { index - 1 };
+        self.cursor = if index == 0 {
+            self.paths.len().saturating_sub(1)
+        } else {
+            index - 1
+        };
     }
 
+    // SAFETY of all blocks in the loop: the instruction belongs to the function of the frame that `bases` was made for.
+    #[expect(
+        clippy::undocumented_unsafe_blocks,
+        reason = "one comment for all instructions"
+    )]
     #[inline(never)]
-    fn run_path(&mut self, grid: &Grid<'_>, shared: &mut Shared, index: usize, budget: &mut u32) -> Result<PathEnd, Fault> {
+    fn run_path(
+        &mut self,
+        grid: &Grid<'_>,
+        shared: &mut Shared,
+        index: usize,
+        budget: &mut u32,
+    ) -> Result<PathEnd, Fault> {
         let code = &grid.program.code[..];
         let path = self.paths[index];
         let (mut pc, mut mask, mut frame) = (path.pc, path.mask, path.frame);
@@ -201,12 +252,17 @@ impl Warp {
                 }
             }
             match ins.op {
-                // SAFETY (all arms below): the instruction belongs to the function of the frame that `bases` was made for.
                 Op::Alu => unsafe { (ins.alu)(&bases, ins, m) },
-                Op::Load => attempt!(ins, unsafe { self.load(grid, shared, &bases, ins, m, local_base) }),
-                Op::Store => attempt!(ins, unsafe { self.store(grid, shared, &bases, ins, m, local_base) }),
+                Op::Load => attempt!(ins, unsafe {
+                    self.load(grid, shared, &bases, ins, m, local_base)
+                }),
+                Op::Store => attempt!(ins, unsafe {
+                    self.store(grid, shared, &bases, ins, m, local_base)
+                }),
                 Op::LoadParam => attempt!(ins, unsafe { self.load_param(grid, &bases, ins, m) }),
-                Op::Atomic => attempt!(ins, unsafe { self.atomic(grid, shared, &bases, ins, m, local_base) }),
+                Op::Atomic => attempt!(ins, unsafe {
+                    self.atomic(grid, shared, &bases, ins, m, local_base)
+                }),
                 Op::Jump => {
                     pc = ins.imm as u32;
                     backward!(ins);
@@ -231,9 +287,18 @@ impl Warp {
                     let choice: [u32; 32] = unsafe { get(&bases, ins.a) };
                     let lane = m.trailing_zeros();
                     let Some(&target) = table.get(choice[lane as usize] as usize) else {
-                        fail!(ins, Trouble { kind: FaultKind::IllegalInstruction, lane, address: 0 })
+                        fail!(
+                            ins,
+                            Trouble {
+                                kind: FaultKind::IllegalInstruction,
+                                lane,
+                                address: 0
+                            }
+                        )
                     };
-                    let same = (0..32).fold(0, |bits, l| bits | u32::from(choice[l as usize] == choice[lane as usize]) << l) & m;
+                    let same = (0..32).fold(0, |bits, l| {
+                        bits | u32::from(choice[l as usize] == choice[lane as usize]) << l
+                    }) & m;
                     if same == mask {
                         pc = ins.d + target;
                     } else {
@@ -286,21 +351,40 @@ impl Warp {
                         let targets: [u64; 32] = unsafe { get(&bases, ins.a) };
                         let lane = mask.trailing_zeros();
                         let target = targets[lane as usize];
-                        let same = (0..32).fold(0, |bits, l| bits | u32::from(targets[l] == target) << l) & mask;
+                        let same = (0..32)
+                            .fold(0, |bits, l| bits | u32::from(targets[l] == target) << l)
+                            & mask;
                         if same != mask {
-                            let (rest, _) = self.part(index, mask, mask & !same, pc - 1, pc - 1, ins.c);
+                            let (rest, _) =
+                                self.part(index, mask, mask & !same, pc - 1, pc - 1, ins.c);
                             mask = rest;
                             self.paths[index].mask = mask;
                         }
                         let number = target.wrapping_sub(FUNCTION_WINDOW);
                         function = (number / FUNCTION_STRIDE).min(u64::from(u32::MAX)) as u32;
-                        let callable = number.is_multiple_of(FUNCTION_STRIDE) && self.callable(grid, function, ins);
+                        let callable = number.is_multiple_of(FUNCTION_STRIDE)
+                            && self.callable(grid, function, ins);
                         if !callable {
-                            fail!(ins, Trouble { kind: FaultKind::IllegalInstruction, lane, address: target })
+                            fail!(
+                                ins,
+                                Trouble {
+                                    kind: FaultKind::IllegalInstruction,
+                                    lane,
+                                    address: target
+                                }
+                            )
                         }
                     }
-                    let Some(new) = self.enter(grid, shared, frame, function, ins.b, pc, mask) else {
-                        fail!(ins, Trouble { kind: FaultKind::LaunchFailed, lane: mask.trailing_zeros(), address: 0 })
+                    let Some(new) = self.enter(grid, shared, frame, function, ins.b, pc, mask)
+                    else {
+                        fail!(
+                            ins,
+                            Trouble {
+                                kind: FaultKind::LaunchFailed,
+                                lane: mask.trailing_zeros(),
+                                address: 0
+                            }
+                        )
                     };
                     frame = new;
                     self.paths[index].frame = frame;
@@ -323,13 +407,39 @@ impl Warp {
                     local_base = self.frames[frame as usize].local_base;
                 }
                 Op::CallBuiltin => {
-                    const BUILTINS: [Builtin; 4] = [Builtin::Vprintf, Builtin::AssertFail, Builtin::Malloc, Builtin::Free];
-                    attempt!(ins, self.builtin(grid, shared, local_base, BUILTINS[(ins.imm as usize).min(3)], ins, m));
+                    const BUILTINS: [Builtin; 4] = [
+                        Builtin::Vprintf,
+                        Builtin::AssertFail,
+                        Builtin::Malloc,
+                        Builtin::Free,
+                    ];
+                    attempt!(
+                        ins,
+                        self.builtin(
+                            grid,
+                            shared,
+                            local_base,
+                            BUILTINS[(ins.imm as usize).min(3)],
+                            ins,
+                            m
+                        )
+                    );
                 }
-                Op::Trap => fail!(ins, Trouble { kind: FaultKind::Trap, lane: m.trailing_zeros(), address: 0 }),
+                Op::Trap => fail!(
+                    ins,
+                    Trouble {
+                        kind: FaultKind::Trap,
+                        lane: m.trailing_zeros(),
+                        address: 0
+                    }
+                ),
                 Op::LocalAddress => unsafe {
                     let at = u64::from(local_base).wrapping_add(ins.imm);
-                    if ins.b != 0 { put(&bases, ins.d, &[at as u32; 32], m) } else { put(&bases, ins.d, &[at; 32], m) }
+                    if ins.b != 0 {
+                        put(&bases, ins.d, &[at as u32; 32], m)
+                    } else {
+                        put(&bases, ins.d, &[at; 32], m)
+                    }
                 },
                 Op::Fence => fence(Ordering::SeqCst),
                 Op::IsSpace => unsafe { is_space(grid, &bases, ins, m) },
@@ -351,37 +461,64 @@ impl Warp {
                 Op::ActiveMask => unsafe { put(&bases, ins.d, &[m; 32], m) },
                 Op::Clock => {
                     let value = clock(ins.sub != 0) >> ins.imm;
-                    unsafe { if ins.b != 0 { put(&bases, ins.d, &[value as u32; 32], m) } else { put(&bases, ins.d, &[value; 32], m) } }
+                    unsafe {
+                        if ins.b != 0 {
+                            put(&bases, ins.d, &[value as u32; 32], m)
+                        } else {
+                            put(&bases, ins.d, &[value; 32], m)
+                        }
+                    }
                 }
                 Op::Yield => {
                     // Whoever sleeps waits for others.
                     *budget = 0;
                     leave!(Wait::Runnable, PathEnd::Tired);
                 }
-                Op::StackAlloc | Op::StackSave | Op::StackRestore => attempt!(ins, self.stack(grid, &bases, ins, frame, m)),
+                Op::StackAlloc | Op::StackSave | Op::StackRestore => {
+                    attempt!(ins, self.stack(grid, &bases, ins, frame, m))
+                }
             }
         }
     }
 
     /// Arrives at a barrier: its number, and whether to wait.
-    fn barrier(&self, shared: &mut Shared, bases: &Bases, ins: &Ins, m: u32) -> Result<(u32, bool), Trouble> {
+    fn barrier(
+        &self,
+        shared: &mut Shared,
+        bases: &Bases,
+        ins: &Ins,
+        m: u32,
+    ) -> Result<(u32, bool), Trouble> {
         let lane = m.trailing_zeros();
         // SAFETY: operands of an instruction of this frame.
         let (id, count) = unsafe {
             let id: [u32; 32] = get(bases, ins.a);
-            let count = if ins.b == NONE { None } else { Some(get::<u32>(bases, ins.b)[lane as usize]) };
+            let count = if ins.b == NONE {
+                None
+            } else {
+                Some(get::<u32>(bases, ins.b)[lane as usize])
+            };
             (id[lane as usize], count)
         };
         let Some(barrier) = shared.barriers.get_mut(id as usize) else {
-            return Err(Trouble { kind: FaultKind::IllegalInstruction, lane, address: 0 });
+            return Err(Trouble {
+                kind: FaultKind::IllegalInstruction,
+                lane,
+                address: 0,
+            });
         };
         // A warp that is not full counts as one where the number of threads is given.
-        let threads = if count.is_some() && m == self.alive { 32 } else { m.count_ones() };
+        let threads = if count.is_some() && m == self.alive {
+            32
+        } else {
+            m.count_ones()
+        };
         barrier.arrived += threads;
         barrier.expected = barrier.expected.or(count.filter(|&c| c != 0));
         if ins.flags & (RED_POPC | RED_AND | RED_OR) != 0 {
             // SAFETY: as above.
-            let p = unsafe { *bases.at::<u32>(ins.e) } ^ if ins.flags & NEGATED != 0 { FULL } else { 0 };
+            let p = unsafe { *bases.at::<u32>(ins.e) }
+                ^ if ins.flags & NEGATED != 0 { FULL } else { 0 };
             barrier.popc += (p & m).count_ones();
             barrier.any |= p & m != 0;
             barrier.some_false |= !p & m != 0;
@@ -420,21 +557,48 @@ impl Warp {
     }
 
     /// `alloca`, `stacksave`, `stackrestore`: lanes of a warp move their stacks together.
-    fn stack(&mut self, grid: &Grid<'_>, bases: &Bases, ins: &Ins, frame: u32, m: u32) -> Result<(), Trouble> {
+    fn stack(
+        &mut self,
+        grid: &Grid<'_>,
+        bases: &Bases,
+        ins: &Ins,
+        frame: u32,
+        m: u32,
+    ) -> Result<(), Trouble> {
         let frame: &mut Frame = &mut self.frames[frame as usize];
         let narrow = ins.b != 0;
         // SAFETY: operands of an instruction of this frame.
         unsafe {
-            let read = |loc| -> [u64; 32] { if narrow { get::<u32>(bases, loc).map(u64::from) } else { get(bases, loc) } };
-            let write = |value: u64| if narrow { put(bases, ins.d, &[value as u32; 32], m) } else { put(bases, ins.d, &[value; 32], m) };
+            let read = |loc| -> [u64; 32] {
+                if narrow {
+                    get::<u32>(bases, loc).map(u64::from)
+                } else {
+                    get(bases, loc)
+                }
+            };
+            let write = |value: u64| {
+                if narrow {
+                    put(bases, ins.d, &[value as u32; 32], m)
+                } else {
+                    put(bases, ins.d, &[value; 32], m)
+                }
+            };
             match ins.op {
                 Op::StackAlloc => {
                     let sizes = read(ins.a);
-                    let largest = (0..32).filter(|l| m >> l & 1 != 0).map(|l| sizes[l]).max().unwrap_or(0);
+                    let largest = (0..32)
+                        .filter(|l| m >> l & 1 != 0)
+                        .map(|l| sizes[l])
+                        .max()
+                        .unwrap_or(0);
                     let at = u64::from(frame.local_top).next_multiple_of(ins.imm.max(1));
                     let end = at.saturating_add(largest);
                     if end > grid.stack_bytes as u64 {
-                        return Err(Trouble { kind: FaultKind::LaunchFailed, lane: m.trailing_zeros(), address: 0 });
+                        return Err(Trouble {
+                            kind: FaultKind::LaunchFailed,
+                            lane: m.trailing_zeros(),
+                            address: 0,
+                        });
                     }
                     frame.local_top = end as u32;
                     write(at);
@@ -443,7 +607,10 @@ impl Warp {
                 _ => {
                     // Lanes that diverged may still use what lies above: only a whole warp gives back.
                     let to = read(ins.a)[m.trailing_zeros() as usize];
-                    if m == self.alive && to <= u64::from(frame.local_top) && to >= u64::from(frame.local_base) {
+                    if m == self.alive
+                        && to <= u64::from(frame.local_top)
+                        && to >= u64::from(frame.local_base)
+                    {
                         frame.local_top = to as u32;
                     }
                 }
@@ -468,7 +635,10 @@ unsafe fn is_space(grid: &Grid<'_>, bases: &Bases, ins: &Ins, m: u32) {
                 s if s == Space::Shared as u16 => shared,
                 s if s == Space::Local as u16 => local,
                 s if s == Space::Global as u16 => a[l] < SHARED_WINDOW,
-                s if s == Space::Param as u16 => a[l] >= crate::ptx::code::PARAM_WINDOW && a[l] - crate::ptx::code::PARAM_WINDOW < window,
+                s if s == Space::Param as u16 => {
+                    a[l] >= crate::ptx::code::PARAM_WINDOW
+                        && a[l] - crate::ptx::code::PARAM_WINDOW < window
+                }
                 _ => false,
             };
             bits | u32::from(yes) << l
@@ -483,7 +653,9 @@ fn clock(global: bool) -> u64 {
     use std::time::{Instant, SystemTime, UNIX_EPOCH};
     static START: OnceLock<Instant> = OnceLock::new();
     if global {
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64)
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |d| d.as_nanos() as u64)
     } else {
         START.get_or_init(Instant::now).elapsed().as_nanos() as u64
     }

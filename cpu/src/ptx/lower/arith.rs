@@ -1,11 +1,10 @@
 //! Integer arithmetic, logic, comparison, selection and moves.
 
-use super::floats::compare_half;
 use super::quals::{Quals, arity};
 use super::{Emit, Step};
-use crate::ptx::alu::{float, int, logic};
+use crate::ptx::alu::{int, logic};
 use crate::ptx::ast::Operand;
-use crate::ptx::code::{Alu, Loc, NONE, Op};
+use crate::ptx::code::{Alu, Loc, NONE};
 use crate::ptx::types::{Ty, Width};
 
 /// Chooses by type: 16-bit unsigned, signed, 32-bit …, 64-bit ….
@@ -35,10 +34,16 @@ macro_rules! by_size {
     };
 }
 
+pub(super) use by_size;
+
 impl<'a> Emit<'_, 'a> {
     /// Sources of one type each.
     pub(super) fn sources(&mut self, operands: &[Operand<'a>], types: &[Ty]) -> Step<Vec<Loc>> {
-        operands.iter().zip(types).map(|(operand, &ty)| self.source(operand, ty)).collect()
+        operands
+            .iter()
+            .zip(types)
+            .map(|(operand, &ty)| self.source(operand, ty))
+            .collect()
     }
 
     /// `d = alu(sources)` with sources of type `ty`.
@@ -81,7 +86,11 @@ impl<'a> Emit<'_, 'a> {
             "and" | "or" | "xor" | "not" | "cnot" => self.bitwise(q, operands)?,
             "shl" | "shr" => {
                 let ty = q.ty()?;
-                let alu = if q.base == "shl" { by_size!(ty, int: shl_16 shl_32 shl_64) } else { by_int!(ty, shr_u16 shr_s16 shr_u32 shr_s32 shr_u64 shr_s64) };
+                let alu = if q.base == "shl" {
+                    by_size!(ty, int: shl_16 shl_32 shl_64)
+                } else {
+                    by_int!(ty, shr_u16 shr_s16 shr_u32 shr_s32 shr_u64 shr_s64)
+                };
                 arity(operands, 3..=3)?;
                 let d = self.dest(&operands[0], ty.width())?;
                 let sources = self.sources(&operands[1..], &[ty, Ty::U32])?;
@@ -108,8 +117,10 @@ impl<'a> Emit<'_, 'a> {
                 };
                 self.same(alu, operands, 3, ty)?;
             }
-            "bfe" | "bfi" | "bfind" | "bmsk" | "szext" | "brev" | "clz" | "popc" | "fns" | "prmt" | "lop3" | "dp4a" | "dp2a" => self.bits(q, operands)?,
-            "vabsdiff4" | "vadd4" | "vsub4" | "vavrg4" | "vmin4" | "vmax4" | "vabsdiff2" | "vadd2" | "vsub2" | "vavrg2" | "vmin2" | "vmax2" => self.video(q, operands)?,
+            "bfe" | "bfi" | "bfind" | "bmsk" | "szext" | "brev" | "clz" | "popc" | "fns"
+            | "prmt" | "lop3" | "dp4a" | "dp2a" => self.bits(q, operands)?,
+            "vabsdiff4" | "vadd4" | "vsub4" | "vavrg4" | "vmin4" | "vmax4" | "vabsdiff2"
+            | "vadd2" | "vsub2" | "vavrg2" | "vmin2" | "vmax2" => self.video(q, operands)?,
             "setp" => self.setp(q, operands)?,
             "set" => self.set(q, operands)?,
             "selp" => {
@@ -117,7 +128,10 @@ impl<'a> Emit<'_, 'a> {
                 arity(operands, 4..=4)?;
                 let alu = by_size!(ty, logic: select_16 select_32 select_64);
                 let d = self.dest(&operands[0], ty.width())?;
-                let (a, b) = (self.source(&operands[1], ty)?, self.source(&operands[2], ty)?);
+                let (a, b) = (
+                    self.source(&operands[1], ty)?,
+                    self.source(&operands[2], ty)?,
+                );
                 let (p, negated) = self.predicate(&operands[3])?;
                 self.alu(alu, d, &[a, b, p]).flags = u8::from(negated);
             }
@@ -141,7 +155,13 @@ impl<'a> Emit<'_, 'a> {
         Ok(true)
     }
 
-    fn int_arithmetic(&mut self, base: &str, ty: Ty, q: &mut Quals<'a>, operands: &[Operand<'a>]) -> Step<()> {
+    fn int_arithmetic(
+        &mut self,
+        base: &str,
+        ty: Ty,
+        q: &mut Quals<'a>,
+        operands: &[Operand<'a>],
+    ) -> Step<()> {
         if q.has("cc") {
             return self.carry(base, ty, q, operands);
         }
@@ -157,14 +177,38 @@ impl<'a> Emit<'_, 'a> {
             return self.same(alu, operands, 2, ty);
         }
         let alu = match base {
-            "add" if q.take("sat") => if ty == Ty::S32 { int::add_sat_s32() } else { return Err("`.sat` needs `.s32`".into()) },
-            "sub" if q.take("sat") => if ty == Ty::S32 { int::sub_sat_s32() } else { return Err("`.sat` needs `.s32`".into()) },
+            "add" if q.take("sat") => {
+                if ty == Ty::S32 {
+                    int::add_sat_s32()
+                } else {
+                    return Err("`.sat` needs `.s32`".into());
+                }
+            }
+            "sub" if q.take("sat") => {
+                if ty == Ty::S32 {
+                    int::sub_sat_s32()
+                } else {
+                    return Err("`.sat` needs `.s32`".into());
+                }
+            }
             "add" => by_size!(ty, int: add_16 add_32 add_64),
             "sub" => by_size!(ty, int: sub_16 sub_32 sub_64),
             "mul" | "mad" => return self.multiply(base, ty, q, operands),
             "div" => by_int!(ty, div_u16 div_s16 div_u32 div_s32 div_u64 div_s64),
-            "min" if q.take("relu") => if ty == Ty::S32 { int::min_relu_s32() } else { return Err("`.relu` needs `.s32`".into()) },
-            "max" if q.take("relu") => if ty == Ty::S32 { int::max_relu_s32() } else { return Err("`.relu` needs `.s32`".into()) },
+            "min" if q.take("relu") => {
+                if ty == Ty::S32 {
+                    int::min_relu_s32()
+                } else {
+                    return Err("`.relu` needs `.s32`".into());
+                }
+            }
+            "max" if q.take("relu") => {
+                if ty == Ty::S32 {
+                    int::max_relu_s32()
+                } else {
+                    return Err("`.relu` needs `.s32`".into());
+                }
+            }
             "min" => by_int!(ty, min_u16 min_s16 min_u32 min_s32 min_u64 min_s64),
             "max" => by_int!(ty, max_u16 max_s16 max_u32 max_s32 max_u64 max_s64),
             "neg" => return self.same(by_size!(ty, int: neg_16 neg_32 neg_64), operands, 1, ty),
@@ -174,16 +218,28 @@ impl<'a> Emit<'_, 'a> {
         self.same(alu, operands, 2, ty)
     }
 
-    fn multiply(&mut self, base: &str, ty: Ty, q: &mut Quals<'a>, operands: &[Operand<'a>]) -> Step<()> {
+    fn multiply(
+        &mut self,
+        base: &str,
+        ty: Ty,
+        q: &mut Quals<'a>,
+        operands: &[Operand<'a>],
+    ) -> Step<()> {
         let mad = base == "mad";
-        let part = q.one_of(&["lo", "hi", "wide"]).ok_or("expected `.lo`, `.hi` or `.wide`")?;
+        let part = q
+            .one_of(&["lo", "hi", "wide"])
+            .ok_or("expected `.lo`, `.hi` or `.wide`")?;
         let saturate = q.take("sat");
         let alu = match (part, mad) {
             (0, false) => by_size!(ty, int: mul_lo_16 mul_lo_32 mul_lo_64),
             (0, true) => by_size!(ty, int: mad_lo_16 mad_lo_32 mad_lo_64),
-            (1, false) => by_int!(ty, mul_hi_u16 mul_hi_s16 mul_hi_u32 mul_hi_s32 mul_hi_u64 mul_hi_s64),
+            (1, false) => {
+                by_int!(ty, mul_hi_u16 mul_hi_s16 mul_hi_u32 mul_hi_s32 mul_hi_u64 mul_hi_s64)
+            }
             (1, true) if saturate && ty == Ty::S32 => int::mad_hi_sat_s32(),
-            (1, true) => by_int!(ty, mad_hi_u16 mad_hi_s16 mad_hi_u32 mad_hi_s32 mad_hi_u64 mad_hi_s64),
+            (1, true) => {
+                by_int!(ty, mad_hi_u16 mad_hi_s16 mad_hi_u32 mad_hi_s32 mad_hi_u64 mad_hi_s64)
+            }
             (_, false) => match ty {
                 Ty::U16 => int::mul_wide_u16(),
                 Ty::S16 => int::mul_wide_s16(),
@@ -202,7 +258,11 @@ impl<'a> Emit<'_, 'a> {
         if saturate && !(mad && part == 1 && ty == Ty::S32) {
             return Err("`.sat` is for `mad.hi.sat.s32` only".into());
         }
-        let wide = if part == 2 { if ty.size() == 2 { Ty::U32 } else { Ty::U64 } } else { ty };
+        let wide = if part == 2 {
+            if ty.size() == 2 { Ty::U32 } else { Ty::U64 }
+        } else {
+            ty
+        };
         let count = if mad { 4 } else { 3 };
         arity(operands, count..=count)?;
         let d = self.dest(&operands[0], wide.width())?;
@@ -241,7 +301,13 @@ impl<'a> Emit<'_, 'a> {
         self.same(alu, operands, if mad { 3 } else { 2 }, ty)
     }
 
-    fn carry(&mut self, base: &str, ty: Ty, q: &mut Quals<'a>, operands: &[Operand<'a>]) -> Step<()> {
+    fn carry(
+        &mut self,
+        base: &str,
+        ty: Ty,
+        q: &mut Quals<'a>,
+        operands: &[Operand<'a>],
+    ) -> Step<()> {
         let mut flags = if base.starts_with("sub") { 1 } else { 0 };
         if base.ends_with('c') {
             flags |= 2;
@@ -294,7 +360,11 @@ impl<'a> Emit<'_, 'a> {
             };
             let d = self.dest(&operands[0], Width::Pred)?;
             let (a, na) = self.predicate(&operands[1])?;
-            let (b, nb) = if unary { (NONE, false) } else { self.predicate(&operands[2])? };
+            let (b, nb) = if unary {
+                (NONE, false)
+            } else {
+                self.predicate(&operands[2])?
+            };
             self.alu(alu, d, &[a, b]).flags = u8::from(na ^ unary) | u8::from(nb) << 1;
             return Ok(());
         }
@@ -310,13 +380,22 @@ impl<'a> Emit<'_, 'a> {
 
     fn bits(&mut self, q: &mut Quals<'a>, operands: &[Operand<'a>]) -> Step<()> {
         let base = q.base;
-        let variant = if base == "bmsk" || base == "szext" { q.one_of(&["clamp", "wrap"]) } else { None };
-        let prmt_mode = if base == "prmt" { q.one_of(&["f4e", "b4e", "rc8", "ecl", "ecr", "rc16"]) } else { None };
-        let shift = base == "bfind" && q.take("shiftamt");
-        let high = base == "dp2a" && match q.one_of(&["lo", "hi"]) {
-            Some(part) => part == 1,
-            None => return Err("expected `.lo` or `.hi`".into()),
+        let variant = if base == "bmsk" || base == "szext" {
+            q.one_of(&["clamp", "wrap"])
+        } else {
+            None
         };
+        let prmt_mode = if base == "prmt" {
+            q.one_of(&["f4e", "b4e", "rc8", "ecl", "ecr", "rc16"])
+        } else {
+            None
+        };
+        let shift = base == "bfind" && q.take("shiftamt");
+        let high = base == "dp2a"
+            && match q.one_of(&["lo", "hi"]) {
+                Some(part) => part == 1,
+                None => return Err("expected `.lo` or `.hi`".into()),
+            };
         if base == "lop3" && (q.has("or") || q.has("and")) {
             return Err("`lop3` with a predicate is not supported".into());
         }
@@ -335,7 +414,11 @@ impl<'a> Emit<'_, 'a> {
                 };
                 (alu, &[ty, Ty::U32, Ty::U32], ty.width())
             }
-            "bfi" => (if wide { int::bfi_64() } else { int::bfi_32() }, &[ty, ty, Ty::U32, Ty::U32], ty.width()),
+            "bfi" => (
+                if wide { int::bfi_64() } else { int::bfi_32() },
+                &[ty, ty, Ty::U32, Ty::U32],
+                ty.width(),
+            ),
             "bfind" => {
                 let alu = match (wide, ty.signed()) {
                     (false, false) => int::bfind_u32(),
@@ -357,11 +440,35 @@ impl<'a> Emit<'_, 'a> {
                 (Some(_), Ty::S32) => (int::szext_wrap_s32(), &[Ty::U32, Ty::U32], Width::W32),
                 _ => return Err("this form is not supported".into()),
             },
-            "brev" => (if wide { int::brev_64() } else { int::brev_32() }, &[ty], ty.width()),
-            "clz" => (if wide { int::clz_64() } else { int::clz_32() }, &[ty], Width::W32),
-            "popc" => (if wide { int::popc_64() } else { int::popc_32() }, &[ty], Width::W32),
-            "fns" => (int::find_nth_set(), &[Ty::U32, Ty::U32, Ty::S32], Width::W32),
-            "prmt" => (if prmt_mode.is_some() { int::prmt_other() } else { int::prmt_default() }, &[Ty::U32, Ty::U32, Ty::U32], Width::W32),
+            "brev" => (
+                if wide { int::brev_64() } else { int::brev_32() },
+                &[ty],
+                ty.width(),
+            ),
+            "clz" => (
+                if wide { int::clz_64() } else { int::clz_32() },
+                &[ty],
+                Width::W32,
+            ),
+            "popc" => (
+                if wide { int::popc_64() } else { int::popc_32() },
+                &[ty],
+                Width::W32,
+            ),
+            "fns" => (
+                int::find_nth_set(),
+                &[Ty::U32, Ty::U32, Ty::S32],
+                Width::W32,
+            ),
+            "prmt" => (
+                if prmt_mode.is_some() {
+                    int::prmt_other()
+                } else {
+                    int::prmt_default()
+                },
+                &[Ty::U32, Ty::U32, Ty::U32],
+                Width::W32,
+            ),
             "lop3" => {
                 arity(operands, 5..=5)?;
                 (int::lop3_32(), &[Ty::U32, Ty::U32, Ty::U32], Width::W32)
@@ -378,7 +485,10 @@ impl<'a> Emit<'_, 'a> {
         }
         if base == "dp4a" || base == "dp2a" {
             let second = q.ty()?;
-            flags = u8::from(ty.signed()) | u8::from(second.signed()) << 1 | u8::from(base == "dp2a") << 2 | u8::from(high) << 3;
+            flags = u8::from(ty.signed())
+                | u8::from(second.signed()) << 1
+                | u8::from(base == "dp2a") << 2
+                | u8::from(high) << 3;
         }
         let table = match operands.last() {
             Some(Operand::Int(table)) if base == "lop3" => *table,
@@ -393,9 +503,15 @@ impl<'a> Emit<'_, 'a> {
 
     fn video(&mut self, q: &mut Quals<'a>, operands: &[Operand<'a>]) -> Step<()> {
         let halves = q.base.ends_with('2');
-        let sub = ["vadd", "vsub", "vavrg", "vabsdiff", "vmin", "vmax"].iter().position(|name| q.base[..q.base.len() - 1] == **name).unwrap_or(0);
+        let sub = ["vadd", "vsub", "vavrg", "vabsdiff", "vmin", "vmax"]
+            .iter()
+            .position(|name| q.base[..q.base.len() - 1] == **name)
+            .unwrap_or(0);
         let (result, a, b) = (q.ty()?, q.ty()?, q.ty()?);
-        if [result, a, b].iter().any(|t| !matches!(t, Ty::U32 | Ty::S32)) {
+        if [result, a, b]
+            .iter()
+            .any(|t| !matches!(t, Ty::U32 | Ty::S32))
+        {
             return Err("this type is not supported here".into());
         }
         let (saturate, accumulate) = (q.take("sat"), q.take("add"));
@@ -404,261 +520,12 @@ impl<'a> Emit<'_, 'a> {
         let sources = self.sources(&operands[1..], &[Ty::U32; 3])?;
         let ins = self.alu(int::video(), d, &sources);
         ins.sub = sub as u16;
-        ins.flags = u8::from(a.signed()) | u8::from(b.signed()) << 1 | u8::from(saturate) << 2 | u8::from(accumulate) << 3 | u8::from(result.signed()) << 4 | u8::from(halves) << 5;
-        Ok(())
-    }
-
-    /// Emits a comparison with destinations `d` and `e`.
-    fn compare(&mut self, q: &mut Quals<'a>, ty: Ty, relation: &str, d: Loc, e: Loc, sources: &[Operand<'a>], combine: Option<usize>) -> Step<()> {
-        let ftz = q.take("ftz");
-        let (kind, swap, invert) = match (relation, ty.is_float()) {
-            ("eq", _) => ("eq", false, false),
-            ("ne", false) => ("eq", false, true),
-            ("ne", true) => ("lg", false, false),
-            ("lt", _) => ("lt", false, false),
-            ("gt", _) => ("lt", true, false),
-            ("le", true) => ("le", false, false),
-            ("ge", true) => ("le", true, false),
-            ("le", false) => ("lt", true, true),
-            ("ge", false) => ("lt", false, true),
-            // Unordered forms are the complements of ordered ones.
-            ("equ", true) => ("lg", false, true),
-            ("neu", true) => ("eq", false, true),
-            ("ltu", true) => ("le", true, true),
-            ("leu", true) => ("lt", true, true),
-            ("gtu", true) => ("le", false, true),
-            ("geu", true) => ("lt", false, true),
-            ("num", true) => ("num", false, false),
-            ("nan", true) => ("num", false, true),
-            ("lo", false) => ("lt", false, false),
-            ("ls", false) => ("lt", true, true),
-            ("hi", false) => ("lt", true, false),
-            ("hs", false) => ("lt", false, true),
-            _ => return Err(format!("the comparison `.{relation}` is not supported for this type")),
-        };
-        let signed = ty.signed() && !matches!(relation, "lo" | "ls" | "hi" | "hs");
-        let (mut a, mut b) = (self.source(&sources[0], ty)?, self.source(&sources[1], ty)?);
-        if ftz && ty == Ty::F32 {
-            let (fa, fb) = (self.temporary(Width::W32, 0), self.temporary(Width::W32, 1));
-            self.alu(float::flush_f32(), fa, &[a]);
-            self.alu(float::flush_f32(), fb, &[b]);
-            (a, b) = (fa, fb);
-        }
-        if swap {
-            std::mem::swap(&mut a, &mut b);
-        }
-        let (c, negated) = match combine {
-            Some(_) => self.predicate(sources.get(2).ok_or("a predicate is missing")?)?,
-            None => (NONE, false),
-        };
-        let mut flags = 0;
-        if let Some(k) = combine {
-            flags |= [logic::AND, logic::OR, logic::XOR][k.min(2)] | if negated { logic::NEGATE_C } else { 0 };
-        }
-        if matches!(ty, Ty::F16 | Ty::Bf16 | Ty::F16x2 | Ty::Bf16x2) {
-            let sub = ["eq", "lt", "le", "lg", "num"].iter().position(|k| *k == kind).unwrap_or(0);
-            if invert {
-                flags |= logic::INVERT;
-            }
-            let ins = self.alu(compare_half(), d, &[a, b, c, e]);
-            ins.flags = flags;
-            ins.sub = sub as u16;
-            ins.imm = u64::from(matches!(ty, Ty::Bf16 | Ty::Bf16x2)) | u64::from(matches!(ty, Ty::F16x2 | Ty::Bf16x2)) << 1 | u64::from(ftz) << 2;
-            return Ok(());
-        }
-        let alu = match (kind, ty.size(), signed, ty) {
-            ("eq", _, _, Ty::F32) => logic::eq_f32(),
-            ("lt", _, _, Ty::F32) => logic::lt_f32(),
-            ("le", _, _, Ty::F32) => logic::le_f32(),
-            ("lg", _, _, Ty::F32) => logic::lg_f32(),
-            ("num", _, _, Ty::F32) => logic::num_f32(),
-            ("eq", _, _, Ty::F64) => logic::eq_f64(),
-            ("lt", _, _, Ty::F64) => logic::lt_f64(),
-            ("le", _, _, Ty::F64) => logic::le_f64(),
-            ("lg", _, _, Ty::F64) => logic::lg_f64(),
-            ("num", _, _, Ty::F64) => logic::num_f64(),
-            ("eq", 2, ..) => logic::eq_16(),
-            ("eq", 4, ..) => logic::eq_32(),
-            ("eq", 8, ..) => logic::eq_64(),
-            ("lt", 2, false, _) => logic::lt_u16(),
-            ("lt", 4, false, _) => logic::lt_u32(),
-            ("lt", 8, false, _) => logic::lt_u64(),
-            ("lt", 2, true, _) => logic::lt_s16(),
-            ("lt", 4, true, _) => logic::lt_s32(),
-            ("lt", 8, true, _) => logic::lt_s64(),
-            _ => return Err("this type is not supported here".into()),
-        };
-        // Floating-point kinds were chosen so that inversion is right for NaN, too.
-        if invert {
-            flags |= logic::INVERT;
-        }
-        self.alu(alu, d, &[a, b, c, e]).flags = flags;
-        Ok(())
-    }
-
-    fn relation(q: &mut Quals<'a>) -> Step<&'a str> {
-        const RELATIONS: [&str; 18] = ["eq", "ne", "lt", "le", "gt", "ge", "lo", "ls", "hi", "hs", "equ", "neu", "ltu", "leu", "gtu", "geu", "num", "nan"];
-        q.find(|w| RELATIONS.contains(&w).then_some(w)).ok_or_else(|| "expected a comparison".to_owned())
-    }
-
-    fn setp(&mut self, q: &mut Quals<'a>, operands: &[Operand<'a>]) -> Step<()> {
-        let relation = Self::relation(q)?;
-        let combine = q.one_of(&["and", "or", "xor"]);
-        let ty = q.ty()?;
-        let count = if combine.is_some() { 4 } else { 3 };
-        arity(operands, count..=count)?;
-        let mut pred = |operand: &Operand<'a>| if matches!(operand, Operand::Sink) { Ok(NONE) } else { self.dest(operand, Width::Pred) };
-        let (d, e) = match &operands[0] {
-            Operand::Pair(d, e) => (pred(d)?, pred(e)?),
-            d => (pred(d)?, NONE),
-        };
-        let packed = matches!(ty, Ty::F16x2 | Ty::Bf16x2);
-        if packed && (e == NONE || d == NONE) {
-            return Err("the packed comparison needs two predicates".into());
-        }
-        if packed && combine.is_some() {
-            return Err("the packed comparison combined with a predicate is not supported".into());
-        }
-        self.compare(q, ty, relation, d, e, &operands[1..], combine)
-    }
-
-    fn set(&mut self, q: &mut Quals<'a>, operands: &[Operand<'a>]) -> Step<()> {
-        let relation = Self::relation(q)?;
-        let combine = q.one_of(&["and", "or", "xor"]);
-        let (to, ty) = (q.ty()?, q.ty()?);
-        let count = if combine.is_some() { 4 } else { 3 };
-        arity(operands, count..=count)?;
-        if matches!(ty, Ty::F16x2 | Ty::Bf16x2) {
-            let (p, r) = (self.temporary(Width::Pred, 10), self.temporary(Width::Pred, 11));
-            if combine.is_some() {
-                return Err("the packed form with a predicate is not supported".into());
-            }
-            self.compare(q, ty, relation, p, r, &operands[1..], combine)?;
-            let d = self.dest(&operands[0], Width::W32)?;
-            let one = match to {
-                Ty::F16x2 => 0x3c00,
-                Ty::Bf16x2 => 0x3f80,
-                _ => 0xffff,
-            };
-            let (one, zero) = (self.module.constant(one, Width::W16), self.module.constant(0, Width::W16));
-            let (low, high) = (self.temporary(Width::W16, 10), self.temporary(Width::W16, 11));
-            self.alu(logic::select_16(), low, &[one, zero, p]);
-            self.alu(logic::select_16(), high, &[one, zero, r]);
-            self.alu(logic::pack_16_32(), d, &[low, high]);
-            return Ok(());
-        }
-        let p = self.temporary(Width::Pred, 10);
-        self.compare(q, ty, relation, p, NONE, &operands[1..], combine)?;
-        let d = self.dest(&operands[0], to.width())?;
-        let (one, select) = match to {
-            Ty::U32 | Ty::S32 | Ty::B32 => (0xffff_ffff, logic::select_32()),
-            Ty::F32 => (0x3f80_0000, logic::select_32()),
-            Ty::U16 | Ty::S16 | Ty::B16 => (0xffff, logic::select_16()),
-            Ty::F16 => (0x3c00, logic::select_16()),
-            Ty::Bf16 => (0x3f80, logic::select_16()),
-            _ => return Err("this type of result is not supported".into()),
-        };
-        let (one, zero) = (self.module.constant(one, to.width()), self.module.constant(0, to.width()));
-        self.alu(select, d, &[one, zero, p]);
-        Ok(())
-    }
-
-    fn mov(&mut self, q: &mut Quals<'a>, operands: &[Operand<'a>]) -> Step<()> {
-        let ty = q.ty()?;
-        arity(operands, 2..=2)?;
-        if let Operand::Name(name @ ("%clock" | "%clock64" | "%clock_hi" | "%globaltimer" | "%globaltimer_lo" | "%globaltimer_hi"), 0) = &operands[1] {
-            let mut ins = self.blank(Op::Clock);
-            let width = if matches!(*name, "%clock64" | "%globaltimer") { Width::W64 } else { Width::W32 };
-            if width != ty.width() {
-                return Err("the register does not have this size".into());
-            }
-            ins.d = self.dest(&operands[0], width)?;
-            ins.b = u32::from(width == Width::W32);
-            ins.sub = u16::from(name.starts_with("%globaltimer"));
-            ins.imm = if name.ends_with("_hi") { 32 } else { 0 };
-            self.push(ins);
-            return Ok(());
-        }
-        match (&operands[0], &operands[1]) {
-            (Operand::Vector(parts), source) => self.unpack(parts, source, ty),
-            (dest, Operand::Vector(parts)) => self.pack(dest, parts, ty),
-            (dest, source) if ty == Ty::Pred => {
-                let d = self.dest(dest, Width::Pred)?;
-                let (a, negated) = self.predicate(source)?;
-                self.alu(logic::pred_mov(), d, &[a]).flags = u8::from(negated);
-                Ok(())
-            }
-            (dest, source) => {
-                let d = self.dest(dest, ty.width())?;
-                let (a, width) = self.source_any(source, ty)?;
-                let alu = match (ty.width(), width) {
-                    (Width::W128, Width::W128) => logic::mov_128(),
-                    // Special registers may be read as halves.
-                    (Width::W16, Width::W32) => crate::ptx::alu::convert::cvt_32_16(),
-                    (Width::W64, Width::W32) if matches!(source, Operand::Name(..)) => crate::ptx::alu::convert::cvt_u32_u64(),
-                    (Width::W32, Width::W64) if matches!(source, Operand::Name(..)) => crate::ptx::alu::convert::cvt_64_32(),
-                    (to, from) if to == from => by_size!(ty, logic: mov_16 mov_32 mov_64),
-                    _ => return Err("an operand has not the size of the type".into()),
-                };
-                self.alu(alu, d, &[a]);
-                Ok(())
-            }
-        }
-    }
-
-    /// Type of the parts of a packed value.
-    fn part(ty: Ty, count: usize) -> Step<(Ty, Ty)> {
-        Ok(match (ty.size(), count) {
-            (4, 2) => (Ty::B32, Ty::B16),
-            (8, 2) => (Ty::B64, Ty::B32),
-            (8, 4) => (Ty::B64, Ty::B16),
-            (16, 2) => (Ty::B128, Ty::B64),
-            (4, 4) => (Ty::B32, Ty::B8),
-            (2, 2) => (Ty::B16, Ty::B8),
-            _ => return Err("this form of packing is not supported".into()),
-        })
-    }
-
-    fn pack(&mut self, dest: &Operand<'a>, parts: &[Operand<'a>], ty: Ty) -> Step<()> {
-        let (whole, part) = Self::part(ty, parts.len())?;
-        let d = self.dest(dest, whole.width())?;
-        let sources = self.sources(parts, &[part; 4])?;
-        let alu = match (whole, part) {
-            (Ty::B32, Ty::B16) => logic::pack_16_32(),
-            (Ty::B64, Ty::B32) => logic::pack_32_64(),
-            (Ty::B64, _) => logic::pack_16_64(),
-            (Ty::B128, _) => logic::pack_64_128(),
-            (Ty::B32, _) => logic::pack_8_32(),
-            _ => logic::pack_8_16(),
-        };
-        self.alu(alu, d, &sources);
-        Ok(())
-    }
-
-    fn unpack(&mut self, parts: &[Operand<'a>], source: &Operand<'a>, ty: Ty) -> Step<()> {
-        let (whole, part) = Self::part(ty, parts.len())?;
-        let mut a = self.source(source, whole)?;
-        let alu = match (whole, part) {
-            (Ty::B32, Ty::B16) => logic::part_32_16(),
-            (Ty::B64, Ty::B32) => logic::part_64_32(),
-            (Ty::B64, _) => logic::part_64_16(),
-            (Ty::B128, _) => logic::part_128_64(),
-            (Ty::B32, _) => logic::part_32_8(),
-            _ => logic::part_16_8(),
-        };
-        // With parts of the same size as the whole a destination could be the source: copy first.
-        if whole.width() == part.width() {
-            let copy = self.temporary(whole.width(), 12);
-            self.alu(by_size!(whole, logic: mov_16 mov_32 mov_64), copy, &[a]);
-            a = copy;
-        }
-        for (number, dest) in parts.iter().enumerate() {
-            if *dest == Operand::Sink {
-                continue;
-            }
-            let d = self.dest(dest, part.width())?;
-            self.alu(alu, d, &[a]).flags = number as u8;
-        }
+        ins.flags = u8::from(a.signed())
+            | u8::from(b.signed()) << 1
+            | u8::from(saturate) << 2
+            | u8::from(accumulate) << 3
+            | u8::from(result.signed()) << 4
+            | u8::from(halves) << 5;
         Ok(())
     }
 }

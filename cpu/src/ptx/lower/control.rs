@@ -14,7 +14,9 @@ impl<'a> Emit<'_, 'a> {
             "bra" => {
                 q.take("uni");
                 arity(operands, 1..=1)?;
-                let Operand::Label(label) = operands[0] else { return Err("expected a label".into()) };
+                let Operand::Label(label) = operands[0] else {
+                    return Err("expected a label".into());
+                };
                 self.branch(u64::from(label));
             }
             "brx" => {
@@ -23,7 +25,9 @@ impl<'a> Emit<'_, 'a> {
                 }
                 q.take("uni");
                 arity(operands, 2..=2)?;
-                let Operand::Table(table) = operands[1] else { return Err("expected a list of targets".into()) };
+                let Operand::Table(table) = operands[1] else {
+                    return Err("expected a list of targets".into());
+                };
                 let skip = self.skip_unless_guard();
                 let mut ins = self.blank(Op::BranchTable);
                 ins.a = self.source(&operands[0], Ty::U32)?;
@@ -77,7 +81,9 @@ impl<'a> Emit<'_, 'a> {
                 ins.a = self.source(&operands[1], ty)?;
                 ins.b = u32::from(ty.size() == 4);
                 ins.imm = match operands.get(2) {
-                    Some(Operand::Int(align)) if align.is_power_of_two() && *align <= 4096 => *align,
+                    Some(Operand::Int(align)) if align.is_power_of_two() && *align <= 4096 => {
+                        *align
+                    }
                     None => 8,
                     _ => return Err("the alignment is not a power of two".into()),
                 };
@@ -87,7 +93,11 @@ impl<'a> Emit<'_, 'a> {
                 let ty = q.ty()?;
                 arity(operands, 1..=1)?;
                 let save = q.base == "stacksave";
-                let mut ins = self.blank(if save { Op::StackSave } else { Op::StackRestore });
+                let mut ins = self.blank(if save {
+                    Op::StackSave
+                } else {
+                    Op::StackRestore
+                });
                 ins.b = u32::from(ty.size() == 4);
                 if save {
                     ins.d = self.dest(&operands[0], ty.width())?;
@@ -145,11 +155,20 @@ impl<'a> Emit<'_, 'a> {
 
     /// Places of the arguments or results of a call in local memory.
     fn call_params(&self, operand: &Operand<'a>) -> Step<Vec<(u32, u32)>> {
-        let Operand::Vector(items) = operand else { return Err("expected a list of parameters".into()) };
+        let Operand::Vector(items) = operand else {
+            return Err("expected a list of parameters".into());
+        };
         items
             .iter()
             .map(|item| match item {
-                Operand::Local(id, 0) if self.body.variables[*id as usize].space == Space::Param => Ok((self.places[*id as usize], self.body.variables[*id as usize].size as u32)),
+                Operand::Local(id, 0)
+                    if self.body.variables[*id as usize].space == Space::Param =>
+                {
+                    Ok((
+                        self.places[*id as usize],
+                        self.body.variables[*id as usize].size as u32,
+                    ))
+                }
                 _ => Err("only `.param` variables can be passed in a call".to_owned()),
             })
             .collect()
@@ -161,7 +180,9 @@ impl<'a> Emit<'_, 'a> {
             site.rets = self.call_params(&operands[0])?;
             at = 1;
         }
-        let Some(callee) = operands.get(at) else { return Err("a call without a function".into()) };
+        let Some(callee) = operands.get(at) else {
+            return Err("a call without a function".into());
+        };
         if let Some(args) = operands.get(at + 1) {
             site.args = match args {
                 Operand::Vector(_) => self.call_params(args)?,
@@ -176,7 +197,10 @@ impl<'a> Emit<'_, 'a> {
                 };
                 let function = &self.module.program.functions[index as usize];
                 if function.defined {
-                    let fits = |mine: &[(u32, u32)], theirs: &[(u32, u32)]| mine.len() == theirs.len() && mine.iter().zip(theirs).all(|(a, b)| a.1 == b.1);
+                    let fits = |mine: &[(u32, u32)], theirs: &[(u32, u32)]| {
+                        mine.len() == theirs.len()
+                            && mine.iter().zip(theirs).all(|(a, b)| a.1 == b.1)
+                    };
                     if !fits(&site.args, &function.params) || !fits(&site.rets, &function.returns) {
                         return Err(format!("the parameters of this call do not fit `{name}`"));
                     }
@@ -197,7 +221,9 @@ impl<'a> Emit<'_, 'a> {
                     ins.op = Op::CallBuiltin;
                     ins.imm = builtin as u64;
                 } else {
-                    return Err(format!("the function `{name}` is not defined here and not provided"));
+                    return Err(format!(
+                        "the function `{name}` is not defined here and not provided"
+                    ));
                 }
             }
             Operand::Reg(_) => {

@@ -17,7 +17,13 @@ pub(super) fn compare_half() -> Alu {
 
 impl<'a> Emit<'_, 'a> {
     /// `add`, `sub`, `mul`, `mad`, `fma`, `div`, `min`, `max`, `neg`, `abs` on floating-point types.
-    pub(super) fn float_arithmetic(&mut self, base: &str, ty: Ty, q: &mut Quals<'a>, operands: &[Operand<'a>]) -> Step<()> {
+    pub(super) fn float_arithmetic(
+        &mut self,
+        base: &str,
+        ty: Ty,
+        q: &mut Quals<'a>,
+        operands: &[Operand<'a>],
+    ) -> Step<()> {
         let op = match base {
             "add" => Moded::Add,
             "sub" => Moded::Sub,
@@ -52,7 +58,9 @@ impl<'a> Emit<'_, 'a> {
         }
         match ty {
             Ty::F32 | Ty::F64 => {}
-            Ty::F16 | Ty::Bf16 | Ty::F16x2 | Ty::Bf16x2 => return self.half(op as u16, ty, flags, operands, sources),
+            Ty::F16 | Ty::Bf16 | Ty::F16x2 | Ty::Bf16x2 => {
+                return self.half(op as u16, ty, flags, operands, sources);
+            }
             _ => return Err("this type is not supported here".into()),
         }
         let single = ty == Ty::F32;
@@ -94,13 +102,28 @@ impl<'a> Emit<'_, 'a> {
         let sources = self.sources(&operands[1..], &[ty; 3])?;
         let at = |k: usize| sources.get(k).copied().unwrap_or(sources[0]);
         let all = [at(0), at(1), at(2)];
-        let ins = self.alu(if ty == Ty::F32 { float_modes::moded_f32() } else { float_modes::moded_f64() }, d, &all);
+        let ins = self.alu(
+            if ty == Ty::F32 {
+                float_modes::moded_f32()
+            } else {
+                float_modes::moded_f64()
+            },
+            d,
+            &all,
+        );
         ins.sub = op as u16;
         ins.flags = flags;
         Ok(())
     }
 
-    fn half(&mut self, sub: u16, ty: Ty, flags: u8, operands: &[Operand<'a>], count: usize) -> Step<()> {
+    fn half(
+        &mut self,
+        sub: u16,
+        ty: Ty,
+        flags: u8,
+        operands: &[Operand<'a>],
+        count: usize,
+    ) -> Step<()> {
         arity(operands, count + 1..=count + 1)?;
         if sub == Moded::Div as u16 {
             return Err("this type is not supported here".into());
@@ -110,14 +133,32 @@ impl<'a> Emit<'_, 'a> {
         let at = |k: usize| sources.get(k).copied().unwrap_or(sources[0]);
         let all = [at(0), at(1), at(2)];
         let packed = matches!(ty, Ty::F16x2 | Ty::Bf16x2);
-        let ins = self.alu(if packed { half::half_packed() } else { half::half_op() }, d, &all);
+        let ins = self.alu(
+            if packed {
+                half::half_packed()
+            } else {
+                half::half_op()
+            },
+            d,
+            &all,
+        );
         ins.sub = sub;
         ins.flags = flags;
-        ins.imm = if matches!(ty, Ty::Bf16 | Ty::Bf16x2) { half::BF16 } else { 0 };
+        ins.imm = if matches!(ty, Ty::Bf16 | Ty::Bf16x2) {
+            half::BF16
+        } else {
+            0
+        };
         Ok(())
     }
 
-    fn negate(&mut self, abs: bool, ty: Ty, q: &mut Quals<'a>, operands: &[Operand<'a>]) -> Step<()> {
+    fn negate(
+        &mut self,
+        abs: bool,
+        ty: Ty,
+        q: &mut Quals<'a>,
+        operands: &[Operand<'a>],
+    ) -> Step<()> {
         let ftz = q.take("ftz");
         arity(operands, 2..=2)?;
         let alu = match (ty, abs, ftz) {
@@ -128,7 +169,13 @@ impl<'a> Emit<'_, 'a> {
             (Ty::F64, false, false) => float::neg_f64(),
             (Ty::F64, true, false) => float::abs_f64(),
             (Ty::F16 | Ty::Bf16 | Ty::F16x2 | Ty::Bf16x2, ..) => {
-                return self.half(if abs { half::ABS } else { half::NEG }, ty, if ftz { FTZ } else { 0 }, operands, 1);
+                return self.half(
+                    if abs { half::ABS } else { half::NEG },
+                    ty,
+                    if ftz { FTZ } else { 0 },
+                    operands,
+                    1,
+                );
             }
             _ => return Err("this type is not supported here".into()),
         };
@@ -141,7 +188,9 @@ impl<'a> Emit<'_, 'a> {
     /// Lowers the remaining floating-point instructions and `cvt`; false if it is none of them.
     pub(super) fn floats(&mut self, q: &mut Quals<'a>, operands: &[Operand<'a>]) -> Step<bool> {
         match q.base {
-            "rcp" | "sqrt" | "rsqrt" | "sin" | "cos" | "lg2" | "ex2" | "tanh" => self.unary(q, operands)?,
+            "rcp" | "sqrt" | "rsqrt" | "sin" | "cos" | "lg2" | "ex2" | "tanh" => {
+                self.unary(q, operands)?
+            }
             "copysign" => {
                 let ty = q.ty()?;
                 arity(operands, 3..=3)?;
@@ -155,7 +204,16 @@ impl<'a> Emit<'_, 'a> {
                 self.alu(alu, d, &sources);
             }
             "testp" => {
-                let kind = q.one_of(&["finite", "infinite", "number", "notanumber", "normal", "subnormal"]).ok_or("expected a property")?;
+                let kind = q
+                    .one_of(&[
+                        "finite",
+                        "infinite",
+                        "number",
+                        "notanumber",
+                        "normal",
+                        "subnormal",
+                    ])
+                    .ok_or("expected a property")?;
                 let ty = q.ty()?;
                 arity(operands, 2..=2)?;
                 let alu = match ty {
@@ -193,8 +251,14 @@ impl<'a> Emit<'_, 'a> {
         }
         let coarse = approx && ftz;
         let alu = match (base, ty) {
-            ("rcp" | "sqrt", Ty::F32 | Ty::F64) if round != Round::Nearest || (ftz && ty == Ty::F32 && !approx) => {
-                let op = if base == "rcp" { Moded::Rcp } else { Moded::Sqrt };
+            ("rcp" | "sqrt", Ty::F32 | Ty::F64)
+                if round != Round::Nearest || (ftz && ty == Ty::F32 && !approx) =>
+            {
+                let op = if base == "rcp" {
+                    Moded::Rcp
+                } else {
+                    Moded::Sqrt
+                };
                 return self.moded(op, ty, round as u8 | if ftz { FTZ } else { 0 }, operands);
             }
             ("rcp", Ty::F32) => float::rcp_f32(),
@@ -245,7 +309,12 @@ impl<'a> Emit<'_, 'a> {
             return Err("`.satfinite` is not supported".into());
         }
         let (to, from) = (q.ty()?, q.ty()?);
-        if ties_away != (to == Ty::Tf32 && ties_away) || to == Ty::Pred || from == Ty::Pred || matches!(from, Ty::F16x2 | Ty::Bf16x2 | Ty::B128) || to == Ty::B128 {
+        if ties_away != (to == Ty::Tf32 && ties_away)
+            || to == Ty::Pred
+            || from == Ty::Pred
+            || matches!(from, Ty::F16x2 | Ty::Bf16x2 | Ty::B128)
+            || to == Ty::B128
+        {
             return Err("this conversion is not supported".into());
         }
         if matches!(to, Ty::F16x2 | Ty::Bf16x2) {
@@ -256,7 +325,17 @@ impl<'a> Emit<'_, 'a> {
             let part = if to == Ty::F16x2 { Ty::F16 } else { Ty::Bf16 };
             let d = self.dest(&operands[0], Width::W32)?;
             let sources = self.sources(&operands[1..], &[Ty::F32; 2])?;
-            let c = Conversion { to: part, from, to_width: Width::W16, from_width: Width::W32, round, integral: false, ftz, saturate, relu };
+            let c = Conversion {
+                to: part,
+                from,
+                to_width: Width::W16,
+                from_width: Width::W32,
+                round,
+                integral: false,
+                ftz,
+                saturate,
+                relu,
+            };
             self.alu(convert::cvt_pack_halves(), d, &sources).imm = c.pack();
             return Ok(());
         }
@@ -270,7 +349,8 @@ impl<'a> Emit<'_, 'a> {
         }
         // A narrowing conversion needs a rounding mode; without one the values pass unchanged between floats of one size.
         let integral = integral.is_some() && to.is_float();
-        let plain = !ftz && !saturate && !relu && to_width == to.width() && from_width == from.width();
+        let plain =
+            !ftz && !saturate && !relu && to_width == to.width() && from_width == from.width();
         let simple = plain && round == Round::Nearest && !integral;
         let fast: Option<fn() -> Alu> = match (from, to) {
             _ if !plain => None,
@@ -300,7 +380,17 @@ impl<'a> Emit<'_, 'a> {
                 self.alu(alu(), d, &[a]);
             }
             None => {
-                let c = Conversion { to, from, to_width, from_width, round, integral, ftz, saturate, relu };
+                let c = Conversion {
+                    to,
+                    from,
+                    to_width,
+                    from_width,
+                    round,
+                    integral,
+                    ftz,
+                    saturate,
+                    relu,
+                };
                 self.alu(convert::cvt_general(), d, &[a]).imm = c.pack();
             }
         }

@@ -6,7 +6,8 @@ use super::{Emit, Lowering, Step, Symbol};
 use crate::ptx::alu::{int, logic};
 use crate::ptx::ast::{Init, Operand, Variable};
 use crate::ptx::code::{
-    Access, FUNCTION_STRIDE, FUNCTION_WINDOW, Ins, LOCAL_WINDOW, Loc, NONE, Op, Order, PARAM_WINDOW, SHARED_WINDOW, Where,
+    Access, FUNCTION_STRIDE, FUNCTION_WINDOW, Ins, LOCAL_WINDOW, Loc, NONE, Op, Order,
+    PARAM_WINDOW, SHARED_WINDOW, Where,
 };
 use crate::ptx::exec::atomic::{AtomicKind, AtomicOp};
 use crate::ptx::types::{Space, Ty, Width};
@@ -60,7 +61,9 @@ impl<'a> Emit<'_, 'a> {
 
     /// Qualifiers of order and scope; what they ask for.
     fn order(q: &mut Quals<'_>) -> Order {
-        let order = match q.one_of(&["weak", "volatile", "relaxed", "acquire", "release", "acq_rel", "mmio"]) {
+        let order = match q.one_of(&[
+            "weak", "volatile", "relaxed", "acquire", "release", "acq_rel", "mmio",
+        ]) {
             None | Some(0) => Order::Weak,
             Some(1 | 2 | 6) => Order::Relaxed,
             _ => Order::Strong,
@@ -74,12 +77,23 @@ impl<'a> Emit<'_, 'a> {
     fn hints(q: &mut Quals<'_>) {
         q.one_of(&["ca", "cg", "cs", "lu", "cv", "wb", "wt"]);
         q.take("nc");
-        while q.find(|w| (w.starts_with("L1::") || w.starts_with("L2::")).then_some(())).is_some() {}
+        while q
+            .find(|w| (w.starts_with("L1::") || w.starts_with("L2::")).then_some(()))
+            .is_some()
+        {}
     }
 
     /// Fills in what the address operand says.
-    fn address(&mut self, ins: &mut Ins, access: &mut Access, space: Space, operand: &Operand<'a>) -> Step<()> {
-        let Operand::Address(base, offset) = operand else { return Err("expected an address in brackets".into()) };
+    fn address(
+        &mut self,
+        ins: &mut Ins,
+        access: &mut Access,
+        space: Space,
+        operand: &Operand<'a>,
+    ) -> Step<()> {
+        let Operand::Address(base, offset) = operand else {
+            return Err("expected an address in brackets".into());
+        };
         access.place = match space {
             Space::Generic => Where::Generic,
             // Constant memory has ordinary addresses.
@@ -120,7 +134,10 @@ impl<'a> Emit<'_, 'a> {
             }
             _ => {
                 if let Operand::Name(name, _) = base.as_ref()
-                    && matches!(self.module.symbols.get(name), Some(Symbol::Shared(..) | Symbol::DynamicShared))
+                    && matches!(
+                        self.module.symbols.get(name),
+                        Some(Symbol::Shared(..) | Symbol::DynamicShared)
+                    )
                 {
                     access.place = Where::Shared;
                 }
@@ -158,7 +175,11 @@ impl<'a> Emit<'_, 'a> {
             Operand::Vector(items) => &items[..],
             single => std::slice::from_ref(single),
         };
-        if items.len() == count { Ok(items) } else { Err("the number of registers does not fit the vector".into()) }
+        if items.len() == count {
+            Ok(items)
+        } else {
+            Err("the number of registers does not fit the vector".into())
+        }
     }
 
     fn finish_access(&mut self, mut ins: Ins, mut access: Access, registers: &[Loc]) {
@@ -192,10 +213,16 @@ impl<'a> Emit<'_, 'a> {
         let mut ins = self.blank(Op::Load);
         self.address(&mut ins, &mut access, space, &operands[1])?;
         let items = Self::items(&operands[0], count)?;
-        let width = items.iter().find_map(|item| self.register_type(item)).map_or(ty.width(), Ty::width);
+        let width = items
+            .iter()
+            .find_map(|item| self.register_type(item))
+            .map_or(ty.width(), Ty::width);
         self.check_register(ty, width)?;
         access.width = width;
-        let registers = items.iter().map(|item| self.dest(item, width)).collect::<Step<Vec<Loc>>>()?;
+        let registers = items
+            .iter()
+            .map(|item| self.dest(item, width))
+            .collect::<Step<Vec<Loc>>>()?;
         if access.direct && access.place == Where::Param {
             ins.op = Op::LoadParam;
         }
@@ -205,7 +232,11 @@ impl<'a> Emit<'_, 'a> {
 
     /// Registers may be wider than what is loaded or stored, not narrower.
     fn check_register(&self, ty: Ty, width: Width) -> Step<()> {
-        if width == Width::Pred || width.lane_bytes() < ty.size() { Err("the register is too small for the type".into()) } else { Ok(()) }
+        if width == Width::Pred || width.lane_bytes() < ty.size() {
+            Err("the register is too small for the type".into())
+        } else {
+            Ok(())
+        }
     }
 
     fn store(&mut self, q: &mut Quals<'a>, operands: &[Operand<'a>]) -> Step<()> {
@@ -222,7 +253,10 @@ impl<'a> Emit<'_, 'a> {
             return Err("the parameters of a kernel cannot be written".into());
         }
         let items = Self::items(&operands[1], count)?;
-        let width = items.iter().find_map(|item| self.register_type(item)).map_or(ty.width(), Ty::width);
+        let width = items
+            .iter()
+            .find_map(|item| self.register_type(item))
+            .map_or(ty.width(), Ty::width);
         self.check_register(ty, width)?;
         access.width = width;
         // Constants take the size of the registers beside them.
@@ -235,7 +269,10 @@ impl<'a> Emit<'_, 'a> {
                 _ => Ty::B64,
             }
         };
-        let registers = items.iter().map(|item| self.source(item, like)).collect::<Step<Vec<Loc>>>()?;
+        let registers = items
+            .iter()
+            .map(|item| self.source(item, like))
+            .collect::<Step<Vec<Loc>>>()?;
         self.finish_access(ins, access, &registers);
         Ok(())
     }
@@ -296,8 +333,16 @@ impl<'a> Emit<'_, 'a> {
             return Err("the parameters of a kernel cannot be written".into());
         }
         ins.b = self.source(&operands[first + 1], ty)?;
-        ins.c = if sources == 2 { self.source(&operands[first + 2], ty)? } else { ins.b };
-        ins.d = if returns && operands[0] != Operand::Sink { self.dest(&operands[0], ty.width())? } else { NONE };
+        ins.c = if sources == 2 {
+            self.source(&operands[first + 2], ty)?
+        } else {
+            ins.b
+        };
+        ins.d = if returns && operands[0] != Operand::Sink {
+            self.dest(&operands[0], ty.width())?
+        } else {
+            NONE
+        };
         ins.sub = (op as u16) << 8 | kind as u16;
         ins.imm = self.module.program.accesses.len() as u64;
         self.module.program.accesses.push(access);
@@ -325,14 +370,23 @@ impl<'a> Emit<'_, 'a> {
             self.alu(logic::mov_64(), d, &[a]);
         } else {
             let window = self.module.constant(window, Width::W64);
-            self.alu(if to { int::sub_64() } else { int::add_64() }, d, &[a, window]);
+            self.alu(
+                if to { int::sub_64() } else { int::add_64() },
+                d,
+                &[a, window],
+            );
         }
         Ok(())
     }
 }
 
 /// The initial bytes of a variable; addresses in it are noted in `out`.
-pub(super) fn image(variable: &Variable<'_>, index: u32, lowering: &Lowering<'_>, out: &mut Vec<ImageAddress>) -> Step<Vec<u8>> {
+pub(super) fn image(
+    variable: &Variable<'_>,
+    index: u32,
+    lowering: &Lowering<'_>,
+    out: &mut Vec<ImageAddress>,
+) -> Step<Vec<u8>> {
     let size = variable.ty.size() as usize;
     let mut bytes = Vec::with_capacity(variable.init.len() * size);
     for init in &variable.init {
@@ -343,18 +397,34 @@ pub(super) fn image(variable: &Variable<'_>, index: u32, lowering: &Lowering<'_>
                 Ty::F64 => ((bits as i64 as f64).to_bits(), size),
                 _ => (bits, size),
             },
-            Init::F32(bits) if variable.ty == Ty::F64 => (f64::from(f32::from_bits(bits)).to_bits(), size),
+            Init::F32(bits) if variable.ty == Ty::F64 => {
+                (f64::from(f32::from_bits(bits)).to_bits(), size)
+            }
             Init::F32(bits) => (u64::from(bits), size),
-            Init::F64(bits) if variable.ty == Ty::F32 => (u64::from((f64::from_bits(bits) as f32).to_bits()), size),
+            Init::F64(bits) if variable.ty == Ty::F32 => {
+                (u64::from((f64::from_bits(bits) as f32).to_bits()), size)
+            }
             Init::F64(bits) => (bits, size),
-            Init::Address { symbol, offset, shift } => {
+            Init::Address {
+                symbol,
+                offset,
+                shift,
+            } => {
                 let target = match lowering.symbols.get(symbol) {
                     Some(Symbol::Variable(target)) => Target::Variable(*target, offset),
-                    Some(Symbol::Function(function)) => Target::Value(FUNCTION_WINDOW + u64::from(*function) * FUNCTION_STRIDE),
+                    Some(Symbol::Function(function)) => {
+                        Target::Value(FUNCTION_WINDOW + u64::from(*function) * FUNCTION_STRIDE)
+                    }
                     Some(Symbol::Shared(at, _)) => Target::Value((i64::from(*at) + offset) as u64),
                     _ => return Err(format!("`{symbol}` in an initialiser is not defined")),
                 };
-                out.push(ImageAddress { variable: index, at, bytes: size.min(8) as u8, shift, target });
+                out.push(ImageAddress {
+                    variable: index,
+                    at,
+                    bytes: size.min(8) as u8,
+                    shift,
+                    target,
+                });
                 (0, size)
             }
         };

@@ -5,6 +5,7 @@ mod control;
 mod floats;
 mod memory;
 mod quals;
+mod select;
 mod setup;
 mod warp;
 
@@ -13,7 +14,9 @@ use std::collections::HashMap;
 use super::alu::logic;
 use super::ast::{Body, Function, Instruction, Operand, Statement};
 use super::cfg;
-use super::code::{Alu, CONST, FUNCTION_STRIDE, FUNCTION_WINDOW, Ins, Loc, NONE, Op, Program, Relocation, special};
+use super::code::{
+    Alu, CONST, FUNCTION_STRIDE, FUNCTION_WINDOW, Ins, Loc, NONE, Op, Program, Relocation, special,
+};
 use super::lexer::error_at;
 use super::types::{Ty, Width};
 use crate::engine::CompileError;
@@ -85,7 +88,9 @@ impl<'a> Lowering<'a> {
         let align = if width == Width::Pred { 4 } else { 64 };
         let at = self.constant_bytes.next_multiple_of(align);
         self.constant_bytes = at + bytes;
-        self.program.constants.resize((self.constant_bytes as usize).div_ceil(16), 0);
+        self.program
+            .constants
+            .resize((self.constant_bytes as usize).div_ceil(16), 0);
         at
     }
 
@@ -106,7 +111,12 @@ impl<'a> Lowering<'a> {
             return loc;
         }
         let at = self.pool(width);
-        self.program.relocations.push(Relocation { at, width, variable, addend });
+        self.program.relocations.push(Relocation {
+            at,
+            width,
+            variable,
+            addend,
+        });
         self.addresses.insert((variable, addend, width), CONST | at);
         CONST | at
     }
@@ -117,13 +127,17 @@ pub(crate) fn write_constant(pool: &mut [u128], at: u32, width: Width, bits: u64
     let lane = width.lane_bytes().max(1) as usize;
     let count = if width == Width::Pred { 1 } else { 32 };
     let size = if width == Width::Pred { 4 } else { lane };
-    let bits = if width == Width::Pred { if bits != 0 { u64::from(u32::MAX) } else { 0 } } else { bits };
+    let bits = if width == Width::Pred {
+        if bits != 0 { u64::from(u32::MAX) } else { 0 }
+    } else {
+        bits
+    };
     let bytes = u128::from(bits).to_le_bytes();
     for index in 0..count {
-        for k in 0..size {
+        for (k, &value) in bytes[..size].iter().enumerate() {
             let byte = at as usize + index * size + k;
             let (word, shift) = (byte / 16, byte % 16 * 8);
-            pool[word] = (pool[word] & !(0xff << shift)) | u128::from(bytes[k]) << shift;
+            pool[word] = (pool[word] & !(0xff << shift)) | u128::from(value) << shift;
         }
     }
 }
@@ -160,7 +174,20 @@ impl<'a> Emit<'_, 'a> {
 
     /// An instruction under the current guard.
     pub(crate) fn blank(&self, op: Op) -> Ins {
-        Ins { op, flags: 0, sub: 0, guard: self.guard, d: NONE, a: NONE, b: NONE, c: NONE, e: NONE, line: self.line, imm: 0, alu: nothing() }
+        Ins {
+            op,
+            flags: 0,
+            sub: 0,
+            guard: self.guard,
+            d: NONE,
+            a: NONE,
+            b: NONE,
+            c: NONE,
+            e: NONE,
+            line: self.line,
+            imm: 0,
+            alu: nothing(),
+        }
     }
 
     pub(crate) fn push(&mut self, ins: Ins) {
@@ -172,7 +199,10 @@ impl<'a> Emit<'_, 'a> {
         let mut ins = self.blank(Op::Alu);
         ins.alu = alu;
         ins.d = d;
-        for (slot, &loc) in [&mut ins.a, &mut ins.b, &mut ins.c, &mut ins.e].into_iter().zip(sources) {
+        for (slot, &loc) in [&mut ins.a, &mut ins.b, &mut ins.c, &mut ins.e]
+            .into_iter()
+            .zip(sources)
+        {
             *slot = loc;
         }
         self.code.push(ins);
@@ -190,7 +220,10 @@ impl<'a> Emit<'_, 'a> {
     /// A register that is written, and how it is kept.
     pub(crate) fn dest_any(&mut self, operand: &Operand<'a>) -> Step<(Loc, Width)> {
         match operand {
-            Operand::Reg(id) => Ok((self.registers[*id as usize], self.body.registers[*id as usize].width())),
+            Operand::Reg(id) => Ok((
+                self.registers[*id as usize],
+                self.body.registers[*id as usize].width(),
+            )),
             _ => Err("the destination is not a register".into()),
         }
     }
@@ -201,20 +234,36 @@ impl<'a> Emit<'_, 'a> {
             return Ok(self.temporary(width, 90));
         }
         let (loc, found) = self.dest_any(operand)?;
-        if found == width { Ok(loc) } else { Err(format!("the destination has not the size of the type ({found:?} instead of {width:?})")) }
+        if found == width {
+            Ok(loc)
+        } else {
+            Err(format!(
+                "the destination has not the size of the type ({found:?} instead of {width:?})"
+            ))
+        }
     }
 
     /// A source operand of type `ty`.
     pub(crate) fn source(&mut self, operand: &Operand<'a>, ty: Ty) -> Step<Loc> {
         let (loc, width) = self.source_any(operand, ty)?;
-        if width == ty.width() { Ok(loc) } else { Err(format!("an operand has not the size of the type ({width:?} instead of {:?})", ty.width())) }
+        if width == ty.width() {
+            Ok(loc)
+        } else {
+            Err(format!(
+                "an operand has not the size of the type ({width:?} instead of {:?})",
+                ty.width()
+            ))
+        }
     }
 
     /// A source operand: registers in their own size, all else in that of `ty`.
     pub(crate) fn source_any(&mut self, operand: &Operand<'a>, ty: Ty) -> Step<(Loc, Width)> {
         let width = ty.width();
         match operand {
-            Operand::Reg(id) => Ok((self.registers[*id as usize], self.body.registers[*id as usize].width())),
+            Operand::Reg(id) => Ok((
+                self.registers[*id as usize],
+                self.body.registers[*id as usize].width(),
+            )),
             Operand::Int(value) => {
                 let bits = match ty {
                     Ty::F32 => u64::from((*value as i64 as f32).to_bits()),
@@ -224,13 +273,23 @@ impl<'a> Emit<'_, 'a> {
                 Ok((self.module.constant(cut(bits, width), width), width))
             }
             Operand::F32(bits) => match ty {
-                Ty::F32 | Ty::B32 | Ty::U32 | Ty::Tf32 => Ok((self.module.constant(u64::from(*bits), width), width)),
-                Ty::F64 => Ok((self.module.constant(f64::from(f32::from_bits(*bits)).to_bits(), width), width)),
+                Ty::F32 | Ty::B32 | Ty::U32 | Ty::Tf32 => {
+                    Ok((self.module.constant(u64::from(*bits), width), width))
+                }
+                Ty::F64 => Ok((
+                    self.module
+                        .constant(f64::from(f32::from_bits(*bits)).to_bits(), width),
+                    width,
+                )),
                 _ => Err("a single-precision constant does not fit the type".into()),
             },
             Operand::F64(bits) => match ty {
                 Ty::F64 | Ty::B64 | Ty::U64 => Ok((self.module.constant(*bits, width), width)),
-                Ty::F32 => Ok((self.module.constant(u64::from((f64::from_bits(*bits) as f32).to_bits()), width), width)),
+                Ty::F32 => Ok((
+                    self.module
+                        .constant(u64::from((f64::from_bits(*bits) as f32).to_bits()), width),
+                    width,
+                )),
                 _ => Err("a double-precision constant does not fit the type".into()),
             },
             Operand::Local(..) | Operand::Name(..) => self.address_operand(operand, width),
@@ -247,7 +306,9 @@ impl<'a> Emit<'_, 'a> {
                 let variable = &self.body.variables[*id as usize];
                 let at = i64::from(self.places[*id as usize]) + offset;
                 return match variable.space {
-                    Space::Shared => Ok((self.module.constant(cut(at as u64, width), width), width)),
+                    Space::Shared => {
+                        Ok((self.module.constant(cut(at as u64, width), width), width))
+                    }
                     _ => self.local_address(at, width),
                 };
             }
@@ -258,30 +319,64 @@ impl<'a> Emit<'_, 'a> {
             return Ok(loc);
         }
         if let Some((at, entry)) = self.parameter(name) {
-            return if entry { Ok((self.module.constant(cut((i64::from(at) + offset) as u64, width), width), width)) } else { self.local_address(i64::from(at) + offset, width) };
+            return if entry {
+                Ok((
+                    self.module
+                        .constant(cut((i64::from(at) + offset) as u64, width), width),
+                    width,
+                ))
+            } else {
+                self.local_address(i64::from(at) + offset, width)
+            };
         }
         if name.starts_with('%') {
-            return Err(format!("the register `{name}` is not known or not supported"));
+            return Err(format!(
+                "the register `{name}` is not known or not supported"
+            ));
         }
         match self.module.symbols.get(name).copied() {
-            Some(Symbol::Variable(variable)) => Ok((self.module.address(variable, offset, width), width)),
+            Some(Symbol::Variable(variable)) => {
+                Ok((self.module.address(variable, offset, width), width))
+            }
             Some(Symbol::Shared(at, end)) => {
                 let code = &mut self.module.program.functions[self.index as usize];
                 code.shared_end = code.shared_end.max(end);
-                Ok((self.module.constant(cut((i64::from(at) + offset) as u64, width), width), width))
+                Ok((
+                    self.module
+                        .constant(cut((i64::from(at) + offset) as u64, width), width),
+                    width,
+                ))
             }
             Some(Symbol::DynamicShared) => {
                 self.module.program.functions[self.index as usize].uses_dynamic_shared = true;
-                let (base, wide) = if width == Width::W64 { (special::DYNAMIC_BASE_64, true) } else { (special::DYNAMIC_BASE, false) };
+                let (base, wide) = if width == Width::W64 {
+                    (special::DYNAMIC_BASE_64, true)
+                } else {
+                    (special::DYNAMIC_BASE, false)
+                };
                 if offset == 0 {
                     return Ok((base, width));
                 }
                 let constant = self.module.constant(cut(offset as u64, width), width);
                 let d = self.temporary(width, 91);
-                self.alu(if wide { super::alu::int::add_64() } else { super::alu::int::add_32() }, d, &[base, constant]);
+                self.alu(
+                    if wide {
+                        super::alu::int::add_64()
+                    } else {
+                        super::alu::int::add_32()
+                    },
+                    d,
+                    &[base, constant],
+                );
                 Ok((d, width))
             }
-            Some(Symbol::Function(index)) => Ok((self.module.constant(cut(FUNCTION_WINDOW + u64::from(index) * FUNCTION_STRIDE, width), width), width)),
+            Some(Symbol::Function(index)) => Ok((
+                self.module.constant(
+                    cut(FUNCTION_WINDOW + u64::from(index) * FUNCTION_STRIDE, width),
+                    width,
+                ),
+                width,
+            )),
             None => Err(format!("`{name}` is not defined")),
         }
     }
@@ -336,7 +431,8 @@ impl<'a> Emit<'_, 'a> {
                 Statement::Instruction(instruction) => {
                     self.line = instruction.line;
                     self.guard = NONE;
-                    self.instruction(instruction).map_err(|message| error_at(source, instruction.line, message))?;
+                    self.instruction(instruction)
+                        .map_err(|message| error_at(source, instruction.line, message))?;
                 }
             }
         }
@@ -346,11 +442,20 @@ impl<'a> Emit<'_, 'a> {
         self.labels[epilogue] = self.code.len() as u32;
         let meet = self.blank(Op::Meet);
         self.push(meet);
-        let end = self.blank(if self.function.entry { Op::Exit } else { Op::Ret });
+        let end = self.blank(if self.function.entry {
+            Op::Exit
+        } else {
+            Op::Ret
+        });
         self.push(end);
         let labels = std::mem::take(&mut self.labels);
-        cfg::link(&mut self.code, &labels, &mut self.module.program.tables, &self.body.tables)
-            .map_err(|message| error_at(source, self.function.line, message))
+        cfg::link(
+            &mut self.code,
+            &labels,
+            &mut self.module.program.tables,
+            &self.body.tables,
+        )
+        .map_err(|message| error_at(source, self.function.line, message))
     }
 
     fn instruction(&mut self, ins: &Instruction<'a>) -> Step<()> {
@@ -363,7 +468,11 @@ impl<'a> Emit<'_, 'a> {
         }
         let mut q = Quals::new(ins.op);
         let operands = &ins.operands[..];
-        let known = self.control(&mut q, operands)? || self.memory(&mut q, operands)? || self.warp(&mut q, operands)? || self.integers(&mut q, operands)? || self.floats(&mut q, operands)?;
+        let known = self.control(&mut q, operands)?
+            || self.memory(&mut q, operands)?
+            || self.warp(&mut q, operands)?
+            || self.integers(&mut q, operands)?
+            || self.floats(&mut q, operands)?;
         if !known {
             return Err(format!("the instruction `{}` is not supported", ins.op));
         }
@@ -413,11 +522,19 @@ fn special_register(name: &str) -> Option<(Loc, Width)> {
         "lanemask_gt" => w(special::LANEMASK_GT),
         "dynamic_smem_size" => w(special::DYNAMIC_SMEM_SIZE),
         "total_smem_size" | "aggr_smem_size" => w(special::TOTAL_SMEM_SIZE),
-        "reserved_smem_offset_begin" | "reserved_smem_offset_end" | "reserved_smem_offset_cap" => w(special::ZERO),
+        "reserved_smem_offset_begin" | "reserved_smem_offset_end" | "reserved_smem_offset_cap" => {
+            w(special::ZERO)
+        }
         "current_graph_exec" => Some((special::ZERO_64, Width::W64)),
         "envreg1" => w(special::ENVREG1),
         "envreg2" => w(special::ENVREG2),
-        _ if name.strip_prefix("envreg").and_then(|n| n.parse::<u32>().ok()).is_some_and(|n| n < 32) => w(special::ZERO),
+        _ if name
+            .strip_prefix("envreg")
+            .and_then(|n| n.parse::<u32>().ok())
+            .is_some_and(|n| n < 32) =>
+        {
+            w(special::ZERO)
+        }
         _ => None,
     }
 }

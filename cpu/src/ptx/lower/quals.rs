@@ -17,7 +17,12 @@ impl<'a> Quals<'a> {
     pub(crate) fn new(op: &'a str) -> Quals<'a> {
         let mut parts = op.split('.');
         let base = parts.next().unwrap_or("");
-        let mut quals = Quals { base, items: [None; 12], count: 0, too_many: false };
+        let mut quals = Quals {
+            base,
+            items: [None; 12],
+            count: 0,
+            too_many: false,
+        };
         for part in parts {
             if quals.count < quals.items.len() {
                 quals.items[quals.count] = Some(part);
@@ -63,7 +68,8 @@ impl<'a> Quals<'a> {
 
     /// The first type that is left.
     pub(crate) fn ty(&mut self) -> Step<Ty> {
-        self.find(Ty::parse).ok_or_else(|| "no type that is supported".to_owned())
+        self.find(Ty::parse)
+            .ok_or_else(|| "no type that is supported".to_owned())
     }
 
     /// A rounding mode, nearest if none.
@@ -88,5 +94,13 @@ impl<'a> Quals<'a> {
 
 /// Checks the number of operands.
 pub(crate) fn arity<T>(operands: &[T], range: std::ops::RangeInclusive<usize>) -> Step<()> {
-    if range.contains(&operands.len()) { Ok(()) } else { Err(format!("{} operands instead of {}", operands.len(), range.start())) }
+    if range.contains(&operands.len()) {
+        Ok(())
+    } else {
+        Err(format!(
+            "{} operands instead of {}",
+            operands.len(),
+            range.start()
+        ))
+    }
 }

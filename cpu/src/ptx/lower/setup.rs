@@ -59,8 +59,13 @@ const UNKNOWN_STACK: u32 = 64 << 10;
 
 /// Lowers a parsed module.
 pub(crate) fn lower_module(source: &str, module: &Module<'_>) -> Result<Lowered, CompileError> {
-    let mut lowering =
-        Lowering { program: Program::default(), symbols: HashMap::new(), constant_bytes: 0, constants: HashMap::new(), addresses: HashMap::new() };
+    let mut lowering = Lowering {
+        program: Program::default(),
+        symbols: HashMap::new(),
+        constant_bytes: 0,
+        constants: HashMap::new(),
+        addresses: HashMap::new(),
+    };
     let mut variables: Vec<VariableInfo> = Vec::new();
     let mut images = Vec::new();
     let (mut shared_end, mut dynamic_align) = (0u64, 16);
@@ -68,7 +73,9 @@ pub(crate) fn lower_module(source: &str, module: &Module<'_>) -> Result<Lowered,
     let mut in_memory: Vec<(&Variable<'_>, u32)> = Vec::new();
     for variable in &module.variables {
         let symbol = match variable.space {
-            Space::Shared if variable.unsized_array || (variable.external && variable.size == 0) => {
+            Space::Shared
+                if variable.unsized_array || (variable.external && variable.size == 0) =>
+            {
                 dynamic_align = dynamic_align.max(variable.align.min(1024));
                 Symbol::DynamicShared
             }
@@ -82,10 +89,17 @@ pub(crate) fn lower_module(source: &str, module: &Module<'_>) -> Result<Lowered,
             }
             _ if variable.external => {
                 // Defined by nobody: an error where it is used, as in a linker.
-                if module.variables.iter().any(|v| v.name == variable.name && !v.external) {
+                if module
+                    .variables
+                    .iter()
+                    .any(|v| v.name == variable.name && !v.external)
+                {
                     continue;
                 }
-                return Err(fail(variable.line, format!("`{}` is external and nothing defines it", variable.name)));
+                return Err(fail(
+                    variable.line,
+                    format!("`{}` is external and nothing defines it", variable.name),
+                ));
             }
             _ => {
                 let index = variables.len() as u32;
@@ -102,8 +116,13 @@ pub(crate) fn lower_module(source: &str, module: &Module<'_>) -> Result<Lowered,
         lowering.symbols.insert(variable.name, symbol);
     }
     for (index, function) in module.functions.iter().enumerate() {
-        lowering.symbols.insert(function.name, Symbol::Function(index as u32));
-        let mut code = FunctionCode { defined: function.body.is_some(), ..FunctionCode::default() };
+        lowering
+            .symbols
+            .insert(function.name, Symbol::Function(index as u32));
+        let mut code = FunctionCode {
+            defined: function.body.is_some(),
+            ..FunctionCode::default()
+        };
         if function.entry {
             let mut at = 0u32;
             for param in &function.params {
@@ -112,7 +131,10 @@ pub(crate) fn lower_module(source: &str, module: &Module<'_>) -> Result<Lowered,
                 at += param.size;
             }
         } else {
-            for (list, out) in [(&function.params, &mut code.params), (&function.returns, &mut code.returns)] {
+            for (list, out) in [
+                (&function.params, &mut code.params),
+                (&function.returns, &mut code.returns),
+            ] {
                 for param in list {
                     let at = code.local_bytes.next_multiple_of(param.align.max(8));
                     code.local_bytes = at + param.size;
@@ -124,14 +146,28 @@ pub(crate) fn lower_module(source: &str, module: &Module<'_>) -> Result<Lowered,
     }
     let mut image_addresses = Vec::new();
     for (variable, index) in &in_memory {
-        images.push(super::memory::image(variable, *index, &lowering, &mut image_addresses).map_err(|m| fail(variable.line, m))?);
+        images.push(
+            super::memory::image(variable, *index, &lowering, &mut image_addresses)
+                .map_err(|m| fail(variable.line, m))?,
+        );
     }
     for (index, function) in module.functions.iter().enumerate() {
         if function.body.is_some() {
-            lower_function(source, &mut lowering, function, index as u32, shared_end as u32)?;
+            lower_function(
+                source,
+                &mut lowering,
+                function,
+                index as u32,
+                shared_end as u32,
+            )?;
         }
     }
-    let const_bytes = variables.iter().filter(|v| v.constant).map(|v| v.size).sum::<u64>().min(u64::from(u32::MAX)) as u32;
+    let const_bytes = variables
+        .iter()
+        .filter(|v| v.constant)
+        .map(|v| v.size)
+        .sum::<u64>()
+        .min(u64::from(u32::MAX)) as u32;
     let mut lowered = Lowered {
         program: lowering.program,
         kernels: Vec::new(),
@@ -150,18 +186,38 @@ pub(crate) fn lower_module(source: &str, module: &Module<'_>) -> Result<Lowered,
     Ok(lowered)
 }
 
-fn lower_function<'a>(source: &str, lowering: &mut Lowering<'a>, function: &Function<'a>, index: u32, shared_base: u32) -> Result<(), CompileError> {
-    let Some(body) = &function.body else { return Ok(()) };
+fn lower_function<'a>(
+    source: &str,
+    lowering: &mut Lowering<'a>,
+    function: &Function<'a>,
+    index: u32,
+    shared_base: u32,
+) -> Result<(), CompileError> {
+    let Some(body) = &function.body else {
+        return Ok(());
+    };
     let mut local_bytes = lowering.program.functions[index as usize].local_bytes;
     let mut shared_end = shared_base;
     let mut places = Vec::with_capacity(body.variables.len());
     for variable in &body.variables {
-        let end = if variable.space == Space::Shared { &mut shared_end } else { &mut local_bytes };
+        let end = if variable.space == Space::Shared {
+            &mut shared_end
+        } else {
+            &mut local_bytes
+        };
         // Parameters of calls are copied in units of eight bytes at most.
-        let align = if variable.space == Space::Shared { variable.align } else { variable.align.max(8) };
+        let align = if variable.space == Space::Shared {
+            variable.align
+        } else {
+            variable.align.max(8)
+        };
         let at = u64::from(*end).next_multiple_of(u64::from(align));
         if at + variable.size > MAX_SHARED || variable.unsized_array {
-            return Err(error_at(source, variable.line, "the variable is too large or has no size"));
+            return Err(error_at(
+                source,
+                variable.line,
+                "the variable is too large or has no size",
+            ));
         }
         *end = (at + variable.size) as u32;
         places.push(at as u32);
@@ -206,17 +262,44 @@ fn lower_function<'a>(source: &str, lowering: &mut Lowering<'a>, function: &Func
     Ok(())
 }
 
-fn add_kernel(lowered: &mut Lowered, module: &Module<'_>, function: &Function<'_>, index: u32, const_bytes: u32) {
+fn add_kernel(
+    lowered: &mut Lowered,
+    module: &Module<'_>,
+    function: &Function<'_>,
+    index: u32,
+    const_bytes: u32,
+) {
     let reached = reach(&lowered.program, index);
     let code = &lowered.program.functions[index as usize];
-    let shared_bytes = reached.functions.iter().map(|&f| lowered.program.functions[f as usize].shared_end).max().unwrap_or(0);
+    let shared_bytes = reached
+        .functions
+        .iter()
+        .map(|&f| lowered.program.functions[f as usize].shared_end)
+        .max()
+        .unwrap_or(0);
     let stack = reached.depth.map_or(UNKNOWN_STACK, |d| d.max(16));
-    let registers = module.functions[index as usize].body.as_ref().map_or(0, |b| b.registers.iter().filter(|t| t.width() != Width::Pred).count());
+    let registers = module.functions[index as usize]
+        .body
+        .as_ref()
+        .map_or(0, |b| {
+            b.registers
+                .iter()
+                .filter(|t| t.width() != Width::Pred)
+                .count()
+        });
     lowered.kernels.push(KernelInfo {
         name: function.name.to_owned(),
-        params: code.params.iter().map(|&(offset, size)| ParamInfo { offset, size }).collect(),
+        params: code
+            .params
+            .iter()
+            .map(|&(offset, size)| ParamInfo { offset, size })
+            .collect(),
         shared_bytes,
-        local_bytes: if reached.depth.is_some() { stack & !15 } else { code.local_bytes },
+        local_bytes: if reached.depth.is_some() {
+            stack & !15
+        } else {
+            code.local_bytes
+        },
         const_bytes,
         max_threads_per_block: function.max_threads.unwrap_or(1024).clamp(1, 1024),
         required_block: function.required,
@@ -257,12 +340,21 @@ fn reach(program: &Program, root: u32) -> Reach {
             }
         }
     }
-    let depth = if indirect { None } else { depth_of(program, root, &mut HashMap::new(), 0) };
+    let depth = if indirect {
+        None
+    } else {
+        depth_of(program, root, &mut HashMap::new(), 0)
+    };
     Reach { functions, depth }
 }
 
 /// Local memory from `f` downward; none when recursive.
-fn depth_of(program: &Program, f: u32, known: &mut HashMap<u32, Option<u32>>, level: u32) -> Option<u32> {
+fn depth_of(
+    program: &Program,
+    f: u32,
+    known: &mut HashMap<u32, Option<u32>>,
+    level: u32,
+) -> Option<u32> {
     if let Some(&depth) = known.get(&f) {
         return depth;
     }

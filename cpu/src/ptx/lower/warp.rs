@@ -38,17 +38,37 @@ impl<'a> Emit<'_, 'a> {
                 let ty = q.ty()?;
                 arity(operands, 3..=3)?;
                 let (d, p) = match &operands[0] {
-                    Operand::Pair(d, p) if all => (self.dest(d, Width::W32)?, if **p == Operand::Sink { NONE } else { self.dest(p, Width::Pred)? }),
+                    Operand::Pair(d, p) if all => (
+                        self.dest(d, Width::W32)?,
+                        if **p == Operand::Sink {
+                            NONE
+                        } else {
+                            self.dest(p, Width::Pred)?
+                        },
+                    ),
                     d => (self.dest(d, Width::W32)?, NONE),
                 };
                 let a = self.source(&operands[1], ty)?;
                 let mask = self.source(&operands[2], Ty::B32)?;
-                self.cross(if all { CrossOp::MatchAll } else { CrossOp::MatchAny }, d, a, NONE, p, mask);
+                self.cross(
+                    if all {
+                        CrossOp::MatchAll
+                    } else {
+                        CrossOp::MatchAny
+                    },
+                    d,
+                    a,
+                    NONE,
+                    p,
+                    mask,
+                );
                 self.code.last_mut().expect("just pushed").flags = u8::from(ty.size() == 8);
             }
             "redux" => {
                 q.take("sync");
-                let op = q.one_of(&["add", "min", "max", "and", "or", "xor"]).ok_or("this reduction is not supported")?;
+                let op = q
+                    .one_of(&["add", "min", "max", "and", "or", "xor"])
+                    .ok_or("this reduction is not supported")?;
                 let ty = q.ty()?;
                 if !matches!(ty, Ty::U32 | Ty::S32 | Ty::B32) {
                     return Err("this type is not supported here".into());
@@ -57,15 +77,28 @@ impl<'a> Emit<'_, 'a> {
                 let d = self.dest(&operands[0], Width::W32)?;
                 let a = self.source(&operands[1], ty)?;
                 let mask = self.source(&operands[2], Ty::B32)?;
-                let op = [CrossOp::RedAdd, CrossOp::RedMin, CrossOp::RedMax, CrossOp::RedAnd, CrossOp::RedOr, CrossOp::RedXor][op];
+                let op = [
+                    CrossOp::RedAdd,
+                    CrossOp::RedMin,
+                    CrossOp::RedMax,
+                    CrossOp::RedAnd,
+                    CrossOp::RedOr,
+                    CrossOp::RedXor,
+                ][op];
                 self.cross(op, d, a, NONE, NONE, mask);
                 self.code.last_mut().expect("just pushed").flags = u8::from(ty.signed());
             }
             "elect" => {
                 q.take("sync");
                 arity(operands, 2..=2)?;
-                let Operand::Pair(d, p) = &operands[0] else { return Err("expected `d|p`".into()) };
-                let d = if **d == Operand::Sink { NONE } else { self.dest(d, Width::W32)? };
+                let Operand::Pair(d, p) = &operands[0] else {
+                    return Err("expected `d|p`".into());
+                };
+                let d = if **d == Operand::Sink {
+                    NONE
+                } else {
+                    self.dest(d, Width::W32)?
+                };
                 let p = self.dest(p, Width::Pred)?;
                 let mask = self.source(&operands[1], Ty::B32)?;
                 self.cross(CrossOp::Elect, d, NONE, NONE, p, mask);
@@ -96,12 +129,16 @@ impl<'a> Emit<'_, 'a> {
             return Err("clusters are not supported".into());
         }
         let mut flags = 0;
-        let kind = q.one_of(&["sync", "arrive", "red"]).ok_or("this barrier is not supported")?;
+        let kind = q
+            .one_of(&["sync", "arrive", "red"])
+            .ok_or("this barrier is not supported")?;
         q.take("aligned");
         let mut ins = self.blank(Op::Barrier);
         let mut rest = operands;
         if kind == 2 {
-            flags |= [RED_POPC, RED_AND, RED_OR][q.one_of(&["popc", "and", "or"]).ok_or("expected what to combine")?];
+            flags |= [RED_POPC, RED_AND, RED_OR][q
+                .one_of(&["popc", "and", "or"])
+                .ok_or("expected what to combine")?];
             let ty = q.ty()?;
             arity(operands, 3..=4)?;
             ins.d = self.dest(&operands[0], ty.width())?;
@@ -144,15 +181,29 @@ impl<'a> Emit<'_, 'a> {
         let count = if sync { 5 } else { 4 };
         arity(operands, count..=count)?;
         let (d, p) = match &operands[0] {
-            Operand::Pair(d, p) => (self.dest(d, Width::W32)?, if **p == Operand::Sink { NONE } else { self.dest(p, Width::Pred)? }),
+            Operand::Pair(d, p) => (
+                self.dest(d, Width::W32)?,
+                if **p == Operand::Sink {
+                    NONE
+                } else {
+                    self.dest(p, Width::Pred)?
+                },
+            ),
             d => (self.dest(d, Width::W32)?, NONE),
         };
         let a = self.source(&operands[1], Ty::B32)?;
         // Lane and clamp travel as one packed value.
-        let (b, c) = (self.source(&operands[2], Ty::B32)?, self.source(&operands[3], Ty::B32)?);
+        let (b, c) = (
+            self.source(&operands[2], Ty::B32)?,
+            self.source(&operands[3], Ty::B32)?,
+        );
         let packed = self.temporary(Width::W64, 20);
         self.alu(logic::pack_32_64(), packed, &[b, c]);
-        let mask = if sync { self.source(&operands[4], Ty::B32)? } else { NONE };
+        let mask = if sync {
+            self.source(&operands[4], Ty::B32)?
+        } else {
+            NONE
+        };
         self.cross(op, d, a, packed, p, mask);
         Ok(())
     }
@@ -169,13 +220,21 @@ impl<'a> Emit<'_, 'a> {
         let ty = q.ty()?;
         let count = if sync { 3 } else { 2 };
         arity(operands, count..=count)?;
-        let expected = if op == CrossOp::VoteBallot { Ty::B32 } else { Ty::Pred };
+        let expected = if op == CrossOp::VoteBallot {
+            Ty::B32
+        } else {
+            Ty::Pred
+        };
         if ty != expected {
             return Err("this type is not supported here".into());
         }
         let d = self.dest(&operands[0], ty.width())?;
         let (a, negated) = self.predicate(&operands[1])?;
-        let mask = if sync { self.source(&operands[2], Ty::B32)? } else { NONE };
+        let mask = if sync {
+            self.source(&operands[2], Ty::B32)?
+        } else {
+            NONE
+        };
         self.cross(op, d, a, NONE, NONE, mask);
         if negated {
             self.code.last_mut().expect("just pushed").flags = NEGATED;
