@@ -228,6 +228,38 @@ impl Function {
     }
 }
 
+#[cfg(test)]
+impl Function {
+    /// A function of a device like an H100, in no table.
+    pub(crate) fn for_test(params: &[(u32, u32)], attributes: &[(u32, i32)]) -> Self {
+        let values = [const { AtomicI32::new(0) }; attr::COUNT];
+        let mut known = 0;
+        for (attribute, value) in attributes {
+            values[*attribute as usize].store(*value, Relaxed);
+            known |= 1 << attribute;
+        }
+        Self {
+            id: 1,
+            context: 0,
+            device: 0,
+            module: 0,
+            handle: 0,
+            name: CString::default(),
+            params: params.to_vec(),
+            params_size: params.iter().map(|(o, s)| o + s).max().unwrap_or(0),
+            attributes: values,
+            known,
+            limits: Limits {
+                grid: [2_147_483_647, 65535, 65535],
+                block: [1024, 1024, 64],
+                threads: 1024,
+                registers: 65536,
+            },
+            occupancy: Mutex::default(),
+        }
+    }
+}
+
 /// `CUDA_ERROR_INVALID_VALUE` for an attribute that the box's driver does not know.
 pub(crate) unsafe fn cuFuncGetAttribute(
     pi: *mut i32,

@@ -452,3 +452,6 @@ pub(crate) unsafe fn cuLaunchCooperativeKernel(
         )
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -70,21 +70,14 @@ impl Question {
     }
 }
 
-/// Blocks of a size that a multiprocessor runs at once: what the function's own limits forbid is 0 without asking.
+/// Blocks of a size that a multiprocessor runs at once. Launch bounds and opted-in shared memory do not enter here, natively too: what is no block at all is 0 without asking.
 pub(crate) fn active_blocks(
     function: &Function,
     threads: u32,
     shared: u64,
     flags: u32,
 ) -> Result<u32> {
-    let most = |attribute| {
-        function
-            .attribute(attribute)
-            .and_then(|v| u64::try_from(v).ok())
-    };
-    if most(attr::MAX_THREADS_PER_BLOCK).is_some_and(|most| u64::from(threads) > most)
-        || most(attr::MAX_DYNAMIC_SHARED_SIZE_BYTES).is_some_and(|most| shared > most)
-    {
+    if threads > function.limits.threads {
         return Ok(0);
     }
     let question = Question {
