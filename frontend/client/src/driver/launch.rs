@@ -14,6 +14,7 @@ use gvirtus_wire::codec::Params;
 use crate::driver::device::{attr as device_attr, attribute as device_attribute};
 use crate::driver::function::{Function, attr};
 use crate::driver::{Result, context, kernel, occupancy, session};
+use crate::memory::ledger;
 use crate::streams;
 
 /// `CUlaunchAttributeID`.
@@ -323,6 +324,23 @@ impl Attributes {
     }
 }
 
+/// A kernel that is handed pinned memory of the program would work on the worker's shadow of it and compute wrong results: refused, until memory can be kept coherent
+/// around a launch. A parameter counts as such an address if it is one.
+#[inline]
+fn refuse_host_memory(params: &Params) -> Result<()> {
+    if ledger::host_pieces() == 0 {
+        return Ok(());
+    }
+    for word in params.chunks_exact(8) {
+        let address = word.try_into().map_or(0, u64::from_ne_bytes);
+        if ledger::is_host(address) {
+            crate::log::unsupported("access of a kernel to pinned host memory (zero-copy) over this transport");
+            return Err(error::ERROR_NOT_SUPPORTED);
+        }
+    }
+    Ok(())
+}
+
 /// Checks, packs and sends.
 ///
 /// # Safety
@@ -345,6 +363,7 @@ unsafe fn launch(
     }
     // SAFETY: by this function's contract.
     let params = unsafe { pack(&function, params, extra)? };
+    refuse_host_memory(&params)?;
     streams::submit(session, &context, stream, |stream| Launch {
         function: function.id,
         stream,

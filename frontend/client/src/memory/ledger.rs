@@ -1,6 +1,7 @@
 //! What a pointer is: every piece of memory that CUDA knows of in this process.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use gvirtus_wire::api::core::{Extent, Plane};
 use parking_lot::RwLock;
@@ -45,13 +46,48 @@ impl Entry {
 }
 
 static ENTRIES: RwLock<BTreeMap<u64, Entry>> = RwLock::new(BTreeMap::new());
+/// Where host memory lies, as the host and as the device sees it, by start: few pieces, looked up at launches.
+static HOST: RwLock<BTreeMap<u64, u64>> = RwLock::new(BTreeMap::new());
+/// How many there are: launches look at their parameters only if there are any.
+static HOST_PIECES: AtomicUsize = AtomicUsize::new(0);
+
+fn host_ranges(entry: &Entry) -> impl Iterator<Item = (u64, u64)> {
+    let own = (!entry.is_device()).then_some(entry.address);
+    let seen = match entry.kind {
+        Kind::Registered { device_pointer } if device_pointer != entry.address => Some(device_pointer),
+        _ => None,
+    };
+    let size = entry.size;
+    own.into_iter().chain(seen).map(move |start| (start, start + size))
+}
 
 pub(crate) fn insert(entry: Entry) {
+    if !entry.is_device() {
+        HOST.write().extend(host_ranges(&entry));
+        HOST_PIECES.fetch_add(1, Ordering::AcqRel);
+    }
     ENTRIES.write().insert(entry.address, entry);
 }
 
 pub(crate) fn remove(address: u64) -> Option<Entry> {
-    ENTRIES.write().remove(&address)
+    let entry = ENTRIES.write().remove(&address)?;
+    if !entry.is_device() {
+        HOST_PIECES.fetch_sub(1, Ordering::AcqRel);
+        let mut host = HOST.write();
+        host_ranges(&entry).for_each(|(start, _)| drop(host.remove(&start)));
+    }
+    Some(entry)
+}
+
+/// How many pieces of pinned and registered host memory there are.
+#[inline]
+pub(crate) fn host_pieces() -> usize {
+    HOST_PIECES.load(Ordering::Acquire)
+}
+
+/// Whether an address lies in pinned or registered host memory, as the host or as the device sees it.
+pub(crate) fn is_host(address: u64) -> bool {
+    HOST.read().range(..=address).next_back().is_some_and(|(_, &end)| address < end)
 }
 
 /// The piece that begins at an address.
