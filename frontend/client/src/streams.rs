@@ -279,11 +279,6 @@ pub(crate) fn submit<C: Command>(
     stream.post(session, &make(stream.id), &[]).map(drop)
 }
 
-/// The worker's id of the stream that the program means.
-pub(crate) fn stream_id(session: &Session, context: &Context, stream: CUstream) -> Result<u32, CUresult> {
-    resolve(session, context, stream).map(|s| s.id)
-}
-
 /// Whether work of a context may still be running, by the client's knowledge.
 pub(crate) fn outstanding(context: u32) -> bool {
     of_context(context).iter().any(|s| !s.is_idle())

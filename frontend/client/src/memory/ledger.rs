@@ -74,7 +74,9 @@ pub(crate) fn remove(address: u64) -> Option<Entry> {
     if !entry.is_device() {
         HOST_PIECES.fetch_sub(1, Ordering::AcqRel);
         let mut host = HOST.write();
-        host_ranges(&entry).for_each(|(start, _)| drop(host.remove(&start)));
+        for (start, _) in host_ranges(&entry) {
+            host.remove(&start);
+        }
     }
     Some(entry)
 }
