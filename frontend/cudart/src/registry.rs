@@ -5,12 +5,15 @@
 //!
 //! What is registered stays allocated for the life of the process: pointers to kernels are handed out (`cudaGetKernel`).
 
-use crate::context::{cu, is_primary, outside_captures, unless_found};
+use crate::context::{cu, is_primary, narrow, outside_captures, unless_found};
 use crate::error::{
-    INVALID_DEVICE_FUNCTION, INVALID_RESOURCE_HANDLE, INVALID_SYMBOL, NOT_SUPPORTED, Result,
+    INVALID_DEVICE_FUNCTION, INVALID_KERNEL_IMAGE, INVALID_RESOURCE_HANDLE, INVALID_SYMBOL,
+    NO_KERNEL_IMAGE_FOR_DEVICE, NOT_SUPPORTED, Result,
 };
 use gvirtus_frontend_link::guard::unsupported;
-use gvirtus_wire::api::types::{CUcontext, CUdeviceptr, CUfunction, CUkernel, CUmodule};
+use gvirtus_wire::api::types::{
+    CUcontext, CUdeviceptr, CUfunction, CUkernel, CUlinkState, CUmodule,
+};
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_char, c_void};
@@ -40,6 +43,8 @@ impl ContextKey {
 pub(crate) struct FatBinary {
     /// The data that the program's wrapper points to, as an address.
     data: usize,
+    /// For relocatable device code: the list of what was to be linked, as an address; 0 otherwise.
+    parts: usize,
     modules: Mutex<Vec<(ContextKey, usize)>>,
 }
 
@@ -52,6 +57,18 @@ struct Wrapper {
     prelinked: *const c_void,
 }
 const WRAPPER_MAGIC: u32 = 0x466243b1;
+/// The version of wrappers that nvcc's link step makes: `prelinked` is a list of fat binaries that ends in a null pointer.
+const WRAPPER_OF_LINKED_CODE: u32 = 2;
+
+/// The start of a fat binary.
+#[repr(C)]
+struct FatBinaryHeader {
+    magic: u32,
+    version: u16,
+    header_size: u16,
+    size: u64,
+}
+const FAT_BINARY_MAGIC: u32 = 0xba55_ed50;
 
 impl FatBinary {
     fn module(&self, context: CUcontext) -> Result<CUmodule> {
@@ -60,9 +77,57 @@ impl FatBinary {
         if let Some(&(_, module)) = modules.iter().find(|(of, _)| *of == key) {
             return Ok(module as CUmodule);
         }
-        let mut module: CUmodule = null_mut();
-        outside_captures(|| cu!(cuModuleLoadData(&mut module, self.data as *const c_void)))?;
+        let module = outside_captures(|| {
+            let mut module: CUmodule = null_mut();
+            match cu!(cuModuleLoadData(&mut module, self.data as *const c_void)) {
+                // What was linked suits no device here (or there is nothing but parts): link for this one.
+                Err(NO_KERNEL_IMAGE_FOR_DEVICE) if self.parts != 0 => self.link(),
+                result => result.map(|()| module),
+            }
+        })?;
         modules.push((key, module as usize));
+        Ok(module)
+    }
+
+    /// Links relocatable device code for the current device.
+    fn link(&self) -> Result<CUmodule> {
+        /// Destroys the linker's state, and the image with it.
+        struct Linker(CUlinkState);
+        impl Drop for Linker {
+            fn drop(&mut self) {
+                let _ = cu!(cuLinkDestroy(self.0));
+            }
+        }
+        const INPUT_FATBINARY: u32 = 2;
+        let mut linker = Linker(null_mut());
+        cu!(cuLinkCreate_v2(0, null_mut(), null_mut(), &mut linker.0))?;
+        let mut next = self.parts as *const *mut c_void;
+        loop {
+            // SAFETY: nvcc's code ends the list with a null pointer, and each entry points to a fat binary.
+            let (part, header) =
+                unsafe { (next.read(), next.read().cast::<FatBinaryHeader>().as_ref()) };
+            let Some(header) = header else { break };
+            if header.magic != FAT_BINARY_MAGIC {
+                return Err(INVALID_KERNEL_IMAGE);
+            }
+            let _ = header.version;
+            let size = usize::from(header.header_size).saturating_add(narrow(header.size)?);
+            cu!(cuLinkAddData_v2(
+                linker.0,
+                INPUT_FATBINARY,
+                part,
+                size,
+                c"".as_ptr(),
+                0,
+                null_mut(),
+                null_mut()
+            ))?;
+            // SAFETY: this entry is not the last.
+            next = unsafe { next.add(1) };
+        }
+        let (mut image, mut size, mut module) = (null_mut(), 0, null_mut());
+        cu!(cuLinkComplete(linker.0, &mut image, &mut size))?;
+        cu!(cuModuleLoadData(&mut module, image))?;
         Ok(module)
     }
 }
@@ -323,17 +388,25 @@ pub(crate) fn forget_context(context: CUcontext, keep_attributes: bool) {
 /// Registers a fat binary; returns its handle.
 pub unsafe fn __cudaRegisterFatBinary(fatCubin: *mut c_void) -> *mut *mut c_void {
     // SAFETY: nvcc's code passes a wrapper; the magic number says so before its other fields are used.
-    let data = unsafe {
+    let (data, parts) = unsafe {
         match fatCubin.cast::<Wrapper>().as_ref() {
             Some(wrapper) if wrapper.magic == WRAPPER_MAGIC => {
-                let _ = (wrapper.version, wrapper.prelinked);
-                wrapper.data as usize
+                let linked = wrapper.version == WRAPPER_OF_LINKED_CODE;
+                (
+                    wrapper.data as usize,
+                    if linked {
+                        wrapper.prelinked as usize
+                    } else {
+                        0
+                    },
+                )
             }
-            _ => fatCubin as usize,
+            _ => (fatCubin as usize, 0),
         }
     };
     let binary: &'static FatBinary = Box::leak(Box::new(FatBinary {
         data,
+        parts,
         modules: Mutex::default(),
     }));
     BINARIES.lock().push(Registration {
