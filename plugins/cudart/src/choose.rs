@@ -18,6 +18,8 @@ pub(crate) struct Config {
     pub(crate) cpu_library: Option<PathBuf>,
     /// Whether standard output and error are taken over for the device's `printf` and `assert`.
     pub(crate) capture_output: bool,
+    /// Whether streams write their progress to words in memory where the driver can, or events serve everywhere.
+    pub(crate) progress_words: bool,
     /// The most bytes of pinned host memory that a session may have; 0 for three quarters of the machine's memory.
     pub(crate) max_host_bytes: u64,
     /// The longest module image, bytes.
@@ -30,6 +32,7 @@ impl Default for Config {
             device: "auto".to_owned(),
             cpu_library: None,
             capture_output: true,
+            progress_words: true,
             max_host_bytes: 0,
             max_image_bytes: 4 << 30,
         }

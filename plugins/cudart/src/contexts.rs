@@ -16,7 +16,7 @@ use parking_lot::{Mutex, RwLock};
 use crate::driver::{Driver, Handle, cu};
 use crate::errors::{
     ERROR_CONTEXT_IS_DESTROYED, ERROR_INVALID_CONTEXT, ERROR_INVALID_DEVICE, ERROR_INVALID_VALUE,
-    ERROR_NOT_SUPPORTED, Result, SUCCESS, Status,
+    ERROR_NOT_SUPPORTED, ERROR_UNSUPPORTED_LIMIT, Result, SUCCESS, Status,
 };
 use crate::host;
 use crate::session::Session;
@@ -30,6 +30,10 @@ const NON_BLOCKING: u32 = 1;
 const DISABLE_TIMING: u32 = 2;
 /// `CU_STREAM_CAPTURE_MODE_RELAXED`.
 const CAPTURE_RELAXED: u32 = 2;
+/// `CU_CTX_SCHED_*`, `_MAP_HOST`, `_LMEM_RESIZE_TO_MAX`, `_SYNC_MEMOPS`; core dumps would be written on the server.
+const CONTEXT_FLAGS: u32 = 0x9f;
+/// The last `CU_LIMIT_*`.
+const LAST_LIMIT: u32 = 9;
 /// The most contexts that a client may create.
 const MOST_CREATED: usize = 256;
 
@@ -215,7 +219,9 @@ impl Session {
             cu!(driver, cuStreamCreate(&raw mut stream, NON_BLOCKING))?;
             *slot = Handle::of(stream);
         }
-        if let Err(status) = context.words.try_out(context.probe) {
+        if self.config.progress_words
+            && let Err(status) = context.words.try_out(context.probe)
+        {
             self.host.log(
                 host::INFO,
                 &format!(
@@ -267,6 +273,9 @@ impl Handler<ContextCreate> for Session {
             || self.contexts.read().contains_key(&command.context)
             || self.contexts.read().len() >= MOST_CREATED + self.devices as usize
         {
+            return Err(ERROR_INVALID_VALUE);
+        }
+        if command.flags & !CONTEXT_FLAGS != 0 {
             return Err(ERROR_INVALID_VALUE);
         }
         let mut raw = std::ptr::null_mut();
@@ -369,6 +378,9 @@ impl Handler<ContextSetLimit> for Session {
     fn handle(&self, header: &Header, command: ContextSetLimit) -> Result<Answer<u64>> {
         self.enter(header)?;
         let value = usize::try_from(command.value).map_err(|_| ERROR_INVALID_VALUE)?;
+        if command.limit > LAST_LIMIT {
+            return Err(ERROR_UNSUPPORTED_LIMIT);
+        }
         self.host.may_block();
         cu!(self.driver, cuCtxSetLimit(command.limit, value))?;
         let mut now = 0;

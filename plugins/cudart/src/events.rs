@@ -11,11 +11,15 @@ use gvirtus_wire::frame::Header;
 
 use crate::contexts::Context;
 use crate::driver::{Handle, cu};
-use crate::errors::Result;
+use crate::errors::{ERROR_INVALID_VALUE, Result};
 use crate::session::Session;
 
 /// `CU_EVENT_INTERPROCESS`: events are shared between clients by the worker, never by the driver's own handles.
 const INTERPROCESS: u32 = 4;
+/// `CU_EVENT_BLOCKING_SYNC`, `_DISABLE_TIMING`, `_INTERPROCESS`.
+const FLAGS: u32 = 7;
+/// `CU_EVENT_RECORD_EXTERNAL`.
+const RECORD_EXTERNAL: u32 = 1;
 
 /// An event of the client. The driver's event is destroyed when nobody uses it any more.
 pub(crate) struct Event {
@@ -35,6 +39,9 @@ impl Handler<EventCreate> for Session {
     fn handle(&self, header: &Header, command: EventCreate) -> Result<Answer<()>> {
         self.events.vacant(command.event)?;
         let made = self.enter(header).and_then(|context| {
+            if command.flags & !FLAGS != 0 {
+                return Err(ERROR_INVALID_VALUE);
+            }
             let mut raw = std::ptr::null_mut();
             cu!(
                 self.driver,
@@ -59,8 +66,11 @@ impl Handler<EventDestroy> for Session {
 
 impl Handler<EventRecord> for Session {
     fn handle(&self, header: &Header, command: EventRecord) -> Result<Answer<()>> {
-        let event = self.events.get(command.event)?;
         self.on_stream(header, command.stream, |stream| {
+            let event = self.events.get(command.event)?;
+            if command.flags & !RECORD_EXTERNAL != 0 {
+                return Err(ERROR_INVALID_VALUE);
+            }
             if command.flags == 0 {
                 cu!(
                     self.driver,

@@ -32,12 +32,18 @@ const READ_STEP: usize = 8 << 20;
 const PADDING: usize = 16;
 /// The longest name of a kernel or global.
 const LONGEST_NAME: usize = 64 << 10;
+/// The last `CU_FUNC_ATTRIBUTE_*` and `CU_FUNC_CACHE_*`; `CU_OCCUPANCY_DISABLE_CACHING_OVERRIDE`.
+const LAST_ATTRIBUTE: u32 = 15;
+const LAST_CACHE_CONFIG: u32 = 3;
+const DISABLE_CACHING_OVERRIDE: u32 = 1;
 /// More parameters than any kernel has.
 const MOST_PARAMS: usize = 4096;
 /// `CU_JIT_*` options whose value is a number; the others are pointers and cannot come from a client.
 const JIT_NUMBERS: &[u32] = &[
     0, 1, 7, 8, 9, 10, 11, 12, 13, 14, 16, 20, 21, 22, 23, 24, 29, 30, 31, 32, 33,
 ];
+/// The most options of one load.
+const MOST_OPTIONS: usize = 64;
 const JIT_INFO_LOG: u32 = 3;
 const JIT_INFO_LOG_SIZE: u32 = 4;
 const JIT_ERROR_LOG: u32 = 5;
@@ -101,6 +107,11 @@ impl Session {
     /// Gives a kernel an id and gathers what the client wants to know of it.
     fn describe(&self, module: &Arc<Module>, name: &str, raw: Handle) -> Result<FunctionInfo> {
         let driver = self.driver;
+        let mut loaded = 0;
+        if cu!(driver, cuFuncIsLoaded(&raw mut loaded, raw.ptr())).is_ok() && loaded == 0 {
+            // A driver that loads lazily knows no attributes of a kernel before.
+            cu!(driver, cuFuncLoad(raw.ptr()))?;
+        }
         let mut params = Vec::new();
         if driver.cuFuncGetParamInfo.is_some() {
             for index in 0..MOST_PARAMS {
@@ -117,7 +128,7 @@ impl Session {
                 params.push((narrow(offset)?, narrow(size)?));
             }
         }
-        let attributes = (0..=15)
+        let attributes = (0..=LAST_ATTRIBUTE)
             .filter_map(|attribute| {
                 let mut value = 0;
                 cu!(
@@ -292,8 +303,11 @@ impl Handler<ModuleLoad> for Session {
             error_log.as_mut_ptr().cast(),
             LOG as *mut c_void,
         ];
+        if command.options.len() > MOST_OPTIONS {
+            return Err(ERROR_INVALID_VALUE);
+        }
         for (option, value) in &command.options {
-            if !JIT_NUMBERS.contains(option) {
+            if !JIT_NUMBERS.contains(option) || *value > u64::from(u32::MAX) {
                 return Err(ERROR_INVALID_VALUE);
             }
             options.push(*option);
@@ -386,6 +400,14 @@ impl Handler<GetFunction> for Session {
     }
 }
 
+/// NVIDIA's driver looks an attribute up in a table without asking whether it is that long.
+fn checked_attribute(attribute: u32) -> Result<()> {
+    if attribute > LAST_ATTRIBUTE {
+        return Err(ERROR_INVALID_VALUE);
+    }
+    Ok(())
+}
+
 fn checked_name(name: &str) -> Result<CString> {
     if name.len() > LONGEST_NAME {
         return Err(ERROR_INVALID_VALUE);
@@ -428,6 +450,7 @@ impl Handler<FunctionSetAttribute> for Session {
         let function = self.functions.get(command.function)?;
         self.enter(header)?;
         function.module.context.make_current()?;
+        checked_attribute(command.attribute)?;
         cu!(
             self.driver,
             cuFuncSetAttribute(function.raw.ptr(), command.attribute, command.value)
@@ -446,6 +469,9 @@ impl Handler<FunctionSetCacheConfig> for Session {
         let function = self.functions.get(command.function)?;
         self.enter(header)?;
         function.module.context.make_current()?;
+        if command.config > LAST_CACHE_CONFIG {
+            return Err(ERROR_INVALID_VALUE);
+        }
         cu!(
             self.driver,
             cuFuncSetCacheConfig(function.raw.ptr(), command.config)
@@ -466,6 +492,9 @@ impl Handler<Occupancy> for Session {
             .and_then(|n| i32::try_from(n).ok())
             .ok_or(ERROR_INVALID_VALUE)?;
         let shared = usize::try_from(command.shared).map_err(|_| ERROR_INVALID_VALUE)?;
+        if command.flags & !DISABLE_CACHING_OVERRIDE != 0 {
+            return Err(ERROR_INVALID_VALUE);
+        }
         let mut answer = 0;
         match command.query {
             0 => cu!(

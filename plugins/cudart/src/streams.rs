@@ -10,12 +10,14 @@ use gvirtus_wire::frame::Header;
 
 use crate::contexts::Context;
 use crate::driver::{Handle, cu};
-use crate::errors::{ERROR_NOT_READY, Result};
+use crate::errors::{ERROR_INVALID_VALUE, ERROR_NOT_READY, Result};
 use crate::progress::Lane;
 use crate::session::Session;
 
 /// `CU_STREAM_NON_BLOCKING`.
 const NON_BLOCKING: u32 = 1;
+/// `CU_EVENT_WAIT_EXTERNAL`.
+const WAIT_EXTERNAL: u32 = 1;
 /// How long a stream is watched before others go on reading frames.
 const PATIENCE: Duration = Duration::from_micros(15);
 
@@ -134,6 +136,9 @@ impl Handler<StreamCreate> for Session {
     fn handle(&self, header: &Header, command: StreamCreate) -> Result<Answer<()>> {
         self.streams.vacant(command.stream)?;
         let made = self.enter(header).and_then(|context| {
+            if command.flags & !NON_BLOCKING != 0 {
+                return Err(ERROR_INVALID_VALUE);
+            }
             let mut raw = std::ptr::null_mut();
             if command.priority == 0 || self.driver.cuStreamCreateWithPriority.is_none() {
                 cu!(self.driver, cuStreamCreate(&raw mut raw, command.flags))?;
@@ -178,8 +183,11 @@ impl Handler<StreamSynchronize> for Session {
 
 impl Handler<StreamWaitEvent> for Session {
     fn handle(&self, header: &Header, command: StreamWaitEvent) -> Result<Answer<()>> {
-        let event = self.events.get(command.event)?;
         self.on_stream(header, command.stream, |stream| {
+            let event = self.events.get(command.event)?;
+            if command.flags & !WAIT_EXTERNAL != 0 {
+                return Err(ERROR_INVALID_VALUE);
+            }
             cu!(
                 self.driver,
                 cuStreamWaitEvent(stream.raw.ptr(), event.raw.ptr(), command.flags)

@@ -31,6 +31,25 @@ fn device_output() {
 }
 
 #[test]
+fn events_serve_where_words_do_not() {
+    let me = std::env::current_exe().unwrap();
+    for tests in ["tests::ordering", "tests::graphs", "tests::errors"] {
+        let output = std::process::Command::new(&me)
+            .args([tests, "--test-threads=1"])
+            .env("GVIRTUS_TEST_CPU_LIBRARY", cpu_library())
+            .env("GVIRTUS_TEST_EVENTS", "1")
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}\n{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}
+
+#[test]
 #[ignore = "started by `reset`"]
 fn reset_child() {
     let client = Client::new();

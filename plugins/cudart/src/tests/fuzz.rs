@@ -90,6 +90,9 @@ fn random_commands() {
             bulk: bulk.len() as u64,
             trace: 0,
         };
+        if std::env::var_os("GVIRTUS_TEST_LOG").is_some() {
+            eprintln!("{n} {} {header:?} {payload:?}", command.name);
+        }
         client.frame(header, payload, bulk);
         if random.below(16) == 0 {
             client.idle();
@@ -107,4 +110,80 @@ fn random_commands() {
     client.context = 300;
     client.write(client.device, b"still here");
     assert_eq!(client.read(client.device, 10), b"still here");
+}
+
+#[test]
+fn random_launches_do_no_harm() {
+    super::alone::in_a_child("tests::fuzz::random_launches");
+}
+
+#[test]
+#[ignore = "started by `random_launches_do_no_harm`"]
+fn random_launches() {
+    use super::kernels::{PTX, add, function};
+    use sha2::{Digest, Sha256};
+
+    let client = Client::new();
+    let info = client.load(1, PTX).unwrap();
+    let kernel = function(&info, "add").function;
+    for event in 1..3 {
+        client.cast(EventCreate { event, flags: 2 });
+    }
+    let mut random = Random(0xfeed_5678_9abc_def1);
+    for n in 0..1500u32 {
+        let attributes = |random: &mut Random| {
+            (0..random.below(3))
+                .map(|_| {
+                    let mut bytes = [0; 64];
+                    for byte in bytes.chunks_mut(4).take(random.below(16) as usize) {
+                        byte[0] = random.below(4) as u8;
+                    }
+                    if random.below(4) == 0 {
+                        bytes.copy_from_slice(&pattern(64, random.next()));
+                    }
+                    (random.below(20) as u32, bytes)
+                })
+                .collect::<Vec<_>>()
+        };
+        if random.below(3) == 0 {
+            let _ = client.call(Occupancy {
+                query: random.below(5) as u32,
+                function: kernel + random.below(2) as u32 * 7,
+                grid: [random.below(9) as u32; 3],
+                block: [random.below(2000) as u32, 1, random.below(3) as u32],
+                shared: random.below(100_000),
+                blocks: random.below(40) as u32,
+                flags: random.below(3) as u32,
+                attributes: attributes(&mut random),
+            });
+            continue;
+        }
+        if random.below(20) == 0 {
+            let _ = client.call_bulk(
+                ModuleLoad {
+                    module: 100 + n,
+                    hash: Sha256::digest(PTX.as_bytes()).into(),
+                    options: (0..random.below(4))
+                        .map(|_| (random.below(40) as u32, random.below(12)))
+                        .collect(),
+                },
+                PTX.as_bytes().to_vec(),
+            );
+            continue;
+        }
+        let mut launch = add(kernel, 0, client.device, 1, 64);
+        launch.attributes = attributes(&mut random);
+        match random.below(6) {
+            0 => launch.grid = [random.below(70_000) as u32, random.below(3) as u32, 1],
+            1 => launch.block = [1, random.below(1100) as u32, random.below(70) as u32],
+            2 => launch.shared = random.next() as u32,
+            3 => launch.params.truncate(random.below(17) as usize),
+            4 => launch.function = 10 + random.below(400) as u32,
+            _ => {}
+        }
+        if std::env::var_os("GVIRTUS_TEST_LOG").is_some() {
+            eprintln!("{launch:?}");
+        }
+        let _ = client.call(launch);
+    }
 }

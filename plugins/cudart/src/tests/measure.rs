@@ -42,7 +42,7 @@ fn measure() {
         priority: 0,
     });
     let sequence = std::cell::Cell::new(1000u64);
-    let go = |(mut header, payload): (Header, Vec<u8>), bulk: Vec<u8>| {
+    let go = |(mut header, payload): (Header, Vec<u8>), bulk: Arc<Vec<u8>>| {
         sequence.set(sequence.get() + 1);
         header.sequence = sequence.get();
         client.inline(&header, &payload, bulk);
@@ -50,7 +50,7 @@ fn measure() {
     let sync = || {
         go(
             frame(&StreamSynchronize { stream: 1 }, FLAG_WANTS_REPLY, 0),
-            Vec::new(),
+            Arc::default(),
         );
     };
     for (what, count) in [("launch, one block", 1), ("launch, 1024 blocks", 65536)] {
@@ -58,7 +58,7 @@ fn measure() {
             for _ in 0..500 {
                 go(
                     frame(&add(kernel, 1, client.device, 1, count), 0, 0),
-                    Vec::new(),
+                    Arc::default(),
                 );
             }
             sync();
@@ -68,41 +68,49 @@ fn measure() {
     timed("launch and synchronise", 2000, 0.0, |_| {
         go(
             frame(&add(kernel, 1, client.device, 1, 1), 0, 0),
-            Vec::new(),
+            Arc::default(),
         );
         sync();
     });
     timed("64 bytes to the client", 2000, 0.0, |_| {
         let copy = linear(COPY_TO_REPLY, 1, 0, client.device, 64);
-        go(frame(&copy, FLAG_WANTS_REPLY, 0), Vec::new());
+        go(frame(&copy, FLAG_WANTS_REPLY, 0), Arc::default());
     });
     timed("64 bytes to the device, no reply", 2000, 0.0, |_| {
         let copy = linear(COPY_FROM_BULK, 1, client.device, 0, 64);
-        go(frame(&copy, 0, 64), vec![1; 64]);
+        go(frame(&copy, 0, 64), Arc::new(vec![1; 64]));
     });
     sync();
     timed("64 bytes to the device, with reply", 2000, 0.0, |_| {
         let copy = linear(COPY_FROM_BULK, 1, client.device, 0, 64);
-        go(frame(&copy, FLAG_WANTS_REPLY, 64), vec![1; 64]);
+        go(frame(&copy, FLAG_WANTS_REPLY, 64), Arc::new(vec![1; 64]));
     });
     client.forget_frames();
-    for mib in [1u64, 32] {
+    client.discard_bulk();
+    client
+        .call(MemGrant {
+            device: 0,
+            address: client.device + GRANT,
+            size: 256 << 20,
+        })
+        .unwrap();
+    for mib in [1u64, 8, 256] {
         let len = mib << 20;
-        let bytes = vec![3u8; len as usize];
+        let bytes = Arc::new(vec![3u8; len as usize]);
         timed(&format!("{mib} MiB to the device"), 20, len as f64, |_| {
             let copy = linear(COPY_FROM_BULK, 1, client.device, 0, len);
-            go(frame(&copy, FLAG_WANTS_REPLY, len), bytes.clone());
+            go(frame(&copy, FLAG_WANTS_REPLY, len), Arc::clone(&bytes));
         });
         timed(&format!("{mib} MiB to the client"), 20, len as f64, |_| {
             let copy = linear(COPY_TO_REPLY, 1, 0, client.device, len);
-            go(frame(&copy, FLAG_WANTS_REPLY, 0), Vec::new());
+            go(frame(&copy, FLAG_WANTS_REPLY, 0), Arc::default());
             client.forget_frames();
         });
     }
     let mut n = 0;
     timed("grant and release of 2 MiB", 200, 0.0, |_| {
         n += 1;
-        let address = client.device + GRANT;
+        let address = client.device + GRANT + (256 << 20);
         go(
             frame(
                 &MemGrant {
@@ -113,8 +121,11 @@ fn measure() {
                 FLAG_WANTS_REPLY,
                 0,
             ),
-            Vec::new(),
+            Arc::default(),
         );
-        go(frame(&MemRelease { device: 0, address }, 0, 0), Vec::new());
+        go(
+            frame(&MemRelease { device: 0, address }, 0, 0),
+            Arc::default(),
+        );
     });
 }

@@ -14,7 +14,7 @@ mod ordering;
 use std::cell::RefCell;
 use std::ffi::c_void;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -48,7 +48,7 @@ impl Frame {
 
 /// The bulk that the thread's dispatch may still read, and what `may_block` tells.
 struct Dispatch {
-    bulk: Vec<u8>,
+    bulk: Arc<Vec<u8>>,
     at: usize,
     gone_on: Arc<(Mutex<bool>, Condvar)>,
 }
@@ -63,6 +63,8 @@ pub(super) struct Fake {
     frames: Mutex<Vec<Frame>>,
     arrived: Condvar,
     failed: Mutex<Option<String>>,
+    /// Bulk is not kept: for measurements.
+    discard: AtomicBool,
 }
 
 impl Fake {
@@ -91,10 +93,15 @@ unsafe extern "C" fn send(
 ) -> bool {
     unsafe {
         let header = *header;
+        let kept = if fake(host).discard.load(Ordering::Relaxed) {
+            0
+        } else {
+            header.bulk as usize
+        };
         fake(host).arrive(Frame {
             header,
             payload: bytes(payload, header.len as usize),
-            bulk: bytes(bulk, header.bulk as usize),
+            bulk: bytes(bulk, kept),
         });
     }
     true
@@ -111,6 +118,9 @@ unsafe extern "C" fn send_start(_: *mut c_void, header: *const Header, payload: 
 }
 
 unsafe extern "C" fn send_bulk(host: *mut c_void, at: *const u8, len: usize) -> bool {
+    if unsafe { fake(host) }.discard.load(Ordering::Relaxed) {
+        return true;
+    }
     let mut frame = STARTED.take().expect("a frame was started on this thread");
     frame.bulk.extend(unsafe { bytes(at, len) });
     assert!(frame.bulk.len() as u64 <= frame.header.bulk);
@@ -258,12 +268,15 @@ impl Client {
             fail,
         };
         let device = std::env::var("GVIRTUS_TEST_DEVICE").unwrap_or_else(|_| "cpu".to_owned());
-        let config = if device == "cpu" {
-            serde_json::json!({"device": "cpu", "cpu_library": cpu_library(), "capture_output": capture_output})
-        } else {
-            serde_json::json!({"device": device, "capture_output": capture_output})
+        let mut config = serde_json::json!({
+            "device": device,
+            "capture_output": capture_output,
+            "progress_words": std::env::var_os("GVIRTUS_TEST_EVENTS").is_none(),
+        });
+        if device == "cpu" {
+            config["cpu_library"] = serde_json::json!(cpu_library());
         }
-        .to_string();
+        let config = config.to_string();
         let state =
             unsafe { (crate::TABLE.0.create)(&raw const table, config.as_ptr(), config.len()) };
         assert!(!state.is_null(), "the session starts");
@@ -304,7 +317,7 @@ impl Client {
         let state = self.state;
         let thread = std::thread::spawn(move || {
             DISPATCH.set(Some(Dispatch {
-                bulk,
+                bulk: Arc::new(bulk),
                 at: 0,
                 gone_on: Arc::clone(&told),
             }));
@@ -332,7 +345,7 @@ impl Client {
     }
 
     /// Hands a frame to the plugin on this very thread, as a worker does.
-    pub(super) fn inline(&self, header: &Header, payload: &[u8], bulk: Vec<u8>) {
+    pub(super) fn inline(&self, header: &Header, payload: &[u8], bulk: Arc<Vec<u8>>) {
         DISPATCH.set(Some(Dispatch {
             bulk,
             at: 0,
@@ -347,6 +360,10 @@ impl Client {
             );
         }
         DISPATCH.set(None);
+    }
+
+    pub(super) fn discard_bulk(&self) {
+        self.fake.discard.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn forget_frames(&self) {
