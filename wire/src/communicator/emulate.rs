@@ -120,7 +120,7 @@ pub fn wrap(connection: Connection, emulation: &Emulation) -> io::Result<Connect
         fds,
     } = connection;
 
-    let line = Arc::clone(&outgoing);
+    let (line, at_the_end) = (Arc::clone(&outgoing), closer.clone());
     thread::Builder::new()
         .name("gvirtus-far-out".into())
         .spawn(move || {
@@ -132,6 +132,8 @@ pub fn wrap(connection: Connection, emulation: &Emulation) -> io::Result<Connect
                     break;
                 }
             }
+            // Everything has arrived; the thread below still waits in the other half.
+            at_the_end.shutdown();
         })?;
 
     let line = Arc::clone(&incoming);
@@ -155,14 +157,19 @@ pub fn wrap(connection: Connection, emulation: &Emulation) -> io::Result<Connect
     let inner = closer.clone();
     let lines = [Arc::clone(&outgoing), Arc::clone(&incoming)];
     let fds_behind = closer.fds().to_vec();
+    let halves = Arc::new(Halves(Arc::clone(&outgoing)));
     Ok(Connection {
         receiver: Box::new(FarReceiver {
             line: incoming,
             current: Vec::new(),
             at: 0,
             timeout: None,
+            _halves: Arc::clone(&halves),
         }),
-        sender: Box::new(FarSender { line: outgoing }),
+        sender: Box::new(FarSender {
+            line: outgoing,
+            _halves: halves,
+        }),
         closer: Closer::new(
             move || {
                 inner.shutdown();
@@ -297,8 +304,18 @@ fn wait_until(due: Instant) {
     }
 }
 
+/// Shared by both halves: when both are gone, the connection closes once everything sent has arrived.
+struct Halves(Arc<Line>);
+
+impl Drop for Halves {
+    fn drop(&mut self) {
+        self.0.end(None);
+    }
+}
+
 struct FarSender {
     line: Arc<Line>,
+    _halves: Arc<Halves>,
 }
 
 impl Sender for FarSender {
@@ -315,17 +332,12 @@ impl Sender for FarSender {
     }
 }
 
-impl Drop for FarSender {
-    fn drop(&mut self) {
-        self.line.end(None);
-    }
-}
-
 struct FarReceiver {
     line: Arc<Line>,
     current: Vec<u8>,
     at: usize,
     timeout: Option<Duration>,
+    _halves: Arc<Halves>,
 }
 
 impl Drop for FarReceiver {

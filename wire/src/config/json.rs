@@ -223,8 +223,11 @@ impl Parser<'_> {
         let code = if (0xd800..0xdc00).contains(&high) && self.rest.starts_with("\\u") {
             self.next();
             self.next();
-            let low = self.hex4()?;
-            0x1_0000 + ((high - 0xd800) << 10) + low.wrapping_sub(0xdc00)
+            // Anything but a low surrogate leaves no character.
+            match self.hex4()?.checked_sub(0xdc00).filter(|low| *low < 0x400) {
+                Some(low) => 0x1_0000 + ((high - 0xd800) << 10) + low,
+                None => high,
+            }
         } else {
             high
         };
