@@ -66,6 +66,8 @@ pub(crate) enum Op {
     /// Loads; see [`Access`] in `imm`.
     Load,
     Store,
+    /// `cp.async`: `a` the place in shared memory, `b` the source, `c` the number of bytes that are read (the others become zero).
+    CopyAsync,
     Atomic,
     /// `ld.param` of a kernel or anything else with one address for all lanes.
     LoadParam,
@@ -242,7 +244,12 @@ pub(crate) struct Program {
     pub(crate) calls: Vec<CallSite>,
     /// Targets of `brx.idx`.
     pub(crate) tables: Vec<Vec<u32>>,
+    /// Whether some function uses the reserved part of shared memory.
+    pub(crate) reserved_shared: bool,
 }
+
+/// Bytes of shared memory that are reserved for the system: two halves, of which cooperative groups use the second.
+pub(crate) const RESERVED_SHARED: u32 = 2048;
 
 /// First generic address of shared memory.
 pub(crate) const SHARED_WINDOW: u64 = 0x8000_0000_0000;
@@ -291,6 +298,11 @@ pub(crate) mod special {
     pub(crate) const DYNAMIC_BASE_64: u32 = SPECIAL + 3840;
     /// 64 bits.
     pub(crate) const ZERO_64: u32 = SPECIAL + 4096;
+    /// Shared memory that the system reserves, behind that of the kernel.
+    pub(crate) const RESERVED_0: u32 = SPECIAL + 4352;
+    pub(crate) const RESERVED_1: u32 = SPECIAL + 4480;
+    pub(crate) const RESERVED_END: u32 = SPECIAL + 4608;
+    pub(crate) const RESERVED_CAP: u32 = SPECIAL + 4736;
     /// Bytes of the region.
-    pub(crate) const BYTES: usize = 4352;
+    pub(crate) const BYTES: usize = 4864;
 }

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use super::code::RESERVED_SHARED;
 use super::exec::grid;
 use super::exec::state::{Grid, Line};
 use super::lexer::error_at;
@@ -147,6 +148,12 @@ impl LoadedModule for Loaded {
         } else {
             dynamic_base as usize + config.shared_bytes as usize
         };
+        let reserved_start = shared_total.next_multiple_of(128);
+        let shared_total = if lowered.program.reserved_shared {
+            reserved_start + RESERVED_SHARED as usize
+        } else {
+            shared_total
+        };
         // Two words are used by the grid barrier; more are there for those of several grids.
         let mut workspace = vec![0u64; if config.cooperative { 32 } else { 0 }];
         let workspace_start = if config.cooperative {
@@ -166,6 +173,7 @@ impl LoadedModule for Loaded {
             static_shared: info.shared_bytes,
             dynamic_base,
             shared_total,
+            reserved_start: reserved_start as u32,
             grid_id: GRIDS.fetch_add(1, Ordering::Relaxed),
             workspace: AddressRange {
                 start: workspace_start,

@@ -35,6 +35,10 @@ impl Block {
             (linear / gx / gy) as u32,
         ];
         self.shared.barriers = [Barrier::default(); 16];
+        if grid.program.reserved_shared {
+            let first = grid.reserved_start as usize / 64;
+            self.shared.memory[first..].fill(Line([0; 64]));
+        }
         for warp in &mut self.warps {
             warp.reset(grid, self.shared.index, linear);
         }

@@ -342,6 +342,58 @@ impl Warp {
         Ok(())
     }
 
+    /// Executes `cp.async`.
+    ///
+    /// # Safety
+    /// The instruction must belong to the frame of `bases`.
+    pub(crate) unsafe fn copy_async(
+        &mut self,
+        grid: &Grid<'_>,
+        shared: &Shared,
+        bases: &Bases,
+        ins: &Ins,
+        mask: u32,
+    ) -> Result<(), Trouble> {
+        let (to, from) = (
+            &grid.program.accesses[ins.imm as usize],
+            &grid.program.accesses[ins.imm as usize + 1],
+        );
+        let size = u64::from(to.size);
+        // SAFETY: the caller's promise; `resolve_one` has checked each address.
+        unsafe {
+            let places = addresses(bases, ins, to, 0);
+            let sources = addresses(bases, &Ins { a: ins.b, ..*ins }, from, 0);
+            let counts: [u32; 32] = if ins.c == NONE {
+                [u32::from(to.size); 32]
+            } else {
+                get(bases, ins.c)
+            };
+            for lane in 0..32u32 {
+                if mask >> lane & 1 == 0 {
+                    continue;
+                }
+                let l = lane as usize;
+                let out =
+                    self.resolve_one(grid, shared, Where::Shared, places[l], size, lane, true)?;
+                let mut bytes = [0u8; 16];
+                let count = u64::from(counts[l]).min(size) as usize;
+                if count > 0 {
+                    // The whole source must be aligned, only what is read must exist.
+                    if !sources[l].is_multiple_of(size) {
+                        return Err(Trouble {
+                            kind: FaultKind::MisalignedAddress,
+                            lane,
+                            address: sources[l],
+                        });
+                    }
+                    self.read_bytes(grid, shared, sources[l], &mut bytes[..count], lane)?;
+                }
+                std::ptr::copy_nonoverlapping(bytes.as_ptr(), out as *mut u8, size as usize);
+            }
+        }
+        Ok(())
+    }
+
     /// Loads from the parameters of the kernel, the same for all lanes.
     ///
     /// # Safety

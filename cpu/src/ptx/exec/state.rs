@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::engine::{AddressRange, Fault, FaultKind, LaunchConfig, LaunchEnvironment};
-use crate::ptx::code::{Bases, Ins, NONE, Program, special};
+use crate::ptx::code::{Bases, Ins, NONE, Program, RESERVED_SHARED, special};
 
 /// A piece of aligned memory for registers.
 #[derive(Clone, Copy)]
@@ -26,6 +26,8 @@ pub(crate) struct Grid<'a> {
     pub(crate) static_shared: u32,
     pub(crate) dynamic_base: u32,
     pub(crate) shared_total: usize,
+    /// Where the reserved part of shared memory starts (the end, if there is none).
+    pub(crate) reserved_start: u32,
     pub(crate) grid_id: u64,
     /// The words of the grid barrier, or empty when the launch is not cooperative.
     pub(crate) workspace: AddressRange,
@@ -336,6 +338,11 @@ impl Warp {
             grid.static_shared + grid.config.shared_bytes
         });
         set(special::DYNAMIC_BASE, &|_| grid.dynamic_base);
+        let reserved = grid.reserved_start;
+        set(special::RESERVED_0, &|_| reserved);
+        set(special::RESERVED_1, &|_| reserved + RESERVED_SHARED / 2);
+        set(special::RESERVED_END, &|_| reserved + RESERVED_SHARED);
+        set(special::RESERVED_CAP, &|_| RESERVED_SHARED);
         set(special::ENVREG1, &|_| (grid.workspace.start >> 32) as u32);
         set(special::ENVREG2, &|_| grid.workspace.start as u32);
         set(special::ZERO, &|_| 0);

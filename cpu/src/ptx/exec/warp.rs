@@ -259,6 +259,9 @@ impl Warp {
                 Op::Store => attempt!(ins, unsafe {
                     self.store(grid, shared, &bases, ins, m, local_base)
                 }),
+                Op::CopyAsync => attempt!(ins, unsafe {
+                    self.copy_async(grid, shared, &bases, ins, m)
+                }),
                 Op::LoadParam => attempt!(ins, unsafe { self.load_param(grid, &bases, ins, m) }),
                 Op::Atomic => attempt!(ins, unsafe {
                     self.atomic(grid, shared, &bases, ins, m, local_base)

@@ -44,6 +44,18 @@ impl<'a> Emit<'_, 'a> {
                 }
                 while q.find(Some).is_some() {}
             }
+            "griddepcontrol" => {
+                // Grids of one stream run one after the other.
+                if q.one_of(&["wait", "launch_dependents"]).is_none() {
+                    return Ok(false);
+                }
+            }
+            "cp" => {
+                if !q.take("async") || q.has("bulk") || q.has("mbarrier") {
+                    return Err("this kind of copy is not supported".into());
+                }
+                self.copy_async(q, operands)?;
+            }
             "isspacep" => {
                 arity(operands, 2..=2)?;
                 let space = q.find(Space::parse).ok_or("expected a state space")?;
@@ -346,6 +358,44 @@ impl<'a> Emit<'_, 'a> {
         ins.sub = (op as u16) << 8 | kind as u16;
         ins.imm = self.module.program.accesses.len() as u64;
         self.module.program.accesses.push(access);
+        self.push(ins);
+        Ok(())
+    }
+
+    /// `cp.async`: done at once, so that there is nothing to wait for.
+    fn copy_async(&mut self, q: &mut Quals<'a>, operands: &[Operand<'a>]) -> Step<()> {
+        if q.take("commit_group") || q.take("wait_all") {
+            return arity(operands, 0..=0);
+        }
+        if q.take("wait_group") {
+            return arity(operands, 1..=1);
+        }
+        Self::hints(q);
+        if !(q.take("shared") || q.take("shared::cta")) || !q.take("global") {
+            return Err("expected a copy from global to shared memory".into());
+        }
+        arity(operands, 3..=4)?;
+        let Operand::Int(size @ (4 | 8 | 16)) = operands[2] else {
+            return Err("the size must be 4, 8 or 16".into());
+        };
+        let mut ins = self.blank(Op::CopyAsync);
+        let ty = match size {
+            4 => Ty::B32,
+            8 => Ty::B64,
+            _ => Ty::B128,
+        };
+        let (mut to, mut from) = (Self::access(ty, Order::Weak), Self::access(ty, Order::Weak));
+        self.address(&mut ins, &mut from, Space::Global, &operands[1])?;
+        ins.b = ins.a;
+        self.address(&mut ins, &mut to, Space::Shared, &operands[0])?;
+        if to.place != Where::Shared || from.place != Where::Global {
+            return Err("expected a copy from global to shared memory".into());
+        }
+        if let Some(count) = operands.get(3) {
+            ins.c = self.source(count, Ty::U32)?;
+        }
+        ins.imm = self.module.program.accesses.len() as u64;
+        self.module.program.accesses.extend([to, from]);
         self.push(ins);
         Ok(())
     }

@@ -316,6 +316,7 @@ impl<'a> Emit<'_, 'a> {
             _ => return Err("not an address".into()),
         };
         if let Some(loc) = special_register(name) {
+            self.module.program.reserved_shared |= name.starts_with("%reserved_smem");
             return Ok(loc);
         }
         if let Some((at, entry)) = self.parameter(name) {
@@ -522,9 +523,10 @@ fn special_register(name: &str) -> Option<(Loc, Width)> {
         "lanemask_gt" => w(special::LANEMASK_GT),
         "dynamic_smem_size" => w(special::DYNAMIC_SMEM_SIZE),
         "total_smem_size" | "aggr_smem_size" => w(special::TOTAL_SMEM_SIZE),
-        "reserved_smem_offset_begin" | "reserved_smem_offset_end" | "reserved_smem_offset_cap" => {
-            w(special::ZERO)
-        }
+        "reserved_smem_offset_begin" | "reserved_smem_offset_0" => w(special::RESERVED_0),
+        "reserved_smem_offset_1" => w(special::RESERVED_1),
+        "reserved_smem_offset_end" => w(special::RESERVED_END),
+        "reserved_smem_offset_cap" => w(special::RESERVED_CAP),
         "current_graph_exec" => Some((special::ZERO_64, Width::W64)),
         "envreg1" => w(special::ENVREG1),
         "envreg2" => w(special::ENVREG2),
