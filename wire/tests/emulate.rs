@@ -1,4 +1,4 @@
-//! Emulated distance. The bounds are loose: the machine may be busy.
+//! Emulated distance. Upper bounds are loose: the machine may be busy.
 
 use std::io::{ErrorKind, IoSlice};
 use std::thread;
@@ -32,15 +32,15 @@ fn echo(mut connection: Connection) {
 #[test]
 fn a_round_trip_takes_its_time() {
     let mut connection = far("rtt=10ms", echo);
-    for _ in 0..5 {
+    let mut least = Duration::MAX;
+    for _ in 0..20 {
         let start = Instant::now();
         connection.sender.send(b"ping").unwrap();
-        assert!(!connection.receiver.available().unwrap());
         connection.receiver.read_exact(&mut [0; 4]).unwrap();
-        let took = start.elapsed();
-        assert!(took >= 10 * MS, "{took:?}");
-        assert!(took < 60 * MS, "{took:?}");
+        least = least.min(start.elapsed());
     }
+    assert!((10 * MS..30 * MS).contains(&least), "{least:?}");
+    assert!(!connection.receiver.available().unwrap());
 }
 
 #[test]
@@ -51,19 +51,19 @@ fn messages_travel_at_the_same_time() {
         let parts = [IoSlice::new(b"a"), IoSlice::new(b""), IoSlice::new(b"bc")];
         connection.sender.send_vectored(&parts).unwrap();
     }
-    assert!(start.elapsed() < 40 * MS, "sending does not wait");
     let mut all = [0; 300];
     connection.receiver.read_exact(&mut all).unwrap();
     assert_eq!(all.as_slice(), b"abc".repeat(100));
     let took = start.elapsed();
-    assert!((50 * MS..150 * MS).contains(&took), "{took:?}");
+    // One after the other they would take five seconds.
+    assert!((50 * MS..2500 * MS).contains(&took), "{took:?}");
 }
 
 #[test]
 fn the_rate_holds_in_both_directions() {
     // 4 MiB at 1 Gbit/s are 34 ms. They stream: back and forth takes little longer than one way.
     let mut connection = far("rate=1gbit", echo);
-    let bytes: Vec<u8> = (0..4 << 20).map(|i: u32| (i * 31 >> 8) as u8).collect();
+    let bytes: Vec<u8> = (0..4 << 20).map(|i: u32| ((i * 31) >> 8) as u8).collect();
     let start = Instant::now();
     let expected = bytes.clone();
     let (mut receiver, mut sender) = connection.split();
@@ -72,7 +72,7 @@ fn the_rate_holds_in_both_directions() {
     receiver.read_exact(&mut back).unwrap();
     let took = start.elapsed();
     assert!(back == expected);
-    assert!((33 * MS..150 * MS).contains(&took), "{took:?}");
+    assert!((33 * MS..1000 * MS).contains(&took), "{took:?}");
     connection = far("rate=1gbit", echo);
     drop((connection, sending.join().unwrap().unwrap()));
 }

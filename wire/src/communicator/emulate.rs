@@ -172,8 +172,9 @@ pub fn wrap(connection: Connection, emulation: &Emulation) -> io::Result<Connect
         }),
         closer: Closer::new(
             move || {
-                inner.shutdown();
+                // Before the end shows on the other side, nothing more can be sent.
                 lines.iter().for_each(|line| line.end(None));
+                inner.shutdown();
             },
             fds_behind,
         ),
