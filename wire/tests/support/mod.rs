@@ -25,6 +25,7 @@ impl Random {
 /// A function that decodes a payload and encodes it again.
 pub(crate) type Reencode = fn(&[u8]) -> Again;
 type Again = Result<Vec<u8>, DecodeError>;
+type Decode<'a> = Box<dyn Fn(&[u8]) -> Again + 'a>;
 
 fn again<T: Wire>(bytes: &[u8]) -> Again {
     let mut out = Vec::new();
@@ -133,7 +134,7 @@ impl Corpus {
 
     /// One spoiled frame or message through its decoder. The codec knows one encoding of a value only: what decodes encodes to the same bytes.
     pub(crate) fn try_one(&self, random: &mut Random) {
-        let (mut bytes, decode): (Vec<u8>, Box<dyn Fn(&[u8]) -> Again>) = match random.below(8) {
+        let (mut bytes, decode): (Vec<u8>, Decode<'_>) = match random.below(8) {
             0 => {
                 let mut bytes = [0; HEADER_LEN];
                 let kind = random.below(3);
