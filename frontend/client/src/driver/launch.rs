@@ -334,7 +334,9 @@ fn refuse_host_memory(params: &Params) -> Result<()> {
     for word in params.chunks_exact(8) {
         let address = word.try_into().map_or(0, u64::from_ne_bytes);
         if ledger::is_host(address) {
-            crate::log::unsupported("access of a kernel to pinned host memory (zero-copy) over this transport");
+            crate::log::unsupported(
+                "access of a kernel to pinned host memory (zero-copy) over this transport",
+            );
             return Err(error::ERROR_NOT_SUPPORTED);
         }
     }
