@@ -276,9 +276,7 @@ fn diverged_lanes_meet_at_sync_operations() {
             .map(|i| 0x2000_0000 + 0xf_ffff + i % 2)
             .collect::<Vec<u32>>()
     );
-    // Lanes that ended are not waited for; a barrier of the warp in one branch alone concerns its members.
-    let found = run("", "setp.gt.u32 %p1, %r0, 24; @%p1 exit; setp.lt.u32 %p2, %r0, 4; @!%p2 bra L; bar.warp.sync 15; redux.sync.add.s32 %r1, %r0, 15; L: vote.sync.ballot.b32 %r2, 1, -1; add.u32 %r2, %r2, %r1; st.global.u32 [%d1], %r2;".replace("ballot.b32 %r2, 1", "ballot.b32 %r2, %p7").as_str(), 32);
-    assert_eq!(found.len(), 32);
+    // Lanes that ended are not waited for.
     let found = run(
         "",
         "setp.gt.u32 %p1, %r0, 24; @%p1 exit; setp.eq.u32 %p3, %r0, %r0; vote.sync.ballot.b32 %r2, %p3, -1; st.global.u32 [%d1], %r2;",

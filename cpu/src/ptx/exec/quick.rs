@@ -1,6 +1,5 @@
 //! Loads and stores of whole warps with one register of 32 or 64 bits each: what kernels do most. Anything unusual is left to the careful paths.
 
-use crate::ptx::alu::get;
 use crate::ptx::code::{Access, Bases, Ins};
 
 /// Addresses that may be touched.
@@ -12,51 +11,97 @@ pub(super) struct Window {
     pub(super) host: u64,
 }
 
-/// Offsets of the lanes in the window, and what they have in common.
-struct Lanes {
-    at: [u64; 32],
-    all_inside: bool,
-    same: bool,
-    consecutive: bool,
+/// What the addresses of the lanes have in common.
+enum Lanes {
+    /// One address for all.
+    Same(u64),
+    /// Consecutive elements from here.
+    Consecutive(u64),
+    Scattered([u64; 32]),
+    /// Something is not inside the window or not aligned.
+    Outside,
 }
 
+/// Looks at the differences first: they do not depend on the offset, and say how many addresses need be compared with the window.
+///
 /// # Safety
 /// The instruction must belong to the frame of `bases`.
 #[inline(always)]
 unsafe fn lanes(bases: &Bases, ins: &Ins, access: &Access, window: Window) -> Lanes {
     let size = u64::from(access.size);
+    let inside = |at: u64, bytes: u64| {
+        at & (size - 1) == 0 && at >= window.start && at < window.end && window.end - at >= bytes
+    };
+    // SAFETY: the caller's promise.
+    let (first, different, uneven) = unsafe {
+        if access.wide_address {
+            let a = &*bases.at::<[u64; 32]>(ins.a);
+            let (mut different, mut uneven) = (0, 0);
+            for lane in 0..32 {
+                different |= a[lane] ^ a[0];
+                uneven |= a[lane].wrapping_sub(lane as u64 * size) ^ a[0];
+            }
+            (a[0].wrapping_add(access.offset as u64), different, uneven)
+        } else {
+            let a = &*bases.at::<[u32; 32]>(ins.a);
+            let (mut different, mut uneven) = (0, 0);
+            for lane in 0..32 {
+                different |= a[lane] ^ a[0];
+                uneven |= a[lane].wrapping_sub(lane as u32 * size as u32) ^ a[0];
+            }
+            (
+                u64::from(a[0].wrapping_add(access.offset as u32)),
+                u64::from(different),
+                u64::from(uneven),
+            )
+        }
+    };
+    if different == 0 {
+        return if inside(first, size) {
+            Lanes::Same(first.wrapping_add(window.host))
+        } else {
+            Lanes::Outside
+        };
+    }
+    if uneven == 0 {
+        // No element lies behind the end, so that nothing wrapped around either.
+        return if inside(first, 32 * size) {
+            Lanes::Consecutive(first.wrapping_add(window.host))
+        } else {
+            Lanes::Outside
+        };
+    }
     let mut at = [0u64; 32];
     // SAFETY: the caller's promise.
     unsafe {
         if access.wide_address {
-            let a: [u64; 32] = get(bases, ins.a);
+            let a = &*bases.at::<[u64; 32]>(ins.a);
             for lane in 0..32 {
                 at[lane] = a[lane].wrapping_add(access.offset as u64);
             }
         } else {
-            let a: [u32; 32] = get(bases, ins.a);
+            let a = &*bases.at::<[u32; 32]>(ins.a);
             for lane in 0..32 {
                 at[lane] = u64::from(a[lane].wrapping_add(access.offset as u32));
             }
         }
     }
-    // Signed comparisons are what vectors have: the offsets are below 2^63 when they are good.
-    let length = window.end.wrapping_sub(window.start) as i64;
-    let (mut bits, mut worst, mut different, mut uneven) = (0u64, 0i64, 0u64, 0u64);
+    // Signed comparisons are what vectors have: good offsets are below 2^63.
+    let room = (window.end.wrapping_sub(window.start) as i64).wrapping_sub(size as i64);
+    let (mut bits, mut worst) = (0u64, room);
     for lane in 0..32 {
         let offset = at[lane].wrapping_sub(window.start) as i64;
         bits |= at[lane];
         // Negative if the element does not fit, or if the offset is negative.
-        worst |= offset | (length - size as i64).wrapping_sub(offset);
-        different |= at[lane] ^ at[0];
-        uneven |= at[lane] ^ at[0].wrapping_add(lane as u64 * size);
+        worst |= offset | room.wrapping_sub(offset);
     }
-    Lanes {
-        at,
-        all_inside: worst >= 0 && bits & (size - 1) == 0,
-        same: different == 0,
-        consecutive: uneven == 0,
+    if worst < 0 || bits & (size - 1) != 0 {
+        return Lanes::Outside;
     }
+    for address in &mut at {
+        *address = address.wrapping_add(window.host);
+    }
+    Lanes::Scattered(at)
 }
 
 /// # Safety
@@ -65,19 +110,16 @@ unsafe fn lanes(bases: &Bases, ins: &Ins, access: &Access, window: Window) -> La
 unsafe fn load_any<T: Copy>(bases: &Bases, ins: &Ins, access: &Access, window: Window) -> bool {
     // SAFETY: the caller's promise; every address was compared with the window.
     unsafe {
-        let lanes = lanes(bases, ins, access, window);
-        if !lanes.all_inside {
-            return false;
-        }
-        let out = &mut *bases.at::<[T; 32]>(ins.d);
-        if lanes.consecutive {
-            *out = (lanes.at[0].wrapping_add(window.host) as *const [T; 32]).read_unaligned();
-        } else if lanes.same {
-            *out = [(lanes.at[0].wrapping_add(window.host) as *const T).read_volatile(); 32];
-        } else {
-            for lane in 0..32 {
-                out[lane] = (lanes.at[lane].wrapping_add(window.host) as *const T).read_volatile();
+        let out = bases.at::<[T; 32]>(ins.d);
+        match lanes(bases, ins, access, window) {
+            Lanes::Same(at) => *out = [(at as *const T).read_volatile(); 32],
+            Lanes::Consecutive(at) => *out = (at as *const [T; 32]).read_unaligned(),
+            Lanes::Scattered(at) => {
+                for lane in 0..32 {
+                    (*out)[lane] = (at[lane] as *const T).read_volatile();
+                }
             }
+            Lanes::Outside => return false,
         }
     }
     true
@@ -89,17 +131,17 @@ unsafe fn load_any<T: Copy>(bases: &Bases, ins: &Ins, access: &Access, window: W
 unsafe fn store_any<T: Copy>(bases: &Bases, ins: &Ins, access: &Access, window: Window) -> bool {
     // SAFETY: the caller's promise; every address was compared with the window.
     unsafe {
-        let lanes = lanes(bases, ins, access, window);
-        if !lanes.all_inside {
-            return false;
-        }
-        let values = &*bases.at::<[T; 32]>(ins.d);
-        if lanes.consecutive {
-            (lanes.at[0].wrapping_add(window.host) as *mut [T; 32]).write_unaligned(*values);
-        } else {
-            for lane in 0..32 {
-                (lanes.at[lane].wrapping_add(window.host) as *mut T).write_volatile(values[lane]);
+        let values = bases.at::<[T; 32]>(ins.d);
+        match lanes(bases, ins, access, window) {
+            // The last lane wins.
+            Lanes::Same(at) => (at as *mut T).write_volatile((*values)[31]),
+            Lanes::Consecutive(at) => (at as *mut [T; 32]).write_unaligned(*values),
+            Lanes::Scattered(at) => {
+                for lane in 0..32 {
+                    (at[lane] as *mut T).write_volatile((*values)[lane]);
+                }
             }
+            Lanes::Outside => return false,
         }
     }
     true
