@@ -4,7 +4,9 @@
     missing_docs,
     clippy::precedence,
     clippy::nonminimal_bool,
-    clippy::neg_cmp_op_on_partial_ord
+    clippy::neg_cmp_op_on_partial_ord,
+    clippy::double_comparisons,
+    clippy::manual_checked_ops
 )]
 #![cfg(target_arch = "x86_64")]
 

@@ -12,6 +12,7 @@ pub(super) struct Window {
 }
 
 /// What the addresses of the lanes have in common.
+#[expect(clippy::large_enum_variant, reason = "lives on the stack for a moment")]
 enum Lanes {
     /// One address for all.
     Same(u64),
@@ -27,8 +28,8 @@ enum Lanes {
 /// # Safety
 /// The instruction must belong to the frame of `bases`.
 #[inline(always)]
-unsafe fn lanes(bases: &Bases, ins: &Ins, access: &Access, window: Window) -> Lanes {
-    let size = u64::from(access.size);
+unsafe fn lanes<T>(bases: &Bases, ins: &Ins, access: &Access, window: Window) -> Lanes {
+    let size = size_of::<T>() as u64;
     let inside = |at: u64, bytes: u64| {
         at & (size - 1) == 0 && at >= window.start && at < window.end && window.end - at >= bytes
     };
@@ -111,7 +112,7 @@ unsafe fn load_any<T: Copy>(bases: &Bases, ins: &Ins, access: &Access, window: W
     // SAFETY: the caller's promise; every address was compared with the window.
     unsafe {
         let out = bases.at::<[T; 32]>(ins.d);
-        match lanes(bases, ins, access, window) {
+        match lanes::<T>(bases, ins, access, window) {
             Lanes::Same(at) => *out = [(at as *const T).read_volatile(); 32],
             Lanes::Consecutive(at) => *out = (at as *const [T; 32]).read_unaligned(),
             Lanes::Scattered(at) => {
@@ -132,7 +133,7 @@ unsafe fn store_any<T: Copy>(bases: &Bases, ins: &Ins, access: &Access, window: 
     // SAFETY: the caller's promise; every address was compared with the window.
     unsafe {
         let values = bases.at::<[T; 32]>(ins.d);
-        match lanes(bases, ins, access, window) {
+        match lanes::<T>(bases, ins, access, window) {
             // The last lane wins.
             Lanes::Same(at) => (at as *mut T).write_volatile((*values)[31]),
             Lanes::Consecutive(at) => (at as *mut [T; 32]).write_unaligned(*values),
