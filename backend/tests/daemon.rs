@@ -417,6 +417,90 @@ fn a_crash_ends_its_own_session_alone() {
 }
 
 #[test]
+fn a_hundred_murders_of_workers_and_of_clients() {
+    let mut daemon = Daemon::start(TCP, r#", "warm_workers": 3"#);
+    for round in 0..100 {
+        let mut session = daemon.open();
+        let worker = session.snapshot.worker;
+        if round % 2 == 0 {
+            signal(worker, "KILL");
+            assert!(session.ended());
+        } else {
+            // A kernel runs, and the client vanishes in the middle of a frame.
+            session.send(
+                &core::StreamSynchronize { stream: 1 },
+                FLAG_WANTS_REPLY,
+                &[],
+            );
+            session.connection.sender.send(&[1; 20]).unwrap();
+            session.connection.closer.shutdown();
+        }
+        eventually("the worker exits", || !alive(worker));
+    }
+    daemon.open().ping();
+    assert!(daemon.process.try_wait().unwrap().is_none());
+    eventually("no session is left", || {
+        daemon.status()["sessions"].as_array().unwrap().is_empty()
+    });
+}
+
+#[test]
+fn random_frames_hurt_nobody_else() {
+    let daemon = Daemon::start(TCP, r#", "warm_workers": 3"#);
+    let mut other = daemon.open();
+    let mut state = 1u64;
+    let mut random = move |n: u64| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % n
+    };
+    for _ in 0..60 {
+        let mut session = daemon.open();
+        for sequence in 1..200 {
+            let mut header = Header {
+                len: random(64) as u32,
+                opcode: [0x0100 + random(256) as u16, random(65536) as u16][random(2) as usize],
+                flags: random(4) as u16,
+                sequence,
+                bulk: random(3) * random(1000),
+                ..Header::default()
+            };
+            // These would wait, or abort as asked.
+            if [
+                core::StreamSynchronize::OPCODE,
+                core::ContextSynchronize::OPCODE,
+                core::ContextReset::OPCODE,
+            ]
+            .contains(&header.opcode)
+            {
+                header.opcode = 0;
+            }
+            let mut frame = header.to_bytes().to_vec();
+            frame.resize(
+                HEADER_LEN + header.len as usize + header.bulk as usize,
+                random(256) as u8,
+            );
+            if random(200) == 0 {
+                let at = random(frame.len() as u64) as usize;
+                frame[at] ^= 0x55;
+            }
+            if session.connection.sender.send(&frame).is_err() {
+                break;
+            }
+        }
+    }
+    other.ping();
+    daemon.open().ping();
+    assert!(!daemon.log().contains("panicked"), "{}", daemon.log());
+    assert!(
+        !daemon.log().contains("was killed by signal"),
+        "{}",
+        daemon.log()
+    );
+}
+
+#[test]
 fn violations_end_the_session() {
     let daemon = Daemon::start(TCP, "");
     let garbage: &[&dyn Fn(&mut Session)] = &[

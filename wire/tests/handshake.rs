@@ -292,6 +292,14 @@ fn unix_sockets_too() {
         communicator::listen(&endpoint).is_err(),
         "the path is taken"
     );
+    let mode = std::fs::metadata(dir.path().join("s"))
+        .unwrap()
+        .permissions();
+    assert_eq!(
+        std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777,
+        0o600,
+        "for the owner alone"
+    );
     let server = thread::spawn(move || {
         // The second `listen` above has tried whether anybody answers.
         drop(listener.accept().unwrap());

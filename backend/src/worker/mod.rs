@@ -9,7 +9,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -48,6 +48,8 @@ struct Worker {
     plugins: OnceLock<Vec<Plugin>>,
     session: OnceLock<Session>,
     threads: Threads,
+    /// Somebody has begun to close: watchers and the reader may see the end at the same time.
+    closing: AtomicBool,
 }
 
 struct Session {
@@ -114,6 +116,7 @@ impl Worker {
             plugins: OnceLock::new(),
             session: OnceLock::new(),
             threads: Threads::new(),
+            closing: AtomicBool::new(false),
         }))
     }
 
@@ -229,6 +232,11 @@ impl Worker {
 
     /// Lets the plugins close, but not for long, and exits.
     fn close(&'static self, code: i32) -> ! {
+        if self.closing.swap(true, Ordering::AcqRel) {
+            // The first one's code counts.
+            thread::sleep(2 * CLOSE_TIME);
+            exit_now(code)
+        }
         let closing = thread::Builder::new().name("close".into()).spawn(move || {
             self.plugins
                 .get()

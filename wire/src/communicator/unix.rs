@@ -2,14 +2,16 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use rustix::fs::Mode;
 use rustix::net::Shutdown;
 use rustix::net::sockopt::socket_peercred;
+use rustix::process::umask;
 
 use super::{Communicator, Connection, Listener, socket};
 use crate::config::Endpoint;
@@ -37,15 +39,13 @@ impl Communicator for Unix {
 
     fn listen(&self, endpoint: &Endpoint) -> io::Result<Box<dyn Listener>> {
         let path = path(endpoint)?;
-        let listener = match UnixListener::bind(path) {
+        let listener = match bind(path) {
             Err(e) if e.kind() == io::ErrorKind::AddrInUse && is_stale(path) => {
                 std::fs::remove_file(path)?;
-                UnixListener::bind(path)
+                bind(path)
             }
             other => other,
         }?;
-        // The owner alone: sessions of other users need a decision of the administrator (chmod, or a directory with an ACL).
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
         Ok(Box::new(UnixAccept {
             listener,
             path: path.to_owned(),
@@ -68,6 +68,14 @@ fn path(endpoint: &Endpoint) -> io::Result<&Path> {
             "protocol \"unix\" needs endpoint.path",
         )
     })
+}
+
+/// Binds for the owner alone, from the first moment: sessions of other users need a decision of the administrator (chmod, or a directory with an ACL).
+fn bind(path: &Path) -> io::Result<UnixListener> {
+    let before = umask(Mode::from_raw_mode(0o177));
+    let listener = UnixListener::bind(path);
+    umask(before);
+    listener
 }
 
 /// A socket that a dead daemon left behind: it is a socket, and nobody answers.
