@@ -137,6 +137,18 @@ fn forget_current() {
 }
 
 impl Session {
+    /// A device's primary context by the driver's handle. Making it, if need be, leaves the thread's current context as it was.
+    pub(crate) fn primary(&self, device: u32) -> Result<Handle> {
+        let before = CURRENT.with_borrow(|current| current.raw);
+        let primary = self.context(device)?.raw;
+        let now = CURRENT.with_borrow(|current| current.raw);
+        if now != before && before != Handle(0) {
+            cu!(self.driver, cuCtxSetCurrent(before.ptr()))?;
+            CURRENT.with_borrow_mut(|current| current.raw = before);
+        }
+        Ok(primary)
+    }
+
     /// The context of a frame, current on this thread.
     pub(crate) fn enter(&self, header: &Header) -> Result<Arc<Context>> {
         let context = self.context(header.context)?;
@@ -162,7 +174,14 @@ impl Session {
         let known = self.contexts.read().get(&id).cloned();
         let context = match known {
             Some(context) => context,
-            None if id < FIRST_CREATED_CONTEXT => self.retain_primary(id)?,
+            None if id < FIRST_CREATED_CONTEXT => {
+                let _one_at_a_time = self.retaining.lock();
+                let known = self.contexts.read().get(&id).cloned();
+                match known {
+                    Some(context) => context,
+                    None => self.retain_primary(id)?,
+                }
+            }
             None => return Err(ERROR_INVALID_CONTEXT),
         };
         CURRENT.with_borrow_mut(|current| current.cached = Some((me, Arc::clone(&context))));

@@ -26,6 +26,8 @@ const HOST: u32 = 1;
 const DEVICE: u32 = 2;
 /// So many pieces of a copy to the client are on their way at a time.
 const AHEAD: usize = 4;
+/// Copies to pinned memory are told in pieces of so many bytes.
+const SHADOW_PIECE: u64 = 8 << 20;
 
 /// One end of a copy as the driver sees it.
 #[derive(Clone, Copy)]
@@ -247,11 +249,6 @@ impl Session {
         )
     }
 
-    /// A device's primary context, as peer copies name devices. The calling thread's current context stays.
-    fn primary(&self, device: u32) -> Result<Handle> {
-        self.context(device).map(|context| context.raw)
-    }
-
     /// Enqueues one piece between a box of device memory and packed staging memory.
     fn enqueue_piece(
         &self,
@@ -442,6 +439,7 @@ impl Session {
         Ok(())
     }
 
+    /// Long copies are cut, so that the first bytes travel to the client while the last are still being copied.
     fn copy_to_shadow(&self, stream: &Arc<Stream>, c: &Copy) -> Result<()> {
         let to = Box3::new(&c.dst, &c.extent)?;
         let from = Box3::new(&c.src, &c.extent)?;
@@ -449,29 +447,67 @@ impl Session {
             return Ok(());
         }
         let src = self.device_end(&c.src, &from)?;
-        let capture = self.capture_of(stream);
-        let write = self
-            .host_memory
-            .with_shadow(c.dst.address, to.span(), |shadow| -> Result<HostWrite> {
+        if let Some(capture) = self.capture_of(stream) {
+            let write = self.enqueue_to_shadow(stream, c.dst.clone(), src, c.extent.clone())?;
+            capture.uses_shadow(c.dst.address, to.span(), write.shadow);
+            capture.writes_host(write);
+            return Ok(());
+        }
+        let (Some(bytes), Some(_)) = (to.linear(), from.linear()) else {
+            let write = self.enqueue_to_shadow(stream, c.dst.clone(), src, c.extent.clone())?;
+            self.progress.attach(&stream.lane, Item::Write(write));
+            return Ok(());
+        };
+        let mut at = 0;
+        while at < bytes {
+            let width = (bytes - at).min(SHADOW_PIECE);
+            let plane = |address| Plane {
+                address: address + at,
+                ..Plane::default()
+            };
+            let extent = Extent {
+                width,
+                height: 1,
+                depth: 1,
+            };
+            let src = End {
+                address: src.address + at,
+                ..src
+            };
+            let write = self.enqueue_to_shadow(stream, plane(c.dst.address), src, extent)?;
+            self.progress.attach(&stream.lane, Item::Write(write));
+            at += width;
+            if at < bytes {
+                self.progress.mark(self, &stream.lane);
+            }
+        }
+        Ok(())
+    }
+
+    fn enqueue_to_shadow(
+        &self,
+        stream: &Stream,
+        plane: Plane,
+        src: End,
+        extent: Extent,
+    ) -> Result<HostWrite> {
+        let span = Box3::new(&plane, &extent)?.span();
+        self.host_memory
+            .with_shadow(plane.address, span, |shadow| {
                 let dst = End {
                     address: shadow,
-                    pitch: c.dst.pitch,
-                    slice: c.dst.slice,
+                    pitch: plane.pitch,
+                    slice: plane.slice,
                     device: None,
                 };
-                self.enqueue(stream.raw, dst, src, &c.extent)?;
+                self.enqueue(stream.raw, dst, src, &extent)?;
                 Ok(HostWrite {
-                    plane: c.dst.clone(),
-                    extent: c.extent.clone(),
+                    plane: plane.clone(),
+                    extent: extent.clone(),
                     shadow,
                 })
             })
-            .ok_or(ERROR_INVALID_VALUE)??;
-        match capture {
-            Some(capture) => capture.writes_host(write),
-            None => self.progress.attach(&stream.lane, Item::Write(write)),
-        }
-        Ok(())
+            .ok_or(ERROR_INVALID_VALUE)?
     }
 
     fn copy_from_shadow(&self, stream: &Arc<Stream>, c: &Copy) -> Result<()> {
@@ -481,6 +517,7 @@ impl Session {
             return Ok(());
         }
         let dst = self.device_end(&c.dst, &to)?;
+        let capture = self.capture_of(stream);
         if c.kind == COPY_FROM_PULL {
             self.host_memory
                 .shadow(c.src.address, from.span())
@@ -495,6 +532,9 @@ impl Session {
                     slice: c.src.slice,
                     device: None,
                 };
+                if let Some(capture) = &capture {
+                    capture.uses_shadow(c.src.address, from.span(), shadow);
+                }
                 self.enqueue(stream.raw, dst, src, &c.extent)
             })
             .ok_or(ERROR_INVALID_VALUE)?

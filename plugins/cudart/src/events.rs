@@ -13,6 +13,7 @@ use crate::contexts::Context;
 use crate::driver::{Handle, cu};
 use crate::errors::{ERROR_INVALID_VALUE, Result};
 use crate::session::Session;
+use crate::streams::done_soon;
 
 /// `CU_EVENT_INTERPROCESS`: events are shared between clients by the worker, never by the driver's own handles.
 const INTERPROCESS: u32 = 4;
@@ -91,8 +92,12 @@ impl Handler<EventSynchronize> for Session {
     fn handle(&self, header: &Header, command: EventSynchronize) -> Result<Answer<()>> {
         let event = self.events.get(command.event)?;
         self.enter(header)?;
-        self.host.may_block();
-        let done = cu!(self.driver, cuEventSynchronize(event.raw.ptr()));
+        let done = if done_soon(|| cu!(self.driver, cuEventQuery(event.raw.ptr()))) {
+            Ok(())
+        } else {
+            self.host.may_block();
+            cu!(self.driver, cuEventSynchronize(event.raw.ptr()))
+        };
         self.settle();
         done.map(Answer::Now)
     }

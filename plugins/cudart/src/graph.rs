@@ -36,6 +36,8 @@ pub(crate) struct Keep {
     leases: Vec<Lease>,
     nodes: Vec<NodeKey>,
     writes: Vec<HostWrite>,
+    /// Pinned memory that its copies use: client address, bytes, and where the shadow was.
+    shadows: Vec<(u64, u64, u64)>,
 }
 
 /// A capture in progress.
@@ -58,6 +60,11 @@ impl Capture {
     /// A captured copy to pinned memory.
     pub(crate) fn writes_host(&self, write: HostWrite) {
         self.keep.lock().writes.push(write);
+    }
+
+    /// A captured copy from or to pinned memory.
+    pub(crate) fn uses_shadow(&self, address: u64, size: u64, shadow: u64) {
+        self.keep.lock().shadows.push((address, size, shadow));
     }
 
     /// The copies to pinned memory captured so far.
@@ -273,11 +280,18 @@ impl Handler<GraphLaunch> for Session {
     fn handle(&self, header: &Header, command: GraphLaunch) -> Result<Answer<()>> {
         let exec = self.execs.get(command.exec)?;
         self.on_stream_then_reply(header, command.stream, |stream| {
+            // Memory that was freed since the capture is not mapped any more.
+            for (address, size, shadow) in &exec.keep.shadows {
+                if self.host_memory.shadow(*address, *size) != Some(*shadow) {
+                    return Err(ERROR_INVALID_VALUE);
+                }
+            }
             cu!(self.driver, cuGraphLaunch(exec.raw.ptr(), stream.raw.ptr()))?;
             let Keep {
                 leases,
                 nodes,
                 writes,
+                ..
             } = &*exec.keep;
             if !(leases.is_empty() && nodes.is_empty() && writes.is_empty()) {
                 self.progress

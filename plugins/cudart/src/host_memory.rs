@@ -13,7 +13,7 @@ use gvirtus_wire::api::core::{
 use gvirtus_wire::command::{Answer, Handle as Handler};
 use gvirtus_wire::frame::Header;
 use parking_lot::RwLock;
-use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 
 use crate::contexts::Context;
 use crate::driver::cu;
@@ -355,6 +355,8 @@ impl Handler<HostAlloc> for Session {
             )
         }
         .map_err(|_| ERROR_OUT_OF_MEMORY)?;
+        // SAFETY: the range was mapped just now. Only advice: fewer, larger pages are registered faster.
+        let _ = unsafe { madvise(address as *mut _, size as usize, Advice::LinuxHugepage) };
         if let Err(status) = self.register_shadow(address, size) {
             let _ = conceal(address, size);
             return Err(status);

@@ -109,7 +109,7 @@ impl Session {
         let driver = self.driver;
         let mut loaded = 0;
         if cu!(driver, cuFuncIsLoaded(&raw mut loaded, raw.ptr())).is_ok() && loaded == 0 {
-            // A driver that loads lazily knows no attributes of a kernel before.
+            // Where loading is lazy a kernel that was enumerated has no thread, constant and shared memory limits to tell before.
             cu!(driver, cuFuncLoad(raw.ptr()))?;
         }
         let mut params = Vec::new();
@@ -191,10 +191,6 @@ impl Session {
         }
         let mut functions = Vec::with_capacity(raw.len());
         for function in raw {
-            // What is enumerated is not loaded yet where loading is lazy, and then has no thread, constant and shared memory limits to tell.
-            if driver.cuFuncLoad.is_some() {
-                cu!(driver, cuFuncLoad(function))?;
-            }
             let mut name: *const c_char = std::ptr::null();
             cu!(driver, cuFuncGetName(&raw mut name, function))?;
             if name.is_null() {

@@ -38,6 +38,8 @@ pub(crate) struct Session {
     /// Number of devices.
     pub(crate) devices: u32,
     pub(crate) contexts: RwLock<HashMap<u32, Arc<Context>>>,
+    /// Held while a device's primary context is made.
+    pub(crate) retaining: Mutex<()>,
     pub(crate) memory: Memory,
     pub(crate) host_memory: HostMemory,
     pub(crate) streams: Table<Arc<Stream>>,
@@ -76,6 +78,7 @@ impl Session {
             cpu: chosen.cpu,
             devices: chosen.devices,
             contexts: RwLock::new(HashMap::new()),
+            retaining: Mutex::new(()),
             memory: Memory::new(),
             host_memory: HostMemory::new(config.max_host_bytes),
             streams: Table::new(),

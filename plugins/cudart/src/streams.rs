@@ -83,7 +83,7 @@ impl Session {
     pub(crate) fn wait_for(&self, stream: &Stream) -> Result<()> {
         let ticket = self.progress.close(&stream.lane);
         stream.context().make_current()?;
-        let done = if self.done_soon(stream) {
+        let done = if done_soon(|| cu!(self.driver, cuStreamQuery(stream.raw.ptr()))) {
             Ok(())
         } else {
             self.host.may_block();
@@ -94,18 +94,6 @@ impl Session {
         }
         self.settle();
         done
-    }
-
-    /// Watches a stream for a few microseconds: handing the reading of frames to another thread costs more than a short wait.
-    fn done_soon(&self, stream: &Stream) -> bool {
-        let began = Instant::now();
-        loop {
-            match cu!(self.driver, cuStreamQuery(stream.raw.ptr())) {
-                Ok(()) => return true,
-                Err(ERROR_NOT_READY) if began.elapsed() < PATIENCE => std::hint::spin_loop(),
-                Err(_) => return false,
-            }
-        }
     }
 
     /// [`on_stream`](Self::on_stream) for commands without an answer of their own: a client that wants a reply (`CUDA_LAUNCH_BLOCKING`) gets it when the stream is done.
@@ -129,6 +117,18 @@ impl Session {
             self.wait_for(&stream)?;
         }
         Ok(Answer::Now(()))
+    }
+}
+
+/// Asks for a few microseconds: handing the reading of frames to another thread costs more than a short wait.
+pub(crate) fn done_soon(query: impl Fn() -> Result<()>) -> bool {
+    let began = Instant::now();
+    loop {
+        match query() {
+            Ok(()) => return true,
+            Err(ERROR_NOT_READY) if began.elapsed() < PATIENCE => std::hint::spin_loop(),
+            Err(_) => return false,
+        }
     }
 }
 

@@ -10,6 +10,8 @@ pub(super) fn in_a_child(name: &str) {
     let output = std::process::Command::new(me)
         .args(["--ignored", "--exact", "--nocapture", name])
         .env("GVIRTUS_TEST_CPU_LIBRARY", cpu_library())
+        .env("GVIRTUS_CPU_DEVICES", "2")
+        .env("GVIRTUS_CPU_MEMORY", "1G")
         .output()
         .unwrap();
     assert!(
@@ -17,6 +19,114 @@ pub(super) fn in_a_child(name: &str) {
         "{}\n{}",
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn two_devices() {
+    in_a_child("tests::alone::two_devices_child");
+}
+
+#[test]
+#[ignore = "started by `two_devices`"]
+fn two_devices_child() {
+    let mut client = Client::new();
+    let base = client.device + 0x400_0000_0000;
+    let reserved = client.call(ReserveRange {
+        device: 1,
+        base,
+        size: 1 << 30,
+        grant: 32 << 20,
+    });
+    if reserved == Err(ERROR_INVALID_DEVICE) {
+        return;
+    }
+    reserved.unwrap();
+    let bytes = pattern(6 << 20, 2);
+    client.write(client.device, &bytes);
+    // Between devices, straight and in boxes, before either context was ever used for the other.
+    client
+        .call(linear(COPY_ON_DEVICE, 0, base, client.device, 6 << 20))
+        .unwrap();
+    client.context = 1;
+    assert!(client.read(base, 6 << 20) == bytes);
+    let boxed = |dst, src| Copy {
+        kind: COPY_ON_DEVICE,
+        stream: 0,
+        dst: Plane {
+            address: dst,
+            pitch: 512,
+            slice: 0,
+        },
+        src: Plane {
+            address: src,
+            pitch: 1024,
+            slice: 0,
+        },
+        extent: Extent {
+            width: 300,
+            height: 20,
+            depth: 1,
+        },
+    };
+    client.context = 0;
+    client.call(boxed(base + (8 << 20), client.device)).unwrap();
+    client.context = 1;
+    let rows = client.read(base + (8 << 20), 512 * 20);
+    for y in 0..20 {
+        assert_eq!(
+            rows[y * 512..y * 512 + 300],
+            bytes[y * 1024..y * 1024 + 300]
+        );
+    }
+    let info = client.load(1, PTX).unwrap();
+    let add_one = |client: &Client, pointer| {
+        client.call(add(function(&info, "add").function, 0, pointer, 1, 100))
+    };
+    // A kernel on the second device works on the first one's memory once that is allowed, also on what is granted later.
+    match client.call(PeerAccess {
+        device: 0,
+        enable: true,
+    }) {
+        Err(ERROR_PEER_ACCESS_UNSUPPORTED) => return,
+        enabled => enabled.unwrap(),
+    }
+    assert_eq!(
+        client.call(PeerAccess {
+            device: 0,
+            enable: true
+        }),
+        Err(ERROR_PEER_ACCESS_ALREADY_ENABLED)
+    );
+    let later = client.device + GRANT;
+    client
+        .call(MemGrant {
+            device: 0,
+            address: later,
+            size: 2 << 20,
+        })
+        .unwrap();
+    for pointer in [client.device, later] {
+        client.context = 0;
+        client.write(pointer, &[0; 400]);
+        client.context = 1;
+        add_one(&client, pointer).unwrap();
+        client.context = 0;
+        assert_eq!(u32s(&client.read(pointer, 400)), [1; 100]);
+    }
+    client.context = 1;
+    client
+        .call(PeerAccess {
+            device: 0,
+            enable: false,
+        })
+        .unwrap();
+    assert_eq!(
+        client.call(PeerAccess {
+            device: 0,
+            enable: false
+        }),
+        Err(ERROR_PEER_ACCESS_NOT_ENABLED)
     );
 }
 

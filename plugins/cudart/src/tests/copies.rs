@@ -416,3 +416,38 @@ fn more_memory_than_there_is_is_out_of_memory() {
         Err(ERROR_OUT_OF_MEMORY)
     );
 }
+
+#[test]
+fn long_copies_to_pinned_memory_come_in_pieces() {
+    let client = Client::new();
+    let len = (20u64 << 20) + 5;
+    client
+        .call(HostAlloc {
+            address: client.pinned,
+            size: 24 << 20,
+            flags: 0,
+        })
+        .unwrap();
+    let bytes = pattern(len as usize, 12);
+    client.write(client.device, &bytes);
+    client
+        .call(linear(
+            COPY_TO_SHADOW,
+            0,
+            client.pinned + 64,
+            client.device,
+            len,
+        ))
+        .unwrap();
+    let mut got = vec![0; len as usize];
+    let mut total = 0;
+    for frame in client.frames() {
+        if frame.header.opcode == HOST_DATA {
+            let at = (frame.decode::<HostData>().plane.address - client.pinned - 64) as usize;
+            got[at..at + frame.bulk.len()].copy_from_slice(&frame.bulk);
+            total += frame.bulk.len();
+        }
+    }
+    assert_eq!(total, len as usize);
+    assert!(got == bytes);
+}

@@ -208,3 +208,34 @@ fn what_is_no_capture_cannot_end() {
         .unwrap();
     client.call(GraphLaunch { exec: 2, stream: 1 }).unwrap();
 }
+
+#[test]
+fn a_graph_does_not_outlive_the_pinned_memory_it_uses() {
+    let mut client = Client::new();
+    begin(&mut client);
+    client.call(StreamBeginCapture { stream: 1 }).unwrap();
+    client.cast(linear(COPY_TO_SHADOW, 1, client.pinned, client.device, 64));
+    client
+        .call(StreamEndCapture {
+            stream: 1,
+            graph: 1,
+        })
+        .unwrap();
+    client
+        .call(GraphInstantiate {
+            graph: 1,
+            exec: 1,
+            flags: 0,
+        })
+        .unwrap();
+    client.call(GraphLaunch { exec: 1, stream: 1 }).unwrap();
+    client
+        .call(HostFree {
+            address: client.pinned,
+        })
+        .unwrap();
+    assert_eq!(
+        client.call(GraphLaunch { exec: 1, stream: 1 }),
+        Err(ERROR_INVALID_VALUE)
+    );
+}
