@@ -23,6 +23,22 @@ enum Lanes {
     Outside,
 }
 
+/// Differences to the first lane's address, and to consecutive addresses; kept in one vector's width for the optimiser's sake.
+macro_rules! pattern {
+    ($t:ty, $a:expr, $size:expr, $n:literal) => {{
+        let (mut different, mut uneven) = ([0 as $t; $n], [0 as $t; $n]);
+        for chunk in 0..32 / $n {
+            for k in 0..$n {
+                let value = $a[chunk * $n + k];
+                different[k] |= value ^ $a[0];
+                uneven[k] |= value.wrapping_sub(((chunk * $n + k) * $size) as $t) ^ $a[0];
+            }
+        }
+        let any = |bits: [$t; $n]| bits.iter().fold(0, |all, b| all | b);
+        (any(different), any(uneven))
+    }};
+}
+
 /// Looks at the differences first: they do not depend on the offset, and say how many addresses need be compared with the window.
 ///
 /// # Safety
@@ -37,19 +53,11 @@ unsafe fn lanes<T>(bases: &Bases, ins: &Ins, access: &Access, window: Window) ->
     let (first, different, uneven) = unsafe {
         if access.wide_address {
             let a = &*bases.at::<[u64; 32]>(ins.a);
-            let (mut different, mut uneven) = (0, 0);
-            for lane in 0..32 {
-                different |= a[lane] ^ a[0];
-                uneven |= a[lane].wrapping_sub(lane as u64 * size) ^ a[0];
-            }
+            let (different, uneven) = pattern!(u64, a, size_of::<T>(), 4);
             (a[0].wrapping_add(access.offset as u64), different, uneven)
         } else {
             let a = &*bases.at::<[u32; 32]>(ins.a);
-            let (mut different, mut uneven) = (0, 0);
-            for lane in 0..32 {
-                different |= a[lane] ^ a[0];
-                uneven |= a[lane].wrapping_sub(lane as u32 * size as u32) ^ a[0];
-            }
+            let (different, uneven) = pattern!(u32, a, size_of::<T>(), 8);
             (
                 u64::from(a[0].wrapping_add(access.offset as u32)),
                 u64::from(different),
