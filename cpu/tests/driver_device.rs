@@ -43,10 +43,8 @@ fn device_figures() {
     let mut name = [0; 64];
     ok!(cuDeviceGetName(name.as_mut_ptr(), 64, 0));
     // SAFETY: terminated by the driver.
-    assert_eq!(
-        unsafe { CStr::from_ptr(name.as_ptr()) }.to_str().unwrap(),
-        "GVirtuS CPU device"
-    );
+    let name = unsafe { CStr::from_ptr(name.as_ptr()) };
+    assert_eq!(name.to_str().unwrap(), "GVirtuS CPU device");
     ok!(cuDeviceGetAttribute(&mut value, 10, 0));
     assert_eq!(value, 32);
     assert_eq!(
@@ -186,15 +184,11 @@ fn error_texts() {
     let mut text = null();
     ok!(cuGetErrorName(700, &mut text));
     // SAFETY: a static C string.
-    assert_eq!(
-        unsafe { CStr::from_ptr(text) }.to_str().unwrap(),
-        "CUDA_ERROR_ILLEGAL_ADDRESS"
-    );
+    let name = unsafe { CStr::from_ptr(text) };
+    assert_eq!(name.to_str().unwrap(), "CUDA_ERROR_ILLEGAL_ADDRESS");
     ok!(cuGetErrorString(2, &mut text));
     // SAFETY: a static C string.
-    assert_eq!(
-        unsafe { CStr::from_ptr(text) }.to_str().unwrap(),
-        "out of memory"
-    );
+    let description = unsafe { CStr::from_ptr(text) };
+    assert_eq!(description.to_str().unwrap(), "out of memory");
     assert_eq!(cu!(cuGetErrorName(12345, &mut text)), ERROR_INVALID_VALUE);
 }

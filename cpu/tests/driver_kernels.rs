@@ -562,3 +562,56 @@ fn linking_one_text() {
     ok!(cuLinkDestroy(state));
     function(module, "scale");
 }
+
+/// The child of [`output_comes_at_synchronization`]: not a test of its own.
+#[test]
+fn output_child() {
+    if std::env::var_os("DRIVER_OUTPUT_CHILD").is_none() {
+        return;
+    }
+    let _context = OwnContext::new();
+    let hello = function(load(KERNELS), "hello");
+    let (stream, number) = (stream(1), 5_i32);
+    assert_eq!(launch(hello, 1, 2, stream, &mut arguments![number]), 0);
+    while cu!(cuStreamQuery(stream)) == ERROR_NOT_READY {
+        std::thread::yield_now();
+    }
+    say("host before\n");
+    ok!(cuStreamSynchronize(stream));
+    say("host after\n");
+}
+
+/// Writes by C's buffered output, as a C program would.
+fn say(text: &str) {
+    let text = CString::new(text).unwrap();
+    // SAFETY: a plain format without directives that take arguments.
+    unsafe { libc::printf(text.as_ptr()) };
+}
+
+#[test]
+fn output_comes_at_synchronization() {
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "output_child", "--nocapture"])
+        .env("DRIVER_OUTPUT_CHILD", "1")
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| line.contains("host") || line.contains("kernel says"))
+        .collect();
+    let expected = [
+        "host before",
+        "kernel says 5 from 0",
+        "kernel says 5 from 1",
+        "host after",
+    ];
+    assert_eq!(lines.len(), 4, "{text}");
+    assert!(
+        lines
+            .iter()
+            .zip(expected)
+            .all(|(line, expected)| line.ends_with(expected)),
+        "{text}"
+    );
+}

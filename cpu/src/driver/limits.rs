@@ -85,7 +85,7 @@ pub(super) fn cuCtxGetLimit(pvalue: *mut usize, limit: u32) -> Result {
         limit::PENDING_LAUNCHES => limits.pending_launches,
         limit::L2_FETCH => limits.l2_fetch,
         limit::PERSISTING_L2 => 0,
-        ..=limit::LAST => return Err(ERROR_UNSUPPORTED_LIMIT),
+        7..=limit::LAST => return Err(ERROR_UNSUPPORTED_LIMIT),
         _ => return Err(ERROR_INVALID_VALUE),
     };
     ffi::put(pvalue, value)

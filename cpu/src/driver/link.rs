@@ -53,7 +53,7 @@ fn add(linker: &Linker, sort: u32, bytes: &[u8], options: &Options) -> Result {
     let source = match sort {
         INPUT_PTX | INPUT_FATBINARY => fatbin::source_of_bytes(bytes)?,
         INPUT_CUBIN => return Err(ERROR_NO_BINARY_FOR_GPU),
-        ..=INPUT_LAST => return Err(ERROR_NOT_SUPPORTED),
+        3..=INPUT_LAST => return Err(ERROR_NOT_SUPPORTED),
         _ => return Err(ERROR_INVALID_VALUE),
     };
     module::compile(&source, options)?;

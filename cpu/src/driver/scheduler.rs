@@ -137,12 +137,15 @@ fn now() -> u64 {
 /// The right to change the graph of tasks.
 pub(super) struct Submission {
     queues: MutexGuard<'static, Queues>,
+    /// Whether the thread looks for work itself once it is done here: it takes the first ready task without waking another thread.
+    takes_one: bool,
 }
 
 /// Starts a change of the graph; other threads' submissions and completions wait until it is dropped.
 pub(super) fn submit() -> Submission {
     Submission {
         queues: SCHEDULER.queues.lock(),
+        takes_one: false,
     }
 }
 
@@ -235,7 +238,11 @@ impl Submission {
             .unwrap_or(0)
             .min(LEVELS - 1);
         self.queues.ready[level].push_back(task);
-        if self.queues.ready.iter().map(VecDeque::len).sum::<usize>() <= self.queues.idle {
+        let ready: usize = self.queues.ready.iter().map(VecDeque::len).sum();
+        if ready == 1 && self.takes_one {
+            return;
+        }
+        if ready <= self.queues.idle {
             SCHEDULER.work.notify_one();
         } else if self.queues.workers < core_workers() {
             self.add_worker();
@@ -366,6 +373,7 @@ fn worker_thread() {
             drop(queues);
             execute(&task);
             let mut submission = submit();
+            submission.takes_one = true;
             submission.complete(&task);
             queues = submission.queues;
             continue;
