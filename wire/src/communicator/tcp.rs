@@ -13,7 +13,8 @@ use super::{Communicator, Connection, Listener, socket};
 use crate::config::Endpoint;
 
 const PROTOCOL: &str = "tcp";
-/// Idle time after which the kernel asks whether the peer is still there, and how long the peer may leave sent bytes unacknowledged.
+/// Idle time after which the kernel asks whether the peer's host is still there, and how often and how many times it asks. There is no limit on how long a peer may
+/// leave bytes unread: a program in a debugger does.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const KEEPALIVE_COUNT: u32 = 3;

@@ -132,6 +132,31 @@ impl Corpus {
         }
     }
 
+    /// A command: almost always one that decodes, whatever it asks for.
+    pub(crate) fn command(&self, random: &mut Random) -> (u16, Vec<u8>) {
+        let (opcode, valid) = &self.commands[random.below(self.commands.len())];
+        let mut bytes = valid.clone();
+        if random.below(1000) == 0 {
+            // Ends the session: rarely, so that what follows is tried too.
+            spoil(&mut bytes, random);
+            return (*opcode, bytes);
+        }
+        match random.below(4) {
+            // Small numbers are the names of things that may exist.
+            0 | 1 => bytes.iter_mut().for_each(|b| *b &= 3),
+            2 if bytes.len() >= 4 => {
+                let at = random.below(bytes.len() / 4) * 4;
+                bytes[at..at + 4].copy_from_slice(&(random.below(5) as u32).to_le_bytes());
+            }
+            _ => {}
+        }
+        let bytes = match reencode(*opcode, &bytes) {
+            Ok(_) => bytes,
+            Err(_) => valid.clone(),
+        };
+        (*opcode, bytes)
+    }
+
     /// One spoiled frame or message through its decoder. The codec knows one encoding of a value only: what decodes encodes to the same bytes.
     pub(crate) fn try_one(&self, random: &mut Random) {
         let (mut bytes, decode): (Vec<u8>, Decode<'_>) = match random.below(8) {
