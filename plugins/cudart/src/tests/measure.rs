@@ -128,4 +128,41 @@ fn measure() {
             Arc::default(),
         );
     });
+    let len = 32u64 << 20;
+    let address = client.pinned;
+    timed("pinning and freeing of 32 MiB", 20, 0.0, |_| {
+        go(
+            frame(
+                &HostAlloc {
+                    address,
+                    size: len,
+                    flags: 0,
+                },
+                FLAG_WANTS_REPLY,
+                0,
+            ),
+            Arc::default(),
+        );
+        go(
+            frame(&HostFree { address }, FLAG_WANTS_REPLY, 0),
+            Arc::default(),
+        );
+    });
+    go(
+        frame(
+            &HostAlloc {
+                address,
+                size: len,
+                flags: 0,
+            },
+            FLAG_WANTS_REPLY,
+            0,
+        ),
+        Arc::default(),
+    );
+    timed("32 MiB to pinned memory", 20, len as f64, |_| {
+        let copy = linear(COPY_TO_SHADOW, 1, address, client.device, len);
+        go(frame(&copy, 0, 0), Arc::default());
+        sync();
+    });
 }
