@@ -37,6 +37,7 @@ fn a_captured_graph_runs_each_time_it_is_launched() {
     let stream = stream(1);
     let (a, b) = (alloc(64), alloc(64));
     ok!(cuMemsetD8_v2(b, 0, 64));
+    ok!(cuCtxSynchronize());
     ok!(cuStreamBeginCapture_v2(stream, GLOBAL));
     let mut status = 9;
     ok!(cuStreamIsCapturing(stream, &mut status));
@@ -63,6 +64,7 @@ fn a_captured_graph_runs_each_time_it_is_launched() {
     ok!(cuGraphDestroy(graph));
     for _ in 0..3 {
         ok!(cuMemsetD8_v2(b, 0, 64));
+        ok!(cuCtxSynchronize());
         ok!(cuGraphLaunch(executable, stream));
         ok!(cuStreamSynchronize(stream));
         assert_eq!(download::<u32>(b, 1), [7]);

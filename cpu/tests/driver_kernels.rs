@@ -194,6 +194,7 @@ fn dynamic_shared_memory_by_permission() {
     let out = alloc(4);
     let count = 20_000_i32;
     ok!(cuMemsetD32_v2(out, 0, 1));
+    ok!(cuCtxSynchronize());
     let mut arguments = arguments![out, count];
     let mut start = || {
         cu!(cuLaunchKernel(
@@ -257,6 +258,7 @@ fn kernels_on_two_streams_run_side_by_side() {
     let (spin, raise) = (function(module, "spin"), function(module, "raise"));
     let flag = alloc(4);
     ok!(cuMemsetD32_v2(flag, 0, 1));
+    ok!(cuCtxSynchronize());
     let streams: Vec<_> = (0..12).map(|_| stream(1)).collect();
     for &stream in &streams {
         assert_eq!(launch(spin, 1, 1, stream, &mut arguments![flag]), 0);
@@ -272,6 +274,7 @@ fn destroying_a_context_stops_its_kernels() {
     let context = OwnContext::new();
     let flag = alloc(4);
     ok!(cuMemsetD32_v2(flag, 0, 1));
+    ok!(cuCtxSynchronize());
     assert_eq!(
         launch(
             function(load(KERNELS), "spin"),
@@ -325,6 +328,7 @@ fn cooperative_launches() {
     let out = alloc(8);
     let n = 0_i32;
     ok!(cuMemsetD32_v2(out, 0, 2));
+    ok!(cuCtxSynchronize());
     ok!(cuLaunchCooperativeKernel(
         together,
         4,
@@ -374,6 +378,7 @@ fn cooperative_launches() {
         numAttrs: 1,
     };
     ok!(cuMemsetD32_v2(out, 0, 2));
+    ok!(cuCtxSynchronize());
     ok!(cuLaunchKernelEx(
         &config,
         together,

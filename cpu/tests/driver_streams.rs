@@ -210,6 +210,7 @@ fn values_in_memory_order_streams() {
     let flag = alloc(64);
     let memory = alloc(64);
     ok!(cuMemsetD8_v2(flag, 0, 64));
+    ok!(cuCtxSynchronize());
     ok!(cuStreamWaitValue64_v2(consumer, flag, 3, 0));
     ok!(cuMemsetD32Async(memory, 2, 16, consumer));
     ok!(cuMemsetD32Async(memory, 1, 16, producer));
