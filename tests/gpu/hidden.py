@@ -74,7 +74,7 @@ def hide(home):
     return libraries
 
 
-def verify(libraries):
+def verify(libraries, home):
     """Fails unless the GPU is out of reach: by device file, by library name on any search path, by full path."""
     for path in glob.glob("/dev/**", recursive=True):
         if "nvidia" in path:
@@ -87,8 +87,10 @@ def verify(libraries):
             raise SystemExit("%s is an NVIDIA device" % path)
     probe = "import ctypes, sys\ntry:\n    ctypes.CDLL(sys.argv[1])\nexcept OSError:\n    sys.exit(0)\nsys.exit(1)\n"
     names = ["libcuda.so.1", "libcuda.so", "libnvidia-ml.so.1"] + [path for path in libraries if "libcuda.so" in path]
+    search = [d for d in os.environ.get("LD_LIBRARY_PATH", "").split(":") if d and not os.path.realpath(d).startswith(os.path.realpath(home))]
+    env = dict(os.environ, LD_LIBRARY_PATH=":".join(search))
     for name in names:
-        if subprocess.run([sys.executable, "-c", probe, name]).returncode != 0:
+        if subprocess.run([sys.executable, "-c", probe, name], env=env).returncode != 0:
             raise SystemExit("%s can still be loaded" % name)
 
 
@@ -124,7 +126,7 @@ def main():
     with open(sys.argv[1]) as file:
         plan = json.load(file)
     libraries = hide(plan["home"])
-    verify(libraries)
+    verify(libraries, plan["home"])
     results = run_all(plan["jobs"], plan["width"])
     with open(sys.argv[2], "w") as file:
         json.dump({"hidden_libraries": len(libraries), "results": results}, file)
