@@ -34,6 +34,7 @@ pub(crate) struct Capture {
     /// Id of the stream that began it.
     pub(crate) origin: u32,
     invalidated: AtomicBool,
+    ended: AtomicBool,
     streams: Mutex<Vec<Arc<Stream>>>,
 }
 
@@ -60,6 +61,7 @@ impl Capture {
             thread: thread_number(),
             origin: stream.id,
             invalidated: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
             streams: Mutex::new(Vec::new()),
         });
         capture.join(stream);
@@ -76,6 +78,7 @@ impl Capture {
 
     /// Ends the capture: its streams execute again.
     pub(crate) fn end(self: &Arc<Self>) {
+        self.ended.store(true, Ordering::Release);
         for stream in self.streams.lock().drain(..) {
             stream.state().capture = None;
         }
@@ -83,6 +86,10 @@ impl Capture {
         let before = active.len();
         active.retain(|c| !Arc::ptr_eq(c, self));
         COUNT.fetch_sub(before - active.len(), Ordering::AcqRel);
+    }
+
+    pub(crate) fn ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
     }
 
     pub(crate) fn invalidate(&self) {

@@ -108,7 +108,12 @@ impl Event {
         match &*self.recorded.lock() {
             Recorded::Never => Ok(true),
             Recorded::On(stream, sequence) => Ok(stream.has_passed(*sequence)),
-            Recorded::Captured(_) => Err(error::ERROR_CAPTURED_EVENT),
+            // It stands for a node: asking for it spoils the capture, and afterwards it stands for nothing.
+            Recorded::Captured(capture) if capture.ended() => Err(error::ERROR_INVALID_VALUE),
+            Recorded::Captured(capture) => {
+                capture.invalidate();
+                Err(error::ERROR_CAPTURED_EVENT)
+            }
         }
     }
 }

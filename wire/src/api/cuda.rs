@@ -48,7 +48,7 @@ macro_rules! cuda_api { ($callback:ident) => { $callback! {
         unsupported 11020 fn cuDeviceGetMemPool(pool: *mut CUmemoryPool, dev: CUdevice);
         unsupported 11020 fn cuDeviceGetDefaultMemPool(pool_out: *mut CUmemoryPool, dev: CUdevice);
         unsupported 11040 fn cuDeviceGetExecAffinitySupport(pi: *mut i32, type_: u32, dev: CUdevice);
-        unsupported 11030 fn cuFlushGPUDirectRDMAWrites(target: u32, scope: u32);
+        local 11030 fn cuFlushGPUDirectRDMAWrites(target: u32, scope: u32);
     }
     group "CUDA__DEVICE__DEPRECATED" {
         local 2000 fn cuDeviceGetProperties(prop: *mut CUdevprop, dev: CUdevice);
@@ -423,7 +423,7 @@ macro_rules! cuda_api { ($callback:ident) => { $callback! {
         unsupported 11020 fn cuGraphExecExternalSemaphoresWaitNodeSetParams(hGraphExec: CUgraphExec, hNode: CUgraphNode, nodeParams: *const c_void);
         unsupported 11060 fn cuGraphNodeSetEnabled(hGraphExec: CUgraphExec, hNode: CUgraphNode, isEnabled: u32);
         unsupported 11060 fn cuGraphNodeGetEnabled(hGraphExec: CUgraphExec, hNode: CUgraphNode, isEnabled: *mut u32);
-        unsupported 11010 fn cuGraphUpload(hGraphExec: CUgraphExec, hStream: CUstream);
+        local 11010 fn cuGraphUpload(hGraphExec: CUgraphExec, hStream: CUstream);
         async 10000 fn cuGraphLaunch(hGraphExec: CUgraphExec, hStream: CUstream);
         async 10000 fn cuGraphExecDestroy(hGraphExec: CUgraphExec);
         async 10000 fn cuGraphDestroy(hGraph: CUgraph);

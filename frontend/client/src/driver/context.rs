@@ -143,6 +143,11 @@ pub(crate) fn primary_of(device: u32) -> Result<Arc<Context>> {
     }
 }
 
+/// The handle of a device's primary context, retained or not.
+pub(crate) fn primary_handle(device: u32) -> Result<CUcontext> {
+    Ok(handle(&primary(device)?.context))
+}
+
 thread_local! {
     /// The calling thread's contexts; the last is current.
     static STACK: RefCell<Vec<Arc<Context>>> = const { RefCell::new(Vec::new()) };

@@ -303,6 +303,16 @@ pub(crate) fn p2p(from: u32, to: u32, attribute: u32) -> Option<i32> {
         .map(|v| i32::from(*v))
 }
 
+/// Nothing is due: no third device writes to memory of a session.
+pub(crate) fn cuFlushGPUDirectRDMAWrites(target: u32, scope: u32) -> Result<()> {
+    session()?;
+    // `CU_FLUSH_GPU_DIRECT_RDMA_WRITES_TARGET_CURRENT_CTX`; `..._TO_OWNER`, `..._TO_ALL_DEVICES`.
+    if target != 0 || !matches!(scope, 100 | 200) {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
+    crate::driver::context::current().map(drop)
+}
+
 /// Whether kernels on `from` may read and write memory of `to`.
 pub(crate) fn can_access(from: u32, to: u32) -> bool {
     from != to && p2p(from, to, P2P_ACCESS_SUPPORTED) == Some(1)

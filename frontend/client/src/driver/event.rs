@@ -11,6 +11,8 @@ use crate::{capture, streams};
 /// `CU_EVENT_BLOCKING_SYNC | DISABLE_TIMING | INTERPROCESS`.
 const FLAGS: u32 = 7;
 const INTERPROCESS: u32 = 4;
+/// `CU_EVENT_RECORD_EXTERNAL`.
+const EXTERNAL: u32 = 1;
 
 /// Creates an event.
 pub(crate) unsafe fn cuEventCreate(event: *mut CUevent, flags: u32) -> Result<()> {
@@ -49,6 +51,9 @@ pub(crate) fn cuEventRecordWithFlags(event: CUevent, stream: CUstream, flags: u3
         return Err(error::ERROR_INVALID_HANDLE);
     }
     capture::enqueue_allowed(&stream)?;
+    if flags == EXTERNAL && capture::of(&stream).is_none() {
+        return Err(error::ERROR_ILLEGAL_STATE);
+    }
     let mut recorded = event.recorded.lock();
     let sequence = stream.post(session, &EventRecord { event: event.id, stream: stream.id, flags }, &[])?;
     *recorded = match capture::of(&stream) {

@@ -266,7 +266,10 @@ pub(crate) unsafe fn cuFuncGetAttribute(
     attrib: u32,
     hfunc: CUfunction,
 ) -> Result<()> {
-    session()?;
+    let session = session()?;
+    if let Ok(context) = crate::driver::context::current() {
+        session.check(context.id)?;
+    }
     if pi.is_null() {
         return Err(error::ERROR_INVALID_VALUE);
     }

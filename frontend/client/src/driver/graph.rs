@@ -264,6 +264,13 @@ pub(crate) fn cuGraphLaunch(handle: CUgraphExec, stream: CUstream) -> Result<()>
     streams::submit(session, &context, stream, |stream| GraphLaunch { exec: exec.id, stream })
 }
 
+/// Uploads an executable graph ahead of its launch: the worker's driver does that at the first launch, nothing is due here.
+pub(crate) fn cuGraphUpload(handle: CUgraphExec, stream: CUstream) -> Result<()> {
+    let session = session()?;
+    EXECS.get(handle).ok_or(error::ERROR_INVALID_VALUE)?;
+    streams::resolve(session, &*context::current()?, stream).map(drop)
+}
+
 /// Destroys an executable graph; launches of it go on.
 pub(crate) fn cuGraphExecDestroy(handle: CUgraphExec) -> Result<()> {
     let session = session()?;

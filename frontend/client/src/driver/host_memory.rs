@@ -62,9 +62,12 @@ pub(crate) fn cuMemHostUnregister(pointer: *mut c_void) -> Result<()> {
     if pointer.is_null() {
         return Err(error::ERROR_INVALID_VALUE);
     }
-    let entry = ledger::at(pointer as u64)
+    let entry = ledger::find(pointer as u64)
         .filter(|e| matches!(e.kind, Kind::Registered { .. }))
         .ok_or(error::ERROR_HOST_MEMORY_NOT_REGISTERED)?;
+    if entry.address != pointer as u64 {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
     quiesce(session, &entry)?;
     pinned::unregister(session, &entry)
 }

@@ -358,6 +358,7 @@ unsafe fn launch(
 ) -> Result<()> {
     let session = session()?;
     let context = context::current()?;
+    session.check(context.id)?;
     let function = kernel::resolve(f, &context)?;
     geometry.check(&function)?;
     if !attributes.list.is_empty() {

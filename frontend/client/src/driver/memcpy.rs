@@ -299,9 +299,9 @@ impl Described {
             Some(Plane { address: base.checked_add(offset)?, pitch, slice })
         };
         let plane = place().ok_or(error::ERROR_INVALID_VALUE)?;
-        let wide = (self.x as u64).checked_add(extent.width).is_none_or(|end| end > pitch);
+        let wide = (self.x as u64).checked_add(extent.width).is_none_or(|end| end > pitch) && self.pitch != 0;
         let tall = (self.y as u64).checked_add(extent.height).is_none_or(|end| end > rows);
-        if (wide && (extent.height > 1 || extent.depth > 1)) || (tall && extent.depth > 1) {
+        if wide || (tall && extent.depth > 1) {
             return Err(error::ERROR_INVALID_VALUE);
         }
         Ok(Side { said, plane })

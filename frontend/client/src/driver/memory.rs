@@ -42,6 +42,7 @@ pub(crate) unsafe fn cuMemAllocPitch_v2(pointer: *mut CUdeviceptr, pitch: *mut u
 /// Frees device memory after the work that may use it: natively `cuMemFree` waits for running kernels, and programs rely on it.
 pub(crate) fn cuMemFree_v2(address: CUdeviceptr) -> Result<()> {
     let session = session()?;
+    session.check(context::current()?.id)?;
     if address == 0 {
         return Ok(());
     }

@@ -6,6 +6,7 @@ use gvirtus_wire::api::types::{CUdeviceptr, CUstream, error};
 
 use crate::driver::{Result, context, session};
 use crate::memory::ledger;
+use crate::session::inbox::rows;
 use crate::{capture, streams};
 
 struct Fill {
@@ -38,8 +39,7 @@ fn fill(stream: CUstream, fill: &Fill) -> Result<()> {
     let size = ledger::span(&plane, &extent).ok_or(error::ERROR_INVALID_VALUE)?;
     let entry = ledger::holds(fill.address, size).ok_or(error::ERROR_INVALID_VALUE)?;
     if !entry.is_device() {
-        // The GPU's write to pinned memory would have to come back here as a copy does.
-        return Err(error::ERROR_NOT_SUPPORTED);
+        return fill_here(&stream, fill, &plane, &extent);
     }
     let command = Memset {
         stream: stream.id,
@@ -50,6 +50,21 @@ fn fill(stream: CUstream, fill: &Fill) -> Result<()> {
         height: rows,
     };
     stream.post(session, &command, &[]).map(drop)
+}
+
+/// Pinned memory is the program's own: filled here, after what was issued on the stream. Natively such a memset is synchronous, too.
+fn fill_here(stream: &streams::Stream, fill: &Fill, plane: &Plane, extent: &Extent) -> Result<()> {
+    if capture::of(stream).is_some() {
+        return Err(error::ERROR_NOT_SUPPORTED);
+    }
+    crate::driver::stream::cuStreamSynchronize(streams::handle(stream))?;
+    let pattern = &fill.value.to_le_bytes()[..usize::from(fill.element)];
+    for (address, len) in rows(plane, extent) {
+        // SAFETY: the ledger says that the row lies in pinned memory of the program, which gave it to be filled.
+        let row = unsafe { std::slice::from_raw_parts_mut(address as *mut u8, len) };
+        row.chunks_exact_mut(pattern.len()).for_each(|element| element.copy_from_slice(pattern));
+    }
+    Ok(())
 }
 
 macro_rules! linear { ($($name:ident $name_async:ident $element:literal $value:ty;)*) => { $(

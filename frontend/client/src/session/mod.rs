@@ -255,6 +255,11 @@ impl Session {
             let out = bulk.iter().map(|b| b.len() as u64).sum();
             crate::stats::round_trip(start.elapsed(), out, bytes_in, setup);
         }
+        if let Err(status) = reply
+            && error::is_sticky(status)
+        {
+            self.errors.poison(context, status);
+        }
         let payload = reply?;
         decode_all(&payload).map_err(|error| {
             self.lose(&format!("the reply to {} could not be read: {error}", C::NAME));
