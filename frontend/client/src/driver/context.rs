@@ -21,6 +21,7 @@ use parking_lot::Mutex;
 
 pub(crate) use crate::driver::device::compute_capability;
 use crate::driver::device::{self, by_handle as device_by_handle};
+use crate::driver::export_table::context_storage;
 use crate::driver::{Result, kernel, module, put, put_if, session};
 use crate::handles::{Kind, Table};
 use crate::session::Session;
@@ -271,6 +272,7 @@ pub(crate) fn cuDevicePrimaryCtxReset_v2(dev: CUdevice) -> Result<()> {
 fn empty_primary(ordinal: u32) -> Result<()> {
     let primary = primary(ordinal)?;
     let session = session()?;
+    context_storage::forget_context(handle(&primary.context));
     // A poisoned context can be reset: that is what makes it usable again.
     session.heal(ordinal);
     let result = session.call(ordinal, &ContextReset { device: ordinal });
@@ -405,6 +407,7 @@ pub(crate) fn cuCtxDestroy_v2(ctx: CUcontext) -> Result<()> {
     let context = CONTEXTS.remove(ctx).ok_or(error::ERROR_INVALID_CONTEXT)?;
     context.alive.store(false, Ordering::Release);
     let _ = stack(|stack| stack.pop_if(|top| top.id == context.id));
+    context_storage::forget_context(ctx);
     // In the device's primary context: a poisoned one can be destroyed.
     let result = session.call(
         context.device,

@@ -54,7 +54,6 @@ pub(super) unsafe extern "C" fn put_value(
     })
 }
 
-
 /// Forgets a value without calling its destructor.
 pub(super) unsafe extern "C" fn delete(handle: CUcontext, key: *mut c_void) -> CUresult {
     slot("context_storage delete", || {

@@ -19,10 +19,7 @@ pub(super) unsafe extern "C" fn load_module(
 }
 
 /// A device's primary context, which stays inactive until somebody retains it.
-pub(super) unsafe extern "C" fn primary_context(
-    pctx: *mut CUcontext,
-    dev: CUdevice,
-) -> CUresult {
+pub(super) unsafe extern "C" fn primary_context(pctx: *mut CUcontext, dev: CUdevice) -> CUresult {
     slot("primary_context", || {
         let (ordinal, _) = device::by_handle(dev)?;
         let handle = context::primary_handle(ordinal)?;

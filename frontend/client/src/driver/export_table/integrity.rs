@@ -32,7 +32,11 @@ fn digest(message: &[u8]) -> [u64; 2] {
     let inner = keyed(0x36, message);
     let outer: [u8; 16] = keyed(0x5c, &inner).into();
     let (low, high) = outer.split_at(8);
-    let word = |half: &[u8]| half.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+    let word = |half: &[u8]| {
+        half.iter()
+            .rev()
+            .fold(0, |word, byte| word << 8 | u64::from(*byte))
+    };
     [word(low), word(high)]
 }
 
@@ -68,7 +72,11 @@ fn message(number: u32, seconds: u64) -> Result<Vec<u8>> {
 }
 
 /// The digest for a number and a time of the runtime's.
-pub(super) unsafe extern "C" fn check(number: u32, seconds: u64, result: *mut [u64; 2]) -> CUresult {
+pub(super) unsafe extern "C" fn check(
+    number: u32,
+    seconds: u64,
+    result: *mut [u64; 2],
+) -> CUresult {
     slot("integrity check", || {
         let answer = match FIXED.get(number as usize % 10) {
             Some(fixed) => *fixed,

@@ -102,7 +102,12 @@ mod tests {
             // SAFETY: a table has at least one word.
             let first = unsafe { table.cast::<usize>().read() };
             if known.counted {
-                assert_eq!(first, known.slots.len() * size_of::<usize>(), "{}", known.name);
+                assert_eq!(
+                    first,
+                    known.slots.len() * size_of::<usize>(),
+                    "{}",
+                    known.name
+                );
             }
         }
     }

@@ -20,6 +20,13 @@ pub(super) struct Table {
     /// For messages.
     pub(super) name: &'static str,
     /// Whether the first word is the size in bytes; the table without it ends with null.
+    #[cfg_attr(
+        not(test),
+        allow(
+            dead_code,
+            reason = "it describes the table; tests hold the table against it"
+        )
+    )]
     pub(super) counted: bool,
     pub(super) slots: &'static [Slot],
 }
@@ -164,14 +171,21 @@ mod tests {
     #[test]
     fn indices_are_places() {
         assert!(INDICES.iter().copied().eq(0..ALL.len()));
-        assert!(ALL.iter().all(|table| find(table.uuid).is_some_and(|t| t.name == table.name)));
+        assert!(
+            ALL.iter()
+                .all(|table| find(table.uuid).is_some_and(|t| t.name == table.name))
+        );
     }
 
     #[test]
     fn no_slot_is_empty() {
         for table in ALL {
             let end = table.slots.len() - usize::from(!table.counted);
-            assert!(table.slots[..end].iter().all(|slot| !slot.0.is_null()), "{}", table.name);
+            assert!(
+                table.slots[..end].iter().all(|slot| !slot.0.is_null()),
+                "{}",
+                table.name
+            );
         }
         assert!(CONTEXT_LOCAL_STORAGE[3].0.is_null());
     }

@@ -100,7 +100,11 @@ mod tests {
     #[test]
     fn callers_have_files() {
         let here = callers_have_files as *const c_void;
-        assert!(caller_file(here).contains("gvirtus"), "{}", caller_file(here));
+        assert!(
+            caller_file(here).contains("gvirtus"),
+            "{}",
+            caller_file(here)
+        );
         assert_eq!(caller_file(std::ptr::null()), "unknown code");
     }
 }
