@@ -1,5 +1,5 @@
 //! Devices, contexts, names, entry points.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::macro_metavars_in_unsafe)]
 
 mod driver_common;
 
@@ -18,8 +18,8 @@ fn every_row_that_the_table_supports_is_implemented() {
         .filter(|row| row.class != Class::Unsupported && !implemented.contains(row.name))
         .map(|row| row.name)
         .collect();
-    // Nothing identifies a device to Windows here; CUDA on Linux refuses the call too.
-    assert_eq!(missing, ["cuDeviceGetLuid"]);
+    // What CUDA itself refuses for such a device: it has no identity for Windows, and nothing writes to it remotely.
+    assert_eq!(missing, ["cuDeviceGetLuid", "cuFlushGPUDirectRDMAWrites"]);
 }
 
 #[test]

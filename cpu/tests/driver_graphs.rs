@@ -1,5 +1,5 @@
 //! Stream capture and graphs. One at a time: a capture in global mode concerns other threads.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::macro_metavars_in_unsafe)]
 
 mod driver_common;
 
@@ -272,4 +272,79 @@ fn a_graph_inside_a_graph_and_external_events() {
     gate.open();
     ok!(cuEventSynchronize(done));
     assert_eq!(download::<u32>(b, 1), [3]);
+}
+
+#[test]
+fn nodes_added_by_hand() {
+    #[repr(C)]
+    struct Fill {
+        address: u64,
+        pitch: usize,
+        value: u32,
+        element: u32,
+        width: usize,
+        height: usize,
+    }
+    let _one = alone();
+    let context = OwnContext::new();
+    let stream = stream(1);
+    let (a, b) = (alloc(64), alloc(64));
+    let (mut graph, mut fill, mut copy, mut join) =
+        (null_mut(), null_mut(), null_mut(), null_mut());
+    ok!(cuGraphCreate(&mut graph, 0));
+    let mut params = Fill {
+        address: a,
+        pitch: 0,
+        value: 9,
+        element: 4,
+        width: 16,
+        height: 1,
+    };
+    ok!(cuGraphAddMemsetNode(
+        &mut fill,
+        graph,
+        std::ptr::null(),
+        0,
+        (&raw const params).cast(),
+        context.0
+    ));
+    // SAFETY: plain numbers and pointers; null is right for what is not used.
+    let mut shape: CUDA_MEMCPY3D = unsafe { std::mem::zeroed() };
+    (shape.srcMemoryType, shape.srcDevice) = (2, a);
+    (shape.dstMemoryType, shape.dstDevice) = (2, b);
+    (shape.WidthInBytes, shape.Height, shape.Depth) = (64, 1, 1);
+    ok!(cuGraphAddMemcpyNode(
+        &mut copy, graph, &fill, 1, &shape, context.0
+    ));
+    ok!(cuGraphAddEmptyNode(
+        &mut join,
+        graph,
+        [fill, copy].as_ptr(),
+        2
+    ));
+    params.address = 0x1000;
+    assert_eq!(
+        cu!(cuGraphAddMemsetNode(
+            &mut fill,
+            graph,
+            std::ptr::null(),
+            0,
+            (&raw const params).cast(),
+            context.0
+        )),
+        ERROR_INVALID_VALUE
+    );
+    assert_eq!(
+        cu!(cuGraphAddEmptyNode(&mut join, graph, &stream, 1)),
+        ERROR_INVALID_VALUE,
+        "no node of the graph"
+    );
+    let (mut sort, mut roots) = (99, 0);
+    ok!(cuGraphNodeGetType(copy, &mut sort));
+    ok!(cuGraphGetRootNodes(graph, null_mut(), &mut roots));
+    assert_eq!((sort, roots), (1, 1));
+    let executable = instantiate(graph);
+    ok!(cuGraphLaunch(executable, stream));
+    ok!(cuStreamSynchronize(stream));
+    assert_eq!(download::<u32>(b, 1), [9]);
 }

@@ -1,5 +1,5 @@
 //! Modules and kernels: loading, launching, faults, printing, libraries, occupancy, fat binaries.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::macro_metavars_in_unsafe)]
 
 mod driver_common;
 

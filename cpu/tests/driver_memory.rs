@@ -1,5 +1,5 @@
 //! Device memory, pinned memory, copies, fills, virtual memory management.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::macro_metavars_in_unsafe)]
 
 mod driver_common;
 

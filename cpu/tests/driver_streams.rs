@@ -1,5 +1,5 @@
 //! Order of work: streams, events, the legacy stream, host functions.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::macro_metavars_in_unsafe)]
 
 mod driver_common;
 

@@ -68,6 +68,14 @@ impl Graph {
         nodes.len() - 1
     }
 
+    /// The index of a node of this graph.
+    pub(super) fn index_of(&self, handle: usize) -> Option<usize> {
+        self.nodes
+            .lock()
+            .iter()
+            .position(|node| node.handle == handle)
+    }
+
     pub(super) fn node_handle(&self, index: usize) -> usize {
         self.nodes.lock()[index].handle
     }
@@ -86,7 +94,7 @@ impl Graph {
     }
 
     /// Fixes the work, with graphs inside laid out in place.
-    fn shape(&self) -> Shape {
+    pub(super) fn shape(&self) -> Shape {
         let mut shape = Shape { nodes: Vec::new() };
         // Where each node's end is in the shape.
         let mut ends: Vec<usize> = Vec::new();
@@ -112,7 +120,9 @@ impl Graph {
     }
 }
 
-fn resolve(handle: CUgraph) -> Result<Arc<Graph>> {
+/// # Errors
+/// `CUDA_ERROR_INVALID_VALUE` for anything but a live graph.
+pub(super) fn resolve(handle: CUgraph) -> Result<Arc<Graph>> {
     state::require()?;
     GRAPHS.get(handle).ok_or(ERROR_INVALID_VALUE)
 }

@@ -35,6 +35,10 @@ macro_rules! implemented { ($callback:ident) => { $callback! {
         cuGraphCreate cuGraphDestroy cuGraphExecDestroy cuGraphExecGetFlags cuGraphGetNodes cuGraphGetRootNodes cuGraphInstantiate
         cuGraphInstantiateWithFlags cuGraphInstantiateWithParams cuGraphInstantiate_v2 cuGraphLaunch cuGraphNodeGetType cuGraphUpload
     }
+    graph_nodes {
+        cuGraphAddChildGraphNode cuGraphAddEmptyNode cuGraphAddEventRecordNode cuGraphAddEventWaitNode cuGraphAddHostNode cuGraphAddKernelNode
+        cuGraphAddKernelNode_v2 cuGraphAddMemcpyNode cuGraphAddMemsetNode
+    }
     launch {
         cuLaunchCooperativeKernel cuLaunchKernel cuLaunchKernelEx
     }

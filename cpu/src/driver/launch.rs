@@ -245,8 +245,22 @@ fn launch(
     extra: *mut *mut c_void,
 ) -> Result {
     let stream: Arc<Stream> = stream::resolve(stream)?;
+    let work = prepare(f, config, &*stream.context()?, kernel_params, extra)?;
+    stream.enqueue(work)
+}
+
+/// Checks a launch and copies its arguments.
+///
+/// # Errors
+/// What `cuLaunchKernel` answers at once.
+pub(super) fn prepare(
+    f: CUfunction,
+    config: LaunchConfig,
+    context: &Context,
+    kernel_params: *mut *mut c_void,
+    extra: *mut *mut c_void,
+) -> Result<Work> {
     let function = function::resolve(f)?;
-    let context = stream.context()?;
     if function.context != context.id {
         return Err(ERROR_INVALID_HANDLE);
     }
@@ -256,7 +270,7 @@ fn launch(
         state::require()?.devices[context.device].multiprocessors,
     )?;
     let parameters = parameters(&function, kernel_params, extra)?;
-    stream.enqueue(Work::Kernel(Arc::new(Launch {
+    Ok(Work::Kernel(Arc::new(Launch {
         function,
         config,
         parameters,

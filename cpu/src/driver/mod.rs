@@ -4,7 +4,7 @@
 //! * [`exports`]: the C symbols, derived from `gvirtus_wire::cuda_api!`; `implemented`: the list of those that do something.
 //! * [`state`] (`cuInit`), [`config`] (environment), [`device`], [`context`], [`primary`], [`limits`].
 //! * [`memory`]: device memory, pinned host memory, virtual memory management, copies and fills.
-//! * [`stream`], [`stream_api`], [`event`], [`scheduler`] (when work runs), [`work`] (what runs), [`capture`], [`graph`].
+//! * [`stream`], [`stream_api`], [`event`], [`scheduler`] (when work runs), [`work`] (what runs), [`capture`], [`graph`], [`graph_nodes`].
 //! * [`module`], [`library`], [`function`], [`fatbin`], [`jit`], [`link`], [`launch`], [`occupancy`], [`print`](mod@print).
 //! * [`entry_point`] (`cuGetProcAddress`), [`error`], [`ffi`], [`handles`].
 //!
@@ -29,6 +29,7 @@ mod fatbin;
 mod ffi;
 mod function;
 mod graph;
+mod graph_nodes;
 mod handles;
 mod jit;
 mod launch;

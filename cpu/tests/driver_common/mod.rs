@@ -1,6 +1,12 @@
 //! What the tests of the driver share: a context of their own and shorter calls.
 
-#![allow(dead_code, missing_docs, unreachable_pub, clippy::missing_safety_doc)]
+#![allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    clippy::missing_safety_doc,
+    clippy::macro_metavars_in_unsafe
+)]
 
 use std::ffi::{CString, c_void};
 use std::ptr::null_mut;

@@ -89,15 +89,10 @@ impl Request {
         span(self.width, self.height, self.depth, side.pitch).ok_or(ERROR_INVALID_VALUE)
     }
 
-    /// Places the copy in a stream's order; `asynchronous` for the functions whose name says so.
-    fn issue(&self, stream: &Arc<Stream>, asynchronous: bool) -> Result {
-        if self.width == 0 || self.height == 0 || self.depth == 0 {
-            return Ok(());
-        }
-        let (source_bytes, destination_bytes) =
-            (self.bytes(&self.source)?, self.bytes(&self.destination)?);
-        let source = self.source.place(source_bytes)?;
-        let destination = self.destination.place(destination_bytes)?;
+    /// Finds out what both sides are.
+    fn resolve(&self) -> Result<(Copy, Place, Place)> {
+        let source = self.source.place(self.bytes(&self.source)?)?;
+        let destination = self.destination.place(self.bytes(&self.destination)?)?;
         let end = |place: Place, address: u64| {
             if place == Place::Pageable {
                 End::Pageable(address)
@@ -105,7 +100,7 @@ impl Request {
                 End::Known(address)
             }
         };
-        let mut copy = Copy {
+        let copy = Copy {
             source: end(source, self.source.address),
             destination: end(destination, self.destination.address),
             width: self.width,
@@ -114,6 +109,16 @@ impl Request {
             source_pitch: self.source.pitch,
             destination_pitch: self.destination.pitch,
         };
+        Ok((copy, source, destination))
+    }
+
+    /// Places the copy in a stream's order; `asynchronous` for the functions whose name says so.
+    fn issue(&self, stream: &Arc<Stream>, asynchronous: bool) -> Result {
+        if self.width == 0 || self.height == 0 || self.depth == 0 {
+            return Ok(());
+        }
+        let (mut copy, source, destination) = self.resolve()?;
+        let source_bytes = self.bytes(&self.source)?;
         let captured = stream.capture.lock().is_some();
         let pageable = source == Place::Pageable || destination == Place::Pageable;
         let within_device = source == Place::Device && destination == Place::Device;
@@ -466,4 +471,16 @@ pub(in crate::driver) fn cuMemcpy3DPeerAsync(
 ) -> Result {
     context::current()?;
     request_3d!(ffi::get(pCopy)?).issue_on(hStream)
+}
+
+/// The work of a copy node.
+///
+/// # Errors
+/// What `cuMemcpy3D` answers at once.
+pub(in crate::driver) fn work_of(copy: *const CUDA_MEMCPY3D) -> Result<Work> {
+    let request = request_3d!(ffi::get(copy)?);
+    if request.width == 0 || request.height == 0 || request.depth == 0 {
+        return Ok(Work::Nothing);
+    }
+    Ok(Work::Copy(request.resolve()?.0))
 }

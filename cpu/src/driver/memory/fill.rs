@@ -11,7 +11,11 @@ use crate::driver::error::{ERROR_INVALID_VALUE, Result};
 use crate::driver::stream::{self, Stream};
 use crate::driver::work::Work;
 
-fn issue(stream: &Arc<Stream>, fill: Fill, asynchronous: bool) -> Result {
+/// Checks a fill; says where it goes.
+///
+/// # Errors
+/// `CUDA_ERROR_INVALID_VALUE`.
+pub(in crate::driver) fn check(fill: &Fill) -> Result<Place> {
     let misaligned = !fill.address.is_multiple_of(fill.element)
         || (fill.height > 1 && !fill.pitch.is_multiple_of(fill.element));
     let narrow = fill.height > 1
@@ -24,10 +28,17 @@ fn issue(stream: &Arc<Stream>, fill: Fill, asynchronous: bool) -> Result {
     }
     let bytes = fill.span().ok_or(ERROR_INVALID_VALUE)?;
     if bytes == 0 {
-        return Ok(());
+        return Ok(Place::Device);
     }
     match memory().classify(fill.address, bytes)? {
         Place::Pageable => Err(ERROR_INVALID_VALUE),
+        place => Ok(place),
+    }
+}
+
+fn issue(stream: &Arc<Stream>, fill: Fill, asynchronous: bool) -> Result {
+    match check(&fill)? {
+        _ if fill.width == 0 || fill.height == 0 => Ok(()),
         Place::Pinned if !asynchronous => stream.run(Work::Fill(fill)),
         _ => stream.enqueue(Work::Fill(fill)),
     }
