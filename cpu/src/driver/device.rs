@@ -97,7 +97,7 @@ impl Device {
             33 => 0,
             34 => self.ordinal as i32,
             50 => 0,
-            140 => 0,
+            139 | 140 => 0,
             // What it can do: overlap, mapped host memory, concurrent kernels, unified addressing, stream priorities, caches that do not matter, stream memory
             // operations (first and second interface, 64 bits, NOR), cooperative launches, host registration (also read-only), virtual memory management.
             15 | 19 | 31 | 40 | 41 | 78 | 79 | 80 | 90 | 91 | 92 | 93 | 94 | 95 | 99 | 102
