@@ -84,7 +84,7 @@ pub fn test() -> Result<()> {
     if let Some(home) = &installed {
         report.check("exports", || abi_check::check(&home.join("lib"), true));
     }
-    report.check("fuzz smoke", fuzz_smoke);
+    // Among them the decoders against random and mutated frames.
     report.check("tests of each crate", || {
         sh::run(sh::cargo().args(["test", "--workspace", "--exclude", "gvirtus-tests"]))
     });
@@ -140,20 +140,6 @@ fn end_to_end(home: &Path) -> Result<()> {
             .arg(format!("--test-threads={threads}"))
             .env("GVIRTUS_TEST_HOME", home),
     )
-}
-
-/// The decoders against random and mutated frames. The fuzz targets proper need a nightly compiler; this runs their properties on stable.
-fn fuzz_smoke() -> Result<()> {
-    let mut cargo = sh::cargo();
-    cargo.args([
-        "test",
-        "--quiet",
-        "--release",
-        "--package",
-        "gvirtus-wire",
-        "fuzz",
-    ]);
-    sh::run(&mut cargo)
 }
 
 /// Rules that no tool knows: file lengths, no leftovers of work in progress.
