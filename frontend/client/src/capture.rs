@@ -97,7 +97,11 @@ impl Capture {
     }
 
     pub(crate) fn status(&self) -> CaptureStatus {
-        if self.invalidated.load(Ordering::Acquire) { CaptureStatus::Invalidated } else { CaptureStatus::Active }
+        if self.invalidated.load(Ordering::Acquire) {
+            CaptureStatus::Invalidated
+        } else {
+            CaptureStatus::Active
+        }
     }
 }
 
@@ -109,7 +113,11 @@ pub(crate) fn of(stream: &Stream) -> Option<Arc<Capture>> {
 /// A call that CUDA calls unsafe during captures: refused if the calling thread's mode and a running capture forbid it, and that capture is lost.
 #[inline]
 pub(crate) fn forbid() -> Result<(), CUresult> {
-    if COUNT.load(Ordering::Acquire) == 0 { Ok(()) } else { forbid_slowly() }
+    if COUNT.load(Ordering::Acquire) == 0 {
+        Ok(())
+    } else {
+        forbid_slowly()
+    }
 }
 
 #[cold]
@@ -128,13 +136,21 @@ fn forbid_slowly() -> Result<(), CUresult> {
             forbidden = true;
         }
     }
-    if forbidden { Err(error::ERROR_STREAM_CAPTURE_UNSUPPORTED) } else { Ok(()) }
+    if forbidden {
+        Err(error::ERROR_STREAM_CAPTURE_UNSUPPORTED)
+    } else {
+        Ok(())
+    }
 }
 
 /// Whether a command may be put on a stream now. The legacy stream would have to wait for a capturing blocking stream, which it cannot.
 #[inline]
 pub(crate) fn enqueue_allowed(stream: &Stream) -> Result<(), CUresult> {
-    if COUNT.load(Ordering::Acquire) == 0 { Ok(()) } else { enqueue_allowed_slowly(stream) }
+    if COUNT.load(Ordering::Acquire) == 0 {
+        Ok(())
+    } else {
+        enqueue_allowed_slowly(stream)
+    }
 }
 
 #[cold]
@@ -142,12 +158,21 @@ fn enqueue_allowed_slowly(stream: &Stream) -> Result<(), CUresult> {
     if stream.id == 0 {
         let mut implicit = false;
         for capture in ACTIVE.lock().iter() {
-            if capture.streams.lock().iter().any(|s| s.context == stream.context && s.is_blocking()) {
+            if capture
+                .streams
+                .lock()
+                .iter()
+                .any(|s| s.context == stream.context && s.is_blocking())
+            {
                 capture.invalidate();
                 implicit = true;
             }
         }
-        return if implicit { Err(error::ERROR_STREAM_CAPTURE_IMPLICIT) } else { Ok(()) };
+        return if implicit {
+            Err(error::ERROR_STREAM_CAPTURE_IMPLICIT)
+        } else {
+            Ok(())
+        };
     }
     match of(stream).map(|c| c.status()) {
         Some(CaptureStatus::Invalidated) => Err(error::ERROR_STREAM_CAPTURE_INVALIDATED),
@@ -157,7 +182,12 @@ fn enqueue_allowed_slowly(stream: &Stream) -> Result<(), CUresult> {
 
 /// Whether the legacy stream may be asked about captures: not while a blocking stream of its context captures.
 pub(crate) fn legacy_may_ask(stream: &Stream) -> Result<(), CUresult> {
-    let capturing = |c: &Arc<Capture>| c.streams.lock().iter().any(|s| s.context == stream.context && s.is_blocking());
+    let capturing = |c: &Arc<Capture>| {
+        c.streams
+            .lock()
+            .iter()
+            .any(|s| s.context == stream.context && s.is_blocking())
+    };
     if COUNT.load(Ordering::Acquire) > 0 && ACTIVE.lock().iter().any(capturing) {
         return Err(error::ERROR_STREAM_CAPTURE_IMPLICIT);
     }

@@ -45,10 +45,18 @@ struct Table {
     generation: u64,
 }
 
-static TABLE: RwLock<Table> = RwLock::new(Table { slots: Vec::new(), free: Vec::new(), generation: 0 });
+static TABLE: RwLock<Table> = RwLock::new(Table {
+    slots: Vec::new(),
+    free: Vec::new(),
+    generation: 0,
+});
 
 /// Creates an event; the worker is told, nothing is waited for.
-pub(crate) fn create(session: &Session, context: &Context, flags: u32) -> Result<CUevent, CUresult> {
+pub(crate) fn create(
+    session: &Session,
+    context: &Context,
+    flags: u32,
+) -> Result<CUevent, CUresult> {
     let mut table = TABLE.write();
     if table.slots.is_empty() {
         table.slots.push(None);
@@ -61,7 +69,13 @@ pub(crate) fn create(session: &Session, context: &Context, flags: u32) -> Result
     let handle = TAG | table.generation << 32 | u64::from(id);
     // Posted under the lock: whoever finds the event finds it created.
     session.post(context.id, &EventCreate { event: id, flags })?;
-    table.slots[id as usize] = Some(Arc::new(Event { id, context: context.id, flags, handle, recorded: Mutex::default() }));
+    table.slots[id as usize] = Some(Arc::new(Event {
+        id,
+        context: context.id,
+        flags,
+        handle,
+        recorded: Mutex::default(),
+    }));
     Ok(handle as *mut c_void)
 }
 
@@ -69,7 +83,11 @@ pub(crate) fn create(session: &Session, context: &Context, flags: u32) -> Result
 pub(crate) fn resolve(handle: CUevent) -> Result<Arc<Event>, CUresult> {
     let handle = handle as u64;
     let table = TABLE.read();
-    match table.slots.get((handle & 0xffff_ffff) as usize).and_then(Option::as_ref) {
+    match table
+        .slots
+        .get((handle & 0xffff_ffff) as usize)
+        .and_then(Option::as_ref)
+    {
         Some(event) if event.handle == handle => Ok(Arc::clone(event)),
         _ => Err(error::ERROR_INVALID_HANDLE),
     }
@@ -81,7 +99,10 @@ pub(crate) fn event_id(handle: CUevent) -> Result<u32, CUresult> {
 }
 
 /// Takes an event from the table; `told` tells the worker before the id can be used again.
-pub(crate) fn remove(event: &Event, told: impl FnOnce() -> Result<(), CUresult>) -> Result<(), CUresult> {
+pub(crate) fn remove(
+    event: &Event,
+    told: impl FnOnce() -> Result<(), CUresult>,
+) -> Result<(), CUresult> {
     let mut table = TABLE.write();
     if let Some(slot) = table.slots.get_mut(event.id as usize) {
         *slot = None;
@@ -95,7 +116,10 @@ pub(crate) fn remove(event: &Event, told: impl FnOnce() -> Result<(), CUresult>)
 pub(crate) fn forget_context(context: u32) {
     let mut table = TABLE.write();
     for id in 0..table.slots.len() {
-        if table.slots[id].as_ref().is_some_and(|e| e.context == context) {
+        if table.slots[id]
+            .as_ref()
+            .is_some_and(|e| e.context == context)
+        {
             table.slots[id] = None;
             table.free.push(id as u32);
         }

@@ -67,7 +67,11 @@ struct Table {
     generation: u64,
 }
 
-static TABLE: RwLock<Table> = RwLock::new(Table { slots: Vec::new(), leaving: Vec::new(), generation: 0 });
+static TABLE: RwLock<Table> = RwLock::new(Table {
+    slots: Vec::new(),
+    leaving: Vec::new(),
+    generation: 0,
+});
 /// The legacy default streams, one per context.
 static DEFAULTS: RwLock<Vec<Arc<Stream>>> = RwLock::new(Vec::new());
 
@@ -80,7 +84,16 @@ impl Stream {
     fn new(id: u32, context: u32, flags: u32, priority: i32, handle: u64) -> Arc<Self> {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        Arc::new(Self { id, context, flags, priority, handle, number, state: Mutex::default(), room: Condvar::new() })
+        Arc::new(Self {
+            id,
+            context,
+            flags,
+            priority,
+            handle,
+            number,
+            state: Mutex::default(),
+            room: Condvar::new(),
+        })
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -95,7 +108,12 @@ impl Stream {
     /// Queues a command of this stream, waiting for credit if too many are in flight. Captured commands take none: they do not run.
     ///
     /// The state is not locked while bytes are written: the receiving side needs it, and must never wait for the network.
-    pub(crate) fn post<C: Command>(&self, session: &Session, command: &C, bulk: &[IoSlice<'_>]) -> Result<u64, CUresult> {
+    pub(crate) fn post<C: Command>(
+        &self,
+        session: &Session,
+        command: &C,
+        bulk: &[IoSlice<'_>],
+    ) -> Result<u64, CUresult> {
         let mut state = self.state.lock();
         if state.capture.is_some() {
             drop(state);
@@ -111,11 +129,19 @@ impl Stream {
             }
         }
         drop(state);
-        session.post_bulk(self.context, command, bulk, |sequence| self.state.lock().in_flight.push_back(sequence))
+        session.post_bulk(self.context, command, bulk, |sequence| {
+            self.state.lock().in_flight.push_back(sequence)
+        })
     }
 
     /// [`post`](Self::post) for a command that makes this stream wait for command `until` of another.
-    pub(crate) fn post_wait<C: Command>(&self, session: &Session, command: &C, other: Arc<Self>, until: u64) -> Result<(), CUresult> {
+    pub(crate) fn post_wait<C: Command>(
+        &self,
+        session: &Session,
+        command: &C,
+        other: Arc<Self>,
+        until: u64,
+    ) -> Result<(), CUresult> {
         let sequence = self.post(session, command, &[])?;
         let mut state = self.state.lock();
         // Passed already? Then the other has, too.
@@ -134,7 +160,9 @@ impl Stream {
         let mut waited = Vec::new();
         {
             let mut state = self.state.lock();
-            let Some(&first) = state.in_flight.front() else { return };
+            let Some(&first) = state.in_flight.front() else {
+                return;
+            };
             if first > sequence {
                 return;
             }
@@ -145,14 +173,24 @@ impl Stream {
                 last = next;
             }
             while state.waits.front().is_some_and(|w| w.0 <= last) {
-                waited.extend(state.waits.pop_front().map(|(_, other, until)| (other, until)));
+                waited.extend(
+                    state
+                        .waits
+                        .pop_front()
+                        .map(|(_, other, until)| (other, until)),
+                );
             }
             drop(state);
             if full {
                 self.room.notify_all();
             }
             if self.id == 0 {
-                waited.extend(of_context(self.context).into_iter().filter(|s| s.id != 0 && s.is_blocking()).map(|s| (s, last)));
+                waited.extend(
+                    of_context(self.context)
+                        .into_iter()
+                        .filter(|s| s.id != 0 && s.is_blocking())
+                        .map(|s| (s, last)),
+                );
             } else if self.is_blocking() {
                 waited.push((legacy(self.context), last));
             }
@@ -164,7 +202,11 @@ impl Stream {
 
     /// Whether the command with that number is known to be complete.
     pub(crate) fn has_passed(&self, sequence: u64) -> bool {
-        self.state.lock().in_flight.front().is_none_or(|&s| s > sequence)
+        self.state
+            .lock()
+            .in_flight
+            .front()
+            .is_none_or(|&s| s > sequence)
     }
 
     /// Whether nothing is known to be in flight.
@@ -174,7 +216,11 @@ impl Stream {
 }
 
 /// The stream that a program means by a handle, in the current context.
-pub(crate) fn resolve(session: &Session, context: &Context, handle: CUstream) -> Result<Arc<Stream>, CUresult> {
+pub(crate) fn resolve(
+    session: &Session,
+    context: &Context,
+    handle: CUstream,
+) -> Result<Arc<Stream>, CUresult> {
     match handle as u64 {
         0 | LEGACY => Ok(legacy(context.id)),
         PER_THREAD => own(session, context),
@@ -185,7 +231,10 @@ pub(crate) fn resolve(session: &Session, context: &Context, handle: CUstream) ->
 /// The stream with that handle, among those that the program created.
 pub(crate) fn by_handle(handle: u64) -> Result<Arc<Stream>, CUresult> {
     let table = TABLE.read();
-    let stream = table.slots.get((handle & 0xffff_ffff) as usize).and_then(Option::as_ref);
+    let stream = table
+        .slots
+        .get((handle & 0xffff_ffff) as usize)
+        .and_then(Option::as_ref);
     match stream {
         Some(stream) if stream.handle == handle => Ok(Arc::clone(stream)),
         _ => Err(error::ERROR_INVALID_HANDLE),
@@ -221,15 +270,27 @@ fn own(session: &Session, context: &Context) -> Result<Arc<Stream>, CUresult> {
 }
 
 /// Creates a stream; the worker is told, nothing is waited for.
-pub(crate) fn create(session: &Session, context: &Context, flags: u32, priority: i32) -> Result<Arc<Stream>, CUresult> {
+pub(crate) fn create(
+    session: &Session,
+    context: &Context,
+    flags: u32,
+    priority: i32,
+) -> Result<Arc<Stream>, CUresult> {
     let stream = {
         let mut table = TABLE.write();
         if table.slots.is_empty() {
             table.slots.push(None);
         }
-        let done: Vec<u32> = table.leaving.iter().filter(|s| s.is_idle()).map(|s| s.id).collect();
+        let done: Vec<u32> = table
+            .leaving
+            .iter()
+            .filter(|s| s.is_idle())
+            .map(|s| s.id)
+            .collect();
         table.leaving.retain(|s| !done.contains(&s.id));
-        let free = (1..table.slots.len()).find(|&i| table.slots[i].is_none() && !table.leaving.iter().any(|s| s.id as usize == i));
+        let free = (1..table.slots.len()).find(|&i| {
+            table.slots[i].is_none() && !table.leaving.iter().any(|s| s.id as usize == i)
+        });
         let id = free.unwrap_or(table.slots.len());
         if id == table.slots.len() {
             table.slots.push(None);
@@ -239,7 +300,14 @@ pub(crate) fn create(session: &Session, context: &Context, flags: u32, priority:
         let stream = Stream::new(id as u32, context.id, flags, priority, handle);
         table.slots[id] = Some(Arc::clone(&stream));
         // Queued under the lock: whoever finds the stream finds it created.
-        session.queue(context.id, &StreamCreate { stream: id as u32, flags, priority })?;
+        session.queue(
+            context.id,
+            &StreamCreate {
+                stream: id as u32,
+                flags,
+                priority,
+            },
+        )?;
         stream
     };
     Ok(stream)
@@ -258,9 +326,22 @@ pub(crate) fn remove(stream: &Arc<Stream>) {
 
 /// Every live stream of a context, the default one included.
 pub(crate) fn of_context(context: u32) -> Vec<Arc<Stream>> {
-    let mut all: Vec<_> = DEFAULTS.read().iter().filter(|s| s.context == context).cloned().collect();
+    let mut all: Vec<_> = DEFAULTS
+        .read()
+        .iter()
+        .filter(|s| s.context == context)
+        .cloned()
+        .collect();
     let table = TABLE.read();
-    all.extend(table.slots.iter().flatten().chain(&table.leaving).filter(|s| s.context == context).cloned());
+    all.extend(
+        table
+            .slots
+            .iter()
+            .flatten()
+            .chain(&table.leaving)
+            .filter(|s| s.context == context)
+            .cloned(),
+    );
     all
 }
 
@@ -286,7 +367,9 @@ pub(crate) fn outstanding(context: u32) -> bool {
 
 /// Whether work that the legacy default stream waits for may still be running.
 pub(crate) fn blocking_outstanding(context: u32) -> bool {
-    of_context(context).iter().any(|s| s.is_blocking() && !s.is_idle())
+    of_context(context)
+        .iter()
+        .any(|s| s.is_blocking() && !s.is_idle())
 }
 
 /// The worker says that a stream has passed a command.
@@ -298,7 +381,10 @@ pub(crate) fn progress(context: u32, stream: u32, sequence: u64) {
     let known: Vec<_> = {
         let table = TABLE.read();
         let live = table.slots.get(stream as usize).and_then(Option::as_ref);
-        live.into_iter().chain(table.leaving.iter().filter(|s| s.id == stream)).cloned().collect()
+        live.into_iter()
+            .chain(table.leaving.iter().filter(|s| s.id == stream))
+            .cloned()
+            .collect()
     };
     known.iter().for_each(|s| s.complete(sequence));
 }
@@ -307,13 +393,18 @@ pub(crate) fn progress(context: u32, stream: u32, sequence: u64) {
 pub(crate) fn synchronized(stream: &Stream, sequence: u64) {
     stream.complete(sequence);
     if stream.id == 0 {
-        of_context(stream.context).iter().filter(|s| s.is_blocking()).for_each(|s| s.complete(sequence));
+        of_context(stream.context)
+            .iter()
+            .filter(|s| s.is_blocking())
+            .for_each(|s| s.complete(sequence));
     }
 }
 
 /// A synchronization of a context came back.
 pub(crate) fn context_synchronized(context: u32, sequence: u64) {
-    of_context(context).iter().for_each(|s| s.complete(sequence));
+    of_context(context)
+        .iter()
+        .for_each(|s| s.complete(sequence));
 }
 
 /// A context is gone, and its streams and events with it.

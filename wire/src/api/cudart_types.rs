@@ -16,7 +16,8 @@ pub type cudaSurfaceObject_t = u64;
 pub type cudaGraphConditionalHandle = u64;
 pub type cudaHostFn_t = CUhostFn;
 /// `void (*)(cudaStream_t, cudaError_t status, void *userData)`.
-pub type cudaStreamCallback_t = Option<unsafe extern "C" fn(cudaStream_t, cudaError_t, *mut c_void)>;
+pub type cudaStreamCallback_t =
+    Option<unsafe extern "C" fn(cudaStream_t, cudaError_t, *mut c_void)>;
 pub type cudaLaunchAttribute = CUlaunchAttribute;
 pub type cudaLaunchAttributeValue = CUstreamAttrValue;
 
@@ -30,7 +31,10 @@ opaque! {
     cudaUserObject_t cudaAsyncCallbackHandle_t cudaLogsCallbackHandle
 }
 
-pub use super::types::{CUipcEventHandle as cudaIpcEventHandle_t, CUipcMemHandle as cudaIpcMemHandle_t, CUmemLocation as cudaMemLocation};
+pub use super::types::{
+    CUipcEventHandle as cudaIpcEventHandle_t, CUipcMemHandle as cudaIpcMemHandle_t,
+    CUmemLocation as cudaMemLocation,
+};
 
 macro_rules! c_struct { ($($(#[$doc:meta])* struct $name:ident { $($field:ident: $t:ty),* $(,)? })*) => { $(
     $(#[$doc])*

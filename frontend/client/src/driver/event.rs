@@ -18,7 +18,10 @@ const EXTERNAL: u32 = 1;
 pub(crate) unsafe fn cuEventCreate(event: *mut CUevent, flags: u32) -> Result<()> {
     let session = session()?;
     let context = context::current()?;
-    if event.is_null() || flags & !FLAGS != 0 || (flags & INTERPROCESS != 0 && flags & DISABLE_TIMING == 0) {
+    if event.is_null()
+        || flags & !FLAGS != 0
+        || (flags & INTERPROCESS != 0 && flags & DISABLE_TIMING == 0)
+    {
         return Err(error::ERROR_INVALID_VALUE);
     }
     let created = events::create(session, &context, flags)?;
@@ -30,7 +33,9 @@ pub(crate) unsafe fn cuEventCreate(event: *mut CUevent, flags: u32) -> Result<()
 pub(crate) fn cuEventDestroy_v2(event: CUevent) -> Result<()> {
     let session = session()?;
     let event = events::resolve(event)?;
-    events::remove(&event, || session.post(event.context, &EventDestroy { event: event.id }))
+    events::remove(&event, || {
+        session.post(event.context, &EventDestroy { event: event.id })
+    })
 }
 
 /// Records what has been issued on the stream so far.
@@ -55,7 +60,15 @@ pub(crate) fn cuEventRecordWithFlags(event: CUevent, stream: CUstream, flags: u3
         return Err(error::ERROR_ILLEGAL_STATE);
     }
     let mut recorded = event.recorded.lock();
-    let sequence = stream.post(session, &EventRecord { event: event.id, stream: stream.id, flags }, &[])?;
+    let sequence = stream.post(
+        session,
+        &EventRecord {
+            event: event.id,
+            stream: stream.id,
+            flags,
+        },
+        &[],
+    )?;
     *recorded = match capture::of(&stream) {
         Some(capture) => Recorded::Captured(capture),
         None => Recorded::On(stream, sequence),
@@ -94,7 +107,11 @@ pub(crate) fn cuEventSynchronize(event: CUevent) -> Result<()> {
 }
 
 /// Milliseconds between two recorded events.
-pub(crate) unsafe fn cuEventElapsedTime(milliseconds: *mut f32, start: CUevent, end: CUevent) -> Result<()> {
+pub(crate) unsafe fn cuEventElapsedTime(
+    milliseconds: *mut f32,
+    start: CUevent,
+    end: CUevent,
+) -> Result<()> {
     let session = session()?;
     if milliseconds.is_null() {
         return Err(error::ERROR_INVALID_VALUE);
@@ -105,13 +122,23 @@ pub(crate) unsafe fn cuEventElapsedTime(milliseconds: *mut f32, start: CUevent, 
             return Err(error::ERROR_INVALID_HANDLE);
         }
     }
-    let time = session.call(start.context, &EventElapsedTime { start: start.id, end: end.id })?;
+    let time = session.call(
+        start.context,
+        &EventElapsedTime {
+            start: start.id,
+            end: end.id,
+        },
+    )?;
     // SAFETY: the caller's pointer.
     unsafe { put(milliseconds, time) }
 }
 
 /// As `cuEventElapsedTime`, under the name that CUDA 12.8 gave it.
-pub(crate) unsafe fn cuEventElapsedTime_v2(milliseconds: *mut f32, start: CUevent, end: CUevent) -> Result<()> {
+pub(crate) unsafe fn cuEventElapsedTime_v2(
+    milliseconds: *mut f32,
+    start: CUevent,
+    end: CUevent,
+) -> Result<()> {
     // SAFETY: the caller's pointer.
     unsafe { cuEventElapsedTime(milliseconds, start, end) }
 }

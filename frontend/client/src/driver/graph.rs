@@ -6,7 +6,8 @@ use std::ffi::c_void;
 use std::sync::Arc;
 
 use gvirtus_wire::api::core::{
-    GraphCreate, GraphDestroy, GraphExecDestroy, GraphInstantiate, GraphLaunch, StreamBeginCapture, StreamEndCapture,
+    GraphCreate, GraphDestroy, GraphExecDestroy, GraphInstantiate, GraphLaunch, StreamBeginCapture,
+    StreamEndCapture,
 };
 use gvirtus_wire::api::types::{CUgraph, CUgraphExec, CUgraphNode, CUresult, CUstream, error};
 
@@ -79,12 +80,22 @@ pub(crate) unsafe fn cuStreamEndCapture(stream: CUstream, out: *mut CUgraph) -> 
     }
     let invalidated = capture.status() == CaptureStatus::Invalidated;
     let mut result = Err(error::ERROR_STREAM_CAPTURE_INVALIDATED);
-    let created = GRAPHS
-        .try_insert(|handle, id| {
-            result = session.call(stream.context, &StreamEndCapture { stream: stream.id, graph: id });
-            let nodes = *result.as_ref().map_err(|&code| code)?;
-            Ok(Graph { id, context: stream.context, handle: handle as usize, nodes })
-        });
+    let created = GRAPHS.try_insert(|handle, id| {
+        result = session.call(
+            stream.context,
+            &StreamEndCapture {
+                stream: stream.id,
+                graph: id,
+            },
+        );
+        let nodes = *result.as_ref().map_err(|&code| code)?;
+        Ok(Graph {
+            id,
+            context: stream.context,
+            handle: handle as usize,
+            nodes,
+        })
+    });
     capture.end();
     // SAFETY: the caller's pointer.
     unsafe { put(out, std::ptr::null_mut())? };
@@ -132,7 +143,10 @@ pub(crate) unsafe fn cuStreamGetCaptureInfo_v2(
     }
     // SAFETY: the caller's pointers.
     unsafe {
-        put(status, capture.as_ref().map_or(CaptureStatus::None, |c| c.status()) as u32)?;
+        put(
+            status,
+            capture.as_ref().map_or(CaptureStatus::None, |c| c.status()) as u32,
+        )?;
         if let Some(capture) = capture {
             put_if(id, capture.id);
         }
@@ -182,14 +196,21 @@ pub(crate) unsafe fn cuGraphCreate(out: *mut CUgraph, flags: u32) -> Result<()> 
     let context = context::current()?.id;
     let created = GRAPHS.try_insert(|handle, id| {
         session.post(context, &GraphCreate { graph: id })?;
-        Ok(Graph { id, context, handle: handle as usize, nodes: 0 })
+        Ok(Graph {
+            id,
+            context,
+            handle: handle as usize,
+            nodes: 0,
+        })
     })?;
     // SAFETY: the caller's pointer.
     unsafe { put(out, created.handle as *mut c_void) }
 }
 
 fn destroy(session: &Session, graph: &Graph) -> Result<()> {
-    GRAPHS.remove_with(graph.handle as *mut c_void, || session.post(graph.context, &GraphDestroy { graph: graph.id }))
+    GRAPHS.remove_with(graph.handle as *mut c_void, || {
+        session.post(graph.context, &GraphDestroy { graph: graph.id })
+    })
 }
 
 /// Destroys a graph; what was instantiated from it stays.
@@ -199,7 +220,11 @@ pub(crate) fn cuGraphDestroy(handle: CUgraph) -> Result<()> {
 }
 
 /// Number of nodes. The nodes themselves have no handles here yet.
-pub(crate) unsafe fn cuGraphGetNodes(handle: CUgraph, nodes: *mut CUgraphNode, count: *mut usize) -> Result<()> {
+pub(crate) unsafe fn cuGraphGetNodes(
+    handle: CUgraph,
+    nodes: *mut CUgraphNode,
+    count: *mut usize,
+) -> Result<()> {
     session()?;
     let graph = graph(handle)?;
     if !nodes.is_null() {
@@ -214,7 +239,11 @@ pub(crate) unsafe fn cuGraphGetNodes(handle: CUgraph, nodes: *mut CUgraphNode, c
 const INSTANTIATE_FLAGS: u64 = 1 | 2 | 8;
 
 /// Makes an executable graph.
-pub(crate) unsafe fn cuGraphInstantiateWithFlags(out: *mut CUgraphExec, handle: CUgraph, flags: u64) -> Result<()> {
+pub(crate) unsafe fn cuGraphInstantiateWithFlags(
+    out: *mut CUgraphExec,
+    handle: CUgraph,
+    flags: u64,
+) -> Result<()> {
     let session = session()?;
     let graph = graph(handle)?;
     if out.is_null() {
@@ -225,8 +254,19 @@ pub(crate) unsafe fn cuGraphInstantiateWithFlags(out: *mut CUgraphExec, handle: 
     }
     capture::forbid()?;
     let created = EXECS.try_insert(|handle, id| {
-        session.call(graph.context, &GraphInstantiate { graph: graph.id, exec: id, flags })?;
-        Ok(Exec { id, context: graph.context, handle: handle as usize })
+        session.call(
+            graph.context,
+            &GraphInstantiate {
+                graph: graph.id,
+                exec: id,
+                flags,
+            },
+        )?;
+        Ok(Exec {
+            id,
+            context: graph.context,
+            handle: handle as usize,
+        })
     })?;
     // SAFETY: the caller's pointer.
     unsafe { put(out, created.handle as *mut c_void) }
@@ -242,7 +282,11 @@ struct InstantiateParams {
 }
 
 /// As `cuGraphInstantiateWithFlags`, with the flags in a structure.
-pub(crate) unsafe fn cuGraphInstantiateWithParams(out: *mut CUgraphExec, handle: CUgraph, parameters: *mut c_void) -> Result<()> {
+pub(crate) unsafe fn cuGraphInstantiateWithParams(
+    out: *mut CUgraphExec,
+    handle: CUgraph,
+    parameters: *mut c_void,
+) -> Result<()> {
     let parameters = parameters.cast::<InstantiateParams>();
     if parameters.is_null() {
         return Err(error::ERROR_INVALID_VALUE);
@@ -261,7 +305,10 @@ pub(crate) fn cuGraphLaunch(handle: CUgraphExec, stream: CUstream) -> Result<()>
     let session = session()?;
     let exec = EXECS.get(handle).ok_or(error::ERROR_INVALID_VALUE)?;
     let context = context::current()?;
-    streams::submit(session, &context, stream, |stream| GraphLaunch { exec: exec.id, stream })
+    streams::submit(session, &context, stream, |stream| GraphLaunch {
+        exec: exec.id,
+        stream,
+    })
 }
 
 /// Uploads an executable graph ahead of its launch: the worker's driver does that at the first launch, nothing is due here.
@@ -275,5 +322,7 @@ pub(crate) fn cuGraphUpload(handle: CUgraphExec, stream: CUstream) -> Result<()>
 pub(crate) fn cuGraphExecDestroy(handle: CUgraphExec) -> Result<()> {
     let session = session()?;
     let exec = EXECS.get(handle).ok_or(error::ERROR_INVALID_VALUE)?;
-    EXECS.remove_with(handle, || session.post(exec.context, &GraphExecDestroy { exec: exec.id }))
+    EXECS.remove_with(handle, || {
+        session.post(exec.context, &GraphExecDestroy { exec: exec.id })
+    })
 }

@@ -24,22 +24,37 @@ impl UserData {
 }
 
 /// Calls a function of the program when the stream reaches it.
-pub(crate) fn cuLaunchHostFunc(stream: CUstream, function: CUhostFn, data: *mut c_void) -> Result<()> {
+pub(crate) fn cuLaunchHostFunc(
+    stream: CUstream,
+    function: CUhostFn,
+    data: *mut c_void,
+) -> Result<()> {
     let function = function.ok_or(error::ERROR_INVALID_VALUE)?;
     let data = UserData(data);
     // SAFETY: the program gave the function to be called with this argument.
-    enqueue(stream, Box::new(move |_: CUresult| unsafe { function(data.get()) }))
+    enqueue(
+        stream,
+        Box::new(move |_: CUresult| unsafe { function(data.get()) }),
+    )
 }
 
 /// As `cuLaunchHostFunc`, with the stream and its status. Flags must be 0.
-pub(crate) fn cuStreamAddCallback(stream: CUstream, callback: CUstreamCallback, data: *mut c_void, flags: u32) -> Result<()> {
+pub(crate) fn cuStreamAddCallback(
+    stream: CUstream,
+    callback: CUstreamCallback,
+    data: *mut c_void,
+    flags: u32,
+) -> Result<()> {
     let callback = callback.ok_or(error::ERROR_INVALID_VALUE)?;
     if flags != 0 {
         return Err(error::ERROR_INVALID_VALUE);
     }
     let (handle, data) = (UserData(stream), UserData(data));
     // SAFETY: the program gave the function to be called with these arguments.
-    enqueue(stream, Box::new(move |status: CUresult| unsafe { callback(handle.get(), status, data.get()) }))
+    enqueue(
+        stream,
+        Box::new(move |status: CUresult| unsafe { callback(handle.get(), status, data.get()) }),
+    )
 }
 
 fn enqueue(stream: CUstream, function: HostFunction) -> Result<()> {
@@ -50,7 +65,14 @@ fn enqueue(stream: CUstream, function: HostFunction) -> Result<()> {
     capture::enqueue_allowed(&stream)?;
     let repeats = capture::of(&stream).is_some();
     let id = session.callbacks.register(function, repeats);
-    let posted = stream.post(session, &HostFunctionCommand { stream: stream.id, id }, &[]);
+    let posted = stream.post(
+        session,
+        &HostFunctionCommand {
+            stream: stream.id,
+            id,
+        },
+        &[],
+    );
     if posted.is_err() {
         session.callbacks.forget(id);
     }

@@ -18,7 +18,11 @@ const DEVICEMAP: u32 = 2;
 const IOMEMORY: u32 = 4;
 
 /// Allocates pinned memory.
-pub(crate) unsafe fn cuMemHostAlloc(pointer: *mut *mut c_void, size: usize, flags: u32) -> Result<()> {
+pub(crate) unsafe fn cuMemHostAlloc(
+    pointer: *mut *mut c_void,
+    size: usize,
+    flags: u32,
+) -> Result<()> {
     let session = session()?;
     let context = context::current()?;
     if pointer.is_null() || size == 0 || flags & !ALLOC_FLAGS != 0 {
@@ -38,7 +42,9 @@ pub(crate) unsafe fn cuMemAllocHost_v2(pointer: *mut *mut c_void, size: usize) -
 /// Frees pinned memory, once the work that may use it is complete.
 pub(crate) fn cuMemFreeHost(pointer: *mut c_void) -> Result<()> {
     let session = session()?;
-    let entry = ledger::at(pointer as u64).filter(|e| e.kind == Kind::Pinned).ok_or(error::ERROR_INVALID_VALUE)?;
+    let entry = ledger::at(pointer as u64)
+        .filter(|e| e.kind == Kind::Pinned)
+        .ok_or(error::ERROR_INVALID_VALUE)?;
     quiesce(session, &entry)?;
     pinned::free(session, &entry)
 }
@@ -73,13 +79,19 @@ pub(crate) fn cuMemHostUnregister(pointer: *mut c_void) -> Result<()> {
 }
 
 /// The device address of pinned memory: with unified addressing, its own address.
-pub(crate) unsafe fn cuMemHostGetDevicePointer_v2(device: *mut CUdeviceptr, pointer: *mut c_void, flags: u32) -> Result<()> {
+pub(crate) unsafe fn cuMemHostGetDevicePointer_v2(
+    device: *mut CUdeviceptr,
+    pointer: *mut c_void,
+    flags: u32,
+) -> Result<()> {
     session()?;
     context::current()?;
     if device.is_null() || pointer.is_null() || flags != 0 {
         return Err(error::ERROR_INVALID_VALUE);
     }
-    let entry = ledger::find(pointer as u64).filter(|e| !e.is_device()).ok_or(error::ERROR_INVALID_VALUE)?;
+    let entry = ledger::find(pointer as u64)
+        .filter(|e| !e.is_device())
+        .ok_or(error::ERROR_INVALID_VALUE)?;
     let offset = pointer as u64 - entry.address;
     let address = match entry.kind {
         Kind::Registered { device_pointer } => device_pointer + offset,
@@ -92,7 +104,9 @@ pub(crate) unsafe fn cuMemHostGetDevicePointer_v2(device: *mut CUdeviceptr, poin
 /// The flags that pinned memory was allocated with.
 pub(crate) unsafe fn cuMemHostGetFlags(flags: *mut u32, pointer: *mut c_void) -> Result<()> {
     session()?;
-    let entry = ledger::find(pointer as u64).filter(|e| !e.is_device()).ok_or(error::ERROR_INVALID_VALUE)?;
+    let entry = ledger::find(pointer as u64)
+        .filter(|e| !e.is_device())
+        .ok_or(error::ERROR_INVALID_VALUE)?;
     // Under unified addressing all pinned memory is mapped.
     // SAFETY: the caller's pointer.
     unsafe { put(flags, entry.flags | DEVICEMAP) }

@@ -12,16 +12,19 @@ use std::io::IoSlice;
 use std::sync::Arc;
 
 use gvirtus_wire::api::core::{
-    COPY_FROM_BULK, COPY_FROM_PULL, COPY_FROM_SHADOW, COPY_ON_DEVICE, COPY_TO_REPLY, COPY_TO_SHADOW, Copy, Extent, Plane,
+    COPY_FROM_BULK, COPY_FROM_PULL, COPY_FROM_SHADOW, COPY_ON_DEVICE, COPY_TO_REPLY,
+    COPY_TO_SHADOW, Copy, Extent, Plane,
 };
-use gvirtus_wire::api::types::{CUDA_MEMCPY2D, CUDA_MEMCPY3D, CUDA_MEMCPY3D_PEER, CUcontext, CUdeviceptr, CUstream, error};
+use gvirtus_wire::api::types::{
+    CUDA_MEMCPY2D, CUDA_MEMCPY3D, CUDA_MEMCPY3D_PEER, CUcontext, CUdeviceptr, CUstream, error,
+};
 
+use crate::capture;
 use crate::driver::{Result, context, session};
 use crate::memory::{ledger, writes};
 use crate::session::Session;
-use crate::session::inbox::rows;
+use crate::session::inbox::gather;
 use crate::streams::{self, Stream};
-use crate::capture;
 
 /// What a caller says of a side.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -47,7 +50,14 @@ struct Side {
 
 impl Side {
     fn linear(said: Said, address: u64) -> Self {
-        Self { said, plane: Plane { address, pitch: 0, slice: 0 } }
+        Self {
+            said,
+            plane: Plane {
+                address,
+                pitch: 0,
+                slice: 0,
+            },
+        }
     }
 
     /// What the side is; `CUDA_ERROR_INVALID_VALUE` if it is null, or claims to be the device's and is not, or sticks out of its allocation.
@@ -57,11 +67,17 @@ impl Side {
             return Err(error::ERROR_INVALID_VALUE);
         }
         let Some(entry) = ledger::find(self.plane.address) else {
-            return if self.said == Said::Device { Err(error::ERROR_INVALID_VALUE) } else { Ok(Is::Pageable) };
+            return if self.said == Said::Device {
+                Err(error::ERROR_INVALID_VALUE)
+            } else {
+                Ok(Is::Pageable)
+            };
         };
         let inside = self.plane.address + size <= entry.end();
         match (entry.is_device(), inside) {
-            (_, false) if entry.is_device() || self.said == Said::Device => Err(error::ERROR_INVALID_VALUE),
+            (_, false) if entry.is_device() || self.said == Said::Device => {
+                Err(error::ERROR_INVALID_VALUE)
+            }
             // Part of it is not pinned: then none of it is treated so.
             (_, false) => Ok(Is::Pageable),
             (true, true) => Ok(Is::Device),
@@ -104,7 +120,13 @@ unsafe fn copy(stream: CUstream, wait: Wait, dst: &Side, src: &Side, extent: Ext
         capture.invalidate();
         return Err(error::ERROR_STREAM_CAPTURE_UNSUPPORTED);
     }
-    let job = Job { session, stream, dst: &dst.plane, src: &src.plane, extent: &extent };
+    let job = Job {
+        session,
+        stream,
+        dst: &dst.plane,
+        src: &src.plane,
+        extent: &extent,
+    };
     // SAFETY: the caller's contract.
     unsafe {
         match (to, from) {
@@ -118,7 +140,13 @@ unsafe fn copy(stream: CUstream, wait: Wait, dst: &Side, src: &Side, extent: Ext
 
 impl Job<'_> {
     fn command(&self, kind: u8) -> Copy {
-        Copy { kind, stream: self.stream.id, dst: self.dst.clone(), src: self.src.clone(), extent: self.extent.clone() }
+        Copy {
+            kind,
+            stream: self.stream.id,
+            dst: self.dst.clone(),
+            src: self.src.clone(),
+            extent: self.extent.clone(),
+        }
     }
 
     fn post(&self, kind: u8, bulk: &[IoSlice<'_>]) -> Result<u64> {
@@ -137,7 +165,7 @@ impl Job<'_> {
         };
         let bulk: Vec<IoSlice<'_>> = if kind == COPY_FROM_BULK {
             // SAFETY: this function's contract; the bytes are on their way or copied when `post` or `call` returns.
-            rows(self.src, self.extent).map(|(at, len)| IoSlice::new(unsafe { std::slice::from_raw_parts(at as *const u8, len) })).collect()
+            unsafe { gather(self.src, self.extent) }
         } else {
             Vec::new()
         };
@@ -145,7 +173,10 @@ impl Job<'_> {
             return self.post(kind, &bulk).map(drop);
         }
         let mut sequence = 0;
-        self.session.call_bulk(self.stream.context, &self.command(kind), &bulk, |s| sequence = s)?;
+        self.session
+            .call_bulk(self.stream.context, &self.command(kind), &bulk, |s| {
+                sequence = s
+            })?;
         streams::synchronized(&self.stream, sequence);
         Ok(())
     }
@@ -165,7 +196,15 @@ impl Job<'_> {
         let (plane, extent) = (self.dst.clone(), self.extent.clone());
         let mut sequence = 0;
         // SAFETY: this function's contract.
-        unsafe { self.session.call_into(self.stream.context, &self.command(COPY_TO_REPLY), plane, extent, |s| sequence = s)? };
+        unsafe {
+            self.session.call_into(
+                self.stream.context,
+                &self.command(COPY_TO_REPLY),
+                plane,
+                extent,
+                |s| sequence = s,
+            )?
+        };
         streams::synchronized(&self.stream, sequence);
         Ok(())
     }
@@ -176,7 +215,9 @@ impl Job<'_> {
     /// The source is readable and the destination writable.
     unsafe fn on_host(&self) -> Result<()> {
         crate::driver::stream::cuStreamSynchronize(streams::handle(&self.stream))?;
-        for ((to, len), (from, _)) in unmerged(self.dst, self.extent).zip(unmerged(self.src, self.extent)) {
+        for ((to, len), (from, _)) in
+            unmerged(self.dst, self.extent).zip(unmerged(self.src, self.extent))
+        {
             // SAFETY: this function's contract; overlapping rows are moved, not copied.
             unsafe { std::ptr::copy(from as *const u8, to as *mut u8, len) };
         }
@@ -189,65 +230,177 @@ fn unmerged(plane: &Plane, extent: &Extent) -> impl Iterator<Item = (u64, usize)
     let (plane, extent) = (plane.clone(), extent.clone());
     (0..extent.depth)
         .flat_map(move |z| (0..extent.height).map(move |y| (z, y)))
-        .map(move |(z, y)| (plane.address + z * plane.slice + y * plane.pitch, extent.width as usize))
+        .map(move |(z, y)| {
+            (
+                plane.address + z * plane.slice + y * plane.pitch,
+                extent.width as usize,
+            )
+        })
 }
 
 fn line(bytes: usize) -> Extent {
-    Extent { width: bytes as u64, height: 1, depth: 1 }
+    Extent {
+        width: bytes as u64,
+        height: 1,
+        depth: 1,
+    }
 }
 
 /// Unified addresses; waits.
 pub(crate) unsafe fn cuMemcpy(dst: CUdeviceptr, src: CUdeviceptr, bytes: usize) -> Result<()> {
     // SAFETY: the caller's pointers.
-    unsafe { copy(std::ptr::null_mut(), Wait::Yes, &Side::linear(Said::Unified, dst), &Side::linear(Said::Unified, src), line(bytes)) }
+    unsafe {
+        copy(
+            std::ptr::null_mut(),
+            Wait::Yes,
+            &Side::linear(Said::Unified, dst),
+            &Side::linear(Said::Unified, src),
+            line(bytes),
+        )
+    }
 }
 
 /// Unified addresses, on a stream.
-pub(crate) unsafe fn cuMemcpyAsync(dst: CUdeviceptr, src: CUdeviceptr, bytes: usize, stream: CUstream) -> Result<()> {
+pub(crate) unsafe fn cuMemcpyAsync(
+    dst: CUdeviceptr,
+    src: CUdeviceptr,
+    bytes: usize,
+    stream: CUstream,
+) -> Result<()> {
     // SAFETY: the caller's pointers.
-    unsafe { copy(stream, Wait::No, &Side::linear(Said::Unified, dst), &Side::linear(Said::Unified, src), line(bytes)) }
+    unsafe {
+        copy(
+            stream,
+            Wait::No,
+            &Side::linear(Said::Unified, dst),
+            &Side::linear(Said::Unified, src),
+            line(bytes),
+        )
+    }
 }
 
 /// Host to device; waits.
-pub(crate) unsafe fn cuMemcpyHtoD_v2(dst: CUdeviceptr, src: *const c_void, bytes: usize) -> Result<()> {
+pub(crate) unsafe fn cuMemcpyHtoD_v2(
+    dst: CUdeviceptr,
+    src: *const c_void,
+    bytes: usize,
+) -> Result<()> {
     // SAFETY: the caller's pointers.
-    unsafe { copy(std::ptr::null_mut(), Wait::Yes, &Side::linear(Said::Device, dst), &Side::linear(Said::Host, src as u64), line(bytes)) }
+    unsafe {
+        copy(
+            std::ptr::null_mut(),
+            Wait::Yes,
+            &Side::linear(Said::Device, dst),
+            &Side::linear(Said::Host, src as u64),
+            line(bytes),
+        )
+    }
 }
 
 /// Host to device, on a stream. The source is the program's again at once if it is pageable.
-pub(crate) unsafe fn cuMemcpyHtoDAsync_v2(dst: CUdeviceptr, src: *const c_void, bytes: usize, stream: CUstream) -> Result<()> {
+pub(crate) unsafe fn cuMemcpyHtoDAsync_v2(
+    dst: CUdeviceptr,
+    src: *const c_void,
+    bytes: usize,
+    stream: CUstream,
+) -> Result<()> {
     // SAFETY: the caller's pointers.
-    unsafe { copy(stream, Wait::No, &Side::linear(Said::Device, dst), &Side::linear(Said::Host, src as u64), line(bytes)) }
+    unsafe {
+        copy(
+            stream,
+            Wait::No,
+            &Side::linear(Said::Device, dst),
+            &Side::linear(Said::Host, src as u64),
+            line(bytes),
+        )
+    }
 }
 
 /// Device to host; waits.
-pub(crate) unsafe fn cuMemcpyDtoH_v2(dst: *mut c_void, src: CUdeviceptr, bytes: usize) -> Result<()> {
+pub(crate) unsafe fn cuMemcpyDtoH_v2(
+    dst: *mut c_void,
+    src: CUdeviceptr,
+    bytes: usize,
+) -> Result<()> {
     // SAFETY: the caller's pointers.
-    unsafe { copy(std::ptr::null_mut(), Wait::Yes, &Side::linear(Said::Host, dst as u64), &Side::linear(Said::Device, src), line(bytes)) }
+    unsafe {
+        copy(
+            std::ptr::null_mut(),
+            Wait::Yes,
+            &Side::linear(Said::Host, dst as u64),
+            &Side::linear(Said::Device, src),
+            line(bytes),
+        )
+    }
 }
 
 /// Device to host, on a stream; waits if the destination is pageable.
-pub(crate) unsafe fn cuMemcpyDtoHAsync_v2(dst: *mut c_void, src: CUdeviceptr, bytes: usize, stream: CUstream) -> Result<()> {
+pub(crate) unsafe fn cuMemcpyDtoHAsync_v2(
+    dst: *mut c_void,
+    src: CUdeviceptr,
+    bytes: usize,
+    stream: CUstream,
+) -> Result<()> {
     // SAFETY: the caller's pointers.
-    unsafe { copy(stream, Wait::No, &Side::linear(Said::Host, dst as u64), &Side::linear(Said::Device, src), line(bytes)) }
+    unsafe {
+        copy(
+            stream,
+            Wait::No,
+            &Side::linear(Said::Host, dst as u64),
+            &Side::linear(Said::Device, src),
+            line(bytes),
+        )
+    }
 }
 
 /// Device to device; does not wait, as natively.
-pub(crate) unsafe fn cuMemcpyDtoD_v2(dst: CUdeviceptr, src: CUdeviceptr, bytes: usize) -> Result<()> {
+pub(crate) unsafe fn cuMemcpyDtoD_v2(
+    dst: CUdeviceptr,
+    src: CUdeviceptr,
+    bytes: usize,
+) -> Result<()> {
     // SAFETY: both sides are the device's.
     unsafe { cuMemcpyDtoDAsync_v2(dst, src, bytes, std::ptr::null_mut()) }
 }
 
 /// Device to device, on a stream.
-pub(crate) unsafe fn cuMemcpyDtoDAsync_v2(dst: CUdeviceptr, src: CUdeviceptr, bytes: usize, stream: CUstream) -> Result<()> {
+pub(crate) unsafe fn cuMemcpyDtoDAsync_v2(
+    dst: CUdeviceptr,
+    src: CUdeviceptr,
+    bytes: usize,
+    stream: CUstream,
+) -> Result<()> {
     // SAFETY: both sides are the device's, or pinned memory of the program.
-    unsafe { copy(stream, Wait::No, &Side::linear(Said::Device, dst), &Side::linear(Said::Device, src), line(bytes)) }
+    unsafe {
+        copy(
+            stream,
+            Wait::No,
+            &Side::linear(Said::Device, dst),
+            &Side::linear(Said::Device, src),
+            line(bytes),
+        )
+    }
 }
 
 /// Between devices; does not wait, as natively.
-pub(crate) unsafe fn cuMemcpyPeer(dst: CUdeviceptr, dst_context: CUcontext, src: CUdeviceptr, src_context: CUcontext, bytes: usize) -> Result<()> {
+pub(crate) unsafe fn cuMemcpyPeer(
+    dst: CUdeviceptr,
+    dst_context: CUcontext,
+    src: CUdeviceptr,
+    src_context: CUcontext,
+    bytes: usize,
+) -> Result<()> {
     // SAFETY: as below.
-    unsafe { cuMemcpyPeerAsync(dst, dst_context, src, src_context, bytes, std::ptr::null_mut()) }
+    unsafe {
+        cuMemcpyPeerAsync(
+            dst,
+            dst_context,
+            src,
+            src_context,
+            bytes,
+            std::ptr::null_mut(),
+        )
+    }
 }
 
 /// Between devices, on a stream. The addresses say which devices; the contexts must exist.
@@ -291,16 +444,36 @@ impl Described {
             MEMORYTYPE_ARRAY => return Err(error::ERROR_NOT_SUPPORTED),
             _ => return Err(error::ERROR_INVALID_VALUE),
         };
-        let pitch = if self.pitch == 0 { extent.width } else { self.pitch as u64 };
-        let rows = if self.rows == 0 { extent.height } else { self.rows as u64 };
+        let pitch = if self.pitch == 0 {
+            extent.width
+        } else {
+            self.pitch as u64
+        };
+        let rows = if self.rows == 0 {
+            extent.height
+        } else {
+            self.rows as u64
+        };
         let place = || {
             let slice = pitch.checked_mul(rows)?;
-            let offset = slice.checked_mul(self.z as u64)?.checked_add(pitch.checked_mul(self.y as u64)?)?.checked_add(self.x as u64)?;
-            Some(Plane { address: base.checked_add(offset)?, pitch, slice })
+            let offset = slice
+                .checked_mul(self.z as u64)?
+                .checked_add(pitch.checked_mul(self.y as u64)?)?
+                .checked_add(self.x as u64)?;
+            Some(Plane {
+                address: base.checked_add(offset)?,
+                pitch,
+                slice,
+            })
         };
         let plane = place().ok_or(error::ERROR_INVALID_VALUE)?;
-        let wide = (self.x as u64).checked_add(extent.width).is_none_or(|end| end > pitch) && self.pitch != 0;
-        let tall = (self.y as u64).checked_add(extent.height).is_none_or(|end| end > rows);
+        let wide = (self.x as u64)
+            .checked_add(extent.width)
+            .is_none_or(|end| end > pitch)
+            && self.pitch != 0;
+        let tall = (self.y as u64)
+            .checked_add(extent.height)
+            .is_none_or(|end| end > rows);
         if wide || (tall && extent.depth > 1) {
             return Err(error::ERROR_INVALID_VALUE);
         }
@@ -310,7 +483,13 @@ impl Described {
 
 /// # Safety
 /// As [`copy`].
-unsafe fn copy_described(stream: CUstream, wait: Wait, dst: &Described, src: &Described, extent: Extent) -> Result<()> {
+unsafe fn copy_described(
+    stream: CUstream,
+    wait: Wait,
+    dst: &Described,
+    src: &Described,
+    extent: Extent,
+) -> Result<()> {
     let (to, from) = (dst.side(&extent)?, src.side(&extent)?);
     // Between devices nobody waits, as natively.
     // SAFETY: this function's contract.
@@ -323,7 +502,11 @@ unsafe fn copy_2d(stream: CUstream, wait: Wait, parameters: *const CUDA_MEMCPY2D
     }
     // SAFETY: not null; the caller gives a CUDA_MEMCPY2D.
     let p = unsafe { parameters.read_unaligned() };
-    let extent = Extent { width: p.WidthInBytes as u64, height: p.Height as u64, depth: 1 };
+    let extent = Extent {
+        width: p.WidthInBytes as u64,
+        height: p.Height as u64,
+        depth: 1,
+    };
     let dst = Described {
         kind: p.dstMemoryType,
         host: p.dstHost as u64,
@@ -361,36 +544,45 @@ pub(crate) unsafe fn cuMemcpy2DUnaligned_v2(parameters: *const CUDA_MEMCPY2D) ->
 }
 
 /// A pitched copy, on a stream.
-pub(crate) unsafe fn cuMemcpy2DAsync_v2(parameters: *const CUDA_MEMCPY2D, stream: CUstream) -> Result<()> {
+pub(crate) unsafe fn cuMemcpy2DAsync_v2(
+    parameters: *const CUDA_MEMCPY2D,
+    stream: CUstream,
+) -> Result<()> {
     // SAFETY: the caller's pointers.
     unsafe { copy_2d(stream, Wait::No, parameters) }
 }
 
-macro_rules! described_3d { ($p:ident) => {
-    (
-        Described {
-            kind: $p.dstMemoryType,
-            host: $p.dstHost as u64,
-            device: $p.dstDevice,
-            x: $p.dstXInBytes,
-            y: $p.dstY,
-            z: $p.dstZ,
-            pitch: $p.dstPitch,
-            rows: $p.dstHeight,
-        },
-        Described {
-            kind: $p.srcMemoryType,
-            host: $p.srcHost as u64,
-            device: $p.srcDevice,
-            x: $p.srcXInBytes,
-            y: $p.srcY,
-            z: $p.srcZ,
-            pitch: $p.srcPitch,
-            rows: $p.srcHeight,
-        },
-        Extent { width: $p.WidthInBytes as u64, height: $p.Height as u64, depth: $p.Depth as u64 },
-    )
-} }
+macro_rules! described_3d {
+    ($p:ident) => {
+        (
+            Described {
+                kind: $p.dstMemoryType,
+                host: $p.dstHost as u64,
+                device: $p.dstDevice,
+                x: $p.dstXInBytes,
+                y: $p.dstY,
+                z: $p.dstZ,
+                pitch: $p.dstPitch,
+                rows: $p.dstHeight,
+            },
+            Described {
+                kind: $p.srcMemoryType,
+                host: $p.srcHost as u64,
+                device: $p.srcDevice,
+                x: $p.srcXInBytes,
+                y: $p.srcY,
+                z: $p.srcZ,
+                pitch: $p.srcPitch,
+                rows: $p.srcHeight,
+            },
+            Extent {
+                width: $p.WidthInBytes as u64,
+                height: $p.Height as u64,
+                depth: $p.Depth as u64,
+            },
+        )
+    };
+}
 
 unsafe fn copy_3d(stream: CUstream, wait: Wait, parameters: *const CUDA_MEMCPY3D) -> Result<()> {
     if parameters.is_null() {
@@ -410,12 +602,19 @@ pub(crate) unsafe fn cuMemcpy3D_v2(parameters: *const CUDA_MEMCPY3D) -> Result<(
 }
 
 /// A box, on a stream.
-pub(crate) unsafe fn cuMemcpy3DAsync_v2(parameters: *const CUDA_MEMCPY3D, stream: CUstream) -> Result<()> {
+pub(crate) unsafe fn cuMemcpy3DAsync_v2(
+    parameters: *const CUDA_MEMCPY3D,
+    stream: CUstream,
+) -> Result<()> {
     // SAFETY: the caller's pointers.
     unsafe { copy_3d(stream, Wait::No, parameters) }
 }
 
-unsafe fn copy_3d_peer(stream: CUstream, wait: Wait, parameters: *const CUDA_MEMCPY3D_PEER) -> Result<()> {
+unsafe fn copy_3d_peer(
+    stream: CUstream,
+    wait: Wait,
+    parameters: *const CUDA_MEMCPY3D_PEER,
+) -> Result<()> {
     if parameters.is_null() {
         return Err(error::ERROR_INVALID_VALUE);
     }
@@ -433,7 +632,10 @@ pub(crate) unsafe fn cuMemcpy3DPeer(parameters: *const CUDA_MEMCPY3D_PEER) -> Re
 }
 
 /// A box between devices, on a stream.
-pub(crate) unsafe fn cuMemcpy3DPeerAsync(parameters: *const CUDA_MEMCPY3D_PEER, stream: CUstream) -> Result<()> {
+pub(crate) unsafe fn cuMemcpy3DPeerAsync(
+    parameters: *const CUDA_MEMCPY3D_PEER,
+    stream: CUstream,
+) -> Result<()> {
     // SAFETY: the caller's pointers.
     unsafe { copy_3d_peer(stream, Wait::No, parameters) }
 }

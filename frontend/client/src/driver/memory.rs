@@ -26,11 +26,24 @@ pub(crate) unsafe fn cuMemAlloc_v2(pointer: *mut CUdeviceptr, size: usize) -> Re
 }
 
 /// Allocates rows of `width` bytes; element sizes are 4, 8 and 16.
-pub(crate) unsafe fn cuMemAllocPitch_v2(pointer: *mut CUdeviceptr, pitch: *mut usize, width: usize, height: usize, element: u32) -> Result<()> {
-    if pointer.is_null() || pitch.is_null() || width == 0 || height == 0 || !matches!(element, 4 | 8 | 16) {
+pub(crate) unsafe fn cuMemAllocPitch_v2(
+    pointer: *mut CUdeviceptr,
+    pitch: *mut usize,
+    width: usize,
+    height: usize,
+    element: u32,
+) -> Result<()> {
+    if pointer.is_null()
+        || pitch.is_null()
+        || width == 0
+        || height == 0
+        || !matches!(element, 4 | 8 | 16)
+    {
         return Err(error::ERROR_INVALID_VALUE);
     }
-    let row = width.checked_next_multiple_of(PITCH).ok_or(error::ERROR_INVALID_VALUE)?;
+    let row = width
+        .checked_next_multiple_of(PITCH)
+        .ok_or(error::ERROR_INVALID_VALUE)?;
     let size = row.checked_mul(height).ok_or(error::ERROR_OUT_OF_MEMORY)?;
     // SAFETY: the caller's pointers.
     unsafe {
@@ -46,7 +59,9 @@ pub(crate) fn cuMemFree_v2(address: CUdeviceptr) -> Result<()> {
     if address == 0 {
         return Ok(());
     }
-    let entry = ledger::at(address).filter(|e| e.kind == Kind::Device).ok_or(error::ERROR_INVALID_VALUE)?;
+    let entry = ledger::at(address)
+        .filter(|e| e.kind == Kind::Device)
+        .ok_or(error::ERROR_INVALID_VALUE)?;
     session.check(entry.context)?;
     capture::forbid()?;
     quiesce(session, &entry)?;
@@ -80,7 +95,11 @@ pub(crate) unsafe fn cuMemGetInfo_v2(free: *mut usize, total: *mut usize) -> Res
 }
 
 /// Start and size of the allocation that an address lies in.
-pub(crate) unsafe fn cuMemGetAddressRange_v2(base: *mut CUdeviceptr, size: *mut usize, address: CUdeviceptr) -> Result<()> {
+pub(crate) unsafe fn cuMemGetAddressRange_v2(
+    base: *mut CUdeviceptr,
+    size: *mut usize,
+    address: CUdeviceptr,
+) -> Result<()> {
     session()?;
     context::current()?;
     let entry = ledger::find(address).ok_or(error::ERROR_NOT_FOUND)?;

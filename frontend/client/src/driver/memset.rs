@@ -28,14 +28,26 @@ fn fill(stream: CUstream, fill: &Fill) -> Result<()> {
         return Ok(());
     }
     let element = usize::from(fill.element);
-    let bytes = fill.width.checked_mul(element).ok_or(error::ERROR_INVALID_VALUE)? as u64;
+    let bytes = fill
+        .width
+        .checked_mul(element)
+        .ok_or(error::ERROR_INVALID_VALUE)? as u64;
     let rows = fill.height as u64;
-    let plane = Plane { address: fill.address, pitch: fill.pitch as u64, slice: 0 };
-    let aligned = fill.address.is_multiple_of(element as u64) && (rows == 1 || fill.pitch.is_multiple_of(element));
+    let plane = Plane {
+        address: fill.address,
+        pitch: fill.pitch as u64,
+        slice: 0,
+    };
+    let aligned = fill.address.is_multiple_of(element as u64)
+        && (rows == 1 || fill.pitch.is_multiple_of(element));
     if !aligned || (rows > 1 && bytes > plane.pitch) {
         return Err(error::ERROR_INVALID_VALUE);
     }
-    let extent = Extent { width: bytes, height: rows, depth: 1 };
+    let extent = Extent {
+        width: bytes,
+        height: rows,
+        depth: 1,
+    };
     let size = ledger::span(&plane, &extent).ok_or(error::ERROR_INVALID_VALUE)?;
     let entry = ledger::holds(fill.address, size).ok_or(error::ERROR_INVALID_VALUE)?;
     if !entry.is_device() {
@@ -62,7 +74,8 @@ fn fill_here(stream: &streams::Stream, fill: &Fill, plane: &Plane, extent: &Exte
     for (address, len) in rows(plane, extent) {
         // SAFETY: the ledger says that the row lies in pinned memory of the program, which gave it to be filled.
         let row = unsafe { std::slice::from_raw_parts_mut(address as *mut u8, len) };
-        row.chunks_exact_mut(pattern.len()).for_each(|element| element.copy_from_slice(pattern));
+        row.chunks_exact_mut(pattern.len())
+            .for_each(|element| element.copy_from_slice(pattern));
     }
     Ok(())
 }

@@ -66,13 +66,18 @@ fn value(entry: &Entry, address: u64, attribute: u32) -> std::result::Result<Val
     };
     Ok(match attribute {
         attribute::CONTEXT => Value::U64(context::handle_of(entry.context) as u64),
-        attribute::MEMORY_TYPE => Value::U32(if entry.is_device() { MEMORYTYPE_DEVICE } else { MEMORYTYPE_HOST }),
+        attribute::MEMORY_TYPE => Value::U32(if entry.is_device() {
+            MEMORYTYPE_DEVICE
+        } else {
+            MEMORYTYPE_HOST
+        }),
         attribute::DEVICE_POINTER => Value::U64(device_pointer),
         attribute::HOST_POINTER if entry.is_device() => return Err(error::ERROR_INVALID_VALUE),
         attribute::HOST_POINTER => Value::U64(address),
-        attribute::SYNC_MEMOPS | attribute::IS_LEGACY_IPC_CAPABLE => Value::U32(0),
+        // The driver writes a whole word for "is managed": static cudart reads one that it has not initialised.
+        attribute::SYNC_MEMOPS | attribute::IS_LEGACY_IPC_CAPABLE | attribute::IS_MANAGED => Value::U32(0),
         attribute::BUFFER_ID | attribute::MEMORY_BLOCK_ID => Value::U64(entry.address),
-        attribute::IS_MANAGED | attribute::IS_GPU_DIRECT_RDMA_CAPABLE => Value::Bool(false),
+        attribute::IS_GPU_DIRECT_RDMA_CAPABLE => Value::Bool(false),
         attribute::DEVICE_ORDINAL => Value::U32(entry.device),
         attribute::RANGE_START | attribute::MAPPING_BASE_ADDR => Value::U64(entry.address),
         attribute::RANGE_SIZE | attribute::MAPPING_SIZE => Value::U64(entry.size),
@@ -84,7 +89,11 @@ fn value(entry: &Entry, address: u64, attribute: u32) -> std::result::Result<Val
 }
 
 /// One attribute of the memory that an address lies in.
-pub(crate) unsafe fn cuPointerGetAttribute(data: *mut c_void, attribute: u32, address: CUdeviceptr) -> Result<()> {
+pub(crate) unsafe fn cuPointerGetAttribute(
+    data: *mut c_void,
+    attribute: u32,
+    address: CUdeviceptr,
+) -> Result<()> {
     session()?;
     context::current()?;
     if data.is_null() || address == 0 {
@@ -96,7 +105,12 @@ pub(crate) unsafe fn cuPointerGetAttribute(data: *mut c_void, attribute: u32, ad
 }
 
 /// Several attributes. Unknown memory is no error: its values are zero (and the ordinal -2, as natively).
-pub(crate) unsafe fn cuPointerGetAttributes(count: u32, attributes: *mut u32, data: *mut *mut c_void, address: CUdeviceptr) -> Result<()> {
+pub(crate) unsafe fn cuPointerGetAttributes(
+    count: u32,
+    attributes: *mut u32,
+    data: *mut *mut c_void,
+    address: CUdeviceptr,
+) -> Result<()> {
     session()?;
     context::current()?;
     if attributes.is_null() || data.is_null() || count == 0 {
@@ -109,9 +123,14 @@ pub(crate) unsafe fn cuPointerGetAttributes(count: u32, attributes: *mut u32, da
         let found = match &entry {
             Some(entry) => value(entry, address, attribute).unwrap_or(Value::U64(0)),
             None => match attribute {
-                attribute::MEMORY_TYPE | attribute::SYNC_MEMOPS | attribute::IS_LEGACY_IPC_CAPABLE | attribute::ACCESS_FLAGS => Value::U32(0),
+                attribute::MEMORY_TYPE
+                | attribute::SYNC_MEMOPS
+                | attribute::IS_LEGACY_IPC_CAPABLE
+                | attribute::ACCESS_FLAGS => Value::U32(0),
                 attribute::DEVICE_ORDINAL => Value::U32(-2_i32 as u32),
-                attribute::IS_MANAGED | attribute::MAPPED | attribute::IS_GPU_DIRECT_RDMA_CAPABLE => Value::Bool(false),
+                attribute::IS_MANAGED
+                | attribute::MAPPED
+                | attribute::IS_GPU_DIRECT_RDMA_CAPABLE => Value::Bool(false),
                 1..=20 => Value::U64(0),
                 _ => return Err(error::ERROR_INVALID_VALUE),
             },

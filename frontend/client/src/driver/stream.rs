@@ -15,14 +15,27 @@ pub(crate) unsafe fn cuStreamCreate(stream: *mut CUstream, flags: u32) -> Result
 }
 
 /// Priorities outside the device's range are taken as the nearest inside.
-pub(crate) unsafe fn cuStreamCreateWithPriority(stream: *mut CUstream, flags: u32, priority: i32) -> Result<()> {
+pub(crate) unsafe fn cuStreamCreateWithPriority(
+    stream: *mut CUstream,
+    flags: u32,
+    priority: i32,
+) -> Result<()> {
     let session = session()?;
     let context = context::current()?;
     if stream.is_null() || flags & !streams::NON_BLOCKING != 0 {
         return Err(error::ERROR_INVALID_VALUE);
     }
-    let (least, greatest) = session.snapshot.devices.get(context.device as usize).map_or((0, 0), |d| d.stream_priorities);
-    let created = streams::create(session, &context, flags, priority.clamp(greatest.min(least), least.max(greatest)))?;
+    let (least, greatest) = session
+        .snapshot
+        .devices
+        .get(context.device as usize)
+        .map_or((0, 0), |d| d.stream_priorities);
+    let created = streams::create(
+        session,
+        &context,
+        flags,
+        priority.clamp(greatest.min(least), least.max(greatest)),
+    )?;
     // SAFETY: the caller's pointer.
     unsafe { put(stream, streams::handle(&created)) }
 }
@@ -47,12 +60,21 @@ pub(crate) fn cuStreamSynchronize(stream: CUstream) -> Result<()> {
     let stream = streams::resolve(session, &context, stream)?;
     session.check(stream.context)?;
     refuse_while_capturing(&stream)?;
-    let idle = if stream.id == 0 { !streams::blocking_outstanding(stream.context) } else { stream.is_idle() };
+    let idle = if stream.id == 0 {
+        !streams::blocking_outstanding(stream.context)
+    } else {
+        stream.is_idle()
+    };
     if idle && !session.prints() {
         return Ok(());
     }
     let mut sequence = 0;
-    session.call_bulk(stream.context, &StreamSynchronize { stream: stream.id }, &[], |s| sequence = s)?;
+    session.call_bulk(
+        stream.context,
+        &StreamSynchronize { stream: stream.id },
+        &[],
+        |s| sequence = s,
+    )?;
     streams::synchronized(&stream, sequence);
     Ok(())
 }
@@ -65,8 +87,16 @@ pub(crate) fn cuStreamQuery(stream: CUstream) -> Result<()> {
     session.check(stream.context)?;
     refuse_while_capturing(&stream)?;
     session.kick();
-    let idle = if stream.id == 0 { !streams::blocking_outstanding(stream.context) } else { stream.is_idle() };
-    if idle { Ok(()) } else { Err(error::ERROR_NOT_READY) }
+    let idle = if stream.id == 0 {
+        !streams::blocking_outstanding(stream.context)
+    } else {
+        stream.is_idle()
+    };
+    if idle {
+        Ok(())
+    } else {
+        Err(error::ERROR_NOT_READY)
+    }
 }
 
 fn refuse_while_capturing(stream: &streams::Stream) -> Result<()> {
@@ -118,7 +148,11 @@ pub(crate) fn cuStreamWaitEvent(stream: CUstream, event: CUevent, flags: u32) ->
         }
     }
     capture::enqueue_allowed(&stream)?;
-    let command = StreamWaitEvent { stream: stream.id, event: event.id, flags };
+    let command = StreamWaitEvent {
+        stream: stream.id,
+        event: event.id,
+        flags,
+    };
     match waits_for {
         Some((on, sequence)) => stream.post_wait(session, &command, on, sequence),
         None => stream.post(session, &command, &[]).map(drop),
@@ -166,7 +200,11 @@ pub(crate) unsafe fn cuStreamGetCtx(stream: CUstream, pctx: *mut CUcontext) -> R
 }
 
 /// As `cuStreamGetCtx`; no stream of ours belongs to a green context.
-pub(crate) unsafe fn cuStreamGetCtx_v2(stream: CUstream, pctx: *mut CUcontext, green: *mut *mut std::ffi::c_void) -> Result<()> {
+pub(crate) unsafe fn cuStreamGetCtx_v2(
+    stream: CUstream,
+    pctx: *mut CUcontext,
+    green: *mut *mut std::ffi::c_void,
+) -> Result<()> {
     // SAFETY: the caller's pointers.
     unsafe {
         put_if(green, std::ptr::null_mut());

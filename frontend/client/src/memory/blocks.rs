@@ -19,7 +19,10 @@ impl Blocks {
     pub(crate) fn take(&mut self, size: u64, align: u64) -> Option<u64> {
         let fits = |(&start, &len): (&u64, &u64)| {
             let at = start.next_multiple_of(align);
-            (at - start).checked_add(size).is_some_and(|need| need <= len).then_some((len, start, at))
+            (at - start)
+                .checked_add(size)
+                .is_some_and(|need| need <= len)
+                .then_some((len, start, at))
         };
         let (len, start, at) = self.free.iter().filter_map(fits).min()?;
         self.free.remove(&start);
@@ -53,7 +56,10 @@ impl Blocks {
 
     /// Whether all of a range is free.
     pub(crate) fn is_free(&self, address: u64, size: u64) -> bool {
-        self.free.range(..=address).next_back().is_some_and(|(&s, &l)| s + l >= address + size)
+        self.free
+            .range(..=address)
+            .next_back()
+            .is_some_and(|(&s, &l)| s + l >= address + size)
     }
 
     /// Takes exactly this range, which must be free.
@@ -61,7 +67,9 @@ impl Blocks {
         if !self.is_free(address, size) {
             return false;
         }
-        let Some((&start, &len)) = self.free.range(..=address).next_back() else { return false };
+        let Some((&start, &len)) = self.free.range(..=address).next_back() else {
+            return false;
+        };
         self.free.remove(&start);
         if start < address {
             self.free.insert(start, address - start);

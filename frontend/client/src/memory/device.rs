@@ -43,7 +43,12 @@ static DEVICES: Mutex<BTreeMap<u32, Device>> = Mutex::new(BTreeMap::new());
 static ASKING: Mutex<()> = Mutex::new(());
 
 /// Allocates `size` bytes (not 0) of a device's memory for a context.
-pub(crate) fn allocate(session: &Session, device: u32, context: u32, size: u64) -> Result<u64, CUresult> {
+pub(crate) fn allocate(
+    session: &Session,
+    device: u32,
+    context: u32,
+    size: u64,
+) -> Result<u64, CUresult> {
     if size > 1 << 46 {
         return Err(error::ERROR_OUT_OF_MEMORY);
     }
@@ -58,7 +63,14 @@ pub(crate) fn allocate(session: &Session, device: u32, context: u32, size: u64) 
         }
         grow(session, device, context, size)?;
     };
-    ledger::insert(Entry { address, size, kind: Kind::Device, device, context, flags: 0 });
+    ledger::insert(Entry {
+        address,
+        size,
+        kind: Kind::Device,
+        device,
+        context,
+        flags: 0,
+    });
     Ok(address)
 }
 
@@ -66,11 +78,19 @@ pub(crate) fn allocate(session: &Session, device: u32, context: u32, size: u64) 
 pub(crate) fn free(session: &Session, entry: &Entry) {
     let release = {
         let mut devices = DEVICES.lock();
-        let Some(device) = devices.get_mut(&entry.device) else { return };
+        let Some(device) = devices.get_mut(&entry.device) else {
+            return;
+        };
         device.give(entry.address, entry.size)
     };
     for address in release {
-        let _ = session.post(entry.context, &MemRelease { device: entry.device, address });
+        let _ = session.post(
+            entry.context,
+            &MemRelease {
+                device: entry.device,
+                address,
+            },
+        );
     }
 }
 
@@ -108,8 +128,15 @@ fn grow(session: &Session, device: u32, context: u32, size: u64) -> Result<(), C
     let (need, generous) = {
         let devices = DEVICES.lock();
         let d = devices.get(&device).ok_or(error::ERROR_INVALID_DEVICE)?;
-        let need = if size <= SMALL { d.granularity } else { size.next_multiple_of(d.granularity) };
-        let generous = d.granted.next_power_of_two().clamp(FIRST_GRANT, LARGEST_GRANT);
+        let need = if size <= SMALL {
+            d.granularity
+        } else {
+            size.next_multiple_of(d.granularity)
+        };
+        let generous = d
+            .granted
+            .next_power_of_two()
+            .clamp(FIRST_GRANT, LARGEST_GRANT);
         // A large request stands alone, so that it can go back alone.
         (need, if need >= generous / 2 { need } else { generous })
     };
@@ -117,7 +144,12 @@ fn grow(session: &Session, device: u32, context: u32, size: u64) -> Result<(), C
         Err(error::ERROR_OUT_OF_MEMORY) => {}
         other => return other,
     }
-    for address in DEVICES.lock().get_mut(&device).map(|d| d.shrink(0)).unwrap_or_default() {
+    for address in DEVICES
+        .lock()
+        .get_mut(&device)
+        .map(|d| d.shrink(0))
+        .unwrap_or_default()
+    {
         session.post(context, &MemRelease { device, address })?;
     }
     grant(session, device, context, need)
@@ -126,10 +158,21 @@ fn grow(session: &Session, device: u32, context: u32, size: u64) -> Result<(), C
 fn grant(session: &Session, device: u32, context: u32, size: u64) -> Result<(), CUresult> {
     let address = {
         let mut devices = DEVICES.lock();
-        let d = devices.get_mut(&device).ok_or(error::ERROR_INVALID_DEVICE)?;
-        d.unmapped.take(size, d.granularity).ok_or(error::ERROR_OUT_OF_MEMORY)?
+        let d = devices
+            .get_mut(&device)
+            .ok_or(error::ERROR_INVALID_DEVICE)?;
+        d.unmapped
+            .take(size, d.granularity)
+            .ok_or(error::ERROR_OUT_OF_MEMORY)?
     };
-    let result = session.call(context, &MemGrant { device, address, size });
+    let result = session.call(
+        context,
+        &MemGrant {
+            device,
+            address,
+            size,
+        },
+    );
     if let Some(d) = DEVICES.lock().get_mut(&device) {
         match result {
             Ok(()) => d.granted(address, size),
@@ -143,7 +186,11 @@ fn grant(session: &Session, device: u32, context: u32, size: u64) -> Result<(), 
 
 /// First use of a device's memory: both ends reserve the address range, and the worker grants the first memory in the same round trip.
 fn open(session: &Session, device: u32, context: u32) -> Result<(), CUresult> {
-    let granularity = session.snapshot.devices.get(device as usize).map_or(2 << 20, |d| d.granularity.max(4096).next_power_of_two());
+    let granularity = session
+        .snapshot
+        .devices
+        .get(device as usize)
+        .map_or(2 << 20, |d| d.granularity.max(4096).next_power_of_two());
     let mut last = error::ERROR_OUT_OF_MEMORY;
     for range in ranges::candidates(u64::from(device) % (ranges::SLOTS - 1)) {
         if ranges::reserve(range).is_err() {
@@ -180,12 +227,30 @@ fn open(session: &Session, device: u32, context: u32) -> Result<(), CUresult> {
             }
         }
     }
-    log!(Error, "no address range for device {device} is free both here and on the backend (last error {last})");
+    log!(
+        Error,
+        "no address range for device {device} is free both here and on the backend (last error {last})"
+    );
     Err(last)
 }
 
-fn ask(session: &Session, device: u32, context: u32, range: Range, grant: u64) -> Result<(), CUresult> {
-    session.call_setup(context, &ReserveRange { device, base: range.base, size: range.size, grant }, &[])
+fn ask(
+    session: &Session,
+    device: u32,
+    context: u32,
+    range: Range,
+    grant: u64,
+) -> Result<(), CUresult> {
+    session.call_setup(
+        context,
+        &ReserveRange {
+            device,
+            base: range.base,
+            size: range.size,
+            grant,
+        },
+        &[],
+    )
 }
 
 impl Device {
@@ -197,7 +262,9 @@ impl Device {
 
     fn take(&mut self, size: u64) -> Option<u64> {
         if size > SMALL {
-            return self.free.take(size.next_multiple_of(self.granularity), self.granularity);
+            return self
+                .free
+                .take(size.next_multiple_of(self.granularity), self.granularity);
         }
         let size = size.next_multiple_of(SMALL_ALIGN);
         if let Some(address) = self.small.take(size, SMALL_ALIGN) {
@@ -211,7 +278,8 @@ impl Device {
     /// Takes memory back; returns the grants that the worker can have again.
     fn give(&mut self, address: u64, size: u64) -> Vec<u64> {
         if size > SMALL {
-            self.free.give(address, size.next_multiple_of(self.granularity));
+            self.free
+                .give(address, size.next_multiple_of(self.granularity));
         } else {
             self.small.give(address, size.next_multiple_of(SMALL_ALIGN));
             let slab = address & !(self.granularity - 1);
@@ -219,13 +287,22 @@ impl Device {
                 self.free.give(slab, self.granularity);
             }
         }
-        if self.free.total() > keep(self.granted) { self.shrink(keep(self.granted)) } else { Vec::new() }
+        if self.free.total() > keep(self.granted) {
+            self.shrink(keep(self.granted))
+        } else {
+            Vec::new()
+        }
     }
 
     /// Gives up whole grants until no more than `keep` bytes lie idle; returns their addresses.
     fn shrink(&mut self, keep: u64) -> Vec<u64> {
         let mut gone = Vec::new();
-        let idle: Vec<(u64, u64)> = self.grants.iter().map(|(&a, &s)| (a, s)).filter(|&(a, s)| self.free.is_free(a, s)).collect();
+        let idle: Vec<(u64, u64)> = self
+            .grants
+            .iter()
+            .map(|(&a, &s)| (a, s))
+            .filter(|&(a, s)| self.free.is_free(a, s))
+            .collect();
         for (address, size) in idle.into_iter().rev() {
             if self.free.total() < keep.saturating_add(size) {
                 continue;

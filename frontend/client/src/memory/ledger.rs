@@ -54,11 +54,15 @@ static HOST_PIECES: AtomicUsize = AtomicUsize::new(0);
 fn host_ranges(entry: &Entry) -> impl Iterator<Item = (u64, u64)> {
     let own = (!entry.is_device()).then_some(entry.address);
     let seen = match entry.kind {
-        Kind::Registered { device_pointer } if device_pointer != entry.address => Some(device_pointer),
+        Kind::Registered { device_pointer } if device_pointer != entry.address => {
+            Some(device_pointer)
+        }
         _ => None,
     };
     let size = entry.size;
-    own.into_iter().chain(seen).map(move |start| (start, start + size))
+    own.into_iter()
+        .chain(seen)
+        .map(move |start| (start, start + size))
 }
 
 pub(crate) fn insert(entry: Entry) {
@@ -89,7 +93,10 @@ pub(crate) fn host_pieces() -> usize {
 
 /// Whether an address lies in pinned or registered host memory, as the host or as the device sees it.
 pub(crate) fn is_host(address: u64) -> bool {
-    HOST.read().range(..=address).next_back().is_some_and(|(_, &end)| address < end)
+    HOST.read()
+        .range(..=address)
+        .next_back()
+        .is_some_and(|(_, &end)| address < end)
 }
 
 /// The piece that begins at an address.
@@ -107,13 +114,20 @@ pub(crate) fn find(address: u64) -> Option<Entry> {
 /// The piece that holds all of `size` bytes at an address.
 pub(crate) fn holds(address: u64, size: u64) -> Option<Entry> {
     let entry = find(address)?;
-    address.checked_add(size).is_some_and(|end| end <= entry.end()).then_some(entry)
+    address
+        .checked_add(size)
+        .is_some_and(|end| end <= entry.end())
+        .then_some(entry)
 }
 
 /// Whether a piece overlaps a range.
 pub(crate) fn overlaps(address: u64, size: u64) -> bool {
     let end = address.saturating_add(size);
-    ENTRIES.read().range(..end).next_back().is_some_and(|(_, e)| e.end() > address)
+    ENTRIES
+        .read()
+        .range(..end)
+        .next_back()
+        .is_some_and(|(_, e)| e.end() > address)
 }
 
 /// Bytes from the first to the last of a box; `None` if that overflows.
@@ -128,16 +142,25 @@ pub(crate) fn span(plane: &Plane, extent: &Extent) -> Option<u64> {
 
 /// Whether a box lies in one piece of pinned or registered memory.
 pub(crate) fn is_pinned(plane: &Plane, extent: &Extent) -> bool {
-    span(plane, extent).and_then(|size| holds(plane.address, size)).is_some_and(|e| !e.is_device())
+    span(plane, extent)
+        .and_then(|size| holds(plane.address, size))
+        .is_some_and(|e| !e.is_device())
 }
 
 /// Everything that belongs to a device.
 pub(crate) fn of_device(device: u32) -> Vec<Entry> {
-    ENTRIES.read().values().filter(|e| e.device == device).copied().collect()
+    ENTRIES
+        .read()
+        .values()
+        .filter(|e| e.device == device)
+        .copied()
+        .collect()
 }
 
 pub(crate) fn forget_device(device: u32) {
-    ENTRIES.write().retain(|_, e| !(e.device == device && e.is_device()));
+    ENTRIES
+        .write()
+        .retain(|_, e| !(e.device == device && e.is_device()));
 }
 
 #[cfg(test)]
@@ -147,7 +170,14 @@ mod tests {
     #[test]
     fn finds_by_any_address_inside_and_not_outside() {
         let base = 0x7777_0000_0000;
-        insert(Entry { address: base, size: 100, kind: Kind::Pinned, device: 0, context: 0, flags: 0 });
+        insert(Entry {
+            address: base,
+            size: 100,
+            kind: Kind::Pinned,
+            device: 0,
+            context: 0,
+            flags: 0,
+        });
         assert!(find(base + 99).is_some());
         assert!(find(base + 100).is_none());
         assert!(holds(base + 50, 50).is_some());
@@ -155,8 +185,30 @@ mod tests {
         assert!(holds(base + 50, u64::MAX).is_none());
         assert!(overlaps(base - 10, 11));
         assert!(!overlaps(base - 10, 10));
-        assert!(is_pinned(&Plane { address: base, pitch: 50, slice: 0 }, &Extent { width: 50, height: 2, depth: 1 }));
-        assert!(!is_pinned(&Plane { address: base, pitch: 60, slice: 0 }, &Extent { width: 50, height: 2, depth: 1 }));
+        assert!(is_pinned(
+            &Plane {
+                address: base,
+                pitch: 50,
+                slice: 0
+            },
+            &Extent {
+                width: 50,
+                height: 2,
+                depth: 1
+            }
+        ));
+        assert!(!is_pinned(
+            &Plane {
+                address: base,
+                pitch: 60,
+                slice: 0
+            },
+            &Extent {
+                width: 50,
+                height: 2,
+                depth: 1
+            }
+        ));
         remove(base);
     }
 }

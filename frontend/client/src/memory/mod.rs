@@ -16,7 +16,14 @@ pub(crate) mod writes;
 
 /// Module variables: addresses that only the driver can mint.
 pub(crate) fn add_global(address: u64, size: u64, device: u32, context: u32) {
-    ledger::insert(ledger::Entry { address, size, kind: ledger::Kind::Global, device, context, flags: 0 });
+    ledger::insert(ledger::Entry {
+        address,
+        size,
+        kind: ledger::Kind::Global,
+        device,
+        context,
+        flags: 0,
+    });
 }
 
 /// Their module is unloaded.
@@ -33,8 +40,13 @@ pub(crate) fn reset_device(device: u32) {
 
 /// A created context is gone; what was allocated in it goes back.
 pub(crate) fn forget_context(context: u32, device: u32) {
-    let Some(session) = crate::session::Session::existing() else { return };
-    for entry in ledger::of_device(device).into_iter().filter(|e| e.context == context) {
+    let Some(session) = crate::session::Session::existing() else {
+        return;
+    };
+    for entry in ledger::of_device(device)
+        .into_iter()
+        .filter(|e| e.context == context)
+    {
         match entry.kind {
             ledger::Kind::Device => {
                 if let Some(mut entry) = ledger::remove(entry.address) {

@@ -1,6 +1,8 @@
 //! Pinned host memory: the program's own pages here, a shadow at the same address on the worker; and memory that the program registers.
 
-use gvirtus_wire::api::core::{HostAlloc, HostFree, HostRegister, HostUnregister, ReserveHostRange};
+use gvirtus_wire::api::core::{
+    HostAlloc, HostFree, HostRegister, HostUnregister, ReserveHostRange,
+};
 use gvirtus_wire::api::types::{CUresult, error};
 use parking_lot::Mutex;
 
@@ -15,10 +17,22 @@ const PAGE: u64 = 4096;
 static FREE: Mutex<Option<Blocks>> = Mutex::new(None);
 
 /// Allocates `size` bytes (not 0).
-pub(crate) fn allocate(session: &Session, context: &Context, size: u64, flags: u32) -> Result<u64, CUresult> {
-    let bytes = size.checked_next_multiple_of(PAGE).filter(|&b| b <= 1 << 40).ok_or(error::ERROR_OUT_OF_MEMORY)?;
+pub(crate) fn allocate(
+    session: &Session,
+    context: &Context,
+    size: u64,
+    flags: u32,
+) -> Result<u64, CUresult> {
+    let bytes = size
+        .checked_next_multiple_of(PAGE)
+        .filter(|&b| b <= 1 << 40)
+        .ok_or(error::ERROR_OUT_OF_MEMORY)?;
     open(session, context.id)?;
-    let address = FREE.lock().as_mut().and_then(|f| f.take(bytes, PAGE)).ok_or(error::ERROR_OUT_OF_MEMORY)?;
+    let address = FREE
+        .lock()
+        .as_mut()
+        .and_then(|f| f.take(bytes, PAGE))
+        .ok_or(error::ERROR_OUT_OF_MEMORY)?;
     let give_back = |code| {
         ranges::decommit(address, bytes);
         if let Some(free) = FREE.lock().as_mut() {
@@ -27,35 +41,86 @@ pub(crate) fn allocate(session: &Session, context: &Context, size: u64, flags: u
         code
     };
     ranges::commit(address, bytes).map_err(|_| give_back(error::ERROR_OUT_OF_MEMORY))?;
-    session.call(context.id, &HostAlloc { address, size: bytes, flags }).map_err(give_back)?;
-    ledger::insert(Entry { address, size, kind: Kind::Pinned, device: context.device, context: context.id, flags });
+    session
+        .call(
+            context.id,
+            &HostAlloc {
+                address,
+                size: bytes,
+                flags,
+            },
+        )
+        .map_err(give_back)?;
+    ledger::insert(Entry {
+        address,
+        size,
+        kind: Kind::Pinned,
+        device: context.device,
+        context: context.id,
+        flags,
+    });
     Ok(address)
 }
 
 /// Frees pinned memory. The work that used it must be complete.
 pub(crate) fn free(session: &Session, entry: &Entry) -> Result<(), CUresult> {
-    session.call(entry.context, &HostFree { address: entry.address })?;
+    session.call(
+        entry.context,
+        &HostFree {
+            address: entry.address,
+        },
+    )?;
     ledger::remove(entry.address);
     release(entry);
     Ok(())
 }
 
 /// Registers memory of the program.
-pub(crate) fn register(session: &Session, context: &Context, address: u64, size: u64, flags: u32) -> Result<(), CUresult> {
+pub(crate) fn register(
+    session: &Session,
+    context: &Context,
+    address: u64,
+    size: u64,
+    flags: u32,
+) -> Result<(), CUresult> {
     let start = address & !(PAGE - 1);
-    let end = address.checked_add(size).and_then(|e| e.checked_next_multiple_of(PAGE)).ok_or(error::ERROR_INVALID_VALUE)?;
+    let end = address
+        .checked_add(size)
+        .and_then(|e| e.checked_next_multiple_of(PAGE))
+        .ok_or(error::ERROR_INVALID_VALUE)?;
     if ledger::overlaps(address, size) {
         return Err(error::ERROR_HOST_MEMORY_ALREADY_REGISTERED);
     }
-    let reply = session.call(context.id, &HostRegister { address: start, size: end - start, flags })?;
-    let kind = Kind::Registered { device_pointer: reply.device_pointer + (address - start) };
-    ledger::insert(Entry { address, size, kind, device: context.device, context: context.id, flags });
+    let reply = session.call(
+        context.id,
+        &HostRegister {
+            address: start,
+            size: end - start,
+            flags,
+        },
+    )?;
+    let kind = Kind::Registered {
+        device_pointer: reply.device_pointer + (address - start),
+    };
+    ledger::insert(Entry {
+        address,
+        size,
+        kind,
+        device: context.device,
+        context: context.id,
+        flags,
+    });
     Ok(())
 }
 
 /// Undoes [`register`]. The work that used it must be complete.
 pub(crate) fn unregister(session: &Session, entry: &Entry) -> Result<(), CUresult> {
-    session.call(entry.context, &HostUnregister { address: entry.address & !(PAGE - 1) })?;
+    session.call(
+        entry.context,
+        &HostUnregister {
+            address: entry.address & !(PAGE - 1),
+        },
+    )?;
     ledger::remove(entry.address);
     Ok(())
 }
@@ -88,7 +153,14 @@ fn open(session: &Session, context: u32) -> Result<(), CUresult> {
         if ranges::reserve(range).is_err() {
             continue;
         }
-        match session.call_setup(context, &ReserveHostRange { base: range.base, size: range.size }, &[]) {
+        match session.call_setup(
+            context,
+            &ReserveHostRange {
+                base: range.base,
+                size: range.size,
+            },
+            &[],
+        ) {
             Ok(()) => {
                 let mut free = Blocks::default();
                 free.give(range.base, range.size);
@@ -99,6 +171,9 @@ fn open(session: &Session, context: u32) -> Result<(), CUresult> {
         }
         session.lost()?;
     }
-    log!(Error, "no address range for pinned memory is free both here and on the backend");
+    log!(
+        Error,
+        "no address range for pinned memory is free both here and on the backend"
+    );
     Err(error::ERROR_OUT_OF_MEMORY)
 }

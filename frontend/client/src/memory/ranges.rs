@@ -15,9 +15,16 @@ const SLOT_SIZE: u64 = 1 << 40;
 
 /// Places and sizes to try: a part of the address space that programs, allocators and drivers leave alone.
 pub(crate) fn candidates(slot: u64) -> impl Iterator<Item = Range> {
-    [SLOT_SIZE, SLOT_SIZE / 4].into_iter().flat_map(move |size| {
-        [0x2000, 0x4000, 0x1000, 0x3000].into_iter().map(move |top: u64| Range { base: (top << 32) + slot % SLOTS * SLOT_SIZE, size })
-    })
+    [SLOT_SIZE, SLOT_SIZE / 4]
+        .into_iter()
+        .flat_map(move |size| {
+            [0x2000, 0x4000, 0x1000, 0x3000]
+                .into_iter()
+                .map(move |top: u64| Range {
+                    base: (top << 32) + slot % SLOTS * SLOT_SIZE,
+                    size,
+                })
+        })
 }
 
 /// Reserves a range without memory behind it; never over something that is there.
@@ -28,7 +35,10 @@ pub(crate) fn reserve(range: Range) -> io::Result<()> {
             range.base as *mut libc::c_void,
             range.size as usize,
             libc::PROT_NONE,
-            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED_NOREPLACE,
+            libc::MAP_PRIVATE
+                | libc::MAP_ANONYMOUS
+                | libc::MAP_NORESERVE
+                | libc::MAP_FIXED_NOREPLACE,
             -1,
             0,
         )
@@ -64,7 +74,11 @@ pub(crate) fn commit(address: u64, size: u64) -> io::Result<()> {
             0,
         )
     };
-    if got == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
+    if got == libc::MAP_FAILED {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
 }
 
 /// Takes the memory away again; the range stays reserved.

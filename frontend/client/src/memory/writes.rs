@@ -19,7 +19,12 @@ static WRITES: Mutex<Vec<Write>> = Mutex::new(Vec::new());
 pub(crate) fn add(start: u64, size: u64, stream: &Arc<Stream>, sequence: u64) {
     let mut writes = WRITES.lock();
     writes.retain(|w| !w.stream.has_passed(w.sequence));
-    writes.push(Write { start, end: start + size, stream: Arc::clone(stream), sequence });
+    writes.push(Write {
+        start,
+        end: start + size,
+        stream: Arc::clone(stream),
+        sequence,
+    });
 }
 
 /// Whether a write to any part of a range is in flight.
@@ -29,5 +34,7 @@ pub(crate) fn in_flight(start: u64, size: u64) -> bool {
         return false;
     }
     writes.retain(|w| !w.stream.has_passed(w.sequence));
-    writes.iter().any(|w| w.start < start + size && start < w.end)
+    writes
+        .iter()
+        .any(|w| w.start < start + size && start < w.end)
 }

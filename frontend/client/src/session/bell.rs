@@ -22,7 +22,12 @@ pub(crate) struct Bell {
 
 impl Bell {
     pub(crate) fn new() -> Self {
-        Self { rung: AtomicBool::new(false), asleep: AtomicBool::new(false), lock: Mutex::new(()), woken: Condvar::new() }
+        Self {
+            rung: AtomicBool::new(false),
+            asleep: AtomicBool::new(false),
+            lock: Mutex::new(()),
+            woken: Condvar::new(),
+        }
     }
 
     /// Says that there is something. A store, a fence and a load while the other side is awake.
@@ -57,7 +62,11 @@ impl Bell {
         self.asleep.store(true, Ordering::Release);
         fence(Ordering::SeqCst);
         if !self.rung.load(Ordering::Relaxed) {
-            drop(self.woken.wait(held).unwrap_or_else(PoisonError::into_inner));
+            drop(
+                self.woken
+                    .wait(held)
+                    .unwrap_or_else(PoisonError::into_inner),
+            );
         }
         self.asleep.store(false, Ordering::Release);
     }

@@ -4,7 +4,6 @@
 //! holds up no copy.
 
 use std::collections::HashMap;
-use std::io::IoSlice;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{OnceLock, mpsc};
 
@@ -13,7 +12,7 @@ use gvirtus_wire::api::types::CUresult;
 use parking_lot::Mutex;
 
 use super::Session;
-use super::inbox::rows;
+use super::inbox::gather;
 
 /// A host function of the program, ready to be called with the stream's status.
 pub(crate) type HostFunction = Box<dyn FnMut(CUresult) + Send>;
@@ -37,7 +36,9 @@ impl Callbacks {
     /// Keeps a host function and returns the id that the worker will call it by.
     pub(crate) fn register(&self, function: HostFunction, repeats: bool) -> u64 {
         let id = self.next.fetch_add(1, Ordering::Relaxed) + 1;
-        self.registered.lock().insert(id, Registered { function, repeats });
+        self.registered
+            .lock()
+            .insert(id, Registered { function, repeats });
         self.outstanding.fetch_add(1, Ordering::AcqRel);
         id
     }
@@ -69,9 +70,7 @@ impl Callbacks {
         super::thread("gvirtus-pull", move || {
             while let Ok(pull) = pulls.recv() {
                 // SAFETY: the receiver has checked that the box lies in pinned memory, which stays mapped while a copy from it is in flight.
-                let bulk: Vec<IoSlice<'_>> = rows(&pull.plane, &pull.extent)
-                    .map(|(address, len)| IoSlice::new(unsafe { std::slice::from_raw_parts(address as *const u8, len) }))
-                    .collect();
+                let bulk = unsafe { gather(&pull.plane, &pull.extent) };
                 session.answer(&PullData { id: pull.id }, &bulk);
             }
         })
@@ -90,7 +89,9 @@ impl Callbacks {
     }
 
     fn run(&self, id: u64, status: CUresult) {
-        let Some(mut entry) = self.registered.lock().remove(&id) else { return };
+        let Some(mut entry) = self.registered.lock().remove(&id) else {
+            return;
+        };
         (entry.function)(status);
         if entry.repeats {
             self.registered.lock().insert(id, entry);

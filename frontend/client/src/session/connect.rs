@@ -41,7 +41,12 @@ pub(super) fn open() -> Result<&'static Session, CUresult> {
             if crate::stats::enabled() {
                 crate::stats::round_trip(start.elapsed(), 0, 0, true);
             }
-            log!(Info, "session open with {} after {:?}", session.endpoint, start.elapsed());
+            log!(
+                Info,
+                "session open with {} after {:?}",
+                session.endpoint,
+                start.elapsed()
+            );
         }
         Err((code, why)) => {
             *last = Some((Instant::now(), *code));
@@ -52,14 +57,26 @@ pub(super) fn open() -> Result<&'static Session, CUresult> {
 }
 
 fn connect() -> Result<&'static Session, (CUresult, String)> {
-    let settings = config::client(own_path().as_deref()).map_err(|e| (error::ERROR_SYSTEM_NOT_READY, e.to_string()))?;
+    let settings = config::client(own_path().as_deref())
+        .map_err(|e| (error::ERROR_SYSTEM_NOT_READY, e.to_string()))?;
     for warning in &settings.warnings {
         log!(Warn, "{warning}");
     }
     let endpoint = settings.endpoint.to_string();
-    let (mut connection, admitted) = handshake::open(&settings).map_err(|e| (e.cuda_status(), e.to_string()))?;
-    log!(Debug, "session {} admitted by {endpoint}; {} commands in common", admitted.session, admitted.commands.len());
-    let not_ready = |what: &str, e: &dyn std::fmt::Display| (error::ERROR_SYSTEM_NOT_READY, format!("{endpoint}: {what}: {e}"));
+    let (mut connection, admitted) =
+        handshake::open(&settings).map_err(|e| (e.cuda_status(), e.to_string()))?;
+    log!(
+        Debug,
+        "session {} admitted by {endpoint}; {} commands in common",
+        admitted.session,
+        admitted.commands.len()
+    );
+    let not_ready = |what: &str, e: &dyn std::fmt::Display| {
+        (
+            error::ERROR_SYSTEM_NOT_READY,
+            format!("{endpoint}: {what}: {e}"),
+        )
+    };
     connection
         .receiver
         .set_timeout(Some(settings.handshake_timeout))
@@ -67,12 +84,20 @@ fn connect() -> Result<&'static Session, (CUresult, String)> {
     let closer = connection.closer.clone();
     let (receiver, sender) = connection.split();
     let mut inbox = Inbox::new(receiver);
-    let (header, payload) = inbox.next().map_err(|e| not_ready("no worker answered", &e))?;
+    let (header, payload) = inbox
+        .next()
+        .map_err(|e| not_ready("no worker answered", &e))?;
     if header.opcode != SNAPSHOT {
-        return Err(not_ready("the worker began with another message", &format_args!("{:#06x}", header.opcode)));
+        return Err(not_ready(
+            "the worker began with another message",
+            &format_args!("{:#06x}", header.opcode),
+        ));
     }
-    let snapshot: Snapshot = decode_all(&payload).map_err(|e| not_ready("the worker's description of its devices", &e))?;
-    inbox.set_timeout(None).map_err(|e| not_ready("clearing a timeout", &e))?;
+    let snapshot: Snapshot = decode_all(&payload)
+        .map_err(|e| not_ready("the worker's description of its devices", &e))?;
+    inbox
+        .set_timeout(None)
+        .map_err(|e| not_ready("clearing a timeout", &e))?;
     let session = Session {
         snapshot,
         callbacks: super::Callbacks::default(),

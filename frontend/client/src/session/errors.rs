@@ -26,7 +26,11 @@ impl Errors {
     /// The error that a call for `context` on `thread` must return, if any. A thread's own earlier failure is told once.
     #[inline]
     pub(crate) fn check(&self, context: u32, thread: u32) -> Result<(), CUresult> {
-        if self.any.load(Ordering::Relaxed) { self.check_slowly(context, thread) } else { Ok(()) }
+        if self.any.load(Ordering::Relaxed) {
+            self.check_slowly(context, thread)
+        } else {
+            Ok(())
+        }
     }
 
     #[cold]
@@ -52,7 +56,12 @@ impl Errors {
     pub(crate) fn lose(&self) -> bool {
         let first = self
             .lost
-            .compare_exchange(0, error::ERROR_DEVICE_UNAVAILABLE, Ordering::AcqRel, Ordering::Acquire)
+            .compare_exchange(
+                0,
+                error::ERROR_DEVICE_UNAVAILABLE,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            )
             .is_ok();
         self.any.store(true, Ordering::Release);
         first

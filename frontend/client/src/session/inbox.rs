@@ -3,11 +3,11 @@
 //! Nothing here trusts the other end: lengths are bounded by the frame layer, and bytes are written to the program's memory only where a waiting call or the ledger
 //! of pinned memory says that they belong.
 
-use std::io;
+use std::io::{self, IoSlice};
 
 use gvirtus_wire::api::core::{
-    ASYNC_ERROR, AsyncError, Extent, HOST_CALL, HOST_DATA, HostCall, HostData, OUTPUT, Output, PROGRESS, PULL_REQUEST, Plane, Progress,
-    PullRequest, REPLY,
+    ASYNC_ERROR, AsyncError, Extent, HOST_CALL, HOST_DATA, HostCall, HostData, OUTPUT, Output,
+    PROGRESS, PULL_REQUEST, Plane, Progress, PullRequest, REPLY,
 };
 use gvirtus_wire::codec::{Wire, decode_all};
 use gvirtus_wire::communicator::Receiver;
@@ -27,7 +27,12 @@ pub(crate) struct Inbox {
 
 impl Inbox {
     pub(crate) fn new(link: Box<dyn Receiver>) -> Self {
-        Self { link, buffer: vec![0; BUFFER].into(), start: 0, end: 0 }
+        Self {
+            link,
+            buffer: vec![0; BUFFER].into(),
+            start: 0,
+            end: 0,
+        }
     }
 
     /// Bounds how long one read waits.
@@ -91,7 +96,8 @@ impl Inbox {
 
 /// The rows of a box as (address, length): one where the box is contiguous.
 pub(crate) fn rows(plane: &Plane, extent: &Extent) -> impl Iterator<Item = (u64, usize)> {
-    let contiguous = (extent.height <= 1 || plane.pitch == extent.width) && (extent.depth <= 1 || plane.slice == extent.width * extent.height);
+    let contiguous = (extent.height <= 1 || plane.pitch == extent.width)
+        && (extent.depth <= 1 || plane.slice == extent.width * extent.height);
     let (width, height, depth) = if contiguous {
         (extent.width * extent.height * extent.depth, 1, 1)
     } else {
@@ -105,9 +111,24 @@ pub(crate) fn rows(plane: &Plane, extent: &Extent) -> impl Iterator<Item = (u64,
     })
 }
 
+/// The rows of a box as parts to send.
+///
+/// # Safety
+/// The rows must be readable memory of the program, and stay so while the parts are in use.
+pub(crate) unsafe fn gather<'a>(plane: &Plane, extent: &Extent) -> Vec<IoSlice<'a>> {
+    let part = |(address, len)| {
+        // SAFETY: this function's contract.
+        IoSlice::new(unsafe { std::slice::from_raw_parts(address as *const u8, len) })
+    };
+    rows(plane, extent).map(part).collect()
+}
+
 /// Bytes of a box without its gaps.
 pub(crate) fn packed(extent: &Extent) -> u64 {
-    extent.width.saturating_mul(extent.height).saturating_mul(extent.depth)
+    extent
+        .width
+        .saturating_mul(extent.height)
+        .saturating_mul(extent.depth)
 }
 
 fn protocol(error: impl std::fmt::Display) -> io::Error {
@@ -156,8 +177,12 @@ fn step(session: &'static Session, inbox: &mut Inbox) -> io::Result<()> {
         }
         HOST_DATA => {
             let data: HostData = parse(&payload)?;
-            if packed(&data.extent) != header.bulk || !crate::memory::ledger::is_pinned(&data.plane, &data.extent) {
-                return Err(protocol("the backend sent bytes for memory that is not pinned"));
+            if packed(&data.extent) != header.bulk
+                || !crate::memory::ledger::is_pinned(&data.plane, &data.extent)
+            {
+                return Err(protocol(
+                    "the backend sent bytes for memory that is not pinned",
+                ));
             }
             inbox.scatter(&data.plane, &data.extent)
         }
@@ -170,15 +195,26 @@ fn step(session: &'static Session, inbox: &mut Inbox) -> io::Result<()> {
             inbox.skip(header.bulk)
         }
         other => {
-            log!(Warn, "the backend sent a message of unknown kind {other:#06x}; skipped");
+            log!(
+                Warn,
+                "the backend sent a message of unknown kind {other:#06x}; skipped"
+            );
             inbox.skip(header.bulk)
         }
     }
 }
 
-fn reply(session: &'static Session, inbox: &mut Inbox, header: &Header, payload: Vec<u8>) -> io::Result<()> {
+fn reply(
+    session: &'static Session,
+    inbox: &mut Inbox,
+    header: &Header,
+    payload: Vec<u8>,
+) -> io::Result<()> {
     let Some(slot) = session.pending.take(header.sequence) else {
-        return Err(protocol(format_args!("the backend answered call {}, which nobody made", header.sequence)));
+        return Err(protocol(format_args!(
+            "the backend answered call {}, which nobody made",
+            header.sequence
+        )));
     };
     let status = header.context as i32;
     if status != 0 {
@@ -187,8 +223,12 @@ fn reply(session: &'static Session, inbox: &mut Inbox, header: &Header, payload:
         return Ok(());
     }
     let read = match slot.destination() {
-        Some(destination) if header.bulk == packed(&destination.extent) => inbox.scatter(&destination.plane, &destination.extent),
-        Some(_) => Err(protocol("a reply carries another number of bytes than was asked for")),
+        Some(destination) if header.bulk == packed(&destination.extent) => {
+            inbox.scatter(&destination.plane, &destination.extent)
+        }
+        Some(_) => Err(protocol(
+            "a reply carries another number of bytes than was asked for",
+        )),
         None => inbox.skip(header.bulk),
     };
     match read {

@@ -27,8 +27,8 @@ use gvirtus_wire::command::Command;
 use gvirtus_wire::communicator::Closer;
 use gvirtus_wire::frame::FLAG_WANTS_REPLY;
 
-pub(crate) use self::callbacks::HostFunction;
 use self::callbacks::Callbacks;
+pub(crate) use self::callbacks::HostFunction;
 use self::errors::Errors;
 use self::outbox::{Envelope, Outbox};
 use self::pending::{Destination, Pending, Slot};
@@ -78,7 +78,10 @@ fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> std::io::Result<(
         let mut before = std::mem::zeroed();
         libc::sigfillset(&raw mut all);
         libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
-        let spawned = std::thread::Builder::new().name(name.to_owned()).stack_size(1 << 20).spawn(body);
+        let spawned = std::thread::Builder::new()
+            .name(name.to_owned())
+            .stack_size(1 << 20)
+            .spawn(body);
         libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut());
         spawned.map(drop)
     }
@@ -110,7 +113,11 @@ impl Session {
 
     /// The session if there is one already: for what only makes sense then (flushing at exit, thread ends).
     pub(crate) fn existing() -> Option<&'static Self> {
-        if FORKED.load(Ordering::Relaxed) { None } else { SESSION.get() }
+        if FORKED.load(Ordering::Relaxed) {
+            None
+        } else {
+            SESSION.get()
+        }
     }
 
     /// Publishes an opened session and starts its threads.
@@ -149,7 +156,13 @@ impl Session {
     /// [`post`](Self::post) that only queues: for callers who hold a lock that the receiving side needs.
     pub(crate) fn queue<C: Command>(&self, context: u32, command: &C) -> Result<(), CUresult> {
         self.check(context)?;
-        let envelope = Envelope { context, thread: thread_number(), flags: 0, bulk: &[], queue_only: true };
+        let envelope = Envelope {
+            context,
+            thread: thread_number(),
+            flags: 0,
+            bulk: &[],
+            queue_only: true,
+        };
         self.sent(self.outbox.send(command, &envelope, |_| ()))?;
         self.outbox.kick();
         Ok(())
@@ -167,10 +180,18 @@ impl Session {
         self.check(context)?;
         if self.blocking {
             let mut number = 0;
-            self.exchange(context, command, bulk, None, false, |sequence| number = sequence)?;
+            self.exchange(context, command, bulk, None, false, |sequence| {
+                number = sequence
+            })?;
             return Ok(number);
         }
-        let envelope = Envelope { context, thread: thread_number(), flags: 0, bulk, queue_only: false };
+        let envelope = Envelope {
+            context,
+            thread: thread_number(),
+            flags: 0,
+            bulk,
+            queue_only: false,
+        };
         let sequence = self.sent(self.outbox.send(command, &envelope, numbered))?;
         self.outbox.kick();
         if crate::stats::enabled() {
@@ -181,8 +202,17 @@ impl Session {
 
     /// Sends what the worker waits for, at once and whatever state a context is in.
     fn answer<C: Command>(&self, command: &C, bulk: &[IoSlice<'_>]) {
-        let envelope = Envelope { context: 0, thread: 0, flags: 0, bulk, queue_only: false };
-        if self.sent(self.outbox.send(command, &envelope, |_| ())).is_ok() {
+        let envelope = Envelope {
+            context: 0,
+            thread: 0,
+            flags: 0,
+            bulk,
+            queue_only: false,
+        };
+        if self
+            .sent(self.outbox.send(command, &envelope, |_| ()))
+            .is_ok()
+        {
             self.flush();
         }
     }
@@ -218,11 +248,23 @@ impl Session {
         numbered: impl FnOnce(u64),
     ) -> Result<C::Reply, CUresult> {
         self.check(context)?;
-        self.exchange(context, command, &[], Some(Destination { plane, extent }), false, numbered)
+        self.exchange(
+            context,
+            command,
+            &[],
+            Some(Destination { plane, extent }),
+            false,
+            numbered,
+        )
     }
 
     /// [`call`](Self::call) with bulk for what a program's start is made of (ranges, modules, functions): counted apart.
-    pub(crate) fn call_setup<C: Command>(&self, context: u32, command: &C, bulk: &[u8]) -> Result<C::Reply, CUresult> {
+    pub(crate) fn call_setup<C: Command>(
+        &self,
+        context: u32,
+        command: &C,
+        bulk: &[u8],
+    ) -> Result<C::Reply, CUresult> {
         self.check(context)?;
         self.exchange(context, command, &[IoSlice::new(bulk)], None, true, |_| ())
     }
@@ -239,7 +281,13 @@ impl Session {
         let start = Instant::now();
         let bytes_in = destination.as_ref().map_or(0, |d| inbox::packed(&d.extent));
         let slot = Slot::new(destination);
-        let envelope = Envelope { context, thread: thread_number(), flags: FLAG_WANTS_REPLY, bulk, queue_only: false };
+        let envelope = Envelope {
+            context,
+            thread: thread_number(),
+            flags: FLAG_WANTS_REPLY,
+            bulk,
+            queue_only: false,
+        };
         let sent = self.outbox.send(command, &envelope, |sequence| {
             self.pending.insert(sequence, Arc::clone(&slot));
             numbered(sequence);
@@ -262,7 +310,10 @@ impl Session {
         }
         let payload = reply?;
         decode_all(&payload).map_err(|error| {
-            self.lose(&format!("the reply to {} could not be read: {error}", C::NAME));
+            self.lose(&format!(
+                "the reply to {} could not be read: {error}",
+                C::NAME
+            ));
             error::ERROR_DEVICE_UNAVAILABLE
         })
     }
@@ -304,7 +355,11 @@ impl Session {
         if !self.errors.lose() {
             return;
         }
-        log!(Error, "the session with {} is lost: {why}; CUDA calls now return CUDA_ERROR_DEVICE_UNAVAILABLE", self.endpoint);
+        log!(
+            Error,
+            "the session with {} is lost: {why}; CUDA calls now return CUDA_ERROR_DEVICE_UNAVAILABLE",
+            self.endpoint
+        );
         self.closer.shutdown();
         self.pending.fail_all(error::ERROR_DEVICE_UNAVAILABLE);
         crate::streams::wake_all();
@@ -313,11 +368,22 @@ impl Session {
     /// The worker reports a failed async command or a poisoned context.
     fn failed(&self, failure: &AsyncError) {
         if failure.sticky {
-            log!(Warn, "context {} failed with CUDA error {}", failure.context, failure.status);
+            log!(
+                Warn,
+                "context {} failed with CUDA error {}",
+                failure.context,
+                failure.status
+            );
             self.errors.poison(failure.context, failure.status);
             crate::streams::wake_all();
         } else {
-            log!(Info, "command {} (opcode {:#06x}) failed with CUDA error {}", failure.sequence, failure.opcode, failure.status);
+            log!(
+                Info,
+                "command {} (opcode {:#06x}) failed with CUDA error {}",
+                failure.sequence,
+                failure.opcode,
+                failure.status
+            );
             self.errors.keep(failure.thread, failure.status);
         }
     }

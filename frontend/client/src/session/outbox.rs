@@ -48,19 +48,31 @@ impl Outbox {
     pub(crate) fn new(link: Box<dyn Sender>) -> Self {
         Self {
             link: Mutex::new(link),
-            queue: Mutex::new(Queue { bytes: Vec::with_capacity(64 << 10), spare: Vec::new(), sequence: 0 }),
+            queue: Mutex::new(Queue {
+                bytes: Vec::with_capacity(64 << 10),
+                spare: Vec::new(),
+                sequence: 0,
+            }),
             bell: Bell::new(),
         }
     }
 
     /// Numbers and queues a command; `numbered` learns the number before the command can be sent. Large bulk is on its way when this returns,
     /// so the program may use its memory again in every case.
-    pub(crate) fn send<C: Command>(&self, command: &C, envelope: &Envelope<'_>, numbered: impl FnOnce(u64)) -> std::io::Result<u64> {
+    pub(crate) fn send<C: Command>(
+        &self,
+        command: &C,
+        envelope: &Envelope<'_>,
+        numbered: impl FnOnce(u64),
+    ) -> std::io::Result<u64> {
         let bulk_len: usize = envelope.bulk.iter().map(|b| b.len()).sum();
         if bulk_len <= INLINE_BULK {
             let mut queue = self.queue.lock();
             let sequence = queue.append(command, envelope, bulk_len, numbered);
-            envelope.bulk.iter().for_each(|b| queue.bytes.extend_from_slice(b));
+            envelope
+                .bulk
+                .iter()
+                .for_each(|b| queue.bytes.extend_from_slice(b));
             let full = queue.bytes.len() > QUEUE_LIMIT && !envelope.queue_only;
             drop(queue);
             if full {
@@ -120,7 +132,13 @@ impl Outbox {
 
 impl Queue {
     #[inline]
-    fn append<C: Command>(&mut self, command: &C, envelope: &Envelope<'_>, bulk_len: usize, numbered: impl FnOnce(u64)) -> u64 {
+    fn append<C: Command>(
+        &mut self,
+        command: &C,
+        envelope: &Envelope<'_>,
+        bulk_len: usize,
+        numbered: impl FnOnce(u64),
+    ) -> u64 {
         self.sequence += 1;
         let start = self.bytes.len();
         let mut header = Header {
