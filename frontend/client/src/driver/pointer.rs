@@ -75,7 +75,9 @@ fn value(entry: &Entry, address: u64, attribute: u32) -> std::result::Result<Val
         attribute::HOST_POINTER if entry.is_device() => return Err(error::ERROR_INVALID_VALUE),
         attribute::HOST_POINTER => Value::U64(address),
         // The driver writes a whole word for "is managed": static cudart reads one that it has not initialised.
-        attribute::SYNC_MEMOPS | attribute::IS_LEGACY_IPC_CAPABLE | attribute::IS_MANAGED => Value::U32(0),
+        attribute::SYNC_MEMOPS | attribute::IS_LEGACY_IPC_CAPABLE | attribute::IS_MANAGED => {
+            Value::U32(0)
+        }
         attribute::BUFFER_ID | attribute::MEMORY_BLOCK_ID => Value::U64(entry.address),
         attribute::IS_GPU_DIRECT_RDMA_CAPABLE => Value::Bool(false),
         attribute::DEVICE_ORDINAL => Value::U32(entry.device),
@@ -126,11 +128,12 @@ pub(crate) unsafe fn cuPointerGetAttributes(
                 attribute::MEMORY_TYPE
                 | attribute::SYNC_MEMOPS
                 | attribute::IS_LEGACY_IPC_CAPABLE
-                | attribute::ACCESS_FLAGS => Value::U32(0),
+                | attribute::ACCESS_FLAGS
+                | attribute::IS_MANAGED => Value::U32(0),
+                // Memory of the program's own, of which CUDA knows nothing.
+                attribute::HOST_POINTER => Value::U64(address),
                 attribute::DEVICE_ORDINAL => Value::U32(-2_i32 as u32),
-                attribute::IS_MANAGED
-                | attribute::MAPPED
-                | attribute::IS_GPU_DIRECT_RDMA_CAPABLE => Value::Bool(false),
+                attribute::MAPPED | attribute::IS_GPU_DIRECT_RDMA_CAPABLE => Value::Bool(false),
                 1..=20 => Value::U64(0),
                 _ => return Err(error::ERROR_INVALID_VALUE),
             },
