@@ -188,7 +188,7 @@ class Backend:
 def native_jobs(programs, options, suffix):
     jobs = []
     for program in programs:
-        env = dict(os.environ)
+        env = dict(os.environ, CUDA_CACHE_DISABLE="1")
         env["LD_LIBRARY_PATH"] = ":".join(program["native_libraries"] + [env.get("LD_LIBRARY_PATH", "")])
         jobs.append({"id": program["id"] + suffix, "command": program["command"], "cwd": program["cwd"], "env": env, "timeout": options.timeout})
     return jobs
@@ -200,6 +200,8 @@ def our_jobs(programs, options, transport, config, work):
         env = {key: value for key, value in os.environ.items() if not key.startswith(("GVIRTUS_", "CUDA_VISIBLE"))}
         env["LD_LIBRARY_PATH"] = os.path.join(options.home, "lib")
         env["GVIRTUS_CONFIG"] = config
+        # What the compiler of PTX prints depends on whether it has seen the program before.
+        env["CUDA_CACHE_DISABLE"] = "1"
         env["GVIRTUS_STATS"] = "json:" + os.path.join(work, "stats-%s-%s.json" % (transport, program["id"]))
         jobs.append({"id": program["id"], "command": program["command"], "cwd": program["cwd"], "env": env, "timeout": options.timeout,
                      "library_home": options.home})
