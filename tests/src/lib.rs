@@ -67,3 +67,9 @@ pub fn compiled_with(
     )
     .with_context(|| format!("cannot compile {name} with CUDA {cuda_major}"))
 }
+
+/// The fixture's program as nvcc links it by default, with NVIDIA's runtime in it.
+pub fn compiled_static(name: &str, cuda_major: u32) -> Result<PathBuf> {
+    fixtures::build_static(fixture(name), toolkit(cuda_major), installation())
+        .with_context(|| format!("cannot compile {name} with CUDA {cuda_major}"))
+}

@@ -1,0 +1,108 @@
+//! Every fixture once more as nvcc links it by default: NVIDIA's own runtime is in the program, and all of it meets us at `libcuda.so.1`.
+//!
+//! That is where the private tables, `cuGetProcAddress` and the runtime's check of the driver are used by the one program that knows what they must do.
+
+use gvirtus_tests::backend::{Backend, Transport, tail};
+use gvirtus_tests::{compiled_static, fixture, program};
+
+/// Runs a fixture once and holds it to the output and round trips of the one that is linked to our runtime.
+fn check(backend: &Backend, name: &str, cuda_major: u32) {
+    let path = compiled_static(name, cuda_major).expect("the fixture compiles");
+    let fixture = fixture(name);
+    let outcome = program::run(&path, backend).expect("the program can be started");
+    let what = format!(
+        "{name} (static, CUDA {cuda_major}, {}) after {:.1?}",
+        backend.endpoint(),
+        outcome.elapsed
+    );
+    let told = format!(
+        "\n-- its output\n{}\n-- its errors\n{}\n-- the backend's log\n{}",
+        tail(&outcome.stdout),
+        tail(&outcome.stderr),
+        tail(&backend.log())
+    );
+    let Some(status) = outcome.status else {
+        panic!("{what}: hung{told}");
+    };
+    assert!(status.success(), "{what}: ended with {status}{told}");
+    if let Some(expected) = fixture.expected(cuda_major) {
+        assert_eq!(outcome.stdout, expected, "{what}: wrong output{told}");
+    }
+    let unknown = "of which nothing is known";
+    assert!(
+        !outcome.stderr.contains(unknown),
+        "{what}: a private function is missing{told}"
+    );
+    let Some(stats) = outcome.stats else {
+        panic!("{what}: wrote no statistics{told}");
+    };
+    if let Some(most) = fixture.round_trips {
+        assert!(
+            stats.round_trips() <= most,
+            "{what}: {} round trips after setup, at most {most} allowed ({})",
+            stats.round_trips(),
+            stats.summary()
+        );
+    }
+}
+
+macro_rules! fixtures {
+    ($($name:ident),* $(,)?) => {
+        $(
+            #[test]
+            fn $name() {
+                for transport in [Transport::Tcp, Transport::Unix] {
+                    let backend = Backend::start(transport).expect("a backend starts");
+                    check(&backend, stringify!($name), 13);
+                    check(&backend, stringify!($name), 12);
+                }
+            }
+        )*
+
+        /// A new fixture is not forgotten here.
+        #[test]
+        fn all_fixtures_are_tested() {
+            let tested = [$(stringify!($name)),*];
+            for (name, fixture) in xtask::fixtures::all().expect("the fixtures can be read") {
+                assert!(
+                    fixture.interactive || tested.contains(&name.as_str()),
+                    "{name} is missing in the list"
+                );
+            }
+        }
+    };
+}
+
+fixtures![
+    atomics,
+    attributes_occupancy,
+    capture_and_allocate,
+    cooperative_grid,
+    device_assert,
+    device_math,
+    device_printf,
+    driver_api,
+    driver_entry_point,
+    error_semantics,
+    event_polling,
+    fork_after_init,
+    free_while_running,
+    full_stream,
+    host_function_copy,
+    launch_burst,
+    launch_ex,
+    launch_many,
+    local_calls,
+    matrix_product,
+    memcpy_shapes,
+    pinned_reuse,
+    registered_memory,
+    sticky_fault,
+    stream_kinds,
+    stream_overlap,
+    symbols,
+    thread_handover,
+    threads_streams,
+    vector_add,
+    warp_intrinsics,
+];
