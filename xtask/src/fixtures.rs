@@ -95,6 +95,23 @@ pub fn build(
     variant: &str,
     flags: &[&str],
 ) -> Result<PathBuf> {
+    let mut nvcc = toolkit.nvcc();
+    nvcc.args(flags);
+    compile(fixture, toolkit, home, variant, nvcc)
+}
+
+/// As [`build`], with NVIDIA's runtime linked into the program, which is nvcc's default.
+pub fn build_static(fixture: &Fixture, toolkit: &Toolkit, home: &Path) -> Result<PathBuf> {
+    compile(fixture, toolkit, home, "-static", toolkit.nvcc_static()?)
+}
+
+fn compile(
+    fixture: &Fixture,
+    toolkit: &Toolkit,
+    home: &Path,
+    variant: &str,
+    mut nvcc: Command,
+) -> Result<PathBuf> {
     let out = sh::target_dir()
         .join("fixtures")
         .join(format!("cuda{}{variant}", toolkit.major));
@@ -110,13 +127,11 @@ pub fn build(
     if built.is_some() && built > newest {
         return Ok(program);
     }
-    let mut nvcc = toolkit.nvcc();
     nvcc.args([
         "-std=c++17",
         "-arch=compute_75",
         "-Wno-deprecated-gpu-targets",
     ])
-    .args(flags)
     .arg(&fixture.source)
     .arg("-o")
     .arg(&program);

@@ -71,9 +71,28 @@ impl Toolkit {
 
     /// `nvcc`, told to use the host compiler that it accepts and to link the shared runtime.
     pub fn nvcc(&self) -> Command {
+        let mut command = self.compiler();
+        command.arg("--cudart=shared");
+        command
+    }
+
+    /// `nvcc` as it links by default: NVIDIA's runtime goes into the program.
+    pub fn nvcc_static(&self) -> Result<Command> {
+        let mut command = self.compiler();
+        let archive = "libcudart_static.a";
+        if !self.lib.join(archive).exists() {
+            // The package of CUDA 12.4's runtime lacks it, that of the last CUDA 12 has it.
+            let runtime = vendor_cudart(self.major)?;
+            let dir = runtime.parent().filter(|dir| dir.join(archive).exists());
+            let dir = dir.with_context(|| format!("there is no {archive} of CUDA {}", self.major))?;
+            command.arg("-L").arg(dir);
+        }
+        Ok(command)
+    }
+
+    fn compiler(&self) -> Command {
         let mut command = Command::new(&self.nvcc);
         command.arg("-ccbin").arg(&self.host_compiler);
-        command.arg("--cudart=shared");
         command.arg("-L").arg(&self.lib);
         if !self.lib.join("libcudadevrt.a").exists() {
             // The packages of CUDA 12 do not carry the device runtime, which nvcc links unless told not to.
