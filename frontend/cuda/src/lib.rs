@@ -4,7 +4,7 @@
 //! default stream and older names. What else NVIDIA's library exports is there too, returns `CUDA_ERROR_NOT_SUPPORTED` and says its name once.
 //!
 //! # Layout
-//! * [`names`]: the lists of variants, older names and unsupported functions.
+//! * `names`: the lists of variants, older names and unsupported functions.
 //! * this file: what an export does.
 #![allow(non_snake_case, reason = "CUDA's names")]
 

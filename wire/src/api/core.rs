@@ -29,7 +29,7 @@ pub const OPCODES: (u16, u16) = (0x0100, 0x01ff);
 /// Contexts below this number are the primary contexts of the devices with that ordinal.
 pub const FIRST_CREATED_CONTEXT: u32 = 256;
 
-/// [`Copy::kind`](Copy): the packed bytes are the frame's bulk (taken from the program's memory at issue).
+/// [`Copy::kind`](struct@Copy): the packed bytes are the frame's bulk (taken from the program's memory at issue).
 pub const COPY_FROM_BULK: u8 = 0;
 /// From the worker's shadow of pinned memory: a write of the GPU to it is still in flight.
 pub const COPY_FROM_SHADOW: u8 = 1;

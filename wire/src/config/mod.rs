@@ -3,7 +3,7 @@
 //! # Layout
 //! * [`Endpoint`]: where a backend is reached.
 //! * [`Properties`] (`properties`): everything the file says, checked.
-//! * [`Client`], [`client`]: what a program's session needs, from environment and file.
+//! * [`Client`], [`client()`]: what a program's session needs, from environment and file.
 //! * `json`: the reader that knows where each value stands.
 
 use std::fmt;
