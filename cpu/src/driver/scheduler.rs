@@ -50,7 +50,7 @@ pub(super) struct Task {
     priority: i32,
     runner: Runner,
     done: AtomicBool,
-    /// Nanoseconds since [`epoch`] at which the task ended.
+    /// Nanoseconds since the epoch at which the task ended.
     finished: AtomicU64,
     links: Mutex<Links>,
 }

@@ -1,6 +1,6 @@
 //! The engine of the CPU device: compiles PTX to a compact form and runs it warp by warp.
 //!
-//! The way of a kernel: [`lexer`] → [`parser`] ([`ast`]) → [`lower`] ([`code`], [`cfg`]) → [`module`] → [`exec`] with the arithmetic of [`alu`].
+//! The way of a kernel: [`lexer`] → [`parser`] ([`ast`]) → [`lower`] ([`code`], [`mod@cfg`]) → [`module`] → [`exec`] with the arithmetic of [`alu`].
 
 // Loops over lanes index several registers at once, and instructions have many operands.
 #![allow(clippy::needless_range_loop, clippy::too_many_arguments)]

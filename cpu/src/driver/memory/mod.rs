@@ -5,7 +5,7 @@
 //! # Layout
 //! * this file: [`Memory`], the ledger.
 //! * [`physical`]: a device's memory, in granules. [`quiescence`]: when it is safe to unmap. [`suballocator`]: small pieces.
-//! * [`alloc`] (`cuMemAlloc` …), [`vmm`] (`cuMemCreate`, `cuMemMap` …), [`host`] (`cuMemHostAlloc` …), [`pointer`] (`cuPointerGetAttribute` …): the functions.
+//! * [`alloc`] (`cuMemAlloc` …), [`vmm`] (`cuMemCreate`, `cuMemMap` …), [`host`] (`cuMemHostAlloc` …), [`mod@pointer`] (`cuPointerGetAttribute` …): the functions.
 //! * [`transfer`]: how copies and fills run. [`copy`], [`fill`]: the functions that issue them.
 
 pub(super) mod alloc;
