@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //! * [`session`]: finds and loads `libgvirtus.so`, lazily, and hands out its functions.
-//! * [`driver`]: the table of driver API functions.
+//! * [`mod@driver`]: the table of driver API functions.
 //! * [`guard`]: what stands around the body of every exported function.
 //!
 //! # Finding the session
