@@ -40,6 +40,7 @@ def arguments():
     parser.add_argument("--width", type=int, default=6, help="programs that run at once")
     parser.add_argument("--device", default="cuda", help="the backend's device; cpu tries the suite out without a GPU")
     parser.add_argument("--nvcc", help="the compiler and fixed arguments, in one string")
+    parser.add_argument("--cudart", choices=["shared", "static"], default="shared", help="how programs are linked to the runtime; static is nvcc's default")
     parser.add_argument("--cuda-major", type=int, default=13)
     parser.add_argument("--build-only", metavar="DIR", help="build the programs into DIR and stop")
     return parser.parse_args()
@@ -115,7 +116,7 @@ def build(case, nvcc, cuda_root, arch, out, options):
     if not any(os.path.exists(path + "/cuda_profiler_api.h") for path in [cuda_root + "/include"] + glob.glob(cuda_root + "/targets/*/include")):
         # The packages of a compiler alone lack this header, which samples include and hardly use.
         include += ["-I", os.path.join(HERE, "compat")]
-    common = nvcc + ["--cudart=shared", "-std=c++17", "-Wno-deprecated-gpu-targets", "-w", "-arch=" + arch] + include
+    common = nvcc + ["--cudart=" + options.cudart, "-std=c++17", "-Wno-deprecated-gpu-targets", "-w", "-arch=" + arch] + include
     commands = []
     for kind in ["fatbin", "ptx"]:
         for made, source in case.description.get(kind, {}).items():
@@ -319,7 +320,7 @@ def main():
     for case in cases:
         if case.name not in errors:
             programs.append(program(case, 13, os.path.join(work, "bin"), [cuda_root + "/lib64", cuda_root + "/lib"]))
-        carried = os.path.join(HERE, "cuda12/bin")
+        carried = os.path.join(HERE, "cuda12/bin" if options.cudart == "shared" else "cuda12/static")
         if os.path.exists(os.path.join(carried, case.name, case.name)):
             programs.append(program(case, 12, carried, [os.path.join(HERE, "cuda12/lib")]))
 
@@ -339,7 +340,7 @@ def main():
             stats = read_stats(work, transport, identity)
             first, second, result = native[identity + "#1"], native[identity + "#2"], ours[identity]
             ok, notes = judge(entry, first, second, result, stats)
-            rows.append({"case": entry["case"].name, "kind": entry["case"].kind, "cuda": entry["cuda"], "transport": transport, "ok": ok,
+            rows.append({"case": entry["case"].name, "kind": entry["case"].kind, "cuda": entry["cuda"], "cudart": options.cudart, "transport": transport, "ok": ok,
                          "native_seconds": min(first["seconds"], second["seconds"]), "seconds": result["seconds"],
                          "round_trips": round_trips(stats) if stats else None,
                          "hidden": len(compare.normalise(first["out"], entry["case"].hide)[1]), "notes": notes})
