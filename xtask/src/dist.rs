@@ -133,7 +133,7 @@ fn find_directory(below: &Path, name: &str, depth: usize) -> Option<PathBuf> {
         .find_map(|path| find_directory(&path, name, depth - 1))
 }
 
-/// Compiles fixtures and samples with nvcc 12 into `cuda12/bin`, with the runtime that they need natively in `cuda12/lib`.
+/// Compiles fixtures and samples with nvcc 12 into `cuda12/bin`, with the runtime that they need natively in `cuda12/lib`; and as nvcc links by default into `cuda12/static`.
 ///
 /// The suite's own script knows how each program is built; it is told to do nothing else.
 fn build_cuda12(suite: &Path, home: &Path) -> Result<()> {
@@ -143,21 +143,23 @@ fn build_cuda12(suite: &Path, home: &Path) -> Result<()> {
         &toolchain::vendor_cudart(12)?,
         &out.join("lib/libcudart.so.12"),
     )?;
-    let mut script = Command::new("python3");
-    script
-        .arg("-B")
-        .arg(suite.join("run.py"))
-        .arg("--build-only")
-        .arg(out.join("bin"))
-        .arg("--cuda-major")
-        .arg("12");
-    script.arg("--nvcc").arg(fixtures::nvcc_line(&toolkit)?);
-    script
-        .arg("--samples")
-        .arg(suite.join("samples"))
-        .arg("--home")
-        .arg(home);
-    sh::run(&mut script)
+    for (cudart, folder) in [("shared", "bin"), ("static", "static")] {
+        let mut script = Command::new("python3");
+        script
+            .arg("-B")
+            .arg(suite.join("run.py"))
+            .arg("--build-only")
+            .arg(out.join(folder))
+            .args(["--cuda-major", "12", "--cudart", cudart]);
+        script.arg("--nvcc").arg(fixtures::nvcc_line(&toolkit)?);
+        script
+            .arg("--samples")
+            .arg(suite.join("samples"))
+            .arg("--home")
+            .arg(home);
+        sh::run(&mut script)?;
+    }
+    Ok(())
 }
 
 fn weigh(dir: &Path) -> Result<u64> {
