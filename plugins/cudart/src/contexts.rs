@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use gvirtus_wire::api::core::{
     ContextCreate, ContextDestroy, ContextReset, ContextSetLimit, ContextSynchronize,
-    FIRST_CREATED_CONTEXT,
+    FIRST_CREATED_CONTEXT, ResetPersistingL2,
 };
 use gvirtus_wire::api::types::CUctxCreateParams;
 use gvirtus_wire::command::{Answer, Handle as Handler};
@@ -390,6 +390,13 @@ impl Handler<ContextReset> for Session {
             self.retain_primary(command.device)?;
         }
         Ok(Answer::Now(()))
+    }
+}
+
+impl Handler<ResetPersistingL2> for Session {
+    fn handle(&self, header: &Header, _: ResetPersistingL2) -> Result<Answer<()>> {
+        self.enter(header)?;
+        cu!(self.driver, cuCtxResetPersistingL2Cache()).map(Answer::Now)
     }
 }
 

@@ -4,7 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use gvirtus_wire::api::core::{StreamCreate, StreamDestroy, StreamSynchronize, StreamWaitEvent};
+use gvirtus_wire::api::core::{
+    StreamCopyAttributes, StreamCreate, StreamDestroy, StreamGetAttribute, StreamSetAttribute,
+    StreamSynchronize, StreamWaitEvent,
+};
+use gvirtus_wire::api::types::CUstreamAttrValue;
 use gvirtus_wire::command::{Answer, Handle as Handler};
 use gvirtus_wire::frame::Header;
 
@@ -18,6 +22,8 @@ use crate::session::Session;
 const NON_BLOCKING: u32 = 1;
 /// `CU_EVENT_WAIT_EXTERNAL`.
 const WAIT_EXTERNAL: u32 = 1;
+/// `CUstreamAttrID`: access policy window, synchronization policy, priority, memory synchronization domains and their map.
+const ATTRIBUTES: [u32; 5] = [1, 3, 8, 9, 10];
 /// How long a stream is watched before others go on reading frames.
 const PATIENCE: Duration = Duration::from_micros(15);
 
@@ -195,4 +201,77 @@ impl Handler<StreamWaitEvent> for Session {
         })
         .map(Answer::Now)
     }
+}
+
+/// An attribute that the driver may be asked about.
+fn known(attribute: u32) -> Result<u32> {
+    if ATTRIBUTES.contains(&attribute) {
+        Ok(attribute)
+    } else {
+        Err(ERROR_INVALID_VALUE)
+    }
+}
+
+impl Handler<StreamSetAttribute> for Session {
+    fn handle(&self, header: &Header, command: StreamSetAttribute) -> Result<Answer<()>> {
+        let stream = self.stream(header, command.stream)?;
+        let attribute = known(command.attribute)?;
+        let value = CUstreamAttrValue {
+            words: words(&command.value),
+        };
+        cu!(
+            self.driver,
+            cuStreamSetAttribute(stream.raw.ptr(), attribute, &raw const value)
+        )
+        .map(Answer::Now)
+    }
+}
+
+impl Handler<StreamGetAttribute> for Session {
+    fn handle(
+        &self,
+        header: &Header,
+        command: StreamGetAttribute,
+    ) -> Result<Answer<([u8; 32], [u8; 32])>> {
+        let stream = self.stream(header, command.stream)?;
+        let attribute = known(command.attribute)?;
+        let mut value = CUstreamAttrValue { words: [0; 8] };
+        cu!(
+            self.driver,
+            cuStreamGetAttribute(stream.raw.ptr(), attribute, &raw mut value)
+        )?;
+        let (first, second) = value.words.split_at(4);
+        Ok(Answer::Now((bytes(first), bytes(second))))
+    }
+}
+
+impl Handler<StreamCopyAttributes> for Session {
+    fn handle(&self, header: &Header, command: StreamCopyAttributes) -> Result<Answer<()>> {
+        let to = self.stream(header, command.to)?;
+        let from = self.stream(header, command.from)?;
+        cu!(
+            self.driver,
+            cuStreamCopyAttributes(to.raw.ptr(), from.raw.ptr())
+        )
+        .map(Answer::Now)
+    }
+}
+
+/// The words of a value as it came.
+fn words((first, second): &([u8; 32], [u8; 32])) -> [u64; 8] {
+    let mut words = [0; 8];
+    let bytes = first.as_chunks::<8>().0.iter().chain(second.as_chunks().0);
+    for (word, bytes) in words.iter_mut().zip(bytes) {
+        *word = u64::from_le_bytes(*bytes);
+    }
+    words
+}
+
+/// Half of a value as it travels.
+fn bytes(words: &[u64]) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    for (to, word) in bytes.chunks_exact_mut(8).zip(words) {
+        to.copy_from_slice(&word.to_le_bytes());
+    }
+    bytes
 }

@@ -337,6 +337,30 @@ crate::commands! {
         id: u64,
     } -> ();
 
+    /// `cuStreamSetAttribute`.
+    0x0126 r 1 sync StreamSetAttribute {
+        /// Stream.
+        stream: u32,
+        /// `CUstreamAttrID`.
+        attribute: u32,
+        /// `CUstreamAttrValue`; addresses in it are device addresses, the same at both ends. First and second half.
+        value: ([u8; 32], [u8; 32]),
+    } -> ();
+    /// `cuStreamGetAttribute`; the reply is as `value` above.
+    0x0127 r 1 sync StreamGetAttribute {
+        /// Stream.
+        stream: u32,
+        /// `CUstreamAttrID`.
+        attribute: u32,
+    } -> ([u8; 32], [u8; 32]);
+    /// `cuStreamCopyAttributes`.
+    0x0128 r 1 sync StreamCopyAttributes {
+        /// Stream that gets them.
+        to: u32,
+        /// Stream that has them.
+        from: u32,
+    } -> ();
+
     /// `cuEventCreate`.
     0x0130 r 1 async EventCreate {
         /// Minted by the client, not 0.
@@ -491,6 +515,8 @@ crate::commands! {
     } -> ();
     /// Waits until the worker has read everything before; answers at once.
     0x0166 r 1 sync Ping {} -> ();
+    /// `cuCtxResetPersistingL2Cache` for the frame's context.
+    0x0167 r 1 sync ResetPersistingL2 {} -> ();
 
     /// `cuStreamBeginCapture`. The worker always captures relaxed; the client enforces the program's mode.
     0x0170 r 1 sync StreamBeginCapture {

@@ -86,7 +86,7 @@ macro_rules! cuda_api { ($callback:ident) => { $callback! {
         local 3020 fn cuCtxSetCacheConfig(config: u32);
         local 3020 fn cuCtxGetApiVersion(ctx: CUcontext, version: *mut u32);
         local 5050 fn cuCtxGetStreamPriorityRange(leastPriority: *mut i32, greatestPriority: *mut i32);
-        unsupported 11000 fn cuCtxResetPersistingL2Cache();
+        sync 11000 fn cuCtxResetPersistingL2Cache();
         unsupported 11040 fn cuCtxGetExecAffinity(pExecAffinity: *mut c_void, type_: u32);
         unsupported 12050 fn cuCtxRecordEvent(hCtx: CUcontext, hEvent: CUevent);
         unsupported 12050 fn cuCtxWaitEvent(hCtx: CUcontext, hEvent: CUevent);
@@ -295,9 +295,9 @@ macro_rules! cuda_api { ($callback:ident) => { $callback! {
         local 2000 fn cuStreamQuery(hStream: CUstream);
         sync 2000 fn cuStreamSynchronize(hStream: CUstream);
         async 4000 fn cuStreamDestroy_v2(hStream: CUstream);
-        unsupported 11000 fn cuStreamCopyAttributes(dst: CUstream, src: CUstream);
-        unsupported 11000 fn cuStreamGetAttribute(hStream: CUstream, attr: u32, value_out: *mut CUstreamAttrValue);
-        unsupported 11000 fn cuStreamSetAttribute(hStream: CUstream, attr: u32, value: *const CUstreamAttrValue);
+        sync 11000 fn cuStreamCopyAttributes(dst: CUstream, src: CUstream);
+        sync 11000 fn cuStreamGetAttribute(hStream: CUstream, attr: u32, value_out: *mut CUstreamAttrValue);
+        sync 11000 fn cuStreamSetAttribute(hStream: CUstream, attr: u32, value: *const CUstreamAttrValue);
     }
     group "CUDA__EVENT" {
         async 2000 fn cuEventCreate(phEvent: *mut CUevent, Flags: u32);

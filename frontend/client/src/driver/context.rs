@@ -14,7 +14,7 @@ use std::sync::{Arc, OnceLock};
 
 use gvirtus_wire::api::core::{
     ContextCreate, ContextDestroy, ContextReset, ContextSetLimit, ContextSynchronize,
-    FIRST_CREATED_CONTEXT, PeerAccess,
+    FIRST_CREATED_CONTEXT, PeerAccess, ResetPersistingL2,
 };
 use gvirtus_wire::api::types::{CUcontext, CUctxCreateParams, CUdevice, error};
 use parking_lot::Mutex;
@@ -563,6 +563,12 @@ pub(crate) fn cuCtxSetLimit(limit: u32, value: usize) -> Result<()> {
     let became = session()?.call(context.id, &ContextSetLimit { limit, value })?;
     context.limits.lock().insert(limit, became);
     Ok(())
+}
+
+/// Lines that an access policy keeps in the L2 cache become ordinary ones.
+pub(crate) fn cuCtxResetPersistingL2Cache() -> Result<()> {
+    let context = current()?;
+    session()?.call(context.id, &ResetPersistingL2 {})
 }
 
 /// What was set, or what a fresh context has.

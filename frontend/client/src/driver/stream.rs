@@ -1,8 +1,11 @@
 //! Streams: <https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__STREAM.html>.
 #![allow(non_snake_case, reason = "CUDA's names")]
 
-use gvirtus_wire::api::core::{StreamDestroy, StreamSynchronize, StreamWaitEvent};
-use gvirtus_wire::api::types::{CUcontext, CUevent, CUstream, error};
+use gvirtus_wire::api::core::{
+    StreamCopyAttributes, StreamDestroy, StreamGetAttribute, StreamSetAttribute, StreamSynchronize,
+    StreamWaitEvent,
+};
+use gvirtus_wire::api::types::{CUcontext, CUevent, CUstream, CUstreamAttrValue, error};
 
 use crate::driver::{Result, context, put, put_if, session};
 use crate::events::{self, Recorded};
@@ -210,4 +213,76 @@ pub(crate) unsafe fn cuStreamGetCtx_v2(
         put_if(green, std::ptr::null_mut());
         cuStreamGetCtx(stream, pctx)
     }
+}
+
+/// Sets an attribute for later work on the stream.
+pub(crate) unsafe fn cuStreamSetAttribute(
+    hStream: CUstream,
+    attr: u32,
+    value: *const CUstreamAttrValue,
+) -> Result<()> {
+    let session = session()?;
+    let context = context::current()?;
+    if value.is_null() {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
+    let stream = streams::resolve(session, &context, hStream)?;
+    // SAFETY: not null, and the caller's.
+    let words = unsafe { value.read_unaligned() }.words;
+    let (first, second) = words.split_at(4);
+    let half = |words: &[u64]| {
+        let mut bytes = [0; 32];
+        for (to, word) in bytes.chunks_exact_mut(8).zip(words) {
+            to.copy_from_slice(&word.to_le_bytes());
+        }
+        bytes
+    };
+    let command = StreamSetAttribute {
+        stream: stream.id,
+        attribute: attr,
+        value: (half(first), half(second)),
+    };
+    session.call(stream.context, &command)
+}
+
+/// What the stream has for an attribute.
+pub(crate) unsafe fn cuStreamGetAttribute(
+    hStream: CUstream,
+    attr: u32,
+    value_out: *mut CUstreamAttrValue,
+) -> Result<()> {
+    let session = session()?;
+    let context = context::current()?;
+    if value_out.is_null() {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
+    let stream = streams::resolve(session, &context, hStream)?;
+    let command = StreamGetAttribute {
+        stream: stream.id,
+        attribute: attr,
+    };
+    let (first, second) = session.call(stream.context, &command)?;
+    let mut words = [0; 8];
+    let bytes = first.as_chunks::<8>().0.iter().chain(second.as_chunks().0);
+    for (word, bytes) in words.iter_mut().zip(bytes) {
+        *word = u64::from_le_bytes(*bytes);
+    }
+    // SAFETY: not null.
+    unsafe { put(value_out, CUstreamAttrValue { words }) }
+}
+
+/// Gives a stream the attributes of another one of the same context.
+pub(crate) fn cuStreamCopyAttributes(dst: CUstream, src: CUstream) -> Result<()> {
+    let session = session()?;
+    let context = context::current()?;
+    let to = streams::resolve(session, &context, dst)?;
+    let from = streams::resolve(session, &context, src)?;
+    if to.context != from.context {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
+    let command = StreamCopyAttributes {
+        to: to.id,
+        from: from.id,
+    };
+    session.call(to.context, &command)
 }
