@@ -67,7 +67,10 @@ pub fn test() -> Result<()> {
                     "--document-private-items",
                 ])
                 // Private items are documented here, so links to them lead somewhere.
-                .env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private-intra-doc-links"),
+                .env(
+                    "RUSTDOCFLAGS",
+                    "-D warnings -A rustdoc::private-intra-doc-links",
+                ),
         )
     });
     report.check("source rules", source_rules);

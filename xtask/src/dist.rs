@@ -143,7 +143,10 @@ fn build_cuda12(suite: &Path, home: &Path) -> Result<()> {
         &toolchain::vendor_cudart(12)?,
         &out.join("lib/libcudart.so.12"),
     )?;
-    for (cudart, folder) in [("shared", "bin"), ("static", "static")] {
+    for (cudart, folder, nvcc) in [
+        ("shared", "bin", toolkit.nvcc()),
+        ("static", "static", toolkit.nvcc_static()?),
+    ] {
         let mut script = Command::new("python3");
         script
             .arg("-B")
@@ -151,7 +154,7 @@ fn build_cuda12(suite: &Path, home: &Path) -> Result<()> {
             .arg("--build-only")
             .arg(out.join(folder))
             .args(["--cuda-major", "12", "--cudart", cudart]);
-        script.arg("--nvcc").arg(fixtures::nvcc_line(&toolkit)?);
+        script.arg("--nvcc").arg(fixtures::nvcc_line(&nvcc)?);
         script
             .arg("--samples")
             .arg(suite.join("samples"))

@@ -145,8 +145,7 @@ fn compile(
 }
 
 /// The compiler with its fixed arguments, as one line for scripts.
-pub fn nvcc_line(toolkit: &Toolkit) -> Result<String> {
-    let command: Command = toolkit.nvcc();
+pub fn nvcc_line(command: &Command) -> Result<String> {
     let mut line = command.get_program().to_string_lossy().into_owned();
     for arg in command.get_args() {
         let arg = arg.to_string_lossy();

@@ -84,7 +84,8 @@ impl Toolkit {
             // The package of CUDA 12.4's runtime lacks it, that of the last CUDA 12 has it.
             let runtime = vendor_cudart(self.major)?;
             let dir = runtime.parent().filter(|dir| dir.join(archive).exists());
-            let dir = dir.with_context(|| format!("there is no {archive} of CUDA {}", self.major))?;
+            let dir =
+                dir.with_context(|| format!("there is no {archive} of CUDA {}", self.major))?;
             command.arg("-L").arg(dir);
         }
         Ok(command)
