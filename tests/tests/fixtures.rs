@@ -118,7 +118,6 @@ fn compressed_fat_binaries() {
             &["-Xfatbin=-compress-all", "--compress-mode=speed"],
         ),
         ("-none", &["-no-compress"]),
-        ("-rdc", &["-rdc=true"]),
         (
             "-several",
             &[
