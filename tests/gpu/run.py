@@ -191,6 +191,7 @@ def native_jobs(programs, options, suffix):
     for program in programs:
         env = dict(os.environ, CUDA_CACHE_DISABLE="1")
         env["LD_LIBRARY_PATH"] = ":".join(program["native_libraries"] + [env.get("LD_LIBRARY_PATH", "")])
+        env.update(program["case"].description.get("env", {}))
         jobs.append({"id": program["id"] + suffix, "command": program["command"], "cwd": program["cwd"], "env": env, "timeout": options.timeout})
     return jobs
 
@@ -204,6 +205,7 @@ def our_jobs(programs, options, transport, config, work):
         # What the compiler of PTX prints depends on whether it has seen the program before.
         env["CUDA_CACHE_DISABLE"] = "1"
         env["GVIRTUS_STATS"] = "json:" + os.path.join(work, "stats-%s-%s.json" % (transport, program["id"]))
+        env.update(program["case"].description.get("env", {}))
         jobs.append({"id": program["id"], "command": program["command"], "cwd": program["cwd"], "env": env, "timeout": options.timeout,
                      "library_home": options.home})
     return jobs

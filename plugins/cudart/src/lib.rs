@@ -3,10 +3,10 @@
 //! # Layout
 //! * `session`: what a session keeps; how a frame becomes a handler's call. `host`: the worker's functions. `table`: ids of the client. `errors`.
 //! * `choose`, `driver`: which driver library, and its function table.
-//! * `contexts`, `memory`, `host_memory`, `streams`, `events`, `modules`, `launch`, `graph`, `host_function`: the handlers, by topic.
+//! * `contexts`, `memory`, `host_memory`, `streams`, `events`, `modules`, `link`, `launch`, `graph`, `host_function`: the handlers, by topic.
 //! * `copy`, `shape`, `staging`, `pinned`: copies, how they are cut, the pinned memory that they pass through.
 //! * `progress`, `words`, `poller`: how far each stream has come, and who tells the client.
-//! * `output`: what the device prints. `snapshot`: what programs see of the devices.
+//! * `jit`: options and logs of the compiler. `output`: what the device prints. `snapshot`: what programs see of the devices.
 //!
 //! # Threads
 //! One thread of the worker at a time reads frames and calls `dispatch`; it issues work in the order of the frames and places progress markers. A handler that may wait
@@ -24,7 +24,9 @@ mod graph;
 mod host;
 mod host_function;
 mod host_memory;
+mod jit;
 mod launch;
+mod link;
 mod memory;
 mod modules;
 mod output;

@@ -18,15 +18,14 @@ use sha2::{Digest, Sha256};
 use crate::contexts::Context;
 use crate::driver::{Handle, cu};
 use crate::errors::{
-    ERROR_INVALID_IMAGE, ERROR_INVALID_VALUE, ERROR_OUT_OF_MEMORY, ERROR_UNKNOWN, Result,
+    ERROR_INVALID_IMAGE, ERROR_INVALID_VALUE, ERROR_OUT_OF_MEMORY, ERROR_UNKNOWN, Result, is_sticky,
 };
 use crate::host;
+use crate::jit::Jit;
 use crate::session::Session;
 
 /// Modules with more kernels tell of them one by one.
 const EAGER: u32 = 64;
-/// Bytes of each of the JIT compiler's logs.
-const LOG: usize = 16 << 10;
 /// An image is read in steps of so many bytes, and followed by so many zeros.
 const READ_STEP: usize = 8 << 20;
 const PADDING: usize = 16;
@@ -38,17 +37,6 @@ const LAST_CACHE_CONFIG: u32 = 3;
 const DISABLE_CACHING_OVERRIDE: u32 = 1;
 /// More parameters than any kernel has.
 const MOST_PARAMS: usize = 4096;
-/// `CU_JIT_*` options whose value is a number; the others are pointers and cannot come from a client.
-const JIT_NUMBERS: &[u32] = &[
-    0, 1, 7, 8, 9, 10, 11, 12, 13, 14, 16, 20, 21, 22, 23, 24, 29, 30, 31, 32, 33,
-];
-/// The most options of one load.
-const MOST_OPTIONS: usize = 64;
-const JIT_INFO_LOG: u32 = 3;
-const JIT_INFO_LOG_SIZE: u32 = 4;
-const JIT_ERROR_LOG: u32 = 5;
-const JIT_ERROR_LOG_SIZE: u32 = 6;
-
 /// A module of the client.
 pub(crate) struct Module {
     raw: Handle,
@@ -203,7 +191,8 @@ impl Session {
         Ok((functions, true, count))
     }
 
-    fn read_image(&self, header: &Header, hash: &[u8; 32]) -> Result<Vec<u8>> {
+    /// The frame's bulk, followed by zeros: PTX is NUL-terminated text, and the client need not have sent the NUL.
+    pub(crate) fn read_image(&self, header: &Header) -> Result<Vec<u8>> {
         if header.bulk == 0 {
             return Err(ERROR_INVALID_IMAGE);
         }
@@ -225,8 +214,14 @@ impl Session {
                 return Err(ERROR_UNKNOWN);
             }
         }
-        // PTX is NUL-terminated text; the client need not have sent the NUL.
         image.resize(len + PADDING, 0);
+        check_container(&image[..len])?;
+        Ok(image)
+    }
+
+    fn read_hashed_image(&self, header: &Header, hash: &[u8; 32]) -> Result<Vec<u8>> {
+        let image = self.read_image(header)?;
+        let len = image.len() - PADDING;
         if Sha256::digest(&image[..len]).as_slice() != hash {
             self.host.log(
                 host::WARN,
@@ -234,7 +229,6 @@ impl Session {
             );
             return Err(ERROR_INVALID_IMAGE);
         }
-        check_container(&image[..len])?;
         Ok(image)
     }
 }
@@ -274,63 +268,42 @@ fn check_container(image: &[u8]) -> Result<()> {
     }
 }
 
-/// A log buffer's text.
-fn text(log: &[u8]) -> String {
-    let end = log.iter().position(|b| *b == 0).unwrap_or(log.len());
-    String::from_utf8_lossy(&log[..end]).trim_end().to_owned()
-}
-
 impl Handler<ModuleLoad> for Session {
     fn handle(&self, header: &Header, command: ModuleLoad) -> Result<Answer<ModuleInfo>> {
         self.modules.vacant(command.module)?;
         let context = self.enter(header)?;
-        let mut image = self.read_image(header, &command.hash)?;
-        let mut info_log = vec![0u8; LOG];
-        let mut error_log = vec![0u8; LOG];
-        let mut options = vec![
-            JIT_INFO_LOG,
-            JIT_INFO_LOG_SIZE,
-            JIT_ERROR_LOG,
-            JIT_ERROR_LOG_SIZE,
-        ];
-        let mut values: Vec<*mut c_void> = vec![
-            info_log.as_mut_ptr().cast(),
-            LOG as *mut c_void,
-            error_log.as_mut_ptr().cast(),
-            LOG as *mut c_void,
-        ];
-        if command.options.len() > MOST_OPTIONS {
-            return Err(ERROR_INVALID_VALUE);
-        }
-        for (option, value) in &command.options {
-            if !JIT_NUMBERS.contains(option) || *value > u64::from(u32::MAX) {
-                return Err(ERROR_INVALID_VALUE);
-            }
-            options.push(*option);
-            values.push(*value as *mut c_void);
-        }
+        let mut image = self.read_hashed_image(header, &command.hash)?;
+        let mut jit = Jit::new(&command.options)?;
         self.host.may_block();
         let mut raw = std::ptr::null_mut();
-        cu!(
+        let loaded = cu!(
             self.driver,
             cuModuleLoadDataEx(
                 &raw mut raw,
                 image.as_ptr().cast(),
-                options.len() as u32,
-                options.as_mut_ptr(),
-                values.as_mut_ptr(),
+                jit.count(),
+                jit.options(),
+                jit.values(),
             )
-        )
-        .inspect_err(|status| {
+        );
+        if let Err(status) = loaded {
+            let report = jit.report(Err(status));
             self.host.log(
                 host::WARN,
                 &format!(
                     "a module cannot be loaded ({}): {}",
-                    crate::errors::name(*status),
-                    text(&error_log)
+                    crate::errors::name(status),
+                    report.error_log
                 ),
             );
-        })?;
+            if is_sticky(status) {
+                return Err(status);
+            }
+            return Ok(Answer::Now(ModuleInfo {
+                report,
+                ..ModuleInfo::default()
+            }));
+        }
         // Only PTX and the CPU device's modules are worth keeping: the driver has copied what it needs of large binaries.
         if !self.cpu {
             image = Vec::new();
@@ -361,7 +334,7 @@ impl Handler<ModuleLoad> for Session {
             functions,
             complete,
             count,
-            info_log: text(&info_log),
+            report: jit.report(Ok(())),
         }))
     }
 }

@@ -20,6 +20,7 @@ use crate::graph::{Capture, Exec, Graph};
 use crate::host::{self, Host};
 use crate::host_function::HostFunctions;
 use crate::host_memory::HostMemory;
+use crate::link::Link;
 use crate::memory::Memory;
 use crate::modules::{Function, Module};
 use crate::output::Output;
@@ -45,6 +46,7 @@ pub(crate) struct Session {
     pub(crate) streams: Table<Arc<Stream>>,
     pub(crate) events: Table<Arc<Event>>,
     pub(crate) modules: Table<Arc<Module>>,
+    pub(crate) links: Table<Arc<Link>>,
     pub(crate) functions: Table<Arc<Function>>,
     pub(crate) graphs: Table<Arc<Graph>>,
     pub(crate) execs: Table<Arc<Exec>>,
@@ -84,6 +86,7 @@ impl Session {
             streams: Table::new(),
             events: Table::new(),
             modules: Table::new(),
+            links: Table::new(),
             functions: Table::new(),
             graphs: Table::new(),
             execs: Table::new(),

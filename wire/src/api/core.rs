@@ -112,8 +112,24 @@ crate::records! {
         complete: bool,
         /// Number of kernels in the module.
         count: u32,
-        /// What the JIT compiler logged.
+        /// How compiling went.
+        report: JitReport,
+    }
+    /// How the JIT compiler or linker fared: its logs are wanted most when it fails, so its status comes with them.
+    JitReport {
+        /// CUDA status; the rest of the reply counts only if it is 0.
+        status: i32,
+        /// What it logged.
         info_log: String,
+        /// What it found wrong.
+        error_log: String,
+    }
+    /// Reply of [`LinkComplete`].
+    LinkImage {
+        /// How linking went.
+        report: JitReport,
+        /// The image.
+        image: Vec<u8>,
     }
     /// Reply of [`GlobalInfo`].
     GlobalReply {
@@ -459,6 +475,34 @@ crate::commands! {
         /// Launch attributes: id and 64 bytes.
         attributes: Vec<(u32, [u8; 64])>,
     } -> u64;
+    /// `cuLinkCreate`.
+    0x0147 r 1 sync LinkCreate {
+        /// Minted by the client.
+        link: u32,
+        /// JIT options (`CUjit_option` number and value) that change code or its log.
+        options: Vec<(u32, u64)>,
+    } -> ();
+    /// `cuLinkAddData`; the input is the bulk. The logs in the reply are those of the whole link so far.
+    0x0148 r 1 sync LinkAdd {
+        /// Link.
+        link: u32,
+        /// `CUjitInputType`.
+        kind: u32,
+        /// What the logs call it.
+        name: String,
+        /// JIT options for this input.
+        options: Vec<(u32, u64)>,
+    } -> JitReport;
+    /// `cuLinkComplete`.
+    0x0149 r 1 sync LinkComplete {
+        /// Link.
+        link: u32,
+    } -> LinkImage;
+    /// `cuLinkDestroy`.
+    0x014a r 1 async LinkDestroy {
+        /// Link.
+        link: u32,
+    } -> ();
 
     /// A kernel launch.
     0x0150 r 1 async Launch {

@@ -36,6 +36,9 @@ pub const ENVIRONMENT: &[&str] = &[
     "CUBLASLT_DISABLE_ONEDNN",
     "CUBLAS_WORKSPACE_CONFIG",
     "CUDA_AUTO_BOOST",
+    // Not its path: files of the box are none of a client's business.
+    "CUDA_CACHE_DISABLE",
+    "CUDA_CACHE_MAXSIZE",
     "CUDA_DEVICE_MAX_CONNECTIONS",
     "CUDA_DEVICE_MAX_COPY_CONNECTIONS",
     "CUDA_DEVICE_ORDER",
@@ -52,8 +55,11 @@ pub const ENVIRONMENT: &[&str] = &[
 /// Opcode and schema revision of every command that this build knows.
 #[must_use]
 pub fn commands() -> Vec<(u16, u16)> {
-    [crate::api::core::COMMANDS]
-        .iter()
+    [
+        crate::api::core::COMMANDS,
+        crate::api::nvml_call::COMMANDS,
+    ]
+    .iter()
         .flat_map(|table| table.iter())
         .map(|command| (command.opcode, command.revision))
         .collect()

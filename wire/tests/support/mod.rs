@@ -37,6 +37,8 @@ fn again<T: Wire>(bytes: &[u8]) -> Again {
 pub(crate) const FROM_WORKER: &[Reencode] = &[
     again::<core::Snapshot>,
     again::<core::ModuleInfo>,
+    again::<core::JitReport>,
+    again::<core::LinkImage>,
     again::<core::FunctionInfo>,
     again::<core::GlobalReply>,
     again::<core::MemInfoReply>,

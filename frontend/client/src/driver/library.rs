@@ -103,7 +103,7 @@ impl Library {
             return Ok(Arc::clone(known));
         }
         let image = self.image(context.device)?;
-        let (loaded, _) = module::load(context, &image, &self.options, true)?;
+        let loaded = module::load(context, &image, &self.options, true)?.0?;
         let winner = {
             let mut state = self.state.lock();
             Arc::clone(

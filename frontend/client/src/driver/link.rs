@@ -1,33 +1,38 @@
 //! Linking at run time (`cuLink*`): <https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__MODULE.html>.
 //!
-//! One PTX input is passed through: what `cuLinkComplete` returns is the PTX itself, which `cuModuleLoadData` takes like any image. Linking several inputs, or objects, is
-//! not supported.
+//! The worker's driver links: inputs go there as they are added, errors and logs come back with each call, and the image with `cuLinkComplete`.
 #![allow(non_snake_case, reason = "CUDA's names")]
 #![allow(clippy::too_many_arguments, reason = "parameters are CUDA's")]
 
-use std::ffi::{c_char, c_void};
-use std::time::Duration;
+use std::ffi::{CStr, c_char, c_void};
+use std::time::Instant;
 
+use gvirtus_wire::api::core::{
+    JitReport, LinkAdd, LinkComplete, LinkCreate, LinkDestroy, LinkImage,
+};
 use gvirtus_wire::api::types::{CUlinkState, error};
 use parking_lot::Mutex;
 
 use crate::driver::jit::Options;
 use crate::driver::module::read_file;
 use crate::driver::{Result, context, put, session};
-use crate::fatbin::ptx;
 use crate::handles::{Kind, Table};
 
 /// `CUjitInputType`: cubin, PTX, fat binary, object, library, NVVM.
-const INPUT_PTX: u32 = 1;
 const INPUT_TYPES: u32 = 6;
+const INPUT_PTX: u32 = 1;
 
 /// A link under way.
 struct Link {
+    /// The worker's number.
+    id: u32,
+    context: u32,
     handle: usize,
-    /// PTX with its NUL; empty before an input was added.
+    /// What `cuLinkComplete` gave.
     image: Vec<u8>,
     complete: bool,
     options: Options,
+    began: Instant,
 }
 
 // SAFETY: the options hold addresses in the program's memory, which are used only inside calls that the program makes for this link.
@@ -48,64 +53,122 @@ pub(crate) unsafe fn cuLinkCreate_v2(
     optionValues: *mut *mut c_void,
     stateOut: *mut CUlinkState,
 ) -> Result<()> {
-    context::current()?;
+    let session = session()?;
+    let context = context::current()?.id;
     if stateOut.is_null() {
         return Err(error::ERROR_INVALID_VALUE);
     }
     // SAFETY: the caller's arrays, which CUDA asks to be kept until the link is destroyed.
     let options = unsafe { Options::read(numOptions, options, optionValues)? };
-    let link = LINKS.insert(|handle| {
-        Mutex::new(Link {
+    let link = LINKS.try_insert(|handle, id| {
+        let forwarded = options.forwarded.clone();
+        session.call_setup(
+            context,
+            &LinkCreate {
+                link: id,
+                options: forwarded,
+            },
+            &[],
+        )?;
+        Ok(Mutex::new(Link {
+            id,
+            context,
             handle: handle as usize,
             image: Vec::new(),
             complete: false,
             options,
-        })
-    });
-    let handle = link.ok_or(error::ERROR_OUT_OF_MEMORY)?.lock().handle;
+            began: Instant::now(),
+        }))
+    })?;
+    let handle = link.lock().handle;
     // SAFETY: not null.
     unsafe { put(stateOut, std::ptr::without_provenance_mut(handle)) }
 }
 
 impl Link {
-    fn add(&mut self, type_: u32, input: &[u8]) -> Result<()> {
-        if self.complete || type_ >= INPUT_TYPES {
+    /// # Safety
+    /// The program's option arrays and buffers are still there, as CUDA asks.
+    unsafe fn add(
+        &mut self,
+        kind: u32,
+        input: &[u8],
+        name: String,
+        options: Vec<(u32, u64)>,
+    ) -> Result<()> {
+        if self.complete || kind >= INPUT_TYPES || input.is_empty() {
             return Err(error::ERROR_INVALID_VALUE);
         }
-        if type_ != INPUT_PTX || !self.image.is_empty() {
-            crate::log::unsupported("cuLinkAddData of anything but one PTX");
-            return Err(error::ERROR_NOT_SUPPORTED);
+        // PTX is text: what lies behind its NUL is none of the compiler's business.
+        let input = match kind {
+            INPUT_PTX => input.split(|b| *b == 0).next().unwrap_or_default(),
+            _ => input,
+        };
+        let command = LinkAdd {
+            link: self.id,
+            kind,
+            name,
+            options,
+        };
+        let report = session()?.call_setup(self.context, &command, input)?;
+        // SAFETY: this function's contract.
+        unsafe { self.tell(&report) }
+    }
+
+    /// Gives the program the logs and the status.
+    ///
+    /// # Safety
+    /// As [`add`](Self::add).
+    unsafe fn tell(&self, report: &JitReport) -> Result<()> {
+        // SAFETY: this function's contract.
+        unsafe {
+            self.options
+                .answer(&report.info_log, &report.error_log, self.began.elapsed())
+        };
+        match report.status {
+            0 => Ok(()),
+            status => Err(status),
         }
-        let text = input.split(|b| *b == 0).next().unwrap_or_default();
-        if !ptx::looks_like(text) {
-            return Err(error::ERROR_INVALID_PTX);
-        }
-        self.image = text.to_vec();
-        self.image.push(0);
-        Ok(())
     }
 }
 
-/// Adds PTX. Anything else, and a second input, is `CUDA_ERROR_NOT_SUPPORTED`.
+/// A C string of the program, or an empty one.
+unsafe fn text(name: *const c_char) -> String {
+    if name.is_null() {
+        return String::new();
+    }
+    // SAFETY: not null, and the caller's C string.
+    unsafe { CStr::from_ptr(name) }
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// Adds an input. What the compiler finds wrong with it is this call's error.
 pub(crate) unsafe fn cuLinkAddData_v2(
     state: CUlinkState,
     type_: u32,
     data: *mut c_void,
     size: usize,
-    _name: *const c_char,
+    name: *const c_char,
     numOptions: u32,
     options: *mut u32,
     optionValues: *mut *mut c_void,
 ) -> Result<()> {
-    // SAFETY: the caller's arrays.
-    unsafe { Options::read(numOptions, options, optionValues)? };
+    // SAFETY: the caller's arrays and string.
+    let (options, name) = unsafe {
+        (
+            Options::read(numOptions, options, optionValues)?,
+            text(name),
+        )
+    };
     with_link(state, |link| {
         if data.is_null() || size == 0 {
             return Err(error::ERROR_INVALID_VALUE);
         }
-        // SAFETY: `size` bytes, by CUDA's contract.
-        let input = unsafe { std::slice::from_raw_parts(data.cast::<u8>(), size) };
-        link.add(type_, input)
+        // SAFETY: `size` bytes, by CUDA's contract, and the arrays given to `cuLinkCreate`.
+        unsafe {
+            let input = std::slice::from_raw_parts(data.cast::<u8>(), size);
+            link.add(type_, input, name, options.forwarded)
+        }
     })
 }
 
@@ -119,11 +182,13 @@ pub(crate) unsafe fn cuLinkAddFile_v2(
     optionValues: *mut *mut c_void,
 ) -> Result<()> {
     // SAFETY: the caller's arrays.
-    unsafe { Options::read(numOptions, options, optionValues)? };
+    let options = unsafe { Options::read(numOptions, options, optionValues)? };
     with_link(state, |link| {
-        // SAFETY: the caller's string.
-        let file = unsafe { read_file(path) }.map_err(|_| error::ERROR_INVALID_VALUE)?;
-        link.add(type_, &file)
+        // SAFETY: the caller's string, and the arrays given to `cuLinkCreate`.
+        unsafe {
+            let file = read_file(path).map_err(|_| error::ERROR_INVALID_VALUE)?;
+            link.add(type_, &file, text(path), options.forwarded)
+        }
     })
 }
 
@@ -137,24 +202,31 @@ pub(crate) unsafe fn cuLinkComplete(
         if link.complete {
             return Err(error::ERROR_INVALID_HANDLE);
         }
-        if link.image.is_empty() {
-            return Err(error::ERROR_INVALID_VALUE);
-        }
-        link.complete = true;
+        let LinkImage { report, image } =
+            session()?.call_setup(link.context, &LinkComplete { link: link.id }, &[])?;
         // SAFETY: the caller's pointers and, in the options, buffers.
         unsafe {
-            link.options.answer("", "", Duration::ZERO);
+            link.tell(&report)?;
+            link.complete = true;
+            let size = image.len();
+            link.image = image;
+            // PTX that a device took as it is ends in a NUL, as its user expects.
+            link.image.push(0);
             put(cubinOut, link.image.as_mut_ptr().cast())?;
-            put(sizeOut, link.image.len())
+            put(sizeOut, size)
         }
     })
 }
 
 /// Ends a link and frees its image.
 pub(crate) fn cuLinkDestroy(state: CUlinkState) -> Result<()> {
-    session()?;
+    let session = session()?;
+    let link = LINKS.get(state).ok_or(error::ERROR_INVALID_HANDLE)?;
+    let (id, context) = {
+        let link = link.lock();
+        (link.id, link.context)
+    };
     LINKS
-        .remove(state)
-        .map(drop)
-        .ok_or(error::ERROR_INVALID_HANDLE)
+        .remove_with(state, || session.post(context, &LinkDestroy { link: id }))
+        .map_err(|_| error::ERROR_INVALID_HANDLE)
 }

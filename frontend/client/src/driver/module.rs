@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use gvirtus_wire::api::core::{
-    FunctionInfo, GetFunction, GlobalInfo, ModuleInfo, ModuleLoad, ModuleUnload,
+    FunctionInfo, GetFunction, GlobalInfo, JitReport, ModuleInfo, ModuleLoad, ModuleUnload,
 };
 use gvirtus_wire::api::types::{CUdeviceptr, CUfunction, CUmodule, error};
 use parking_lot::Mutex;
@@ -86,13 +86,16 @@ fn prints(image: &[u8]) -> bool {
     contains(b"vprintf") || contains(b"__assertfail")
 }
 
+/// A module, or why the compiler gave none, and what it logged in either case.
+pub(crate) type Loaded = (Result<Arc<Module>>, JitReport);
+
 /// Loads an image (a cubin, or PTX with its NUL) into a context; gives what the JIT compiler logged, too.
 pub(crate) fn load(
     context: &Arc<Context>,
     image: &[u8],
     options: &[(u32, u64)],
     of_library: bool,
-) -> Result<(Arc<Module>, String)> {
+) -> Result<Loaded> {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     let session = session()?;
     let id = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -108,8 +111,11 @@ pub(crate) fn load(
         functions,
         complete,
         count,
-        info_log,
+        report,
     } = session.call_setup(context.id, &command, image)?;
+    if report.status != 0 {
+        return Ok((Err(report.status), report));
+    }
     let names = if complete {
         Vec::new()
     } else {
@@ -132,7 +138,7 @@ pub(crate) fn load(
         module.add(info)?;
     }
     module.contents.lock().complete = complete;
-    Ok((module, info_log))
+    Ok((Ok(module), report))
 }
 
 /// Unloads a module. Natively it waits for running kernels: one round trip if there may be any, none otherwise.
@@ -262,19 +268,10 @@ unsafe fn load_source(source: Source<'_>, options: &Options) -> Result<Arc<Modul
         .and_then(|choice| choice.extract())
         .map_err(ImageError::status)?;
     let began = Instant::now();
-    match load(&context, &image, &options.forwarded, false) {
-        Ok((module, info)) => {
-            // SAFETY: by this function's contract.
-            unsafe { options.answer(&info, "", began.elapsed()) };
-            Ok(module)
-        }
-        Err(status) => {
-            // What the compiler said against the code does not travel with a status.
-            // SAFETY: by this function's contract.
-            unsafe { options.answer("", "", began.elapsed()) };
-            Err(status)
-        }
-    }
+    let (module, report) = load(&context, &image, &options.forwarded, false)?;
+    // SAFETY: by this function's contract.
+    unsafe { options.answer(&report.info_log, &report.error_log, began.elapsed()) };
+    module
 }
 
 /// Reads a file as the driver does: the program's file system, `CUDA_ERROR_FILE_NOT_FOUND` if that fails.
@@ -317,7 +314,7 @@ pub(crate) unsafe fn cuModuleLoadData(module: *mut CUmodule, image: *const c_voi
     unsafe { cuModuleLoadDataEx(module, image, 0, nothing, nothing.cast()) }
 }
 
-/// [`cuModuleLoadData`] with JIT options. Log buffers get the compiler's information; its errors are not carried over the wire.
+/// [`cuModuleLoadData`] with JIT options. Log buffers get what the compiler says, whether it succeeds or not.
 pub(crate) unsafe fn cuModuleLoadDataEx(
     module: *mut CUmodule,
     image: *const c_void,
