@@ -164,7 +164,9 @@ fn images_are_checked() {
         PTX.as_bytes().to_vec(),
     );
     assert_eq!(status.unwrap_err(), ERROR_INVALID_IMAGE);
-    assert!(client.load(1, "this is no PTX").is_err());
+    let refused = client.load(1, "this is no PTX").unwrap();
+    assert_ne!(refused.report.status, 0);
+    assert!(refused.functions.is_empty());
     // A number that the driver would take for a pointer.
     use sha2::{Digest, Sha256};
     let status = client.call_bulk(
