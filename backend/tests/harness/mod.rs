@@ -284,11 +284,18 @@ pub(crate) fn refused(endpoint: &str, keys: &str) -> (i32, String) {
 }
 
 pub(crate) fn run_to_end(mut command: Command) -> (i32, String) {
-    let mut process = command
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    // A program that was copied just now is "busy" while a child that another test forks meanwhile has its descriptor, until that child has executed.
+    let busy = |spawned: &std::io::Result<std::process::Child>| matches!(spawned, Err(e) if e.kind() == std::io::ErrorKind::ExecutableFileBusy);
+    let mut spawned = command.spawn();
+    for _ in 0..100 {
+        if !busy(&spawned) {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        spawned = command.spawn();
+    }
+    let mut process = spawned.unwrap();
     let mut text = String::new();
     let code = wait(&mut process).code().unwrap();
     process

@@ -7,6 +7,7 @@ use std::ffi::c_void;
 use std::sync::Arc;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use gvirtus_wire::api::core::{
     self, Extent, HostCall, HostCallDone, HostFunction, Plane, PullData, PullRequest,
@@ -59,15 +60,49 @@ struct Waiting {
     pulls: HashMap<u64, (Plane, Extent, bool)>,
 }
 
+/// How long a call that waits for the GPU inside the driver is put off while host functions are outstanding.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// The session's host functions in flight.
 #[derive(Default)]
 pub(crate) struct HostFunctions {
+    /// Enqueued and not yet finished, graphs aside. Locked while a call runs that waits inside the driver, see [`quietly`](Self::quietly).
+    outstanding: Mutex<usize>,
+    finished: Condvar,
     waiting: Mutex<Waiting>,
     answered: Condvar,
     next_pull: AtomicU64,
 }
 
 impl HostFunctions {
+    /// Runs a call that waits for the GPU while it holds the driver's locks (unregistering memory, loading and unloading modules).
+    ///
+    /// The thread that reads frames may need those locks for its next command, and a host function ends only when that thread reads the client's answer: so such a call
+    /// runs when none is outstanding, and none is enqueued meanwhile. Not on the thread that reads frames.
+    pub(crate) fn quietly<R>(&self, call: impl FnOnce() -> R) -> R {
+        let mut outstanding = self.outstanding.lock();
+        let until = Instant::now() + PATIENCE;
+        while *outstanding > 0 {
+            if self
+                .finished
+                .wait_until(&mut outstanding, until)
+                .timed_out()
+            {
+                // A program that never lets go of its host functions: as good as natively.
+                drop(outstanding);
+                return call();
+            }
+        }
+        call()
+    }
+
+    fn end_one(&self) {
+        let mut outstanding = self.outstanding.lock();
+        *outstanding = outstanding.saturating_sub(1);
+        drop(outstanding);
+        self.finished.notify_all();
+    }
+
     /// The session is over: nobody waits any more.
     pub(crate) fn wake_all(&self) {
         let _waiting = self.waiting.lock();
@@ -88,7 +123,12 @@ unsafe extern "C" fn reached(user: *mut c_void) {
         }
         node
     };
-    let run = std::panic::AssertUnwindSafe(|| node.session.run_node(&node));
+    let run = std::panic::AssertUnwindSafe(|| {
+        node.session.run_node(&node);
+        if node.once {
+            node.session.host_functions.end_one();
+        }
+    });
     if std::panic::catch_unwind(run).is_err() {
         node.session
             .host
@@ -176,10 +216,17 @@ impl Session {
         };
         NODES.lock().insert(key, Arc::new(node));
         let held = NodeKey(key);
-        cu!(
+        if capture.is_none() {
+            *self.host_functions.outstanding.lock() += 1;
+        }
+        let launched = cu!(
             self.driver,
             cuLaunchHostFunc(stream.raw.ptr(), Some(reached), key as *mut c_void)
-        )?;
+        );
+        if launched.is_err() && capture.is_none() {
+            self.host_functions.end_one();
+        }
+        launched?;
         match capture {
             Some(capture) => capture.hold_node(held),
             // The call itself takes it out.

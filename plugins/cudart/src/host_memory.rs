@@ -231,7 +231,9 @@ impl Session {
         self.progress
             .forget_writes(shadow.at, shadow.at + shadow.size);
         self.host.may_block();
-        let unregistered = cu!(self.driver, cuMemHostUnregister(shadow.at as *mut _));
+        let unregistered = self
+            .host_functions
+            .quietly(|| cu!(self.driver, cuMemHostUnregister(shadow.at as *mut _)));
         self.unmap_shadow(&shadow);
         let mut ledger = self.host_memory.ledger.write();
         if ledger.shadows.remove(&address).is_some() {

@@ -276,16 +276,18 @@ impl Handler<ModuleLoad> for Session {
         let mut jit = Jit::new(&command.options)?;
         self.host.may_block();
         let mut raw = std::ptr::null_mut();
-        let loaded = cu!(
-            self.driver,
-            cuModuleLoadDataEx(
-                &raw mut raw,
-                image.as_ptr().cast(),
-                jit.count(),
-                jit.options(),
-                jit.values(),
+        let loaded = self.host_functions.quietly(|| {
+            cu!(
+                self.driver,
+                cuModuleLoadDataEx(
+                    &raw mut raw,
+                    image.as_ptr().cast(),
+                    jit.count(),
+                    jit.options(),
+                    jit.values(),
+                )
             )
-        );
+        });
         if let Err(status) = loaded {
             let report = jit.report(Err(status));
             self.host.log(
@@ -346,7 +348,7 @@ impl Handler<ModuleUnload> for Session {
         self.forget_module(&module);
         module.context.make_current()?;
         self.host.may_block();
-        let done = module.unload();
+        let done = self.host_functions.quietly(|| module.unload());
         self.settle();
         done.map(Answer::Now)
     }
