@@ -23,9 +23,6 @@ fn every_row_that_the_table_supports_is_implemented() {
         "cuDeviceGetLuid",
         "cuFlushGPUDirectRDMAWrites",
         "cuCtxResetPersistingL2Cache",
-        "cuStreamCopyAttributes",
-        "cuStreamGetAttribute",
-        "cuStreamSetAttribute",
     ];
     assert_eq!(missing, refused);
 }

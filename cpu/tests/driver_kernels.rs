@@ -568,6 +568,51 @@ fn linking_one_text() {
     function(module, "scale");
 }
 
+#[test]
+fn the_linker_says_what_is_wrong() {
+    let _context = OwnContext::new();
+    let mut log = [0u8; 256];
+    let mut names = [5, 6];
+    let mut values = [
+        log.as_mut_ptr().cast(),
+        std::ptr::without_provenance_mut(log.len()),
+    ];
+    let mut state = null_mut();
+    ok!(cuLinkCreate_v2(
+        2,
+        names.as_mut_ptr(),
+        values.as_mut_ptr(),
+        &mut state
+    ));
+    let mut add = |sort, text: &str| {
+        let text = CString::new(text).unwrap();
+        let size = text.as_bytes_with_nul().len();
+        let data = text.as_ptr().cast_mut().cast();
+        let (names, values) = (null_mut(), null_mut());
+        let status = cu!(cuLinkAddData_v2(
+            state,
+            sort,
+            data,
+            size,
+            null(),
+            0,
+            names,
+            values
+        ));
+        let said = CStr::from_bytes_until_nul(&log).unwrap().to_str().unwrap();
+        (status, said.to_owned())
+    };
+    let broken = ".version 7.0\n.target sm_70\n.address_size 64\nnonsense;\n";
+    let (status, said) = add(1, broken);
+    assert_eq!(status, ERROR_INVALID_PTX);
+    assert!(said.contains("line 4"), "{said}");
+    assert_eq!(add(1, KERNELS), (0, String::new()));
+    let (status, said) = add(1, KERNELS);
+    assert_eq!(status, ERROR_NOT_SUPPORTED);
+    assert!(said.contains("one PTX"), "{said}");
+    ok!(cuLinkDestroy(state));
+}
+
 /// The child of [`output_comes_at_synchronization`]: not a test of its own.
 #[test]
 fn output_child() {

@@ -307,3 +307,41 @@ fn garbage_handles() {
     drop(other);
     drop(context);
 }
+
+#[test]
+fn attributes() {
+    let _context = OwnContext::new();
+    let (first, second) = (stream(1), stream(0));
+    let value = |words: [u64; 8]| CUstreamAttrValue { words };
+    let mut got = value([9; 8]);
+    ok!(cuStreamGetAttribute(first, 3, &mut got));
+    assert_eq!(got.words, [1, 0, 0, 0, 0, 0, 0, 0]);
+    let spin = value([2, 0, 0, 0, 0, 0, 0, 0]);
+    ok!(cuStreamSetAttribute(first, 3, &spin));
+    let high = value([u64::from((-100_i32).cast_unsigned()), 0, 0, 0, 0, 0, 0, 0]);
+    ok!(cuStreamSetAttribute(first, 8, &high));
+    ok!(cuStreamCopyAttributes(second, first));
+    ok!(cuStreamGetAttribute(second, 3, &mut got));
+    assert_eq!(got.words[0], 2);
+    let (mut least, mut greatest, mut priority) = (0, 0, 1);
+    ok!(cuCtxGetStreamPriorityRange(&mut least, &mut greatest));
+    ok!(cuStreamGetPriority(second, &mut priority));
+    assert_eq!(priority, greatest);
+    // An empty window is a window; one that covers something is more than the device has.
+    ok!(cuStreamSetAttribute(first, 1, &value([0; 8])));
+    let wide = value([4096, 4096, 0, 0, 0, 0, 0, 0]);
+    for (attribute, wrong) in [
+        (1, &wide),
+        (3, &value([0; 8])),
+        (3, &value([5; 8])),
+        (2, &spin),
+        (99, &spin),
+    ] {
+        let status = cu!(cuStreamSetAttribute(first, attribute, wrong));
+        assert_eq!(status, ERROR_INVALID_VALUE, "{attribute} {wrong:?}");
+    }
+    assert_eq!(
+        cu!(cuStreamGetAttribute(first, 2, &mut got)),
+        ERROR_INVALID_VALUE
+    );
+}

@@ -97,4 +97,7 @@ macro_rules! implemented { ($callback:ident) => { $callback! {
         cuStreamWaitValue32_v2 cuStreamWaitValue64 cuStreamWaitValue64_v2 cuStreamWriteValue32 cuStreamWriteValue32_v2 cuStreamWriteValue64
         cuStreamWriteValue64_v2
     }
+    stream_attributes {
+        cuStreamCopyAttributes cuStreamGetAttribute cuStreamSetAttribute
+    }
 } } }

@@ -27,6 +27,11 @@ pub(super) struct Options {
     wall_time: Option<usize>,
 }
 
+// SAFETY: the addresses are those that the caller promised to keep for as long as the options are used; they are written to only inside calls that use them.
+unsafe impl Send for Options {}
+// SAFETY: as above; nothing is changed by way of a shared reference but the caller's memory.
+unsafe impl Sync for Options {}
+
 impl Options {
     /// # Errors
     /// `CUDA_ERROR_INVALID_VALUE` for unknown options or missing arrays.
@@ -78,9 +83,13 @@ impl Options {
 
     /// Fills the logs after compilation.
     pub(super) fn report(&self, failure: Option<&CompileError>) {
+        self.say(&failure.map_or_else(String::new, describe));
+    }
+
+    /// Fills the logs; `text` says what is wrong.
+    pub(super) fn say(&self, text: &str) {
         self.write_log(self.info_log, self.info_log_size, "");
-        let text = failure.map_or_else(String::new, describe);
-        self.write_log(self.error_log, self.error_log_size, &text);
+        self.write_log(self.error_log, self.error_log_size, text);
         self.set(self.wall_time, 0);
     }
 }

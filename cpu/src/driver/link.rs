@@ -20,9 +20,11 @@ const INPUT_PTX: u32 = 1;
 const INPUT_FATBINARY: u32 = 2;
 const INPUT_LAST: u32 = 5;
 
-/// A linker's state: the PTX, terminated.
-#[derive(Default)]
+/// A linker's state.
 struct Linker {
+    /// Where the caller wants logs of all that it adds.
+    options: Options,
+    /// The PTX, terminated.
     source: Mutex<Option<Vec<u8>>>,
 }
 
@@ -40,29 +42,45 @@ pub(super) fn cuLinkCreate_v2(
     stateOut: *mut CUlinkState,
 ) -> Result {
     context::current()?;
-    Options::read(numOptions, options, optionValues)?.report(None);
+    let options = Options::read(numOptions, options, optionValues)?;
+    options.report(None);
     if stateOut.is_null() {
         return Err(ERROR_INVALID_VALUE);
     }
     let handle = handles::mint();
-    LINKERS.insert(handle, Arc::default());
+    let linker = Linker {
+        options,
+        source: Mutex::default(),
+    };
+    LINKERS.insert(handle, Arc::new(linker));
     ffi::put(stateOut, handles::pointer(handle))
 }
 
-fn add(linker: &Linker, sort: u32, bytes: &[u8], options: &Options) -> Result {
+fn add(linker: &Linker, sort: u32, bytes: &[u8]) -> Result {
+    let refuse = |status, text| {
+        linker.options.say(text);
+        eprint!("gvirtus-cpu: cuLinkAddData: {text}");
+        Err(status)
+    };
     let source = match sort {
         INPUT_PTX | INPUT_FATBINARY => fatbin::source_of_bytes(bytes)?,
-        INPUT_CUBIN => return Err(ERROR_NO_BINARY_FOR_GPU),
-        3..=INPUT_LAST => return Err(ERROR_NOT_SUPPORTED),
+        INPUT_CUBIN => {
+            let text = "the CPU device runs PTX, not machine code for GPUs\n";
+            return refuse(ERROR_NO_BINARY_FOR_GPU, text);
+        }
+        3..=INPUT_LAST => {
+            let text = "the CPU device links PTX, not objects and libraries\n";
+            return refuse(ERROR_NOT_SUPPORTED, text);
+        }
         _ => return Err(ERROR_INVALID_VALUE),
     };
-    module::compile(&source, options)?;
     let mut held = linker.source.lock();
     if held.is_some() {
         // Symbols of several texts would have to be resolved against one another.
-        eprintln!("gvirtus-cpu: cuLinkAddData: the CPU device links one PTX text, not several");
-        return Err(ERROR_NOT_SUPPORTED);
+        let text = "the CPU device links one PTX text, not several\n";
+        return refuse(ERROR_NOT_SUPPORTED, text);
     }
+    module::compile(&source, &linker.options)?;
     let mut text = source.into_bytes();
     text.push(0);
     *held = Some(text);
@@ -81,13 +99,8 @@ pub(super) fn cuLinkAddData_v2(
     optionValues: *mut *mut c_void,
 ) -> Result {
     let linker = resolve(state)?;
-    let options = Options::read(numOptions, options, optionValues)?;
-    add(
-        &linker,
-        type_,
-        &ffi::get_bytes(data.cast(), size)?,
-        &options,
-    )
+    Options::read(numOptions, options, optionValues)?;
+    add(&linker, type_, &ffi::get_bytes(data.cast(), size)?)
 }
 
 pub(super) fn cuLinkAddFile_v2(
@@ -99,9 +112,9 @@ pub(super) fn cuLinkAddFile_v2(
     optionValues: *mut *mut c_void,
 ) -> Result {
     let linker = resolve(state)?;
-    let options = Options::read(numOptions, options, optionValues)?;
+    Options::read(numOptions, options, optionValues)?;
     let bytes = std::fs::read(ffi::get_string(path)?).map_err(|_| ERROR_FILE_NOT_FOUND)?;
-    add(&linker, type_, &bytes, &options)
+    add(&linker, type_, &bytes)
 }
 
 pub(super) fn cuLinkComplete(

@@ -45,4 +45,5 @@ mod scheduler;
 mod state;
 mod stream;
 mod stream_api;
+mod stream_attributes;
 mod work;

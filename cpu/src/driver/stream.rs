@@ -4,7 +4,7 @@
 //! * this file: [`Stream`], and how work is placed in the order (legacy stream, capture).
 //! * [`super::stream_api`]: the functions. [`super::scheduler`]: when the work runs. [`super::capture`]: where it goes while a stream captures.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use gvirtus_wire::api::types::CUstream;
@@ -15,6 +15,7 @@ use super::context::{self, Context};
 use super::error::{ERROR_CONTEXT_IS_DESTROYED, ERROR_INVALID_HANDLE, Result};
 use super::handles::{self, Table};
 use super::scheduler::{self, Runner, Task};
+use super::stream_attributes::Attributes;
 use super::work::Work;
 
 /// `CU_STREAM_LEGACY` and `CU_STREAM_PER_THREAD`.
@@ -40,7 +41,8 @@ pub(super) struct Stream {
     pub(super) id: u64,
     pub(super) sort: Sort,
     pub(super) flags: u32,
-    pub(super) priority: i32,
+    pub(super) priority: AtomicI32,
+    pub(super) attributes: Mutex<Attributes>,
     context: Weak<Context>,
     pub(super) context_handle: usize,
     /// The last task; read and changed while a [`scheduler::Submission`] is held.
@@ -70,7 +72,8 @@ impl Stream {
             id,
             sort,
             flags,
-            priority,
+            priority: AtomicI32::new(priority),
+            attributes: Mutex::default(),
             context,
             context_handle,
             last: Mutex::new(None),
@@ -138,7 +141,7 @@ impl Stream {
         let before = self.predecessors(&context);
         let task = submission.add(
             &context,
-            self.priority,
+            self.priority.load(Ordering::Relaxed),
             runner,
             work,
             before.iter().chain(after),
@@ -163,10 +166,11 @@ impl Stream {
         let mut submission = scheduler::submit();
         let mut before = self.predecessors(&context);
         before.extend(extra);
+        let priority = self.priority.load(Ordering::Relaxed);
         // One task stands for "everything before the graph".
         let start = submission.add(
             &context,
-            self.priority,
+            self.priority.load(Ordering::Relaxed),
             Runner::Pool,
             Work::Nothing,
             before.iter(),
@@ -179,13 +183,13 @@ impl Stream {
                 .map(|&node| &tasks[node])
                 .chain(std::iter::once(&start))
                 .chain(waited.as_ref());
-            let task = submission.add(&context, self.priority, Runner::Pool, work, after);
+            let task = submission.add(&context, priority, Runner::Pool, work, after);
             seen(index, &task);
             tasks.push(task);
         }
         let end = submission.add(
             &context,
-            self.priority,
+            self.priority.load(Ordering::Relaxed),
             Runner::Pool,
             Work::Nothing,
             tasks.iter().chain(std::iter::once(&start)),

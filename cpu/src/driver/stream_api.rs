@@ -5,6 +5,7 @@
 
 use std::ffi::c_void;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use gvirtus_wire::api::types::{
     CUcontext, CUdevice, CUevent, CUgreenCtx, CUhostFn, CUstream, CUstreamCallback,
@@ -67,7 +68,8 @@ pub(super) fn cuStreamDestroy_v2(hStream: CUstream) -> Result {
 }
 
 pub(super) fn cuStreamGetPriority(hStream: CUstream, priority: *mut i32) -> Result {
-    ffi::put(priority, stream::resolve(hStream)?.priority)
+    let stream = stream::resolve(hStream)?;
+    ffi::put(priority, stream.priority.load(Ordering::Relaxed))
 }
 
 pub(super) fn cuStreamGetFlags(hStream: CUstream, flags: *mut u32) -> Result {

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::io::IoSlice;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use gvirtus_wire::api::core::StreamCreate;
@@ -40,7 +40,7 @@ pub(crate) struct Stream {
     pub(crate) id: u32,
     pub(crate) context: u32,
     pub(crate) flags: u32,
-    pub(crate) priority: i32,
+    pub(crate) priority: AtomicI32,
     /// What the program holds.
     pub(crate) handle: u64,
     /// Never used twice in a process.
@@ -88,7 +88,7 @@ impl Stream {
             id,
             context,
             flags,
-            priority,
+            priority: AtomicI32::new(priority),
             handle,
             number,
             state: Mutex::default(),

@@ -273,6 +273,7 @@ impl Session {
     fn forget_objects(&self, context: &Arc<Context>) {
         let of = |other: &Arc<Context>| Arc::ptr_eq(other, context);
         self.forget_modules(context);
+        self.forget_links(context);
         drop(self.graphs.drain(|g| of(&g.context)));
         drop(self.execs.drain(|e| of(&e.context)));
         drop(self.events.drain(|e| of(&e.context)));

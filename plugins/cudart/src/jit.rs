@@ -6,8 +6,8 @@ use gvirtus_wire::api::core::JitReport;
 
 use crate::errors::{ERROR_INVALID_VALUE, Result};
 
-/// Bytes of each log.
-const LOG: usize = 16 << 10;
+/// Bytes of each log: verbose ones have a few lines for every kernel.
+const LOG: usize = 256 << 10;
 /// `CU_JIT_*` options whose value is a number; the others are pointers and cannot come from a client.
 const NUMBERS: &[u32] = &[
     0, 1, 7, 8, 9, 10, 11, 12, 13, 14, 16, 20, 21, 22, 23, 24, 29, 30, 31, 32, 33,

@@ -128,7 +128,9 @@ crate::records! {
     LinkImage {
         /// How linking went.
         report: JitReport,
-        /// The image.
+        /// Bytes of the whole image.
+        size: u64,
+        /// Its beginning; the rest is asked for with [`LinkRead`].
         image: Vec<u8>,
     }
     /// Reply of [`GlobalInfo`].
@@ -503,6 +505,13 @@ crate::commands! {
         /// Link.
         link: u32,
     } -> ();
+    /// A further piece of the image that [`LinkComplete`] made: as much as fits a reply.
+    0x014b r 1 sync LinkRead {
+        /// Link.
+        link: u32,
+        /// First byte wanted.
+        offset: u64,
+    } -> Vec<u8>;
 
     /// A kernel launch.
     0x0150 r 1 async Launch {

@@ -91,6 +91,14 @@ impl Options {
         Ok(options)
     }
 
+    /// Whether the program wants to hear what the compiler says.
+    pub(crate) fn has_outputs(&self) -> bool {
+        let outputs = &self.outputs;
+        outputs.wall_time.is_some()
+            || outputs.info.buffer.is_some()
+            || outputs.error.buffer.is_some()
+    }
+
     /// Gives the program its logs and times.
     ///
     /// # Safety

@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::ffi::{CString, c_char, c_void};
 use std::sync::Arc;
+use std::time::Instant;
 
 use gvirtus_wire::api::types::{CUdeviceptr, CUkernel, CUlibrary, CUmodule, error};
 use parking_lot::Mutex;
@@ -15,7 +16,7 @@ use parking_lot::Mutex;
 use crate::driver::context::{self, Context};
 use crate::driver::jit::Options;
 use crate::driver::kernel::{self, Kernel};
-use crate::driver::module::{self, Module, name_of, read_file};
+use crate::driver::module::{self, Loaded, Module, name_of, read_file};
 use crate::driver::{Result, put, put_if, session};
 use crate::fatbin::container::{Choice, Owned};
 use crate::fatbin::{self, ImageError, Source};
@@ -102,8 +103,17 @@ impl Library {
         if let Some(known) = self.state.lock().modules.get(&context.id) {
             return Ok(Arc::clone(known));
         }
+        self.compile(context)?.0
+    }
+
+    /// Loads the library's module into a context; gives what the compiler logged, too.
+    fn compile(&self, context: &Arc<Context>) -> Result<Loaded> {
         let image = self.image(context.device)?;
-        let loaded = module::load(context, &image, &self.options, true)?.0?;
+        let (loaded, report) = module::load(context, &image, &self.options, true)?;
+        let loaded = match loaded {
+            Ok(loaded) => loaded,
+            Err(status) => return Ok((Err(status), report)),
+        };
         let winner = {
             let mut state = self.state.lock();
             Arc::clone(
@@ -117,7 +127,7 @@ impl Library {
             // Another thread loaded it at the same time, and its kernels may be in use already.
             module::unload(&loaded)?;
         }
-        Ok(winner)
+        Ok((Ok(winner), report))
     }
 
     /// Runs `f` on the kernels, after reading their names from the image at first use.
@@ -146,10 +156,11 @@ impl Library {
     }
 }
 
-/// Loads the library's images for the devices of this session.
+/// Loads the library's images for the devices of this session. Where the program asks for the compiler's logs and there is a context, the library is compiled for that at
+/// once: the buffers need not be there any more when a kernel is first used.
 ///
 /// # Safety
-/// If `preserved`, the bytes behind `source` stay as long as the library.
+/// If `preserved`, the bytes behind `source` stay as long as the library; the options' outputs are the program's, see [`Options::read`].
 unsafe fn load(source: Source<'_>, options: Options, preserved: bool) -> Result<CUlibrary> {
     let session = session()?;
     let mut images: Vec<((u32, u32), Image)> = Vec::new();
@@ -170,14 +181,33 @@ unsafe fn load(source: Source<'_>, options: Options, preserved: bool) -> Result<
         };
         images.push((capability, image));
     }
-    insert(images, options)
+    let loaded = insert(images, &options)?;
+    if options.has_outputs()
+        && let Ok(context) = context::current()
+    {
+        let began = Instant::now();
+        let library = by_handle(loaded)?;
+        let compiled = library.compile(&context).and_then(|(module, report)| {
+            // SAFETY: by this function's contract.
+            unsafe { options.answer(&report.info_log, &report.error_log, began.elapsed()) };
+            module
+        });
+        // A library without an image for this device loads, as it does without logs.
+        if let Err(status) = compiled
+            && library.image(context.device).is_ok()
+        {
+            LIBRARIES.remove(loaded);
+            return Err(status);
+        }
+    }
+    Ok(loaded)
 }
 
-fn insert(images: Vec<((u32, u32), Image)>, options: Options) -> Result<CUlibrary> {
+fn insert(images: Vec<((u32, u32), Image)>, options: &Options) -> Result<CUlibrary> {
     let library = LIBRARIES.insert(|handle| Library {
         handle: handle as usize,
         images,
-        options: options.forwarded,
+        options: options.forwarded.clone(),
         state: Mutex::default(),
     });
     library
@@ -231,7 +261,7 @@ pub(crate) unsafe fn cuLibraryLoadData(
         Err(why) => {
             let devices = session()?.snapshot.devices.len();
             let all = (0u32..).take(devices).map(context::compute_capability);
-            insert(all.map(|c| (c, Image::Missing(why))).collect(), options)?
+            insert(all.map(|c| (c, Image::Missing(why))).collect(), &options)?
         }
     };
     // SAFETY: not null.

@@ -8,7 +8,7 @@ use std::ffi::{CStr, c_char, c_void};
 use std::time::Instant;
 
 use gvirtus_wire::api::core::{
-    JitReport, LinkAdd, LinkComplete, LinkCreate, LinkDestroy, LinkImage,
+    JitReport, LinkAdd, LinkComplete, LinkCreate, LinkDestroy, LinkImage, LinkRead,
 };
 use gvirtus_wire::api::types::{CUlinkState, error};
 use parking_lot::Mutex;
@@ -21,6 +21,8 @@ use crate::handles::{Kind, Table};
 /// `CUjitInputType`: cubin, PTX, fat binary, object, library, NVVM.
 const INPUT_TYPES: u32 = 6;
 const INPUT_PTX: u32 = 1;
+/// A larger image is not believed.
+const MAX_IMAGE: u64 = 1 << 30;
 
 /// A link under way.
 struct Link {
@@ -114,6 +116,31 @@ impl Link {
         unsafe { self.tell(&report) }
     }
 
+    /// The image, of which the reply has the beginning and, if it is not large, all.
+    fn whole(&self, made: &LinkImage) -> Result<Vec<u8>> {
+        if made.size > MAX_IMAGE {
+            return Err(error::ERROR_OUT_OF_MEMORY);
+        }
+        let size = made.size as usize;
+        let mut image = made.image.clone();
+        while image.len() < size {
+            let command = LinkRead {
+                link: self.id,
+                offset: image.len() as u64,
+            };
+            let piece = session()?.call_setup(self.context, &command, &[])?;
+            if piece.is_empty() {
+                return Err(error::ERROR_UNKNOWN);
+            }
+            image.extend_from_slice(&piece);
+        }
+        if image.len() == size {
+            Ok(image)
+        } else {
+            Err(error::ERROR_UNKNOWN)
+        }
+    }
+
     /// Gives the program the logs and the status.
     ///
     /// # Safety
@@ -202,11 +229,14 @@ pub(crate) unsafe fn cuLinkComplete(
         if link.complete {
             return Err(error::ERROR_INVALID_HANDLE);
         }
-        let LinkImage { report, image } =
-            session()?.call_setup(link.context, &LinkComplete { link: link.id }, &[])?;
+        if cubinOut.is_null() || sizeOut.is_null() {
+            return Err(error::ERROR_INVALID_VALUE);
+        }
+        let made = session()?.call_setup(link.context, &LinkComplete { link: link.id }, &[])?;
+        let image = link.whole(&made)?;
         // SAFETY: the caller's pointers and, in the options, buffers.
         unsafe {
-            link.tell(&report)?;
+            link.tell(&made.report)?;
             link.complete = true;
             let size = image.len();
             link.image = image;

@@ -1,6 +1,8 @@
 //! Streams: <https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__STREAM.html>.
 #![allow(non_snake_case, reason = "CUDA's names")]
 
+use std::sync::atomic::Ordering;
+
 use gvirtus_wire::api::core::{
     StreamCopyAttributes, StreamDestroy, StreamGetAttribute, StreamSetAttribute, StreamSynchronize,
     StreamWaitEvent,
@@ -9,7 +11,11 @@ use gvirtus_wire::api::types::{CUcontext, CUevent, CUstream, CUstreamAttrValue, 
 
 use crate::driver::{Result, context, put, put_if, session};
 use crate::events::{self, Recorded};
+use crate::session::Session;
 use crate::{capture, streams};
+
+/// `CU_STREAM_ATTRIBUTE_PRIORITY`.
+const PRIORITY: u32 = 8;
 
 /// `CU_STREAM_NON_BLOCKING` is the only flag.
 pub(crate) unsafe fn cuStreamCreate(stream: *mut CUstream, flags: u32) -> Result<()> {
@@ -28,19 +34,17 @@ pub(crate) unsafe fn cuStreamCreateWithPriority(
     if stream.is_null() || flags & !streams::NON_BLOCKING != 0 {
         return Err(error::ERROR_INVALID_VALUE);
     }
-    let (least, greatest) = session
-        .snapshot
-        .devices
-        .get(context.device as usize)
-        .map_or((0, 0), |d| d.stream_priorities);
-    let created = streams::create(
-        session,
-        &context,
-        flags,
-        priority.clamp(greatest.min(least), least.max(greatest)),
-    )?;
+    let priority = in_range(session, context.device, priority);
+    let created = streams::create(session, &context, flags, priority)?;
     // SAFETY: the caller's pointer.
     unsafe { put(stream, streams::handle(&created)) }
+}
+
+/// The nearest priority that the device has.
+fn in_range(session: &Session, device: u32, priority: i32) -> i32 {
+    let device = session.snapshot.devices.get(device as usize);
+    let (least, greatest) = device.map_or((0, 0), |d| d.stream_priorities);
+    priority.clamp(greatest.min(least), least.max(greatest))
 }
 
 /// Work on the stream goes on; the handle is invalid from now on.
@@ -167,7 +171,7 @@ pub(crate) unsafe fn cuStreamGetPriority(stream: CUstream, priority: *mut i32) -
     let session = session()?;
     let stream = streams::resolve(session, &*context::current()?, stream)?;
     // SAFETY: the caller's pointer.
-    unsafe { put(priority, stream.priority) }
+    unsafe { put(priority, stream.priority.load(Ordering::Relaxed)) }
 }
 
 /// The flags that the stream was created with.
@@ -242,7 +246,12 @@ pub(crate) unsafe fn cuStreamSetAttribute(
         attribute: attr,
         value: (half(first), half(second)),
     };
-    session.call(stream.context, &command)
+    session.call(stream.context, &command)?;
+    if attr == PRIORITY {
+        let priority = in_range(session, context.device, words[0] as i32);
+        stream.priority.store(priority, Ordering::Relaxed);
+    }
+    Ok(())
 }
 
 /// What the stream has for an attribute.
@@ -284,5 +293,8 @@ pub(crate) fn cuStreamCopyAttributes(dst: CUstream, src: CUstream) -> Result<()>
         to: to.id,
         from: from.id,
     };
-    session.call(to.context, &command)
+    session.call(to.context, &command)?;
+    let priority = from.priority.load(Ordering::Relaxed);
+    to.priority.store(priority, Ordering::Relaxed);
+    Ok(())
 }

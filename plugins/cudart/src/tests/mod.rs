@@ -8,6 +8,7 @@ mod errors;
 mod fuzz;
 mod graphs;
 mod kernels;
+mod links;
 mod measure;
 mod ordering;
 
