@@ -16,6 +16,11 @@ pub trait Command: Wire + Send + 'static {
     const CLASS: Class;
     /// Name for logs, statistics and "not supported".
     const NAME: &'static str;
+    /// The number that goes into the header: [`OPCODE`](Self::OPCODE), but for a command whose number is known only at run time.
+    #[inline]
+    fn opcode(&self) -> u16 {
+        Self::OPCODE
+    }
 }
 
 /// One row of a command table: what the handshake negotiates and `STATUS.md` lists.

@@ -141,6 +141,7 @@ pub extern "C" fn gvirtus_frontend_table(version: u32) -> *const FrontendTable {
         enter: stats::enter,
         leave: stats::leave,
         trace: trace::line,
+        call: crate::library_call::library_call,
     });
 
     if version != FRONTEND_TABLE_VERSION {

@@ -8,6 +8,7 @@
 //! * `memory`: device addresses, grants, pinned memory.
 //! * `fatbin`: picks the image for a device out of what a compiler embedded in the program.
 //! * `per_thread`: the same functions for programs that are compiled for per-thread default streams.
+//! * `library_call`: commands of other libraries' tables, for their frontends.
 //! * `handles`: tables behind the opaque handles that programs hold.
 //! * `stats`, `trace`, `log`: what `GVIRTUS_STATS`, `GVIRTUS_TRACE` and `GVIRTUS_LOGLEVEL` turn on.
 
@@ -20,6 +21,7 @@ mod events;
 mod exports;
 pub mod fatbin;
 mod handles;
+mod library_call;
 mod memory;
 mod per_thread;
 mod session;

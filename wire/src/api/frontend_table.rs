@@ -79,6 +79,26 @@ pub struct FrontendTable {
     pub leave: unsafe extern "C" fn(previous: *const Counter),
     /// Appends a line (NUL-terminated, without newline) to the trace.
     pub trace: unsafe extern "C" fn(text: *const c_char),
+    /// Sends a command of a library's own table (an opcode above the core's) through the session, opening it if need be, and waits for the reply, which it gives to
+    /// `sink(sink_arg, bytes, len)` during the call. Returns a CUDA status: `CUDA_ERROR_NOT_SUPPORTED` if the backend does not have the command. Independent of
+    /// contexts and of their errors. Present if `size` says so ([`library_call`]).
+    pub call: LibraryCall,
+}
+
+/// The type of [`FrontendTable::call`].
+pub type LibraryCall = unsafe extern "C" fn(
+    opcode: u16,
+    payload: *const u8,
+    len: usize,
+    sink: unsafe extern "C" fn(*mut c_void, *const u8, usize),
+    sink_arg: *mut c_void,
+) -> super::types::CUresult;
+
+/// [`FrontendTable::call`], if the table is of a core that has it.
+#[must_use]
+pub fn library_call(table: &FrontendTable) -> Option<LibraryCall> {
+    let end = std::mem::offset_of!(FrontendTable, call) + size_of::<LibraryCall>();
+    (table.size as usize >= end).then_some(table.call)
 }
 
 /// The type of `gvirtus_driver_proc`.

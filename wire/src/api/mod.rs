@@ -1,6 +1,7 @@
 //! One declaration per API function, and one per command on the wire.
 //!
 //! * [`cuda_api!`](crate::cuda_api) and [`cudart_api!`](crate::cudart_api) declare the functions that programs call.
+//! * [`nvml_api!`](crate::nvml_api) declares NVML's, [`nvml_call`] how they travel.
 //! * [`core`] declares the commands that those functions become: opcode, parameters, class.
 //! * [`frontend_table`]: the C ABI between a frontend library and the client core of its process.
 
@@ -9,6 +10,9 @@ mod cuda;
 mod cudart;
 pub mod cudart_types;
 pub mod frontend_table;
+#[macro_use]
+mod nvml;
+pub mod nvml_call;
 pub mod types;
 
 /// What a call costs the program's thread.

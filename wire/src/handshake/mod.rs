@@ -55,7 +55,7 @@ pub const ENVIRONMENT: &[&str] = &[
 /// Opcode and schema revision of every command that this build knows.
 #[must_use]
 pub fn commands() -> Vec<(u16, u16)> {
-    [crate::api::core::COMMANDS]
+    [crate::api::core::COMMANDS, crate::api::nvml_call::COMMANDS]
         .iter()
         .flat_map(|table| table.iter())
         .map(|command| (command.opcode, command.revision))

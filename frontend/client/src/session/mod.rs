@@ -269,6 +269,12 @@ impl Session {
         self.exchange(context, command, &[IoSlice::new(bulk)], None, true, |_| ())
     }
 
+    /// Sends a command whatever state a context is in, and waits for its reply.
+    pub(crate) fn call_unchecked<C: Command>(&self, command: &C) -> Result<C::Reply, CUresult> {
+        self.lost()?;
+        self.exchange(0, command, &[], None, false, |_| ())
+    }
+
     fn exchange<C: Command>(
         &self,
         context: u32,

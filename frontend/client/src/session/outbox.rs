@@ -143,7 +143,7 @@ impl Queue {
         let start = self.bytes.len();
         let mut header = Header {
             len: 0,
-            opcode: C::OPCODE,
+            opcode: command.opcode(),
             flags: envelope.flags,
             sequence: self.sequence,
             thread: envelope.thread,

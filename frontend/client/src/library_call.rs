@@ -1,0 +1,112 @@
+//! Commands of other libraries' tables (NVML, …), which their frontends encode and decode themselves; see `gvirtus_wire::api::frontend_table`.
+
+use std::ffi::c_void;
+
+use gvirtus_wire::api::Class;
+use gvirtus_wire::api::core::OPCODES;
+use gvirtus_wire::api::types::{CUresult, error};
+use gvirtus_wire::codec::{DecodeError, Reader, Wire};
+use gvirtus_wire::command::Command;
+use gvirtus_wire::frame::MAX_PAYLOAD;
+
+use crate::session::Session;
+
+/// Bytes that somebody else understands.
+struct Raw(Vec<u8>);
+
+impl Wire for Raw {
+    const LEAST: usize = 0;
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0);
+    }
+    fn decode(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self(input.take(input.remaining())?.to_vec()))
+    }
+}
+
+/// A command of any table.
+struct Foreign {
+    opcode: u16,
+    payload: Raw,
+}
+
+impl Wire for Foreign {
+    const LEAST: usize = 0;
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.payload.encode(out);
+    }
+    /// Never received: the worker decodes these commands by their own tables.
+    fn decode(_: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Err(DecodeError::Invalid("command"))
+    }
+}
+
+impl Command for Foreign {
+    type Reply = Raw;
+    const OPCODE: u16 = 0;
+    const REVISION: u16 = 0;
+    const CLASS: Class = Class::Sync;
+    const NAME: &'static str = "a library's command";
+    fn opcode(&self) -> u16 {
+        self.opcode
+    }
+}
+
+/// See [`FrontendTable::call`](gvirtus_wire::api::frontend_table::FrontendTable::call).
+///
+/// # Safety
+/// `payload` has `len` readable bytes, and `sink` may be called with `sink_arg`.
+pub(crate) unsafe extern "C" fn library_call(
+    opcode: u16,
+    payload: *const u8,
+    len: usize,
+    sink: unsafe extern "C" fn(*mut c_void, *const u8, usize),
+    sink_arg: *mut c_void,
+) -> CUresult {
+    let payload = if len == 0 {
+        &[]
+    } else if payload.is_null() || len > MAX_PAYLOAD as usize {
+        return error::ERROR_INVALID_VALUE;
+    } else {
+        // SAFETY: not null, and readable by this function's contract.
+        unsafe { std::slice::from_raw_parts(payload, len) }
+    };
+    let reply =
+        std::panic::catch_unwind(|| call(opcode, payload)).unwrap_or(Err(error::ERROR_UNKNOWN));
+    match reply {
+        Ok(Raw(bytes)) => {
+            // SAFETY: by this function's contract; the bytes live during the call.
+            unsafe { sink(sink_arg, bytes.as_ptr(), bytes.len()) };
+            error::SUCCESS
+        }
+        Err(status) => status,
+    }
+}
+
+fn call(opcode: u16, payload: &[u8]) -> Result<Raw, CUresult> {
+    // The core's own commands have invariants that only this library keeps; from 0x8000 on are the worker's messages.
+    if opcode <= OPCODES.1 || opcode >= 0x8000 {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
+    Session::get()?.call_unchecked(&Foreign {
+        opcode,
+        payload: Raw(payload.to_vec()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    unsafe extern "C" fn nothing(_: *mut c_void, _: *const u8, _: usize) {}
+
+    #[test]
+    fn the_cores_commands_are_not_for_others() {
+        for opcode in [0, OPCODES.0, OPCODES.1, 0x8000, 0xffff] {
+            // SAFETY: no payload, and a sink that does nothing.
+            let status =
+                unsafe { library_call(opcode, std::ptr::null(), 0, nothing, std::ptr::null_mut()) };
+            assert_eq!(status, error::ERROR_INVALID_VALUE);
+        }
+    }
+}
