@@ -584,7 +584,7 @@ fn the_linker_says_what_is_wrong() {
         values.as_mut_ptr(),
         &mut state
     ));
-    let mut add = |sort, text: &str| {
+    let add = |sort, text: &str| {
         let text = CString::new(text).unwrap();
         let size = text.as_bytes_with_nul().len();
         let data = text.as_ptr().cast_mut().cast();
