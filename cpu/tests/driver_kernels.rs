@@ -571,12 +571,10 @@ fn linking_one_text() {
 #[test]
 fn the_linker_says_what_is_wrong() {
     let _context = OwnContext::new();
-    let mut log = [0u8; 256];
+    let mut buffer = [0; 256];
+    let log: *mut std::ffi::c_char = buffer.as_mut_ptr();
     let mut names = [5, 6];
-    let mut values = [
-        log.as_mut_ptr().cast(),
-        std::ptr::without_provenance_mut(log.len()),
-    ];
+    let mut values = [log.cast(), std::ptr::without_provenance_mut(buffer.len())];
     let mut state = null_mut();
     ok!(cuLinkCreate_v2(
         2,
@@ -599,8 +597,9 @@ fn the_linker_says_what_is_wrong() {
             names,
             values
         ));
-        let said = CStr::from_bytes_until_nul(&log).unwrap().to_str().unwrap();
-        (status, said.to_owned())
+        // SAFETY: the driver writes terminated text into the buffer.
+        let said = unsafe { CStr::from_ptr(log) }.to_string_lossy();
+        (status, said.into_owned())
     };
     let broken = ".version 7.0\n.target sm_70\n.address_size 64\nnonsense;\n";
     let (status, said) = add(1, broken);

@@ -76,7 +76,7 @@ macro_rules! cudart_api { ($($callback:ident)::+) => { $($callback)::+! {
         async [12 13] fn cudaStreamCreate(pStream: *mut cudaStream_t);
         async [12 13] fn cudaStreamCreateWithFlags(pStream: *mut cudaStream_t, flags: u32);
         async [12 13] fn cudaStreamCreateWithPriority(pStream: *mut cudaStream_t, flags: u32, priority: i32);
-        async [12 13] fn cudaCtxResetPersistingL2Cache();
+        sync [12 13] fn cudaCtxResetPersistingL2Cache();
         async [12 13] fn cudaStreamDestroy(stream: cudaStream_t);
         local [12 13] fn cudaThreadExchangeStreamCaptureMode(mode: *mut u32);
         local [12 13] fn cudaStreamQuery | cudaStreamQuery_ptsz(stream: cudaStream_t);
@@ -98,9 +98,9 @@ macro_rules! cudart_api { ($($callback:ident)::+) => { $($callback)::+! {
         unsupported [12] fn cudaStreamUpdateCaptureDependencies | cudaStreamUpdateCaptureDependencies_ptsz(stream: cudaStream_t, dependencies: *mut cudaGraphNode_t, numDependencies: usize, flags: u32);
         unsupported [13] fn cudaStreamUpdateCaptureDependencies | cudaStreamUpdateCaptureDependencies_ptsz(stream: cudaStream_t, dependencies: *mut cudaGraphNode_t, dependencyData: *const c_void, numDependencies: usize, flags: u32);
         unsupported [12] fn cudaStreamUpdateCaptureDependencies_v2 | cudaStreamUpdateCaptureDependencies_v2_ptsz(stream: cudaStream_t, dependencies: *mut cudaGraphNode_t, dependencyData: *const c_void, numDependencies: usize, flags: u32);
-        async [12 13] fn cudaStreamCopyAttributes | cudaStreamCopyAttributes_ptsz(dstStream: cudaStream_t, srcStream: cudaStream_t);
+        sync [12 13] fn cudaStreamCopyAttributes | cudaStreamCopyAttributes_ptsz(dstStream: cudaStream_t, srcStream: cudaStream_t);
         sync [12 13] fn cudaStreamGetAttribute | cudaStreamGetAttribute_ptsz(stream: cudaStream_t, attr: u32, value: *mut cudaLaunchAttributeValue);
-        async [12 13] fn cudaStreamSetAttribute | cudaStreamSetAttribute_ptsz(stream: cudaStream_t, attr: u32, param: *const cudaLaunchAttributeValue);
+        sync [12 13] fn cudaStreamSetAttribute | cudaStreamSetAttribute_ptsz(stream: cudaStream_t, attr: u32, param: *const cudaLaunchAttributeValue);
     }
     group "CUDART__EVENT" {
         async [12 13] fn cudaEventCreate(event: *mut cudaEvent_t);
