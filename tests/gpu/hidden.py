@@ -55,6 +55,12 @@ def hide(home):
     for library in libraries:
         mount(empty, library, flags=MS_BIND)
 
+    # Programs that ask the loader's cache where the driver is (Triton) must not be led to the empty files.
+    cache = os.path.join(scratch, "ld.so.cache")
+    subprocess.run(["ldconfig", "-X", "-C", cache], capture_output=True)
+    if os.path.exists(cache) and os.path.exists("/etc/ld.so.cache"):
+        mount(cache, "/etc/ld.so.cache", flags=MS_BIND)
+
     dev = os.path.join(scratch, "dev")
     os.mkdir(dev)
     mount("tmpfs", dev, "tmpfs")
@@ -118,8 +124,10 @@ def run(job):
 
 
 def run_all(jobs, width):
+    """Runs jobs side by side, and after them, one by one, those that want the GPU for themselves."""
     with ThreadPoolExecutor(width) as pool:
-        return list(pool.map(run, jobs))
+        results = list(pool.map(run, [job for job in jobs if not job.get("alone")]))
+    return results + [run(job) for job in jobs if job.get("alone")]
 
 
 def main():

@@ -5,6 +5,7 @@
 
 Needs python3, nvcc and g++, the right to unshare(2), and a GPU. Prints a table; writes results.json, table.txt, failures.txt and the backends' logs to --out.
 Programs built with nvcc 12 elsewhere (`cargo xtask dist --cuda12`) lie in cuda12/ beside this file and run as well.
+With --torch the programs are those of torch/: PyTorch, Triton and CuPy as they come from PyPI, with NVIDIA's libraries on our driver.
 """
 
 import argparse
@@ -41,6 +42,7 @@ def arguments():
     parser.add_argument("--device", default="cuda", help="the backend's device; cpu tries the suite out without a GPU")
     parser.add_argument("--nvcc", help="the compiler and fixed arguments, in one string")
     parser.add_argument("--cudart", choices=["shared", "static"], default="shared", help="how programs are linked to the runtime; static is nvcc's default")
+    parser.add_argument("--torch", action="store_true", help="the Python programs of torch/ in place of the CUDA programs; they run at driver level")
     parser.add_argument("--cuda-major", type=int, default=13)
     parser.add_argument("--build-only", metavar="DIR", help="build the programs into DIR and stop")
     return parser.parse_args()
@@ -94,6 +96,10 @@ class Case:
 def all_cases(options):
     with open(os.path.join(HERE, "cases.json")) as file:
         described = json.load(file)
+    only = [name for name in options.only.split(",") if name]
+    if options.torch:
+        names = sorted(os.path.basename(path)[:-3] for path in glob.glob(os.path.join(HERE, "torch/*.py")))
+        return [Case("python", name, os.path.join(HERE, "torch"), described["torch"].get(name, {})) for name in names if name in only or not only and name != "common"]
     cases = []
     for name, description in described["samples"].items():
         directory = os.path.join(options.samples, name)
@@ -104,7 +110,6 @@ def all_cases(options):
         case = Case("fixture", name, options.fixtures, described["fixtures"].get(name, {}))
         if not case.interactive:
             cases.append(case)
-    only = [name for name in options.only.split(",") if name]
     return [case for case in cases if not only or case.name in only]
 
 
@@ -192,21 +197,42 @@ def native_jobs(programs, options, suffix):
         env = dict(os.environ, CUDA_CACHE_DISABLE="1")
         env["LD_LIBRARY_PATH"] = ":".join(program["native_libraries"] + [env.get("LD_LIBRARY_PATH", "")])
         env.update(program["case"].description.get("env", {}))
-        jobs.append({"id": program["id"] + suffix, "command": program["command"], "cwd": program["cwd"], "env": env, "timeout": options.timeout})
+        env.update(caches(program, options.work, "native" + suffix))
+        jobs.append({"id": program["id"] + suffix, "command": program["command"], "cwd": program["cwd"], "env": env, "timeout": options.timeout,
+                     "alone": program["case"].description.get("alone", False)})
     return jobs
+
+
+def caches(program, work, run):
+    """What compilers of kernels remember between runs lies in a place of the run's own."""
+    if program["case"].kind != "python":
+        return {}
+    return {name + "_CACHE_DIR": os.path.join(work, "caches", name, program["id"], run) for name in ["TRITON", "TORCHINDUCTOR", "CUPY"]}
+
+
+def driver_level(home, work):
+    """A directory with the driver's libraries alone, so that a program's own CUDA libraries are its own."""
+    path = os.path.join(work, "driver-level")
+    os.makedirs(path, exist_ok=True)
+    for name in ["libcuda.so.1", "libnvidia-ml.so.1"]:
+        target, link = os.path.join(home, "lib", name), os.path.join(path, name)
+        if os.path.exists(target) and not os.path.islink(link):
+            os.symlink(target, link)
+    return path
 
 
 def our_jobs(programs, options, transport, config, work):
     jobs = []
     for program in programs:
         env = {key: value for key, value in os.environ.items() if not key.startswith(("GVIRTUS_", "CUDA_VISIBLE"))}
-        env["LD_LIBRARY_PATH"] = os.path.join(options.home, "lib")
+        env["LD_LIBRARY_PATH"] = driver_level(options.home, work) if program["case"].kind == "python" else os.path.join(options.home, "lib")
         env["GVIRTUS_CONFIG"] = config
         # What the compiler of PTX prints depends on whether it has seen the program before.
         env["CUDA_CACHE_DISABLE"] = "1"
         env["GVIRTUS_STATS"] = "json:" + os.path.join(work, "stats-%s-%s.json" % (transport, program["id"]))
         env.update(program["case"].description.get("env", {}))
-        jobs.append({"id": program["id"], "command": program["command"], "cwd": program["cwd"], "env": env, "timeout": options.timeout,
+        env.update(caches(program, work, transport))
+        jobs.append({"id": program["id"], "alone": program["case"].description.get("alone", False), "command": program["command"], "cwd": program["cwd"], "env": env, "timeout": options.timeout,
                      "library_home": options.home})
     return jobs
 
@@ -312,14 +338,18 @@ def main():
     stage = lambda text: print("[%5.1f s] %s" % (time.monotonic() - began, text), flush=True)
     gpu, driver, arch = describe_machine()
     os.makedirs(options.out, exist_ok=True)
-    work = tempfile.mkdtemp(prefix="gvirtus-suite-")
+    work = options.work = tempfile.mkdtemp(prefix="gvirtus-suite-")
     stage("%s, driver %s, %d programs" % (gpu, driver, len(cases)))
-    errors = build_all(cases, nvcc, arch, os.path.join(work, "bin"), options)
+    errors = {} if options.torch else build_all(cases, nvcc, arch, os.path.join(work, "bin"), options)
     stage("built, %d failures" % len(errors))
 
     cuda_root = os.path.dirname(os.path.dirname(os.path.realpath(shutil.which(nvcc[0]) or nvcc[0])))
     programs = []
     for case in cases:
+        if case.kind == "python":
+            programs.append({"id": case.name, "case": case, "cuda": 13, "cwd": case.directory, "command": [sys.executable, "-B", os.path.join(case.directory, case.name + ".py")],
+                             "native_libraries": []})
+            continue
         if case.name not in errors:
             programs.append(program(case, 13, os.path.join(work, "bin"), [cuda_root + "/lib64", cuda_root + "/lib"]))
         carried = os.path.join(HERE, "cuda12/bin" if options.cudart == "shared" else "cuda12/static")
@@ -342,7 +372,7 @@ def main():
             stats = read_stats(work, transport, identity)
             first, second, result = native[identity + "#1"], native[identity + "#2"], ours[identity]
             ok, notes = judge(entry, first, second, result, stats)
-            rows.append({"case": entry["case"].name, "kind": entry["case"].kind, "cuda": entry["cuda"], "cudart": options.cudart, "transport": transport, "ok": ok,
+            rows.append({"case": entry["case"].name, "kind": entry["case"].kind, "cuda": entry["cuda"], "cudart": "torch" if options.torch else options.cudart, "transport": transport, "ok": ok,
                          "native_seconds": min(first["seconds"], second["seconds"]), "seconds": result["seconds"],
                          "round_trips": round_trips(stats) if stats else None,
                          "hidden": len(compare.normalise(first["out"], entry["case"].hide)[1]), "notes": notes})

@@ -47,6 +47,7 @@ pub fn dist(options: &Options) -> Result<PathBuf> {
         }
     }
     sh::copy_tree(&root.join("tests/gpu/compat"), &suite.join("compat"))?;
+    sh::copy_tree(&root.join("tests/gpu/torch"), &suite.join("torch"))?;
     sh::copy_tree(&root.join("tests/fixtures"), &suite.join("fixtures"))?;
     std::fs::write(suite.join("COMMIT"), commit()?)?;
     if let Some(samples) = &options.samples {
