@@ -106,6 +106,7 @@ fixtures![
     threads_streams,
     vector_add,
     warp_intrinsics,
+    zero_copy,
 ];
 
 /// Compressed fat binaries: nvcc's modes for size and for speed pack differently.

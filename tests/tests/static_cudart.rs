@@ -107,4 +107,5 @@ fixtures![
     threads_streams,
     vector_add,
     warp_intrinsics,
+    zero_copy,
 ];

@@ -3,6 +3,7 @@
 //! # Layout
 //! * [`api`]: the functions that programs call and the commands that they become, each declared once.
 //! * [`codec`], [`frame`], [`command`]: how commands are written and read, bounded and checked.
+//! * [`delta`]: changes of memory that both ends have.
 //! * [`plugin`]: the C interface between a worker and its plugins.
 //! * [`communicator`]: byte streams between client and backend behind one trait, emulated distance on any of them.
 //! * [`handshake`], [`auth`], [`config`]: how a session begins, and what `properties.json` may say.
@@ -14,6 +15,7 @@ pub mod codec;
 pub mod command;
 pub mod communicator;
 pub mod config;
+pub mod delta;
 pub mod frame;
 pub mod handshake;
 pub mod plugin;

@@ -110,6 +110,11 @@ pub(crate) fn of(stream: &Stream) -> Option<Arc<Capture>> {
     stream.state().capture.clone()
 }
 
+/// Whether any capture is in progress.
+pub(crate) fn any() -> bool {
+    COUNT.load(Ordering::Acquire) > 0
+}
+
 /// A call that CUDA calls unsafe during captures: refused if the calling thread's mode and a running capture forbid it, and that capture is lost.
 #[inline]
 pub(crate) fn forbid() -> Result<(), CUresult> {

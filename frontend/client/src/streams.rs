@@ -19,6 +19,8 @@ use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 pub(crate) use crate::capture::Capture;
 use crate::driver::context::Context;
 pub(crate) use crate::events::event_id;
+use crate::memory::ledger::Entry;
+use crate::memory::mapped;
 use crate::session::Session;
 
 /// Commands in flight per stream. The driver blocks at about 1,020, and the worker must never be caught in that.
@@ -345,11 +347,14 @@ pub(crate) fn of_context(context: u32) -> Vec<Arc<Stream>> {
     all
 }
 
-/// Sends a command on the stream that the program means, after the checks that CUDA makes at once.
+/// Sends a launch on the stream that the program means, after the checks that CUDA makes at once. It may use pinned memory in place: that in `in_place`, and what was
+/// captured with it if it is a `graph`.
 pub(crate) fn submit<C: Command>(
     session: &Session,
     context: &Context,
     stream: CUstream,
+    in_place: &[Entry],
+    graph: bool,
     make: impl FnOnce(u32) -> C,
 ) -> Result<(), CUresult> {
     let stream = resolve(session, context, stream)?;
@@ -357,7 +362,10 @@ pub(crate) fn submit<C: Command>(
         return Err(error::ERROR_INVALID_HANDLE);
     }
     crate::capture::enqueue_allowed(&stream)?;
-    stream.post(session, &make(stream.id), &[]).map(drop)
+    let used = mapped::before(session, &stream, in_place, graph)?;
+    let sequence = stream.post(session, &make(stream.id), &[])?;
+    mapped::after(&used, &stream, sequence);
+    Ok(())
 }
 
 /// Whether work of a context may still be running, by the client's knowledge.

@@ -145,7 +145,7 @@ impl Session {
             if let Ok(shape) = Box3::new(&write.plane, &write.extent) {
                 self.host_memory
                     .with_shadow(write.plane.address, shape.span(), |_| {
-                        write.send(self.host);
+                        write.send(self.host, &self.progress.mapped);
                     });
             }
         }

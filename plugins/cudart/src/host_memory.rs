@@ -22,6 +22,7 @@ use crate::errors::{
     ERROR_NOT_SUPPORTED, ERROR_OUT_OF_MEMORY, Result,
 };
 use crate::host::{self, Host};
+use crate::mapped::Mapped;
 use crate::pinned::PORTABLE_MAPPED;
 use crate::session::Session;
 use crate::shape::{Box3, packed};
@@ -47,7 +48,7 @@ pub(crate) struct HostWrite {
 
 impl HostWrite {
     /// Sends the bytes. The shadow is mapped: writes are dropped before it goes away, under the lock that the caller holds.
-    pub(crate) fn send(&self, host: &Host) {
+    pub(crate) fn send(&self, host: &Host, mapped: &Mapped) {
         let Ok(shape) = Box3::new(&self.plane, &self.extent) else {
             return;
         };
@@ -60,13 +61,16 @@ impl HostWrite {
             let bytes =
                 unsafe { std::slice::from_raw_parts(self.shadow as *const u8, len as usize) };
             host.push(core::HOST_DATA, 0, &message, bytes);
+            mapped.exchanged(self.plane.address, bytes);
         } else {
             let mut bytes = Vec::with_capacity(shape.total() as usize);
             for (row, len) in shape.rows() {
                 // SAFETY: as above; rows lie inside the span that was checked.
-                bytes.extend_from_slice(unsafe {
+                let part = unsafe {
                     std::slice::from_raw_parts((self.shadow + row) as *const u8, len as usize)
-                });
+                };
+                bytes.extend_from_slice(part);
+                mapped.exchanged(self.plane.address + row, part);
             }
             host.push(core::HOST_DATA, 0, &message, &bytes);
         }
@@ -132,6 +136,13 @@ impl HostMemory {
                     && at >= s.at
                     && at.checked_add(size).is_some_and(|end| end <= s.at + s.size)
             })
+    }
+
+    /// Where the shadow of the allocation or registration that begins at a client address lies, and its size.
+    pub(crate) fn piece(&self, address: u64) -> Option<(u64, u64)> {
+        let ledger = self.ledger.read();
+        let shadow = ledger.shadows.get(&address).filter(|s| !s.leaving)?;
+        Some((shadow.at, shadow.size))
     }
 
     /// Runs `fill` with the worker's address of a client range, while the shadow cannot go away.
@@ -230,6 +241,7 @@ impl Session {
         }
         self.progress
             .forget_writes(shadow.at, shadow.at + shadow.size);
+        self.progress.mapped.remove(address);
         self.host.may_block();
         let unregistered = self
             .host_functions
@@ -270,9 +282,10 @@ impl Session {
             }
             gone
         };
-        for (_, shadow) in gone {
+        for (address, shadow) in gone {
             self.progress
                 .forget_writes(shadow.at, shadow.at + shadow.size);
+            self.progress.mapped.remove(address);
             let _ = cu!(self.driver, cuMemHostUnregister(shadow.at as *mut _));
             self.unmap_shadow(&shadow);
         }
@@ -459,22 +472,24 @@ pub(crate) fn read_into_shadow(
     if bulk == 0 {
         return Ok(());
     }
+    let exchanged = |offset: u64, at: u64, len: u64| {
+        // SAFETY: the caller is inside `with_shadow`, and the range in the shadow.
+        let bytes = unsafe { std::slice::from_raw_parts(at as *const u8, len as usize) };
+        session
+            .progress
+            .mapped
+            .exchanged(plane.address + offset, bytes);
+    };
     let read = session
         .host_memory
         .with_shadow(plane.address, shape.span(), |shadow| {
-            if let Some(len) = shape.linear() {
+            shape.rows().all(|(row, len)| {
+                let at = shadow + row;
                 // SAFETY: the span lies in a shadow, which the ledger's lock keeps mapped.
-                unsafe { session.host.read_bulk(shadow as *mut u8, len as usize) }
-            } else {
-                shape.rows().all(|(row, len)| {
-                    // SAFETY: as above, row by row inside the span.
-                    unsafe {
-                        session
-                            .host
-                            .read_bulk((shadow + row) as *mut u8, len as usize)
-                    }
-                })
-            }
+                let done = unsafe { session.host.read_bulk(at as *mut u8, len as usize) };
+                exchanged(row, at, len);
+                done
+            })
         });
     match read {
         Some(true) => Ok(()),

@@ -27,6 +27,7 @@ mod host_memory;
 mod jit;
 mod launch;
 mod link;
+mod mapped;
 mod memory;
 mod modules;
 mod output;

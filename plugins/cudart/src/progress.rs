@@ -19,6 +19,7 @@ use crate::errors::{ERROR_NOT_READY, Result, is_sticky};
 use crate::graph::Keep;
 use crate::host::{self, Host};
 use crate::host_memory::HostWrite;
+use crate::mapped::Mapped;
 use crate::session::Session;
 use crate::staging::Lease;
 use crate::words::Word;
@@ -118,6 +119,17 @@ impl Lane {
         }
     }
 
+    /// The ticket that the open batch will get; what is noted on the lane by now is complete behind it.
+    pub(crate) fn next_ticket(&self) -> u64 {
+        self.state.lock().next_ticket
+    }
+
+    /// Nothing that was issued is waited for any more.
+    pub(crate) fn is_idle(&self) -> bool {
+        let state = self.state.lock();
+        state.queue.is_empty() && state.open.sequence == 0
+    }
+
     fn legacy(&self) -> bool {
         self.stream == 0
     }
@@ -188,6 +200,8 @@ pub(crate) struct Progress {
     settling: Mutex<Vec<(Arc<Lane>, u64)>>,
     /// Host writes that were queued and not yet sent.
     writes: AtomicUsize,
+    /// Memory that kernels use in place.
+    pub(crate) mapped: Mapped,
     /// Captures in progress in the session.
     pub(crate) captures: AtomicUsize,
     pub(crate) closed: AtomicBool,
@@ -204,6 +218,7 @@ impl Progress {
             dirty: Mutex::new(Vec::new()),
             settling: Mutex::new(Vec::new()),
             writes: AtomicUsize::new(0),
+            mapped: Mapped::default(),
             captures: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
             poller: crate::poller::Sleeper::new(),
@@ -481,6 +496,7 @@ impl Progress {
             (Arc::clone(lane), done)
         }));
         self.send_writes(host, &lanes, true);
+        self.mapped.settle(host, |lane| known(&lanes, lane));
         let mut told = false;
         for (lane, done) in lanes.iter() {
             told |= self.settle_lane(host, lane, *done);
@@ -565,7 +581,7 @@ impl Progress {
                 }
             }
             for write in due {
-                write.send(host);
+                write.send(host, &self.mapped);
                 self.writes.fetch_sub(1, Ordering::AcqRel);
             }
         }
@@ -573,6 +589,11 @@ impl Progress {
 
     /// Sends the host writes that are complete, before a host function of the client runs. Makes no driver call: it is called from within one.
     pub(crate) fn writes_before_host_call(&self, host: &Host) {
+        {
+            let _settling = self.settling.lock();
+            // Nothing counts as complete here: it is told elsewhere.
+            self.mapped.settle(host, |_| 0);
+        }
         if self.writes.load(Ordering::Acquire) == 0 {
             return;
         }
@@ -652,4 +673,12 @@ impl Progress {
             }
         }
     }
+}
+
+/// How far a lane is known to have come, by a list that was made at one moment.
+fn known(lanes: &[(Arc<Lane>, u64)], lane: &Arc<Lane>) -> u64 {
+    lanes
+        .iter()
+        .find(|(other, _)| Arc::ptr_eq(other, lane))
+        .map_or(0, |(_, done)| *done)
 }

@@ -82,6 +82,7 @@ impl Session {
         stream.context().make_current()?;
         let done = issue(&stream);
         self.progress.note(self, &stream.lane, header.sequence);
+        self.progress.mapped.launched(header.thread, &stream.lane);
         done
     }
 

@@ -19,6 +19,8 @@ pub const OUTPUT: u16 = 0x8004;
 pub const HOST_DATA: u16 = 0x8005;
 /// [`PullRequest`].
 pub const PULL_REQUEST: u16 = 0x8006;
+/// [`HostChanges`]; the changes are the frame's bulk, as in [`crate::delta`].
+pub const HOST_CHANGES: u16 = 0x8007;
 
 /// [`Snapshot`]: the worker's first frame.
 pub const SNAPSHOT: u16 = 0x80ff;
@@ -197,6 +199,11 @@ crate::records! {
         /// Size.
         extent: Extent,
     }
+    /// What the GPU changed in mapped memory; sent before anything that says that the work is complete.
+    HostChanges {
+        /// As mapped.
+        address: u64,
+    }
     /// The worker needs pinned memory of the client as it is now; answered with [`PullData`].
     PullRequest {
         /// Names the request.
@@ -277,6 +284,20 @@ crate::commands! {
     /// Counterpart of [`HostRegister`].
     0x0108 r 1 sync HostUnregister {
         /// As registered.
+        address: u64,
+    } -> ();
+    /// Kernels use pinned memory in place (zero-copy). From now on both ends keep it equal, by the changes of each; both begin with zeros, and no work that uses it is
+    /// outstanding.
+    0x0109 r 1 sync HostMap {
+        /// Start of the allocation or registration.
+        address: u64,
+        /// Whether every command on a stream may use it, or only those that a [`HostTouch`] announces.
+        always: bool,
+    } -> ();
+    /// What the client changed in mapped memory (the bulk, as in [`crate::delta`]). The next command of this thread on a stream may use
+    /// the memory.
+    0x010a r 1 async HostTouch {
+        /// As mapped.
         address: u64,
     } -> ();
 

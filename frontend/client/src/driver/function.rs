@@ -47,7 +47,7 @@ pub(crate) struct Function {
     /// Its module's handle.
     pub(crate) module: usize,
     handle: usize,
-    name: CString,
+    pub(crate) name: CString,
     /// Offset and size of each parameter.
     pub(crate) params: Vec<(u32, u32)>,
     /// Bytes of all parameters.

@@ -305,7 +305,7 @@ pub(crate) fn cuGraphLaunch(handle: CUgraphExec, stream: CUstream) -> Result<()>
     let session = session()?;
     let exec = EXECS.get(handle).ok_or(error::ERROR_INVALID_VALUE)?;
     let context = context::current()?;
-    streams::submit(session, &context, stream, |stream| GraphLaunch {
+    streams::submit(session, &context, stream, &[], true, |stream| GraphLaunch {
         exec: exec.id,
         stream,
     })

@@ -8,7 +8,7 @@ use gvirtus_wire::api::types::{CUdeviceptr, error};
 use crate::driver::memory::quiesce;
 use crate::driver::{Result, context, put, session};
 use crate::memory::ledger::{self, Kind};
-use crate::memory::pinned;
+use crate::memory::{mapped, pinned};
 
 /// `CU_MEMHOSTALLOC_PORTABLE | DEVICEMAP | WRITECOMBINED`.
 const ALLOC_FLAGS: u32 = 7;
@@ -84,7 +84,7 @@ pub(crate) unsafe fn cuMemHostGetDevicePointer_v2(
     pointer: *mut c_void,
     flags: u32,
 ) -> Result<()> {
-    session()?;
+    let session = session()?;
     context::current()?;
     if device.is_null() || pointer.is_null() || flags != 0 {
         return Err(error::ERROR_INVALID_VALUE);
@@ -92,6 +92,8 @@ pub(crate) unsafe fn cuMemHostGetDevicePointer_v2(
     let entry = ledger::find(pointer as u64)
         .filter(|e| !e.is_device())
         .ok_or(error::ERROR_INVALID_VALUE)?;
+    // Kernels may find the address anywhere from now on.
+    mapped::map(session, &entry, true)?;
     let offset = pointer as u64 - entry.address;
     let address = match entry.kind {
         Kind::Registered { device_pointer } => device_pointer + offset,

@@ -10,6 +10,7 @@ use std::ffi::c_void;
 use gvirtus_wire::api::core::Launch;
 use gvirtus_wire::api::types::{CUevent, CUfunction, CUlaunchConfig, CUstream, error};
 use gvirtus_wire::codec::Params;
+use smallvec::SmallVec;
 
 use crate::driver::device::{attr as device_attr, attribute as device_attribute};
 use crate::driver::function::{Function, attr};
@@ -324,23 +325,17 @@ impl Attributes {
     }
 }
 
-/// A kernel that is handed pinned memory of the program would work on the worker's shadow of it and compute wrong results: refused, until memory can be kept coherent
-/// around a launch. A parameter counts as such an address if it is one.
+/// The pinned memory that a launch uses in place: a parameter counts as an address in it if it is one.
 #[inline]
-fn refuse_host_memory(params: &Params) -> Result<()> {
-    if ledger::host_pieces() == 0 {
-        return Ok(());
-    }
-    for word in params.chunks_exact(8) {
-        let address = word.try_into().map_or(0, u64::from_ne_bytes);
-        if ledger::is_host(address) {
-            crate::log::unsupported(
-                "access of a kernel to pinned host memory (zero-copy) over this transport",
-            );
-            return Err(error::ERROR_NOT_SUPPORTED);
+fn host_memory_in(params: &Params) -> SmallVec<[ledger::Entry; 2]> {
+    let mut used = SmallVec::new();
+    if ledger::host_pieces() > 0 {
+        for word in params.chunks_exact(8) {
+            let address = word.try_into().map_or(0, u64::from_ne_bytes);
+            used.extend(ledger::host(address));
         }
     }
-    Ok(())
+    used
 }
 
 /// Checks, packs and sends.
@@ -366,15 +361,17 @@ unsafe fn launch(
     }
     // SAFETY: by this function's contract.
     let params = unsafe { pack(&function, params, extra)? };
-    refuse_host_memory(&params)?;
-    streams::submit(session, &context, stream, |stream| Launch {
-        function: function.id,
-        stream,
-        grid: geometry.grid,
-        block: geometry.block,
-        shared: geometry.shared,
-        params,
-        attributes: attributes.list,
+    let in_place = host_memory_in(&params);
+    streams::submit(session, &context, stream, &in_place, false, |stream| {
+        Launch {
+            function: function.id,
+            stream,
+            grid: geometry.grid,
+            block: geometry.block,
+            shared: geometry.shared,
+            params,
+            attributes: attributes.list,
+        }
     })
 }
 

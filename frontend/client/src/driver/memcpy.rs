@@ -21,7 +21,7 @@ use gvirtus_wire::api::types::{
 
 use crate::capture;
 use crate::driver::{Result, context, session};
-use crate::memory::{ledger, writes};
+use crate::memory::{ledger, mapped, writes};
 use crate::session::Session;
 use crate::session::inbox::gather;
 use crate::streams::{self, Stream};
@@ -163,6 +163,9 @@ impl Job<'_> {
             true if self.session.callbacks.outstanding() => COPY_FROM_PULL,
             _ => COPY_FROM_BULK,
         };
+        if kind == COPY_FROM_SHADOW {
+            mapped::refresh(self.session, &self.stream, self.src.address)?;
+        }
         let bulk: Vec<IoSlice<'_>> = if kind == COPY_FROM_BULK {
             // SAFETY: this function's contract; the bytes are on their way or copied when `post` or `call` returns.
             unsafe { gather(self.src, self.extent) }

@@ -228,6 +228,19 @@ impl Module {
         Ok(found)
     }
 
+    /// At most `most` of its kernels, in the order of their names.
+    ///
+    /// # Errors
+    /// Those of looking a kernel up.
+    pub(crate) fn functions(&self, most: usize) -> Result<Vec<Arc<Function>>> {
+        let names = self.names();
+        names
+            .iter()
+            .take(most)
+            .map(|name| self.function(name))
+            .collect()
+    }
+
     /// Every kernel's name.
     fn names(&self) -> Vec<String> {
         let contents = self.contents.lock();
@@ -400,11 +413,9 @@ pub(crate) unsafe fn cuModuleEnumerateFunctions(
     if functions.is_null() || numFunctions == 0 {
         return Err(error::ERROR_INVALID_VALUE);
     }
-    let names = module.names();
-    for (i, name) in names.iter().take(numFunctions as usize).enumerate() {
-        let function = module.function(name)?;
+    for (i, function) in module.functions(numFunctions as usize)?.iter().enumerate() {
         // SAFETY: `i` is below the array's length.
-        unsafe { put(functions.add(i), function::handle(&function))? };
+        unsafe { put(functions.add(i), function::handle(function))? };
     }
     Ok(())
 }

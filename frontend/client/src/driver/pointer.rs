@@ -113,8 +113,8 @@ pub(crate) unsafe fn cuPointerGetAttributes(
     data: *mut *mut c_void,
     address: CUdeviceptr,
 ) -> Result<()> {
+    // No context need be current: the runtime asks on threads that have not used CUDA yet.
     session()?;
-    context::current()?;
     if attributes.is_null() || data.is_null() || count == 0 {
         return Err(error::ERROR_INVALID_VALUE);
     }

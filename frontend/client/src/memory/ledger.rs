@@ -1,7 +1,7 @@
 //! What a pointer is: every piece of memory that CUDA knows of in this process.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use gvirtus_wire::api::core::{Extent, Plane};
 use parking_lot::RwLock;
@@ -47,11 +47,15 @@ impl Entry {
 
 static ENTRIES: RwLock<BTreeMap<u64, Entry>> = RwLock::new(BTreeMap::new());
 /// Where host memory lies, as the host and as the device sees it, by start: few pieces, looked up at launches.
-static HOST: RwLock<BTreeMap<u64, u64>> = RwLock::new(BTreeMap::new());
+/// Each with its end and the start of its entry.
+static HOST: RwLock<BTreeMap<u64, (u64, u64)>> = RwLock::new(BTreeMap::new());
+/// Where host memory has ever been: nearly everything else is told from it by these.
+static HOST_LOW: AtomicU64 = AtomicU64::new(u64::MAX);
+static HOST_HIGH: AtomicU64 = AtomicU64::new(0);
 /// How many there are: launches look at their parameters only if there are any.
 static HOST_PIECES: AtomicUsize = AtomicUsize::new(0);
 
-fn host_ranges(entry: &Entry) -> impl Iterator<Item = (u64, u64)> {
+fn host_ranges(entry: &Entry) -> impl Iterator<Item = (u64, (u64, u64))> {
     let own = (!entry.is_device()).then_some(entry.address);
     let seen = match entry.kind {
         Kind::Registered { device_pointer } if device_pointer != entry.address => {
@@ -59,14 +63,18 @@ fn host_ranges(entry: &Entry) -> impl Iterator<Item = (u64, u64)> {
         }
         _ => None,
     };
-    let size = entry.size;
+    let (size, address) = (entry.size, entry.address);
     own.into_iter()
         .chain(seen)
-        .map(move |start| (start, start + size))
+        .map(move |start| (start, (start + size, address)))
 }
 
 pub(crate) fn insert(entry: Entry) {
     if !entry.is_device() {
+        for (start, (end, _)) in host_ranges(&entry) {
+            HOST_LOW.fetch_min(start, Ordering::AcqRel);
+            HOST_HIGH.fetch_max(end, Ordering::AcqRel);
+        }
         HOST.write().extend(host_ranges(&entry));
         HOST_PIECES.fetch_add(1, Ordering::AcqRel);
     }
@@ -91,12 +99,18 @@ pub(crate) fn host_pieces() -> usize {
     HOST_PIECES.load(Ordering::Acquire)
 }
 
-/// Whether an address lies in pinned or registered host memory, as the host or as the device sees it.
-pub(crate) fn is_host(address: u64) -> bool {
-    HOST.read()
-        .range(..=address)
-        .next_back()
-        .is_some_and(|(_, &end)| address < end)
+/// The pinned or registered host memory that an address lies in, as the host or as the device sees it.
+#[inline]
+pub(crate) fn host(address: u64) -> Option<Entry> {
+    if address < HOST_LOW.load(Ordering::Acquire) || address >= HOST_HIGH.load(Ordering::Acquire) {
+        return None;
+    }
+    let own = {
+        let host = HOST.read();
+        let (_, &(end, own)) = host.range(..=address).next_back()?;
+        (address < end).then_some(own)?
+    };
+    at(own)
 }
 
 /// The piece that begins at an address.

@@ -5,11 +5,13 @@
 //! * `device`: device memory, handed out from what the worker has granted.
 //! * `blocks`: the free-list arithmetic behind it.
 //! * `pinned`: pinned and registered host memory.
+//! * `mapped`: pinned memory that kernels use in place.
 //! * `ledger`: what a pointer is. `writes`: writes of the GPU to pinned memory that are still in flight.
 
 pub(crate) mod blocks;
 pub(crate) mod device;
 pub(crate) mod ledger;
+pub(crate) mod mapped;
 pub(crate) mod pinned;
 pub(crate) mod ranges;
 pub(crate) mod writes;

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use super::blocks::Blocks;
 use super::ledger::{self, Entry, Kind};
-use super::ranges;
+use super::{mapped, ranges};
 use crate::driver::context::Context;
 use crate::session::Session;
 
@@ -71,6 +71,7 @@ pub(crate) fn free(session: &Session, entry: &Entry) -> Result<(), CUresult> {
         },
     )?;
     ledger::remove(entry.address);
+    mapped::forget(entry);
     release(entry);
     Ok(())
 }
@@ -122,6 +123,7 @@ pub(crate) fn unregister(session: &Session, entry: &Entry) -> Result<(), CUresul
         },
     )?;
     ledger::remove(entry.address);
+    mapped::forget(entry);
     Ok(())
 }
 
@@ -129,6 +131,7 @@ pub(crate) fn unregister(session: &Session, entry: &Entry) -> Result<(), CUresul
 pub(crate) fn reset_device(device: u32) {
     for entry in ledger::of_device(device) {
         ledger::remove(entry.address);
+        mapped::forget(&entry);
         if entry.kind == Kind::Pinned {
             release(&entry);
         }

@@ -62,6 +62,7 @@ impl Callbacks {
         super::thread("gvirtus-callback", move || {
             while let Ok((id, status)) = calls.recv() {
                 session.callbacks.run(id, status);
+                crate::memory::mapped::refresh_all(|touch, bulk| session.answer(touch, bulk));
                 session.answer(&HostCallDone { id }, &[]);
             }
         })?;
@@ -71,6 +72,7 @@ impl Callbacks {
             while let Ok(pull) = pulls.recv() {
                 // SAFETY: the receiver has checked that the box lies in pinned memory, which stays mapped while a copy from it is in flight.
                 let bulk = unsafe { gather(&pull.plane, &pull.extent) };
+                crate::memory::mapped::exchanged(&pull.plane, &pull.extent);
                 session.answer(&PullData { id: pull.id }, &bulk);
             }
         })

@@ -6,8 +6,8 @@
 use std::io::{self, IoSlice};
 
 use gvirtus_wire::api::core::{
-    ASYNC_ERROR, AsyncError, Extent, HOST_CALL, HOST_DATA, HostCall, HostData, OUTPUT, Output,
-    PROGRESS, PULL_REQUEST, Plane, Progress, PullRequest, REPLY,
+    ASYNC_ERROR, AsyncError, Extent, HOST_CALL, HOST_CHANGES, HOST_DATA, HostCall, HostChanges,
+    HostData, OUTPUT, Output, PROGRESS, PULL_REQUEST, Plane, Progress, PullRequest, REPLY,
 };
 use gvirtus_wire::codec::{Wire, decode_all};
 use gvirtus_wire::communicator::Receiver;
@@ -16,6 +16,8 @@ use gvirtus_wire::frame::{HEADER_LEN, Header};
 use super::Session;
 
 const BUFFER: usize = 64 << 10;
+/// The most bytes of changes in one message.
+const MOST_CHANGES: u64 = 4 << 20;
 
 /// Buffered reading: small frames cost one system call for many, bulk goes straight to its place.
 pub(crate) struct Inbox {
@@ -184,7 +186,18 @@ fn step(session: &'static Session, inbox: &mut Inbox) -> io::Result<()> {
                     "the backend sent bytes for memory that is not pinned",
                 ));
             }
-            inbox.scatter(&data.plane, &data.extent)
+            inbox.scatter(&data.plane, &data.extent)?;
+            crate::memory::mapped::exchanged(&data.plane, &data.extent);
+            Ok(())
+        }
+        HOST_CHANGES => {
+            let message: HostChanges = parse(&payload)?;
+            if header.bulk > MOST_CHANGES {
+                return Err(protocol("the backend sent too many changes of memory"));
+            }
+            let mut changes = vec![0; header.bulk as usize];
+            inbox.read(&mut changes)?;
+            crate::memory::mapped::apply(message.address, &changes).map_err(protocol)
         }
         PULL_REQUEST => {
             let pull: PullRequest = parse(&payload)?;

@@ -157,9 +157,13 @@ tables! {
         4 => tools::context_id,
     }
     /// What tools know of modules; cuFFT asks.
-    TOOLS_MODULE 11 "6e163fbeb958444d835ce182aff1991e" true [99] {}
-    /// NVRTC's.
-    NVRTC_INTERFACE 12 "da9151d33ae6cc41a5c04f26d533e328" true [7] {}
+    TOOLS_MODULE 11 "6e163fbeb958444d835ce182aff1991e" true [99] {
+        7 => tools::for_each_function,
+    }
+    /// The driver's cache of compiled code, where NVRTC keeps what it has compiled: opened by key, closed, looked up, filled.
+    NVRTC_INTERFACE 12 "da9151d33ae6cc41a5c04f26d533e328" true [7] {
+        1 => tools::open_compile_cache,
+    }
     /// NVML's.
     NVML_INTERFACE 13 "69a28e9f24498b47b030c5da330ea4e9" true [34] {}
 }

@@ -3,10 +3,10 @@
 use std::cell::UnsafeCell;
 use std::ffi::{CStr, c_char, c_void};
 
-use gvirtus_wire::api::types::{CUcontext, CUdevice, CUresult, error};
+use gvirtus_wire::api::types::{CUcontext, CUdevice, CUfunction, CUmodule, CUresult, error};
 
 use super::slot;
-use crate::driver::{context, put, put_if};
+use crate::driver::{context, function, module, put, put_if};
 
 /// Words that the runtime reads to learn which of its calls a tool subscribed to. All zero for ever; the runtime may write there.
 struct Flags<const N: usize>(UnsafeCell<[u32; N]>);
@@ -73,6 +73,37 @@ pub(super) unsafe extern "C" fn context_device(
 pub(super) unsafe extern "C" fn context_id(handle: CUcontext, id: *mut u64) -> CUresult {
     // SAFETY: the caller's pointer.
     slot("context_id", || unsafe { context::cuCtxGetId(handle, id) })
+}
+
+/// What a library does with a function of a module: its own argument, the function, and its name, which lives as long as the module.
+type Visit = unsafe extern "C" fn(*mut c_void, CUfunction, *const c_char);
+
+/// Calls `visit` for each function of a module, in the order of `cuModuleEnumerateFunctions`, and returns how many there are. cuFFT finds the kernels of what it has
+/// compiled by this. Nothing is visited if the module is none.
+pub(super) unsafe extern "C" fn for_each_function(
+    _: CUcontext,
+    module: CUmodule,
+    visit: Option<Visit>,
+    argument: *mut c_void,
+) -> u64 {
+    let mut functions = Vec::new();
+    let status = slot("for_each_function", || {
+        functions = module::by_handle(module)?.functions(usize::MAX)?;
+        Ok(())
+    });
+    let (error::SUCCESS, Some(visit)) = (status, visit) else {
+        return 0;
+    };
+    for function in &functions {
+        // SAFETY: the caller's function, with what it is documented above to take.
+        unsafe { visit(argument, function::handle(function), function.name.as_ptr()) };
+    }
+    functions.len() as u64
+}
+
+/// NVRTC asks whether the driver remembers what it is about to compile. There is no such cache on the client: it compiles.
+pub(super) unsafe extern "C" fn open_compile_cache() -> CUresult {
+    slot("open_compile_cache", || Err(error::ERROR_NOT_SUPPORTED))
 }
 
 unsafe extern "C" {
