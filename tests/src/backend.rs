@@ -184,7 +184,7 @@ pub fn properties(transport: Transport, directory: &Path, port: &str) -> Value {
         }),
     };
     json!({
-        "communicator": [{"endpoint": endpoint, "plugins": ["cudart"]}],
+        "communicator": [{"endpoint": endpoint, "plugins": ["cudart", "nvml"]}],
         "secure_application": false,
         "device": "cpu",
     })

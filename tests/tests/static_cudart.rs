@@ -96,6 +96,7 @@ fixtures![
     local_calls,
     matrix_product,
     memcpy_shapes,
+    nvml,
     pinned_reuse,
     registered_memory,
     sticky_fault,

@@ -34,6 +34,11 @@ const LIBRARIES: &[Library] = &[
         list: "frontend/cuda/symbols/libcuda.so.1.txt",
         vendor: None,
     },
+    Library {
+        soname: "libnvidia-ml.so.1",
+        list: "frontend/nvml/symbols/libnvidia-ml.so.1.txt",
+        vendor: None,
+    },
 ];
 
 /// Checks the libraries that lie in `lib`; with `vendor`, also the checked-in lists against NVIDIA's libraries.

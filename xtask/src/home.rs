@@ -43,9 +43,19 @@ pub const PARTS: &[(&str, &str, &str)] = &[
     ),
     ("gvirtus-frontend-cuda", "libcuda.so", "lib/libcuda.so.1"),
     (
+        "gvirtus-frontend-nvml",
+        "libnvidia_ml.so",
+        "lib/libnvidia-ml.so.1",
+    ),
+    (
         "gvirtus-plugin-cudart",
         "libgvirtus_plugin_cudart.so",
         "lib/plugins/libgvirtus_plugin_cudart.so",
+    ),
+    (
+        "gvirtus-plugin-nvml",
+        "libgvirtus_plugin_nvml.so",
+        "lib/plugins/libgvirtus_plugin_nvml.so",
     ),
 ];
 

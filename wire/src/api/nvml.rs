@@ -164,7 +164,7 @@ macro_rules! nvml_api { ($callback:ident) => { $callback! {
         sync fn nvmlDeviceGetOfaUtilization(device: device, utilization: out(4), samplingPeriodUs: out(4));
         sync fn nvmlDeviceGetFBCStats(device: device, fbcStats: out(12));
         unsupported fn nvmlDeviceGetFBCSessions();
-        sync fn nvmlDeviceGetDriverModel_v2(device: device, current: out(4), pending: out(4));
+        sync fn nvmlDeviceGetDriverModel_v2(device: device, current: optional(4), pending: optional(4));
         sync fn nvmlDeviceGetVbiosVersion(device: device, version: text, length: size);
         sync fn nvmlDeviceGetBridgeChipInfo(device: device, bridgeHierarchy: out(1028));
         sync fn nvmlDeviceGetComputeRunningProcesses_v3(device: device, infoCount: count, infos: processes(24));
@@ -291,22 +291,22 @@ macro_rules! nvml_api { ($callback:ident) => { $callback! {
         unsupported fn nvmlDeviceGetNvlinkNvlePrivateInfo_v1();
     }
     group "nvmlEvents" {
-        unsupported fn nvmlEventSetCreate();
-        unsupported fn nvmlDeviceRegisterEvents();
-        unsupported fn nvmlDeviceGetSupportedEventTypes();
-        unsupported fn nvmlEventSetWait_v2();
+        local fn nvmlEventSetCreate(set: out(8));
+        local fn nvmlDeviceRegisterEvents(device: device, eventTypes: u64, set: u64);
+        local fn nvmlDeviceGetSupportedEventTypes(device: device, eventTypes: out(8));
+        local fn nvmlEventSetWait_v2(set: u64, data: out(32), timeoutms: u32);
         unsupported fn nvmlEventSetRegisterGpuOperationalEvents_v1();
         unsupported fn nvmlEventSetWait_v3();
         unsupported fn nvmlEventSetGetContextCount_v1();
         unsupported fn nvmlEventSetGetContextInfo_v1();
         unsupported fn nvmlEventSetGetContextData_v1();
         unsupported fn nvmlEventSetGetGpuOperationalEventContextLegacyXid_v1();
-        unsupported fn nvmlEventSetFree();
+        local fn nvmlEventSetFree(set: u64);
         unsupported fn nvmlSystemEventSetCreate();
         unsupported fn nvmlSystemEventSetFree();
         unsupported fn nvmlSystemRegisterEvents();
         unsupported fn nvmlSystemEventSetWait();
-        unsupported fn nvmlEventSetWait();
+        local fn nvmlEventSetWait(set: u64, data: out(32), timeoutms: u32);
     }
     group "nvmlZPI" {
         refused fn nvmlDeviceModifyDrainState();
@@ -495,6 +495,6 @@ macro_rules! nvml_api { ($callback:ident) => { $callback! {
         sync fn nvmlDeviceGetMPSComputeRunningProcesses_v2(device: device, infoCount: count, infos: processes(24));
         sync fn nvmlDeviceGetGpuInstancePossiblePlacements(device: device, profileId: u32, placements: array(8), count: count);
         unsupported fn nvmlVgpuInstanceGetLicenseInfo();
-        sync fn nvmlDeviceGetDriverModel(device: device, current: out(4), pending: out(4));
+        sync fn nvmlDeviceGetDriverModel(device: device, current: optional(4), pending: optional(4));
     }
 } } }

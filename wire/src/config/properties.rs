@@ -8,7 +8,7 @@ use super::{ConfigError, Endpoint, Token, unknown_protocol};
 use crate::communicator;
 
 /// Plugins that GVirtuS has or we have: known names are loaded if their library is there, unknown ones are reported.
-const KNOWN_PLUGINS: &[&str] = &["cudart", "cublas", "cudnn", "curand", "cufft"];
+const KNOWN_PLUGINS: &[&str] = &["cudart", "nvml", "cublas", "cudnn", "curand", "cufft"];
 /// Names by which GVirtuS calls the driver level, which is `cudart` here.
 const DRIVER_PLUGINS: &[&str] = &["cudadr", "cuda"];
 
