@@ -211,6 +211,11 @@ impl Stream {
             .is_none_or(|&s| s > sequence)
     }
 
+    /// Number of the last command that is not known to be complete.
+    pub(crate) fn last_in_flight(&self) -> Option<u64> {
+        self.state.lock().in_flight.back().copied()
+    }
+
     /// Whether nothing is known to be in flight.
     pub(crate) fn is_idle(&self) -> bool {
         self.state.lock().in_flight.is_empty()
@@ -366,6 +371,24 @@ pub(crate) fn submit<C: Command>(
     let sequence = stream.post(session, &make(stream.id), &[])?;
     mapped::after(&used, &stream, sequence);
     Ok(())
+}
+
+/// What has to be complete before what comes next on a stream may begin: each stream with the number of its last command, by the rules of the legacy default stream.
+pub(crate) fn work_before(stream: &Arc<Stream>) -> Vec<(Arc<Stream>, u64)> {
+    let mut streams = vec![Arc::clone(stream)];
+    if stream.id == 0 {
+        streams.extend(
+            of_context(stream.context)
+                .into_iter()
+                .filter(|s| s.id != 0 && s.is_blocking()),
+        );
+    } else if stream.is_blocking() {
+        streams.push(legacy(stream.context));
+    }
+    streams
+        .into_iter()
+        .filter_map(|s| s.last_in_flight().map(|last| (s, last)))
+        .collect()
 }
 
 /// Whether work of a context may still be running, by the client's knowledge.

@@ -333,6 +333,12 @@ forward! {
     fn cudaMemPoolSetAccess(memPool: cudaMemPool_t, descList: *const c_void, count: usize) => cuMemPoolSetAccess(memPool, descList.cast::<CUmemAccessDesc>(), count);
     /// Whether a device may use a pool's memory.
     fn cudaMemPoolGetAccess(flags: *mut u32, memPool: cudaMemPool_t, location: *mut cudaMemLocation) => cuMemPoolGetAccess(flags, memPool, location);
+    /// The device's own pool, for a location.
+    fn cudaMemGetDefaultMemPool(memPool: *mut cudaMemPool_t, location: *mut cudaMemLocation, type_: u32) => cuMemGetDefaultMemPool(memPool, location, type_);
+    /// The pool that `cudaMallocAsync` uses, for a location.
+    fn cudaMemGetMemPool(memPool: *mut cudaMemPool_t, location: *mut cudaMemLocation, type_: u32) => cuMemGetMemPool(memPool, location, type_);
+    /// Sets the pool that `cudaMallocAsync` uses, for a location.
+    fn cudaMemSetMemPool(location: *mut cudaMemLocation, type_: u32, memPool: cudaMemPool_t) => cuMemSetMemPool(location, type_, memPool);
     /// A handle by which another process can use an event.
     fn cudaIpcGetEventHandle(handle: *mut cudaIpcEventHandle_t, event: cudaEvent_t) => cuIpcGetEventHandle(handle, event);
     /// Opens an event that another process shares.

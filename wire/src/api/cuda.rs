@@ -44,9 +44,9 @@ macro_rules! cuda_api { ($callback:ident) => { $callback! {
         local 2000 fn cuDeviceGetAttribute(pi: *mut i32, attrib: u32, dev: CUdevice);
         unsupported 13000 fn cuDeviceGetHostAtomicCapabilities(capabilities: *mut u32, operations: *const u32, count: u32, dev: CUdevice);
         unsupported 10020 fn cuDeviceGetNvSciSyncAttributes(nvSciSyncAttrList: *mut c_void, dev: CUdevice, flags: i32);
-        unsupported 11020 fn cuDeviceSetMemPool(dev: CUdevice, pool: CUmemoryPool);
-        unsupported 11020 fn cuDeviceGetMemPool(pool: *mut CUmemoryPool, dev: CUdevice);
-        unsupported 11020 fn cuDeviceGetDefaultMemPool(pool_out: *mut CUmemoryPool, dev: CUdevice);
+        local 11020 fn cuDeviceSetMemPool(dev: CUdevice, pool: CUmemoryPool);
+        local 11020 fn cuDeviceGetMemPool(pool: *mut CUmemoryPool, dev: CUdevice);
+        local 11020 fn cuDeviceGetDefaultMemPool(pool_out: *mut CUmemoryPool, dev: CUdevice);
         unsupported 11040 fn cuDeviceGetExecAffinitySupport(pi: *mut i32, type_: u32, dev: CUdevice);
         local 11030 fn cuFlushGPUDirectRDMAWrites(target: u32, scope: u32);
     }
@@ -231,19 +231,19 @@ macro_rules! cuda_api { ($callback:ident) => { $callback! {
         unsupported 11000 fn cuMemRetainAllocationHandle(handle: *mut CUmemGenericAllocationHandle, addr: *mut c_void);
     }
     group "CUDA__MALLOC__ASYNC" {
-        unsupported 11020 fn cuMemFreeAsync(dptr: CUdeviceptr, hStream: CUstream);
-        unsupported 11020 fn cuMemAllocAsync(dptr: *mut CUdeviceptr, bytesize: usize, hStream: CUstream);
-        unsupported 11020 fn cuMemPoolTrimTo(pool: CUmemoryPool, minBytesToKeep: usize);
-        unsupported 11020 fn cuMemPoolSetAttribute(pool: CUmemoryPool, attr: u32, value: *mut c_void);
-        unsupported 11020 fn cuMemPoolGetAttribute(pool: CUmemoryPool, attr: u32, value: *mut c_void);
-        unsupported 11020 fn cuMemPoolSetAccess(pool: CUmemoryPool, map: *const CUmemAccessDesc, count: usize);
-        unsupported 11020 fn cuMemPoolGetAccess(flags: *mut u32, memPool: CUmemoryPool, location: *mut CUmemLocation);
-        unsupported 11020 fn cuMemPoolCreate(pool: *mut CUmemoryPool, poolProps: *const c_void);
-        unsupported 11020 fn cuMemPoolDestroy(pool: CUmemoryPool);
-        unsupported 13000 fn cuMemGetDefaultMemPool(pool_out: *mut CUmemoryPool, location: *mut CUmemLocation, type_: u32);
-        unsupported 13000 fn cuMemGetMemPool(pool: *mut CUmemoryPool, location: *mut CUmemLocation, type_: u32);
-        unsupported 13000 fn cuMemSetMemPool(location: *mut CUmemLocation, type_: u32, pool: CUmemoryPool);
-        unsupported 11020 fn cuMemAllocFromPoolAsync(dptr: *mut CUdeviceptr, bytesize: usize, pool: CUmemoryPool, hStream: CUstream);
+        local 11020 fn cuMemFreeAsync(dptr: CUdeviceptr, hStream: CUstream);
+        local 11020 fn cuMemAllocAsync(dptr: *mut CUdeviceptr, bytesize: usize, hStream: CUstream);
+        local 11020 fn cuMemPoolTrimTo(pool: CUmemoryPool, minBytesToKeep: usize);
+        local 11020 fn cuMemPoolSetAttribute(pool: CUmemoryPool, attr: u32, value: *mut c_void);
+        local 11020 fn cuMemPoolGetAttribute(pool: CUmemoryPool, attr: u32, value: *mut c_void);
+        local 11020 fn cuMemPoolSetAccess(pool: CUmemoryPool, map: *const CUmemAccessDesc, count: usize);
+        local 11020 fn cuMemPoolGetAccess(flags: *mut u32, memPool: CUmemoryPool, location: *mut CUmemLocation);
+        local 11020 fn cuMemPoolCreate(pool: *mut CUmemoryPool, poolProps: *const c_void);
+        local 11020 fn cuMemPoolDestroy(pool: CUmemoryPool);
+        local 13000 fn cuMemGetDefaultMemPool(pool_out: *mut CUmemoryPool, location: *mut CUmemLocation, type_: u32);
+        local 13000 fn cuMemGetMemPool(pool: *mut CUmemoryPool, location: *mut CUmemLocation, type_: u32);
+        local 13000 fn cuMemSetMemPool(location: *mut CUmemLocation, type_: u32, pool: CUmemoryPool);
+        local 11020 fn cuMemAllocFromPoolAsync(dptr: *mut CUdeviceptr, bytesize: usize, pool: CUmemoryPool, hStream: CUstream);
         unsupported 11020 fn cuMemPoolExportToShareableHandle(handle_out: *mut c_void, pool: CUmemoryPool, handleType: u32, flags: u64);
         unsupported 11020 fn cuMemPoolImportFromShareableHandle(pool_out: *mut CUmemoryPool, handle: *mut c_void, handleType: u32, flags: u64);
         unsupported 11020 fn cuMemPoolExportPointer(shareData_out: *mut c_void, ptr: CUdeviceptr);

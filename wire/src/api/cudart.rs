@@ -224,9 +224,9 @@ macro_rules! cudart_api { ($($callback:ident)::+) => { $($callback)::+! {
         sync [12 13] fn cudaMemPoolGetAccess(flags: *mut u32, memPool: cudaMemPool_t, location: *mut cudaMemLocation);
         sync [12 13] fn cudaMemPoolCreate(memPool: *mut cudaMemPool_t, poolProps: *const c_void);
         sync [12 13] fn cudaMemPoolDestroy(memPool: cudaMemPool_t);
-        unsupported [13] fn cudaMemGetDefaultMemPool(memPool: *mut cudaMemPool_t, location: *mut cudaMemLocation, type_: u32);
-        unsupported [13] fn cudaMemGetMemPool(memPool: *mut cudaMemPool_t, location: *mut cudaMemLocation, type_: u32);
-        unsupported [13] fn cudaMemSetMemPool(location: *mut cudaMemLocation, type_: u32, memPool: cudaMemPool_t);
+        local [13] fn cudaMemGetDefaultMemPool(memPool: *mut cudaMemPool_t, location: *mut cudaMemLocation, type_: u32);
+        local [13] fn cudaMemGetMemPool(memPool: *mut cudaMemPool_t, location: *mut cudaMemLocation, type_: u32);
+        local [13] fn cudaMemSetMemPool(location: *mut cudaMemLocation, type_: u32, memPool: cudaMemPool_t);
         unsupported [12 13] fn cudaMemPoolExportToShareableHandle(shareableHandle: *mut c_void, memPool: cudaMemPool_t, handleType: u32, flags: u32);
         unsupported [12 13] fn cudaMemPoolImportFromShareableHandle(memPool: *mut cudaMemPool_t, shareableHandle: *mut c_void, handleType: u32, flags: u32);
         unsupported [12 13] fn cudaMemPoolExportPointer(exportData: *mut c_void, ptr: *mut c_void);

@@ -514,10 +514,11 @@ pub(crate) fn cuCtxSynchronize_v2(ctx: CUcontext) -> Result<()> {
     let session = session()?;
     session.check(context.id)?;
     crate::capture::forbid()?;
-    if !streams::outstanding(context.id) && !session.prints() {
-        return Ok(());
+    if streams::outstanding(context.id) || session.prints() {
+        synchronize(session, context.id)?;
     }
-    synchronize(session, context.id)
+    crate::memory::pool::synchronized(session);
+    Ok(())
 }
 
 /// One round trip that waits for everything in a context.

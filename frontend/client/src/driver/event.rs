@@ -6,6 +6,7 @@ use gvirtus_wire::api::types::{CUevent, CUstream, error};
 
 use crate::driver::{Result, context, put, session};
 use crate::events::{self, DISABLE_TIMING, Recorded};
+use crate::memory::pool;
 use crate::{capture, streams};
 
 /// `CU_EVENT_BLOCKING_SYNC | DISABLE_TIMING | INTERPROCESS`.
@@ -96,6 +97,7 @@ pub(crate) fn cuEventSynchronize(event: CUevent) -> Result<()> {
     session.check(event.context)?;
     capture::forbid()?;
     if event.is_complete()? && !session.prints() {
+        pool::synchronized(session);
         return Ok(());
     }
     let recorded = event.recorded.lock().clone();
@@ -103,6 +105,7 @@ pub(crate) fn cuEventSynchronize(event: CUevent) -> Result<()> {
     if let Recorded::On(stream, sequence) = recorded {
         stream.complete(sequence);
     }
+    pool::synchronized(session);
     Ok(())
 }
 

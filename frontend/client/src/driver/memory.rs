@@ -60,14 +60,17 @@ pub(crate) fn cuMemFree_v2(address: CUdeviceptr) -> Result<()> {
         return Ok(());
     }
     let entry = ledger::at(address)
-        .filter(|e| e.kind == Kind::Device)
+        .filter(|e| matches!(e.kind, Kind::Device | Kind::Pooled { .. }))
         .ok_or(error::ERROR_INVALID_VALUE)?;
     session.check(entry.context)?;
     capture::forbid()?;
     quiesce(session, &entry)?;
     // Of two threads that free the same memory one finds it gone.
     let entry = ledger::remove(address).ok_or(error::ERROR_INVALID_VALUE)?;
-    memory::device::free(session, &entry);
+    match entry.kind {
+        Kind::Pooled { pool } => memory::pool::free(session, pool, &entry, None),
+        _ => memory::device::free(session, &entry),
+    }
     Ok(())
 }
 

@@ -24,6 +24,7 @@ pub(crate) mod library;
 pub(crate) mod link;
 pub(crate) mod memcpy;
 pub(crate) mod memory;
+pub(crate) mod memory_pool;
 pub(crate) mod memset;
 pub(crate) mod module;
 pub(crate) mod occupancy;

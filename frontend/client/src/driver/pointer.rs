@@ -84,7 +84,11 @@ fn value(entry: &Entry, address: u64, attribute: u32) -> std::result::Result<Val
         attribute::RANGE_START | attribute::MAPPING_BASE_ADDR => Value::U64(entry.address),
         attribute::RANGE_SIZE | attribute::MAPPING_SIZE => Value::U64(entry.size),
         attribute::MAPPED => Value::Bool(true),
-        attribute::ALLOWED_HANDLE_TYPES | attribute::MEMPOOL_HANDLE => Value::U64(0),
+        attribute::MEMPOOL_HANDLE => Value::U64(match entry.kind {
+            Kind::Pooled { pool } => pool,
+            _ => 0,
+        }),
+        attribute::ALLOWED_HANDLE_TYPES => Value::U64(0),
         attribute::ACCESS_FLAGS => Value::U32(READWRITE),
         _ => return Err(error::ERROR_INVALID_VALUE),
     })

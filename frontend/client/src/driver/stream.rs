@@ -11,6 +11,7 @@ use gvirtus_wire::api::types::{CUcontext, CUevent, CUstream, CUstreamAttrValue, 
 
 use crate::driver::{Result, context, put, put_if, session};
 use crate::events::{self, Recorded};
+use crate::memory::pool;
 use crate::session::Session;
 use crate::{capture, streams};
 
@@ -73,6 +74,7 @@ pub(crate) fn cuStreamSynchronize(stream: CUstream) -> Result<()> {
         stream.is_idle()
     };
     if idle && !session.prints() {
+        pool::synchronized(session);
         return Ok(());
     }
     let mut sequence = 0;
@@ -83,6 +85,7 @@ pub(crate) fn cuStreamSynchronize(stream: CUstream) -> Result<()> {
         |s| sequence = s,
     )?;
     streams::synchronized(&stream, sequence);
+    pool::synchronized(session);
     Ok(())
 }
 

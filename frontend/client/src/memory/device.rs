@@ -49,20 +49,7 @@ pub(crate) fn allocate(
     context: u32,
     size: u64,
 ) -> Result<u64, CUresult> {
-    if size > 1 << 46 {
-        return Err(error::ERROR_OUT_OF_MEMORY);
-    }
-    let address = loop {
-        if let Some(address) = DEVICES.lock().get_mut(&device).and_then(|d| d.take(size)) {
-            break address;
-        }
-        let _asking = ASKING.lock();
-        // Another thread may have brought what we need while we waited.
-        if let Some(address) = DEVICES.lock().get_mut(&device).and_then(|d| d.take(size)) {
-            break address;
-        }
-        grow(session, device, context, size)?;
-    };
+    let address = take(session, device, context, size)?;
     ledger::insert(Entry {
         address,
         size,
@@ -74,23 +61,51 @@ pub(crate) fn allocate(
     Ok(address)
 }
 
+/// Takes `size` bytes (not 0) of a device's memory without an entry in the ledger: for what hands out parts of it.
+pub(crate) fn take(
+    session: &Session,
+    device: u32,
+    context: u32,
+    size: u64,
+) -> Result<u64, CUresult> {
+    if size > 1 << 46 {
+        return Err(error::ERROR_OUT_OF_MEMORY);
+    }
+    loop {
+        if let Some(address) = DEVICES.lock().get_mut(&device).and_then(|d| d.take(size)) {
+            return Ok(address);
+        }
+        let _asking = ASKING.lock();
+        // Another thread may have brought what we need while we waited.
+        if let Some(address) = DEVICES.lock().get_mut(&device).and_then(|d| d.take(size)) {
+            return Ok(address);
+        }
+        grow(session, device, context, size)?;
+    }
+}
+
 /// Frees an allocation whose ledger entry the caller has taken out, once the work that used it is complete.
 pub(crate) fn free(session: &Session, entry: &Entry) {
+    give_back(
+        session,
+        entry.device,
+        entry.context,
+        entry.address,
+        entry.size,
+    );
+}
+
+/// Counterpart of [`take`], once the work that used the memory is complete.
+pub(crate) fn give_back(session: &Session, device: u32, context: u32, address: u64, size: u64) {
     let release = {
         let mut devices = DEVICES.lock();
-        let Some(device) = devices.get_mut(&entry.device) else {
+        let Some(device) = devices.get_mut(&device) else {
             return;
         };
-        device.give(entry.address, entry.size)
+        device.give(address, size)
     };
     for address in release {
-        let _ = session.post(
-            entry.context,
-            &MemRelease {
-                device: entry.device,
-                address,
-            },
-        );
+        let _ = session.post(context, &MemRelease { device, address });
     }
 }
 

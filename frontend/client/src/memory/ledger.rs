@@ -13,6 +13,11 @@ pub(crate) enum Kind {
     Device,
     /// A module's variable.
     Global,
+    /// `cuMemAllocAsync`.
+    Pooled {
+        /// Handle of the pool.
+        pool: u64,
+    },
     /// `cuMemHostAlloc`: same address on both sides.
     Pinned,
     /// `cuMemHostRegister`: the worker's shadow may lie elsewhere.
@@ -41,7 +46,7 @@ impl Entry {
 
     /// Whether the GPU owns it, rather than the host.
     pub(crate) fn is_device(&self) -> bool {
-        matches!(self.kind, Kind::Device | Kind::Global)
+        matches!(self.kind, Kind::Device | Kind::Global | Kind::Pooled { .. })
     }
 }
 

@@ -4,6 +4,7 @@
 //! * `ranges`: reserving address space that both ends use alike.
 //! * `device`: device memory, handed out from what the worker has granted.
 //! * `blocks`: the free-list arithmetic behind it.
+//! * `pool`: memory pools, handed out and taken back in stream order. `pool_ledger`: their arithmetic.
 //! * `pinned`: pinned and registered host memory.
 //! * `mapped`: pinned memory that kernels use in place.
 //! * `ledger`: what a pointer is. `writes`: writes of the GPU to pinned memory that are still in flight.
@@ -13,6 +14,8 @@ pub(crate) mod device;
 pub(crate) mod ledger;
 pub(crate) mod mapped;
 pub(crate) mod pinned;
+pub(crate) mod pool;
+mod pool_ledger;
 pub(crate) mod ranges;
 pub(crate) mod writes;
 
@@ -37,6 +40,7 @@ pub(crate) fn remove_global(address: u64) {
 pub(crate) fn reset_device(device: u32) {
     ledger::forget_device(device);
     device::reset(device);
+    pool::reset_device(device);
     pinned::reset_device(device);
 }
 
@@ -45,6 +49,7 @@ pub(crate) fn forget_context(context: u32, device: u32) {
     let Some(session) = crate::session::Session::existing() else {
         return;
     };
+    pool::forget_context(session, context);
     for entry in ledger::of_device(device)
         .into_iter()
         .filter(|e| e.context == context)
@@ -58,6 +63,8 @@ pub(crate) fn forget_context(context: u32, device: u32) {
                 }
             }
             ledger::Kind::Global => drop(ledger::remove(entry.address)),
+            // A pool is its device's: what was allocated from it lives on.
+            ledger::Kind::Pooled { .. } => {}
             // Host memory outlives the context, as pages of the program.
             ledger::Kind::Pinned | ledger::Kind::Registered { .. } => {}
         }
