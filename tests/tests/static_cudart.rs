@@ -108,6 +108,7 @@ fixtures![
     thread_handover,
     threads_streams,
     vector_add,
+    virtual_memory,
     warp_intrinsics,
     zero_copy,
 ];

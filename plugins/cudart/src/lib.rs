@@ -31,6 +31,7 @@ mod mapped;
 mod memory;
 mod modules;
 mod output;
+mod physical;
 mod pinned;
 mod poller;
 mod progress;

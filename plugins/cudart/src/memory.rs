@@ -48,8 +48,10 @@ struct Range {
 struct Owned {
     size: u64,
     device: u32,
-    /// The grant's physical memory; `None` for a module's global.
+    /// The grant's physical memory; `None` for a module's global and for what the program has mapped.
     handle: Option<u64>,
+    /// Mapped by the program.
+    mapping: bool,
 }
 
 #[derive(Default)]
@@ -95,6 +97,7 @@ impl Memory {
                 size,
                 device,
                 handle: None,
+                mapping: false,
             });
         }
     }
@@ -105,10 +108,63 @@ impl Memory {
         if ledger
             .owned
             .get(&address)
-            .is_some_and(|o| o.handle.is_none())
+            .is_some_and(|o| o.handle.is_none() && !o.mapping)
         {
             ledger.owned.remove(&address);
         }
+    }
+
+    /// Whether a range lies in one that the client has reserved, and nothing is mapped there.
+    pub(crate) fn check_free(&self, address: u64, size: u64) -> Result<()> {
+        let end = address.checked_add(size).ok_or(ERROR_INVALID_VALUE)?;
+        if size == 0 || !size.is_multiple_of(GRANULARITY) || !address.is_multiple_of(GRANULARITY) {
+            return Err(ERROR_INVALID_VALUE);
+        }
+        let ledger = self.ledger.read();
+        let inside = ledger
+            .ranges
+            .range(..=address)
+            .next_back()
+            .is_some_and(|(base, r)| end <= base + r.size);
+        let before = ledger.owned.range(..end).next_back();
+        if !inside || before.is_some_and(|(start, o)| start + o.size > address) {
+            return Err(ERROR_INVALID_VALUE);
+        }
+        Ok(())
+    }
+
+    /// The device whose range an address lies in.
+    fn range_device(&self, address: u64) -> Option<u32> {
+        let ledger = self.ledger.read();
+        let (base, range) = ledger.ranges.range(..=address).next_back()?;
+        (address - base < range.size).then_some(range.device)
+    }
+
+    /// Notes what the program has mapped.
+    pub(crate) fn add_mapping(&self, address: u64, size: u64, device: u32) {
+        self.ledger.write().owned.insert(
+            address,
+            Owned {
+                size,
+                device,
+                handle: None,
+                mapping: true,
+            },
+        );
+    }
+
+    /// Whether the program has mapped exactly that.
+    pub(crate) fn is_mapping(&self, address: u64, size: u64) -> bool {
+        let ledger = self.ledger.read();
+        ledger
+            .owned
+            .get(&address)
+            .is_some_and(|o| o.mapping && o.size == size)
+    }
+
+    /// The program has unmapped it.
+    pub(crate) fn remove_mapping(&self, address: u64) {
+        self.ledger.write().owned.remove(&address);
     }
 
     fn accessors(&self, owner: u32) -> Vec<u32> {
@@ -165,22 +221,10 @@ impl Session {
     /// Creates physical memory and maps it at an address inside one of the client's ranges.
     fn grant(&self, device: u32, address: u64, size: u64) -> Result<()> {
         let raw = self.raw_device(device)?;
-        let end = address.checked_add(size).ok_or(ERROR_INVALID_VALUE)?;
-        if size == 0 || !size.is_multiple_of(GRANULARITY) || !address.is_multiple_of(GRANULARITY) {
+        if self.memory.range_device(address) != Some(device) {
             return Err(ERROR_INVALID_VALUE);
         }
-        {
-            let ledger = self.memory.ledger.read();
-            let inside = ledger
-                .ranges
-                .range(..=address)
-                .next_back()
-                .is_some_and(|(base, r)| r.device == device && end <= base + r.size);
-            let before = ledger.owned.range(..end).next_back();
-            if !inside || before.is_some_and(|(start, o)| start + o.size > address) {
-                return Err(ERROR_INVALID_VALUE);
-            }
-        }
+        self.memory.check_free(address, size)?;
         let bytes = usize::try_from(size).map_err(|_| ERROR_INVALID_VALUE)?;
         let handle = self.create_physical(raw, bytes)?;
         let mapped = cu!(self.driver, cuMemMap(address, bytes, 0, handle, 0)).and_then(|()| {
@@ -199,13 +243,14 @@ impl Session {
                 size,
                 device,
                 handle: Some(handle),
+                mapping: false,
             },
         );
         Ok(())
     }
 
     /// `cuMemCreate`, exportable and fit for RDMA where the device offers it.
-    fn create_physical(&self, device: i32, bytes: usize) -> Result<u64> {
+    pub(crate) fn create_physical(&self, device: i32, bytes: usize) -> Result<u64> {
         let mut prop = CUmemAllocationProp {
             type_: PINNED,
             requestedHandleTypes: if supports(self.driver, POSIX_FD_SUPPORTED, device) {
@@ -252,11 +297,22 @@ impl Session {
     }
 
     fn set_access(&self, devices: &[u32], address: u64, bytes: usize) -> Result<()> {
+        self.set_access_as(devices, address, bytes, READ_WRITE)
+    }
+
+    /// `cuMemSetAccess` for devices by their ordinals.
+    pub(crate) fn set_access_as(
+        &self,
+        devices: &[u32],
+        address: u64,
+        bytes: usize,
+        flags: u32,
+    ) -> Result<()> {
         let mut access = Vec::with_capacity(devices.len());
         for device in devices {
             access.push(CUmemAccessDesc {
                 location: location(self.raw_device(*device)?),
-                flags: READ_WRITE,
+                flags,
             });
         }
         cu!(
@@ -286,11 +342,14 @@ impl Session {
             (owned, ranges)
         };
         for (address, memory) in owned {
-            if let Some(handle) = memory.handle {
+            if memory.handle.is_some() || memory.mapping {
                 let _ = cu!(self.driver, cuMemUnmap(address, memory.size as usize));
+            }
+            if let Some(handle) = memory.handle {
                 let _ = cu!(self.driver, cuMemRelease(handle));
             }
         }
+        self.release_physical(device);
         for (base, size) in ranges {
             let _ = cu!(self.driver, cuMemAddressFree(base, size as usize));
         }

@@ -24,6 +24,7 @@ use crate::link::Link;
 use crate::memory::Memory;
 use crate::modules::{Function, Module};
 use crate::output::Output;
+use crate::physical::Physical;
 use crate::poller;
 use crate::progress::Progress;
 use crate::streams::Stream;
@@ -42,6 +43,7 @@ pub(crate) struct Session {
     /// Held while a device's primary context is made.
     pub(crate) retaining: Mutex<()>,
     pub(crate) memory: Memory,
+    pub(crate) physical: Physical,
     pub(crate) host_memory: HostMemory,
     pub(crate) streams: Table<Arc<Stream>>,
     pub(crate) events: Table<Arc<Event>>,
@@ -82,6 +84,7 @@ impl Session {
             contexts: RwLock::new(HashMap::new()),
             retaining: Mutex::new(()),
             memory: Memory::new(),
+            physical: Physical::default(),
             host_memory: HostMemory::new(config.max_host_bytes),
             streams: Table::new(),
             events: Table::new(),

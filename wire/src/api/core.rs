@@ -300,6 +300,45 @@ crate::commands! {
         /// As mapped.
         address: u64,
     } -> ();
+    /// `cuMemCreate`.
+    0x010b r 1 sync PhysicalCreate {
+        /// Minted by the client, never used twice.
+        piece: u32,
+        /// Device ordinal.
+        device: u32,
+        /// Bytes, a multiple of the granularity.
+        size: u64,
+    } -> ();
+    /// `cuMemRelease`; the memory stays while it is mapped.
+    0x010c r 1 async PhysicalRelease {
+        /// As created.
+        piece: u32,
+    } -> ();
+    /// `cuMemMap`: all of a piece, inside a reserved range.
+    0x010d r 1 sync PhysicalMap {
+        /// As created.
+        piece: u32,
+        /// Where.
+        address: u64,
+    } -> ();
+    /// `cuMemUnmap` of one mapping. The client sends it only when the program says that the work that may use it is complete.
+    0x010e r 1 async PhysicalUnmap {
+        /// As mapped.
+        address: u64,
+        /// Its size, bytes.
+        size: u64,
+    } -> ();
+    /// `cuMemSetAccess` for one mapping and one device.
+    0x010f r 1 sync PhysicalAccess {
+        /// As mapped.
+        address: u64,
+        /// Its size, bytes.
+        size: u64,
+        /// Device ordinal.
+        device: u32,
+        /// `CU_MEM_ACCESS_FLAGS_*`.
+        flags: u32,
+    } -> ();
 
     /// Any copy. With a reply wanted it is complete when the reply comes (`CU_MEMCPY` semantics on stream 0 or the given stream); without, it is ordered on the stream.
     0x0110 r 1 async Copy {

@@ -215,20 +215,20 @@ macro_rules! cuda_api { ($callback:ident) => { $callback! {
         unsupported 12060 fn cuMemBatchDecompressAsync(paramsArray: *mut c_void, count: usize, flags: u32, errorIndex: *mut usize, stream: CUstream);
     }
     group "CUDA__VA" {
-        unsupported 10020 fn cuMemAddressReserve(ptr: *mut CUdeviceptr, size: usize, alignment: usize, addr: CUdeviceptr, flags: u64);
-        unsupported 10020 fn cuMemAddressFree(ptr: CUdeviceptr, size: usize);
-        unsupported 10020 fn cuMemCreate(handle: *mut CUmemGenericAllocationHandle, size: usize, prop: *const CUmemAllocationProp, flags: u64);
-        unsupported 10020 fn cuMemRelease(handle: CUmemGenericAllocationHandle);
-        unsupported 10020 fn cuMemMap(ptr: CUdeviceptr, size: usize, offset: usize, handle: CUmemGenericAllocationHandle, flags: u64);
+        local 10020 fn cuMemAddressReserve(ptr: *mut CUdeviceptr, size: usize, alignment: usize, addr: CUdeviceptr, flags: u64);
+        local 10020 fn cuMemAddressFree(ptr: CUdeviceptr, size: usize);
+        sync 10020 fn cuMemCreate(handle: *mut CUmemGenericAllocationHandle, size: usize, prop: *const CUmemAllocationProp, flags: u64);
+        async 10020 fn cuMemRelease(handle: CUmemGenericAllocationHandle);
+        sync 10020 fn cuMemMap(ptr: CUdeviceptr, size: usize, offset: usize, handle: CUmemGenericAllocationHandle, flags: u64);
         unsupported 11010 fn cuMemMapArrayAsync(mapInfoList: *mut c_void, count: u32, hStream: CUstream);
-        unsupported 10020 fn cuMemUnmap(ptr: CUdeviceptr, size: usize);
-        unsupported 10020 fn cuMemSetAccess(ptr: CUdeviceptr, size: usize, desc: *const CUmemAccessDesc, count: usize);
-        unsupported 10020 fn cuMemGetAccess(flags: *mut u64, location: *const CUmemLocation, ptr: CUdeviceptr);
+        async 10020 fn cuMemUnmap(ptr: CUdeviceptr, size: usize);
+        sync 10020 fn cuMemSetAccess(ptr: CUdeviceptr, size: usize, desc: *const CUmemAccessDesc, count: usize);
+        local 10020 fn cuMemGetAccess(flags: *mut u64, location: *const CUmemLocation, ptr: CUdeviceptr);
         unsupported 10020 fn cuMemExportToShareableHandle(shareableHandle: *mut c_void, handle: CUmemGenericAllocationHandle, handleType: u32, flags: u64);
         unsupported 10020 fn cuMemImportFromShareableHandle(handle: *mut CUmemGenericAllocationHandle, osHandle: *mut c_void, shHandleType: u32);
-        unsupported 10020 fn cuMemGetAllocationGranularity(granularity: *mut usize, prop: *const CUmemAllocationProp, option: u32);
-        unsupported 10020 fn cuMemGetAllocationPropertiesFromHandle(prop: *mut CUmemAllocationProp, handle: CUmemGenericAllocationHandle);
-        unsupported 11000 fn cuMemRetainAllocationHandle(handle: *mut CUmemGenericAllocationHandle, addr: *mut c_void);
+        local 10020 fn cuMemGetAllocationGranularity(granularity: *mut usize, prop: *const CUmemAllocationProp, option: u32);
+        local 10020 fn cuMemGetAllocationPropertiesFromHandle(prop: *mut CUmemAllocationProp, handle: CUmemGenericAllocationHandle);
+        local 11000 fn cuMemRetainAllocationHandle(handle: *mut CUmemGenericAllocationHandle, addr: *mut c_void);
     }
     group "CUDA__MALLOC__ASYNC" {
         local 11020 fn cuMemFreeAsync(dptr: CUdeviceptr, hStream: CUstream);

@@ -116,6 +116,40 @@ pub(crate) fn info(session: &Session, device: u32, context: u32) -> Result<(u64,
     Ok(((reply.free + unused).min(reply.total), reply.total))
 }
 
+/// Takes addresses without memory behind them, for a program that maps its own there.
+pub(crate) fn reserve(
+    session: &Session,
+    device: u32,
+    size: u64,
+    align: u64,
+) -> Result<u64, CUresult> {
+    let take = || {
+        DEVICES
+            .lock()
+            .get_mut(&device)
+            .map(|d| d.unmapped.take(size, align))
+    };
+    let taken = match take() {
+        Some(taken) => taken,
+        None => {
+            let _asking = ASKING.lock();
+            if !DEVICES.lock().contains_key(&device) {
+                // The device's primary context always exists on the worker.
+                open(session, device, device)?;
+            }
+            take().flatten()
+        }
+    };
+    taken.ok_or(error::ERROR_OUT_OF_MEMORY)
+}
+
+/// Counterpart of [`reserve`].
+pub(crate) fn unreserve(device: u32, address: u64, size: u64) {
+    if let Some(device) = DEVICES.lock().get_mut(&device) {
+        device.unmapped.give(address, size);
+    }
+}
+
 /// A device was reset: its grants are gone; the address range stays ours.
 pub(crate) fn reset(device: u32) {
     if let Some(device) = DEVICES.lock().get_mut(&device) {

@@ -11,6 +11,8 @@ use parking_lot::RwLock;
 pub(crate) enum Kind {
     /// `cuMemAlloc`.
     Device,
+    /// A reserved range of addresses in which the program has mapped physical memory.
+    Mapped,
     /// A module's variable.
     Global,
     /// `cuMemAllocAsync`.
@@ -46,7 +48,10 @@ impl Entry {
 
     /// Whether the GPU owns it, rather than the host.
     pub(crate) fn is_device(&self) -> bool {
-        matches!(self.kind, Kind::Device | Kind::Global | Kind::Pooled { .. })
+        matches!(
+            self.kind,
+            Kind::Device | Kind::Mapped | Kind::Global | Kind::Pooled { .. }
+        )
     }
 }
 

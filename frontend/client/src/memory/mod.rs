@@ -41,6 +41,7 @@ pub(crate) fn reset_device(device: u32) {
     ledger::forget_device(device);
     device::reset(device);
     pool::reset_device(device);
+    crate::driver::vmm::reset_device(device);
     pinned::reset_device(device);
 }
 
@@ -62,6 +63,8 @@ pub(crate) fn forget_context(context: u32, device: u32) {
                     device::free(session, &entry);
                 }
             }
+            // Not a context's: it goes with the device.
+            ledger::Kind::Mapped => {}
             ledger::Kind::Global => drop(ledger::remove(entry.address)),
             // A pool is its device's: what was allocated from it lives on.
             ledger::Kind::Pooled { .. } => {}

@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+"""PyTorch's speed natively and through GVirtuS at driver level, by turns in one run, with the round trips of a step.
+
+    python3 torch_bench.py --home dist --out results [--rounds 3] [--transports unix,tcp]
+
+Prints a table of medians and ratios, and writes torch-bench.json. Results must be equal to native, or the row says so.
+"""
+
+import argparse
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+
+import hidden
+import run
+
+# Name, steps of a timed run, steps of a short run (the difference gives the round trips of a step).
+WORKLOADS = [("matmul", 2000, 1000), ("train", 20, 8), ("infer", 50, 20), ("generate", 64, 24), ("replay", 50, 20), ("copies", 3, 0)]
+
+
+def parse(text):
+    found = {"result": re.findall(r"^result (.*)$", text, re.M), "rates": dict((name, float(rate)) for name, rate in re.findall(r"^rate (.+) (\S+)$", text, re.M))}
+    seconds = re.search(r"^seconds (\S+)$", text, re.M)
+    found["seconds"] = float(seconds.group(1)) if seconds else None
+    return found
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--home", default=os.path.dirname(run.HERE))
+    parser.add_argument("--out", default="gpu-results")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--transports", default="unix,tcp")
+    parser.add_argument("--only", default="")
+    options = parser.parse_args()
+    options.home, options.out, options.device, options.width = os.path.abspath(options.home), os.path.abspath(options.out), "cuda", 1
+    os.makedirs(options.out, exist_ok=True)
+    work = tempfile.mkdtemp(prefix="gvirtus-torch-")
+    script = os.path.join(run.HERE, "torch_workload.py")
+    workloads = [w for w in WORKLOADS if not options.only or w[0] in options.only.split(",")]
+    transports = options.transports.split(",")
+    backends = {name: run.Backend(options, name, work, os.path.join(options.out, "torch-bench-%s.log" % name)) for name in transports}
+
+    def ours(transport, name, count):
+        env = {key: value for key, value in os.environ.items() if not key.startswith("GVIRTUS_")}
+        stats = os.path.join(work, "stats.json")
+        env.update(LD_LIBRARY_PATH=run.driver_level(options.home, work), GVIRTUS_CONFIG=backends[transport].config, GVIRTUS_STATS="json:" + stats)
+        job = {"id": "x", "command": [sys.executable, script, name, str(count)], "cwd": work, "env": env, "timeout": 120}
+        result = run.run_hidden([job], options, work, transport)["x"]
+        if result["code"] != 0:
+            print("%s over %s fails:\n%s" % (name, transport, result["err"][-1500:]))
+            return None
+        found = parse(result["out"])
+        try:
+            with open(stats) as file:
+                found["trips"] = run.round_trips(json.load(file))
+        except (OSError, ValueError):
+            found["trips"] = None
+        return found
+
+    def native(name, count):
+        done = subprocess.run([sys.executable, script, name, str(count)], capture_output=True, text=True)
+        return parse(done.stdout)
+
+    rows = []
+    try:
+        for name, count, short in workloads:
+            runs = {key: [] for key in ["native"] + transports}
+            for _ in range(options.rounds):
+                runs["native"].append(native(name, count))
+                for transport in transports:
+                    runs[transport].append(ours(transport, name, count))
+            for transport in transports:
+                if None in runs[transport]:
+                    rows.append({"workload": name, "over": transport, "fails": True})
+                    continue
+                row = {"workload": name, "over": transport, "equal": all(r["result"] == runs["native"][0]["result"] for r in runs[transport])}
+                if name == "copies":
+                    for rate in runs["native"][0]["rates"]:
+                        middle = lambda key: statistics.median(r["rates"][rate] for r in runs[key])
+                        row[rate] = {"native": middle("native"), "ours": middle(transport)}
+                else:
+                    middle = lambda key: statistics.median(r["seconds"] for r in runs[key])
+                    row.update(native=middle("native"), ours=middle(transport), ratio=middle(transport) / middle("native"))
+                    brief = ours(transport, name, short)
+                    if brief and brief["trips"] is not None and runs[transport][0]["trips"] is not None:
+                        # A generation is run twice.
+                        row["trips"] = (runs[transport][0]["trips"] - brief["trips"]) / (count - short) / (2 if name == "generate" else 1)
+                rows.append(row)
+    finally:
+        for backend in backends.values():
+            backend.stop()
+    print("%-10s %-5s %6s %12s %12s %7s %8s" % ("workload", "over", "equal", "native ms", "ours ms", "ratio", "trips"))
+    for row in rows:
+        if row.get("fails"):
+            print("%-10s %-5s fails" % (row["workload"], row["over"]))
+        elif "ratio" in row:
+            print("%-10s %-5s %6s %12.4f %12.4f %7.3f %8.3f" % (row["workload"], row["over"], row["equal"], row["native"] * 1e3, row["ours"] * 1e3, row["ratio"], row.get("trips", float("nan"))))
+        else:
+            rates = "; ".join("%s %.2f/%.2f GB/s" % (key, value["ours"], value["native"]) for key, value in row.items() if isinstance(value, dict))
+            print("%-10s %-5s %6s %s" % (row["workload"], row["over"], row["equal"], rates))
+    with open(os.path.join(options.out, "torch-bench.json"), "w") as file:
+        gpu, driver, _ = run.describe_machine()
+        json.dump({"gpu": gpu, "driver": driver, "rows": rows}, file, indent=1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
