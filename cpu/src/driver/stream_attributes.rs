@@ -24,6 +24,8 @@ mod id {
 const PERSISTING: u32 = 2;
 /// `CU_SYNC_POLICY_AUTO` is the first of `CUsynchronizationPolicy`, `CU_SYNC_POLICY_BLOCKING_SYNC` the last.
 const AUTO: u32 = 1;
+/// What the driver gives as the policy of a stream for which none was ever set.
+const NEVER_SET: u32 = u32::MAX;
 const BLOCKING_SYNC: u32 = 4;
 
 /// What a stream has for the attributes that are no fields of its own.
@@ -39,7 +41,7 @@ impl Default for Attributes {
     fn default() -> Self {
         Self {
             window: [0; 4],
-            synchronization: AUTO,
+            synchronization: NEVER_SET,
             domain: 0,
         }
     }

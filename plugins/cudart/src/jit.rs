@@ -19,7 +19,8 @@ const INFO_LOG_SIZE: u32 = 4;
 const ERROR_LOG: u32 = 5;
 const ERROR_LOG_SIZE: u32 = 6;
 
-/// The arrays that the driver takes, and the logs that it writes.
+/// The arrays that the driver takes, and the logs that it writes. It may look at them as long as what it made with them lives.
+#[derive(Default)]
 pub(crate) struct Jit {
     info_log: Vec<u8>,
     error_log: Vec<u8>,
@@ -29,6 +30,8 @@ pub(crate) struct Jit {
 
 // SAFETY: the values are numbers, and addresses of the logs beside them, whose memory stays where it is.
 unsafe impl Send for Jit {}
+// SAFETY: as above, and nothing is written through a shared reference.
+unsafe impl Sync for Jit {}
 
 impl Jit {
     /// The client's options, and logs of our own.
@@ -60,11 +63,11 @@ impl Jit {
     }
 
     pub(crate) fn options(&mut self) -> *mut u32 {
-        self.options.as_mut_ptr()
+        pointer(&mut self.options)
     }
 
     pub(crate) fn values(&mut self) -> *mut *mut c_void {
-        self.values.as_mut_ptr()
+        pointer(&mut self.values)
     }
 
     /// What the client is told of an outcome.
@@ -74,6 +77,15 @@ impl Jit {
             info_log: text(&self.info_log),
             error_log: text(&self.error_log),
         }
+    }
+}
+
+/// The address of an array for the driver: null for an empty one.
+pub(crate) fn pointer<T>(array: &mut [T]) -> *mut T {
+    if array.is_empty() {
+        std::ptr::null_mut()
+    } else {
+        array.as_mut_ptr()
     }
 }
 

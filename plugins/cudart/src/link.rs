@@ -16,7 +16,7 @@ use crate::driver::{Handle, cu};
 use crate::errors::{
     ERROR_INVALID_HANDLE, ERROR_INVALID_VALUE, ERROR_OUT_OF_MEMORY, Result, is_sticky,
 };
-use crate::jit::{Jit, numbers};
+use crate::jit::{Jit, numbers, pointer};
 use crate::session::Session;
 
 /// `CUjitInputType` ends here: cubin, PTX, fat binary, object, library, NVVM.
@@ -144,8 +144,8 @@ impl Handler<LinkAdd> for Session {
                 header.bulk as usize,
                 name.as_ptr(),
                 options.len() as u32,
-                options.as_mut_ptr(),
-                values.as_mut_ptr(),
+                pointer(&mut options),
+                pointer(&mut values),
             )
         );
         state.inputs.push(input);

@@ -48,6 +48,8 @@ pub(crate) struct Module {
     globals: Mutex<Vec<u64>>,
     /// A driver may look at the image for as long as the module is loaded.
     _image: Vec<u8>,
+    /// And at the options and logs that it was loaded with.
+    _jit: Jit,
 }
 
 impl Module {
@@ -59,6 +61,9 @@ impl Module {
         Ok(())
     }
 }
+
+/// How a binary begins.
+const ELF: &[u8] = b"\x7fELF";
 
 /// A kernel.
 pub(crate) struct Function {
@@ -248,7 +253,7 @@ fn check_container(image: &[u8]) -> Result<()> {
             .map(u64::from_le_bytes)
     };
     let len = image.len() as u64;
-    let fits = if image.starts_with(b"\x7fELF") {
+    let fits = if image.starts_with(ELF) {
         (|| {
             let sections =
                 u64_at(40)?.checked_add(u64::from(u16_at(58)?) * u64::from(u16_at(60)?))?;
@@ -273,7 +278,13 @@ impl Handler<ModuleLoad> for Session {
         self.modules.vacant(command.module)?;
         let context = self.enter(header)?;
         let mut image = self.read_hashed_image(header, &command.hash)?;
-        let mut jit = Jit::new(&command.options)?;
+        // Nothing is compiled of a binary, so there is nothing to ask for and no log.
+        let mut jit = if image.starts_with(ELF) {
+            crate::jit::numbers(&command.options)?;
+            Jit::default()
+        } else {
+            Jit::new(&command.options)?
+        };
         self.host.may_block();
         let mut raw = std::ptr::null_mut();
         let loaded = self.host_functions.quietly(|| {
@@ -306,8 +317,9 @@ impl Handler<ModuleLoad> for Session {
                 ..ModuleInfo::default()
             }));
         }
+        let report = jit.report(Ok(()));
         // Only PTX and the CPU device's modules are worth keeping: the driver has copied what it needs of large binaries.
-        if !self.cpu {
+        if !self.cpu && image.starts_with(ELF) {
             image = Vec::new();
         }
         let module = Arc::new(Module {
@@ -317,6 +329,7 @@ impl Handler<ModuleLoad> for Session {
             functions: Mutex::new(HashMap::new()),
             globals: Mutex::new(Vec::new()),
             _image: image,
+            _jit: jit,
         });
         let (functions, complete, count) = match self.enumerate(&module) {
             Ok(known) => known,
@@ -336,7 +349,7 @@ impl Handler<ModuleLoad> for Session {
             functions,
             complete,
             count,
-            report: jit.report(Ok(())),
+            report,
         }))
     }
 }

@@ -74,6 +74,12 @@ impl State {
         (address.checked_add(size)? <= start + length).then_some((*start, *length))
     }
 
+    /// Whether nothing is mapped in any part of a range.
+    fn untouched(&self, address: u64, size: u64) -> bool {
+        let before = self.mappings.range(..address + size).next_back();
+        before.is_none_or(|(at, mapping)| at + mapping.size <= address)
+    }
+
     /// The mappings that make up exactly a range.
     fn mappings_of(&self, address: u64, size: u64) -> Option<Vec<u64>> {
         let end = address.checked_add(size)?;
@@ -276,12 +282,11 @@ pub(crate) fn cuMemMap(
         let (start, length) = state
             .reservation(ptr, size)
             .ok_or(error::ERROR_INVALID_VALUE)?;
-        let taken = state
-            .mappings
-            .range(..ptr + size)
-            .next_back()
-            .is_some_and(|(at, mapping)| at + mapping.size > ptr);
-        if offset != 0 || flags != 0 || size != piece.size || taken {
+        if size != piece.size {
+            // Parts of a piece cannot be mapped, natively neither.
+            return Err(error::ERROR_NOT_SUPPORTED);
+        }
+        if offset != 0 || flags != 0 || !state.untouched(ptr, size) {
             return Err(error::ERROR_INVALID_VALUE);
         }
         Ok((piece.id, piece.device, start, length))
@@ -322,10 +327,14 @@ pub(crate) fn cuMemMap(
 pub(crate) fn cuMemUnmap(ptr: CUdeviceptr, size: usize) -> Result<()> {
     let session = session()?;
     let gone = state(|state| {
-        let starts = state
-            .mappings_of(ptr, size as u64)
-            .filter(|all| !all.is_empty())
-            .ok_or(error::ERROR_INVALID_VALUE)?;
+        // Natively, too, unmapping reserved addresses where nothing is mapped succeeds.
+        let nothing =
+            state.reservation(ptr, size as u64).is_some() && state.untouched(ptr, size as u64);
+        let starts = match state.mappings_of(ptr, size as u64) {
+            Some(all) => all,
+            None if nothing => Vec::new(),
+            None => return Err(error::ERROR_INVALID_VALUE),
+        };
         let mut gone = Vec::new();
         for start in starts {
             if let Some(mapping) = state.mappings.remove(&start) {
