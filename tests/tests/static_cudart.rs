@@ -102,6 +102,7 @@ fixtures![
     sticky_fault,
     stream_attributes,
     stream_kinds,
+    stream_memory,
     stream_ordered_alloc,
     stream_overlap,
     symbols,

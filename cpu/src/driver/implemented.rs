@@ -92,7 +92,7 @@ macro_rules! implemented { ($callback:ident) => { $callback! {
         cuInit
     }
     stream_api {
-        cuLaunchHostFunc cuStreamAddCallback cuStreamCreate cuStreamCreateWithPriority cuStreamDestroy_v2 cuStreamGetCtx cuStreamGetCtx_v2
+        cuLaunchHostFunc cuStreamAddCallback cuStreamBatchMemOp cuStreamBatchMemOp_v2 cuStreamCreate cuStreamCreateWithPriority cuStreamDestroy_v2 cuStreamGetCtx cuStreamGetCtx_v2
         cuStreamGetDevice cuStreamGetFlags cuStreamGetId cuStreamGetPriority cuStreamQuery cuStreamSynchronize cuStreamWaitEvent cuStreamWaitValue32
         cuStreamWaitValue32_v2 cuStreamWaitValue64 cuStreamWaitValue64_v2 cuStreamWriteValue32 cuStreamWriteValue32_v2 cuStreamWriteValue64
         cuStreamWriteValue64_v2

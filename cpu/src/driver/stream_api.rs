@@ -269,3 +269,53 @@ pub(super) fn cuStreamWaitValue64_v2(
 ) -> Result {
     wait_value(stream, addr, value, true, flags)
 }
+
+/// Operations in order. All are checked before the first is enqueued.
+pub(super) fn cuStreamBatchMemOp_v2(
+    stream: CUstream,
+    count: u32,
+    paramArray: *mut c_void,
+    flags: u32,
+) -> Result {
+    /// `CUstreamBatchMemOpType`.
+    const WAIT_32: u32 = 1;
+    const WRITE_32: u32 = 2;
+    const WAIT_64: u32 = 4;
+    const WRITE_64: u32 = 5;
+    const BARRIER: u32 = 6;
+    const MOST: u32 = 256;
+    stream::resolve(stream)?;
+    if count == 0 || count > MOST || flags != 0 {
+        return Err(ERROR_INVALID_VALUE);
+    }
+    let operations = ffi::get_slice(paramArray.cast::<[u64; 6]>().cast_const(), count as usize)?;
+    for [word, address, ..] in &operations {
+        match *word as u32 {
+            WAIT_32 | WRITE_32 => check_word(*address, false)?,
+            WAIT_64 | WRITE_64 => check_word(*address, true)?,
+            BARRIER => {}
+            _ => return Err(ERROR_NOT_SUPPORTED),
+        }
+    }
+    for [word, address, value, flags, ..] in operations {
+        let (narrow, flags) = (value & 0xffff_ffff, flags as u32);
+        match word as u32 {
+            WAIT_32 => wait_value(stream, address, narrow, false, flags)?,
+            WRITE_32 => write_value(stream, address, narrow, false, flags)?,
+            WAIT_64 => wait_value(stream, address, value, true, flags)?,
+            WRITE_64 => write_value(stream, address, value, true, flags)?,
+            // What a stream does is in order here anyway.
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn cuStreamBatchMemOp(
+    stream: CUstream,
+    count: u32,
+    paramArray: *mut c_void,
+    flags: u32,
+) -> Result {
+    cuStreamBatchMemOp_v2(stream, count, paramArray, flags)
+}

@@ -44,6 +44,7 @@ macro_rules! with_per_thread_stream {
     (cuSignalExternalSemaphoresAsync $($rest:tt)*) => { export_per_thread! { cuSignalExternalSemaphoresAsync cuSignalExternalSemaphoresAsync_ptsz $($rest)* } };
     (cuStreamAddCallback $($rest:tt)*) => { export_per_thread! { cuStreamAddCallback cuStreamAddCallback_ptsz $($rest)* } };
     (cuStreamAttachMemAsync $($rest:tt)*) => { export_per_thread! { cuStreamAttachMemAsync cuStreamAttachMemAsync_ptsz $($rest)* } };
+    (cuStreamBatchMemOp $($rest:tt)*) => { export_per_thread! { cuStreamBatchMemOp cuStreamBatchMemOp_ptsz $($rest)* } };
     (cuStreamBatchMemOp_v2 $($rest:tt)*) => { export_per_thread! { cuStreamBatchMemOp_v2 cuStreamBatchMemOp_v2_ptsz $($rest)* } };
     (cuStreamBeginCaptureToGraph $($rest:tt)*) => { export_per_thread! { cuStreamBeginCaptureToGraph cuStreamBeginCaptureToGraph_ptsz $($rest)* } };
     (cuStreamBeginCapture $($rest:tt)*) => { export_per_thread! { cuStreamBeginCapture cuStreamBeginCapture_ptsz $($rest)* } };
@@ -128,7 +129,7 @@ macro_rules! unsupported_names { ($callback:ident) => { $callback! {
     cuMemcpyAtoA cuMemcpyAtoA_v2_ptds cuMemcpyAtoD cuMemcpyAtoD_v2_ptds cuMemcpyAtoH cuMemcpyAtoHAsync cuMemcpyAtoH_v2_ptds cuMemcpyBatchAsync
     cuMemcpyBatchAsync_ptsz cuMemcpyDtoA cuMemcpyDtoA_v2_ptds cuMemcpyDtoD cuMemcpyDtoDAsync cuMemcpyDtoH cuMemcpyDtoHAsync cuMemcpyHtoA
     cuMemcpyHtoAAsync cuMemcpyHtoA_v2_ptds cuMemcpyHtoD cuMemcpyHtoDAsync cuMemsetD16 cuMemsetD2D16 cuMemsetD2D32 cuMemsetD2D8 cuMemsetD32 cuMemsetD8
-    cuModuleGetGlobal cuProfilerInitialize cuStreamBatchMemOp cuStreamBatchMemOp_ptsz cuStreamUpdateCaptureDependencies
+    cuModuleGetGlobal cuProfilerInitialize cuStreamUpdateCaptureDependencies
     cuStreamUpdateCaptureDependencies_ptsz cuTexRefGetAddress cuTexRefSetAddress cuTexRefSetAddress2D cuTexRefSetAddress2D_v2 cuVDPAUCtxCreate
     cuVDPAUCtxCreate_v2 cuVDPAUGetDevice cudbgApiAttach cudbgApiDetach cudbgApiInit cudbgGetAPI cudbgGetAPIVersion cudbgMain cudbgReportDriverApiError
     cudbgReportDriverInternalError

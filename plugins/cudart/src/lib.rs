@@ -6,6 +6,7 @@
 //! * `contexts`, `memory`, `host_memory`, `streams`, `events`, `modules`, `link`, `launch`, `graph`, `host_function`: the handlers, by topic.
 //! * `copy`, `shape`, `staging`, `pinned`: copies, how they are cut, the pinned memory that they pass through.
 //! * `progress`, `words`, `poller`: how far each stream has come, and who tells the client.
+//! * `physical`: memory that the program maps itself. `stream_memory`: words that streams write and wait for.
 //! * `jit`: options and logs of the compiler. `output`: what the device prints. `snapshot`: what programs see of the devices.
 //!
 //! # Threads
@@ -39,6 +40,7 @@ mod session;
 mod shape;
 mod snapshot;
 mod staging;
+mod stream_memory;
 mod streams;
 mod table;
 mod words;

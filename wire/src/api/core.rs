@@ -215,6 +215,20 @@ crate::records! {
     }
 }
 
+crate::records! {
+    /// One operation of [`StreamMemoryOperations`].
+    MemoryOperation {
+        /// `CUstreamBatchMemOpType`.
+        operation: u32,
+        /// Device address, or the client's address of pinned memory; unused for barriers.
+        address: u64,
+        /// What is written or compared with.
+        value: u64,
+        /// As CUDA documents them for the operation.
+        flags: u32,
+    }
+}
+
 crate::commands! {
     /// The core's commands.
     table COMMANDS, dispatch dispatch, handler CoreHandler;
@@ -673,5 +687,13 @@ crate::commands! {
     0x0176 r 1 async GraphCreate {
         /// Minted by the client.
         graph: u32,
+    } -> ();
+
+    /// `cuStreamBatchMemOp`, and the functions for one operation.
+    0x01b0 r 1 async StreamMemoryOperations {
+        /// Stream.
+        stream: u32,
+        /// In order.
+        operations: Vec<MemoryOperation>,
     } -> ();
 }

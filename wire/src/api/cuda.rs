@@ -320,15 +320,16 @@ macro_rules! cuda_api { ($callback:ident) => { $callback! {
         unsupported 10000 fn cuDestroyExternalSemaphore(extSem: CUexternalSemaphore);
     }
     group "CUDA__MEMOP" {
-        unsupported 8000 fn cuStreamWaitValue32(stream: CUstream, addr: CUdeviceptr, value: u32, flags: u32);
-        unsupported 11070 fn cuStreamWaitValue32_v2(stream: CUstream, addr: CUdeviceptr, value: u32, flags: u32);
-        unsupported 9000 fn cuStreamWaitValue64(stream: CUstream, addr: CUdeviceptr, value: u64, flags: u32);
-        unsupported 11070 fn cuStreamWaitValue64_v2(stream: CUstream, addr: CUdeviceptr, value: u64, flags: u32);
-        unsupported 8000 fn cuStreamWriteValue32(stream: CUstream, addr: CUdeviceptr, value: u32, flags: u32);
-        unsupported 11070 fn cuStreamWriteValue32_v2(stream: CUstream, addr: CUdeviceptr, value: u32, flags: u32);
-        unsupported 9000 fn cuStreamWriteValue64(stream: CUstream, addr: CUdeviceptr, value: u64, flags: u32);
-        unsupported 11070 fn cuStreamWriteValue64_v2(stream: CUstream, addr: CUdeviceptr, value: u64, flags: u32);
-        unsupported 11070 fn cuStreamBatchMemOp_v2(stream: CUstream, count: u32, paramArray: *mut c_void, flags: u32);
+        async 8000 fn cuStreamWaitValue32(stream: CUstream, addr: CUdeviceptr, value: u32, flags: u32);
+        async 11070 fn cuStreamWaitValue32_v2(stream: CUstream, addr: CUdeviceptr, value: u32, flags: u32);
+        async 9000 fn cuStreamWaitValue64(stream: CUstream, addr: CUdeviceptr, value: u64, flags: u32);
+        async 11070 fn cuStreamWaitValue64_v2(stream: CUstream, addr: CUdeviceptr, value: u64, flags: u32);
+        async 8000 fn cuStreamWriteValue32(stream: CUstream, addr: CUdeviceptr, value: u32, flags: u32);
+        async 11070 fn cuStreamWriteValue32_v2(stream: CUstream, addr: CUdeviceptr, value: u32, flags: u32);
+        async 9000 fn cuStreamWriteValue64(stream: CUstream, addr: CUdeviceptr, value: u64, flags: u32);
+        async 11070 fn cuStreamWriteValue64_v2(stream: CUstream, addr: CUdeviceptr, value: u64, flags: u32);
+        async 8000 fn cuStreamBatchMemOp(stream: CUstream, count: u32, paramArray: *mut c_void, flags: u32);
+        async 11070 fn cuStreamBatchMemOp_v2(stream: CUstream, count: u32, paramArray: *mut c_void, flags: u32);
     }
     group "CUDA__EXEC" {
         local 2020 fn cuFuncGetAttribute(pi: *mut i32, attrib: u32, hfunc: CUfunction);

@@ -11,6 +11,8 @@ mod kernels;
 mod links;
 mod measure;
 mod ordering;
+mod stream_memory;
+mod virtual_memory;
 
 use std::cell::RefCell;
 use std::ffi::c_void;

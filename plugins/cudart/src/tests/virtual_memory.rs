@@ -1,0 +1,96 @@
+//! What a hostile client gets that maps memory by itself.
+
+use super::*;
+use crate::errors::*;
+
+const PIECE: u64 = 2 << 20;
+
+#[test]
+fn ranges_lengths_and_handles_of_a_hostile_client_are_refused() {
+    let client = Client::new();
+    let free = client.device + GRANT;
+    let create = |piece, size| {
+        client.call(PhysicalCreate {
+            piece,
+            device: 0,
+            size,
+        })
+    };
+    let map = |piece, address| client.call(PhysicalMap { piece, address });
+    let access = |address, size, device| {
+        client.call(PhysicalAccess {
+            address,
+            size,
+            device,
+            flags: 3,
+        })
+    };
+    for size in [0, 1, PIECE + 4096, u64::MAX] {
+        assert!(create(1, size).is_err());
+    }
+    create(1, 2 * PIECE).unwrap();
+    assert_eq!(create(1, PIECE), Err(ERROR_INVALID_VALUE));
+    assert_eq!(map(77, free), Err(ERROR_INVALID_VALUE));
+    for address in [
+        0,
+        8,
+        client.device,
+        client.device + GRANT - PIECE,
+        free + 4096,
+        client.device + (4 << 30) - PIECE,
+        u64::MAX - PIECE + 1,
+    ] {
+        assert_eq!(map(1, address), Err(ERROR_INVALID_VALUE));
+    }
+    map(1, free).unwrap();
+    for address in [free, free + PIECE] {
+        assert_eq!(map(1, address), Err(ERROR_INVALID_VALUE));
+    }
+    assert!(access(free, 2 * PIECE, 99).is_err());
+    for (address, size) in [
+        (free, PIECE),
+        (free + PIECE, PIECE),
+        (free, 4 * PIECE),
+        (client.device, GRANT),
+        (0, 0),
+    ] {
+        assert_eq!(access(address, size, 0), Err(ERROR_INVALID_VALUE));
+        assert_eq!(
+            client.call(PhysicalUnmap { address, size }),
+            Err(ERROR_INVALID_VALUE)
+        );
+    }
+    // A mapping is no grant, and a grant no mapping.
+    assert_eq!(
+        client.call(MemRelease {
+            device: 0,
+            address: free,
+        }),
+        Err(ERROR_INVALID_VALUE)
+    );
+    assert_eq!(
+        client.call(MemGrant {
+            device: 0,
+            address: free + PIECE,
+            size: PIECE,
+        }),
+        Err(ERROR_INVALID_VALUE)
+    );
+    // The handle goes, the mapping stays.
+    access(free, 2 * PIECE, 0).unwrap();
+    client.call(PhysicalRelease { piece: 1 }).unwrap();
+    assert_eq!(
+        client.call(PhysicalRelease { piece: 1 }),
+        Err(ERROR_INVALID_VALUE)
+    );
+    let bytes = pattern(1 << 20, 4);
+    client.write(free + (1 << 20), &bytes);
+    assert_eq!(client.read(free + (1 << 20), 1 << 20), bytes);
+    client
+        .call(PhysicalUnmap {
+            address: free,
+            size: 2 * PIECE,
+        })
+        .unwrap();
+    assert!(client.failure().is_none());
+}
