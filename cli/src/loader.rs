@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
+use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -34,6 +35,13 @@ const CUDA: &[&str] = &[
 ];
 /// Libraries of libraries looked at; enough for any program, and an end for circles.
 const MAX_OBJECTS: usize = 512;
+
+/// This host's kind of processor.
+const MACHINE: u16 = if cfg!(target_arch = "aarch64") {
+    elf::EM_AARCH64
+} else {
+    elf::EM_X86_64
+};
 
 /// What an object file asks of the loader.
 #[derive(Debug, Default)]
@@ -141,6 +149,28 @@ fn split(list: &[u8], object: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
+/// Whether a file is a program or library of machine code.
+pub(crate) fn is_elf(path: &Path) -> bool {
+    start(path).starts_with(b"\x7fELF")
+}
+
+/// What follows `#!` in a script's first line.
+pub(crate) fn first_line(path: &Path) -> Option<String> {
+    let start = start(path);
+    let rest = start.strip_prefix(b"#!")?;
+    let line = rest.split(|byte| *byte == b'\n').next()?;
+    Some(String::from_utf8_lossy(line).trim().to_owned())
+}
+
+/// A file's first bytes; none if it cannot be read.
+fn start(path: &Path) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Ok(file) = std::fs::File::open(path) {
+        let _ = file.take(512).read_to_end(&mut bytes);
+    }
+    bytes
+}
+
 fn read(path: &Path) -> Result<Wants, String> {
     let data = std::fs::read(path).map_err(|e| e.to_string())?;
     let data = data.as_slice();
@@ -153,6 +183,16 @@ fn read(path: &Path) -> Result<Wants, String> {
     let file = ElfFile64::<Endianness>::parse(data)
         .map_err(|_| "it is no 64-bit ELF program or library".to_owned())?;
     let header: &FileHeader64<Endianness> = file.elf_header();
+    let machine = header
+        .endian()
+        .map(|endian| header.e_machine(endian))
+        .map_err(|e| format!("damaged ELF file: {e}"))?;
+    if machine != MACHINE {
+        return Err(format!(
+            "it is for another kind of processor (ELF machine {}, this host is {MACHINE})",
+            machine
+        ));
+    }
     let parse = || -> object::read::Result<Wants> {
         let endian = header.endian()?;
         let sections = header.sections(endian, data)?;

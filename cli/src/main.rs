@@ -2,6 +2,7 @@
 //!
 //! # Layout
 //! * One file per command: `run`, `doctor`, `status`.
+//! * `level`: at which level a program is served. `loader`: which libraries it would load.
 //! * `home`: where GVirtuS is installed. `loader`: which libraries a program would load.
 #![forbid(unsafe_code)]
 
@@ -14,6 +15,7 @@ use gvirtus_wire::handshake::HandshakeError;
 
 mod doctor;
 mod home;
+mod level;
 mod loader;
 mod run;
 mod status;

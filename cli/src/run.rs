@@ -1,6 +1,6 @@
 //! `gvirtus run`: sets the loader up and becomes the program.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -8,6 +8,7 @@ use std::process::Command;
 
 use clap::Args;
 
+use crate::level::{self, Choice, Level, Wish};
 use crate::{home, settings};
 
 const OURS: u8 = 125;
@@ -19,7 +20,10 @@ pub(crate) struct Arguments {
     /// Configuration for the program instead of the one that would be found
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Say what is set up
+    /// Which of our libraries the program gets
+    #[arg(long, value_enum, default_value = "auto")]
+    level: Wish,
+    /// Say what is set up, and why
     #[arg(short, long)]
     verbose: bool,
     /// The program and its arguments
@@ -55,7 +59,13 @@ fn prepare(arguments: &Arguments) -> Result<Command, String> {
     for warning in &settings.warnings {
         eprintln!("gvirtus: {warning}");
     }
-    let path = search_path(&libraries, std::env::var_os("LD_LIBRARY_PATH"));
+    let before = std::env::var_os("LD_LIBRARY_PATH");
+    let choice = choose(arguments, &libraries, before.as_deref().unwrap_or_default())?;
+    let ours = match choice.level {
+        Level::Library => libraries.clone(),
+        Level::Driver => driver_libraries(&libraries)?,
+    };
+    let path = search_path(&ours, before);
     let mut command = Command::new(&arguments.program[0]);
     command
         .args(&arguments.program[1..])
@@ -67,7 +77,14 @@ fn prepare(arguments: &Arguments) -> Result<Command, String> {
             eprintln!("gvirtus: GVIRTUS_CONFIG={}", file.display());
         }
     }
+    for warning in &choice.warnings {
+        eprintln!("gvirtus: {warning}");
+    }
     if arguments.verbose {
+        eprintln!("gvirtus: level {}", choice.level);
+        for reason in &choice.reasons {
+            eprintln!("gvirtus:   {reason}");
+        }
         eprintln!("gvirtus: LD_LIBRARY_PATH={}", path.to_string_lossy());
         eprintln!("gvirtus: backend {}", settings.endpoint);
         if let Some(emulation) = settings.emulation {
@@ -75,6 +92,40 @@ fn prepare(arguments: &Arguments) -> Result<Command, String> {
         }
     }
     Ok(command)
+}
+
+fn choose(arguments: &Arguments, ours: &Path, before: &OsStr) -> Result<Choice, String> {
+    let asked = |level| Choice {
+        level,
+        reasons: vec!["as asked for".to_owned()],
+        warnings: Vec::new(),
+    };
+    match arguments.level {
+        Wish::Driver => Ok(asked(Level::Driver)),
+        Wish::Library => Ok(asked(Level::Library)),
+        Wish::Auto => {
+            // What a program around us has set up for its own use is not the host's.
+            let others: Vec<_> = std::env::split_paths(before)
+                .filter(|dir| !dir.starts_with(ours))
+                .collect();
+            let others =
+                std::env::join_paths(others).map_err(|e| format!("LD_LIBRARY_PATH: {e}"))?;
+            level::choose(&arguments.program[0], ours, &others)
+        }
+    }
+}
+
+/// The directory with the driver's libraries alone.
+fn driver_libraries(libraries: &Path) -> Result<PathBuf, String> {
+    let driver = libraries.join("driver");
+    if driver.join("libcuda.so.1").is_file() {
+        Ok(driver)
+    } else {
+        Err(format!(
+            "{} lacks libcuda.so.1: the installation is not complete",
+            driver.display()
+        ))
+    }
 }
 
 /// Our libraries first, then what was there.

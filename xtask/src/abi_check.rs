@@ -1,6 +1,6 @@
 //! Holds our libraries against NVIDIA's: exported names, version nodes, SONAME.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
@@ -77,10 +77,49 @@ pub fn check(lib: &Path, vendor: bool) -> Result<()> {
             expected.len()
         );
     }
+    wrong += imports(lib)?;
     if wrong > 0 {
         bail!("abi-check: {wrong} differences");
     }
     Ok(())
+}
+
+/// What PyTorch imports from libraries of ours must resolve, each symbol under the version node that it was linked with: the library's SONAME. Libraries that we do not have stay
+/// NVIDIA's.
+fn imports(lib: &Path) -> Result<usize> {
+    let list = "xtask/data/pytorch-2.11-cu130.txt";
+    let mut wanted: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    let text = std::fs::read_to_string(sh::root().join(list))?;
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let Some((library, symbol)) = line.split_once(' ') else {
+            bail!("{list}: {line:?} is not a library and a symbol");
+        };
+        // The driver's libraries have no version nodes.
+        let symbol = match library {
+            "libcuda.so.1" | "libnvidia-ml.so.1" => symbol.to_owned(),
+            _ => format!("{symbol}@{library}"),
+        };
+        wanted.entry(library).or_default().insert(symbol);
+    }
+    let mut wrong = 0;
+    for (library, symbols) in wanted {
+        let path = lib.join(library);
+        if !path.exists() {
+            continue;
+        }
+        let ours = Exports::of(&path)?;
+        wrong += differences(
+            &format!("{library} (for PyTorch)"),
+            &symbols,
+            &ours.symbols,
+            false,
+        );
+        println!(
+            "abi-check: {library}: {} symbols for PyTorch",
+            symbols.len()
+        );
+    }
+    Ok(wrong)
 }
 
 /// Prints what is missing (and, if `exact`, what is too much); returns how many.

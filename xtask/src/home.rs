@@ -106,6 +106,16 @@ pub fn lay_out(profile: Profile, home: &Path) -> Result<()> {
             sh::install(&from, &to)?;
         }
     }
+    // The driver's libraries alone, for programs whose other CUDA libraries stay their own. They find the rest beside the files that the links lead to.
+    let driver = home.join("lib/driver");
+    sh::mkdir(&driver)?;
+    for name in ["libcuda.so.1", "libnvidia-ml.so.1"] {
+        let link = driver.join(name);
+        if !link.is_symlink() {
+            std::os::unix::fs::symlink(Path::new("..").join(name), &link)
+                .with_context(|| format!("cannot link {}", link.display()))?;
+        }
+    }
     let properties = sh::root().join("etc/properties.json");
     if properties.exists() {
         sh::install(&properties, &home.join("etc/properties.json"))?;
