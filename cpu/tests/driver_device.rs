@@ -27,11 +27,16 @@ fn every_row_that_the_table_supports_is_implemented() {
         .filter(|row| !of_the_client(row.name))
         .map(|row| row.name)
         .collect();
-    // What CUDA itself refuses for such a device: it has no identity for Windows, nothing writes to it remotely, and it has no cache to set aside.
+    // What CUDA itself refuses for such a device: it has no identity for Windows, nothing writes to it remotely, and it has neither a cache to set aside
+    // nor a tensor memory accelerator.
     let refused = [
         "cuDeviceGetLuid",
         "cuFlushGPUDirectRDMAWrites",
         "cuCtxResetPersistingL2Cache",
+        "cuTensorMapEncodeTiled",
+        "cuTensorMapEncodeIm2col",
+        "cuTensorMapEncodeIm2colWide",
+        "cuTensorMapReplaceAddress",
     ];
     assert_eq!(missing, refused);
 }

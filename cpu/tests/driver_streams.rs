@@ -315,7 +315,7 @@ fn attributes() {
     let value = |words: [u64; 8]| CUstreamAttrValue { words };
     let mut got = value([9; 8]);
     ok!(cuStreamGetAttribute(first, 3, &mut got));
-    assert_eq!(got.words, [1, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(got.words, [u64::from(u32::MAX), 0, 0, 0, 0, 0, 0, 0]);
     let spin = value([2, 0, 0, 0, 0, 0, 0, 0]);
     ok!(cuStreamSetAttribute(first, 3, &spin));
     let high = value([u64::from((-100_i32).cast_unsigned()), 0, 0, 0, 0, 0, 0, 0]);

@@ -105,6 +105,7 @@ fixtures![
     stream_ordered_alloc,
     stream_overlap,
     symbols,
+    tensor_map,
     thread_handover,
     threads_streams,
     vector_add,

@@ -52,7 +52,7 @@ fn gvirtus_files_new_and_old_are_read_as_they_are() {
     assert_eq!(
         old.warnings,
         [
-            "/etc/gvirtus/properties.json:9:54: plugin \"nvrtc\" is not one of ours and is left out; accepted: cudart, cublas, cudnn, curand, cufft"
+            "/etc/gvirtus/properties.json:9:54: plugin \"nvrtc\" is not one of ours and is left out; accepted: cudart, nvml, cublas, cudnn, curand, cufft"
         ]
     );
 }

@@ -505,10 +505,10 @@ macro_rules! cuda_api { ($callback:ident) => { $callback! {
         unsupported 5000 fn cuSurfObjectGetResourceDesc(pResDesc: *mut c_void, surfObject: CUsurfObject);
     }
     group "CUDA__TENSOR__MEMORY" {
-        unsupported 12000 fn cuTensorMapEncodeTiled(tensorMap: *mut c_void, tensorDataType: u32, tensorRank: u32, globalAddress: *mut c_void, globalDim: *const u64, globalStrides: *const u64, boxDim: *const u32, elementStrides: *const u32, interleave: u32, swizzle: u32, l2Promotion: u32, oobFill: u32);
-        unsupported 12000 fn cuTensorMapEncodeIm2col(tensorMap: *mut c_void, tensorDataType: u32, tensorRank: u32, globalAddress: *mut c_void, globalDim: *const u64, globalStrides: *const u64, pixelBoxLowerCorner: *const i32, pixelBoxUpperCorner: *const i32, channelsPerPixel: u32, pixelsPerColumn: u32, elementStrides: *const u32, interleave: u32, swizzle: u32, l2Promotion: u32, oobFill: u32);
-        unsupported 12080 fn cuTensorMapEncodeIm2colWide(tensorMap: *mut c_void, tensorDataType: u32, tensorRank: u32, globalAddress: *mut c_void, globalDim: *const u64, globalStrides: *const u64, pixelBoxLowerCornerWidth: i32, pixelBoxUpperCornerWidth: i32, channelsPerPixel: u32, pixelsPerColumn: u32, elementStrides: *const u32, interleave: u32, mode: u32, swizzle: u32, l2Promotion: u32, oobFill: u32);
-        unsupported 12000 fn cuTensorMapReplaceAddress(tensorMap: *mut c_void, globalAddress: *mut c_void);
+        sync 12000 fn cuTensorMapEncodeTiled(tensorMap: *mut c_void, tensorDataType: u32, tensorRank: u32, globalAddress: *mut c_void, globalDim: *const u64, globalStrides: *const u64, boxDim: *const u32, elementStrides: *const u32, interleave: u32, swizzle: u32, l2Promotion: u32, oobFill: u32);
+        sync 12000 fn cuTensorMapEncodeIm2col(tensorMap: *mut c_void, tensorDataType: u32, tensorRank: u32, globalAddress: *mut c_void, globalDim: *const u64, globalStrides: *const u64, pixelBoxLowerCorner: *const i32, pixelBoxUpperCorner: *const i32, channelsPerPixel: u32, pixelsPerColumn: u32, elementStrides: *const u32, interleave: u32, swizzle: u32, l2Promotion: u32, oobFill: u32);
+        sync 12080 fn cuTensorMapEncodeIm2colWide(tensorMap: *mut c_void, tensorDataType: u32, tensorRank: u32, globalAddress: *mut c_void, globalDim: *const u64, globalStrides: *const u64, pixelBoxLowerCornerWidth: i32, pixelBoxUpperCornerWidth: i32, channelsPerPixel: u32, pixelsPerColumn: u32, elementStrides: *const u32, interleave: u32, mode: u32, swizzle: u32, l2Promotion: u32, oobFill: u32);
+        sync 12000 fn cuTensorMapReplaceAddress(tensorMap: *mut c_void, globalAddress: *mut c_void);
     }
     group "CUDA__PEER__ACCESS" {
         local 4000 fn cuDeviceCanAccessPeer(canAccessPeer: *mut i32, dev: CUdevice, peerDev: CUdevice);

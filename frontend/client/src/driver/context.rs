@@ -202,6 +202,7 @@ pub(crate) fn handle(context: &Context) -> CUcontext {
 fn forget(context: u32) {
     module::forget_context(context);
     kernel::forget_context(context);
+    crate::driver::tensor_map::forget_context(context);
     streams::forget_context(context);
 }
 

@@ -33,6 +33,7 @@ pub(crate) mod proc_address;
 pub(crate) mod profiler;
 pub(crate) mod stream;
 pub(crate) mod stream_memory;
+pub(crate) mod tensor_map;
 pub(crate) mod vmm;
 
 /// What a driver function comes to: the error is the status that the program gets.

@@ -12,6 +12,7 @@ mod links;
 mod measure;
 mod ordering;
 mod stream_memory;
+mod tensor_map;
 mod virtual_memory;
 
 use std::cell::RefCell;
