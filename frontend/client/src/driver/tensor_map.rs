@@ -31,8 +31,11 @@ const MOST_KEPT: usize = 4096;
 /// A `CUtensorMap`.
 type Map = [u8; 128];
 
-/// Answers by context and encoded question.
-static KEPT: Mutex<Option<HashMap<(u32, Vec<u8>), Map>>> = Mutex::new(None);
+/// A context's number, and what was asked in it as it is encoded.
+type Question = (u32, Vec<u8>);
+
+/// The box's answers.
+static KEPT: Mutex<Option<HashMap<Question, Map>>> = Mutex::new(None);
 
 /// A context is gone; its number may come to mean another device.
 pub(crate) fn forget_context(context: u32) {
