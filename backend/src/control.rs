@@ -34,6 +34,8 @@ pub(crate) enum ToWorker {
         client: String,
         /// Opcodes that both ends know.
         opcodes: Vec<u16>,
+        /// Go on over shared memory, and say so to the client first.
+        shared_memory: bool,
     },
 }
 

@@ -28,7 +28,7 @@ def arguments():
     parser.add_argument("--out", default="gpu-bench")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--megabytes", default="128")
-    parser.add_argument("--transports", default="tcp,unix")
+    parser.add_argument("--transports", default="tcp,unix,shm")
     parser.add_argument("--launches", default="1000000", help="how many launches the memory is watched over; 0 for none")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--nvcc", help="the compiler and fixed arguments, in one string")

@@ -36,7 +36,7 @@ def arguments():
     parser.add_argument("--fixtures", default=os.path.join(HERE, "fixtures"))
     parser.add_argument("--out", default="gpu-results")
     parser.add_argument("--only", default="", help="names of cases, separated by commas")
-    parser.add_argument("--transports", default="tcp,unix")
+    parser.add_argument("--transports", default="tcp,unix,shm")
     parser.add_argument("--timeout", type=float, default=60, help="seconds per program")
     parser.add_argument("--width", type=int, default=6, help="programs that run at once")
     parser.add_argument("--device", default="cuda", help="the backend's device; cpu tries the suite out without a GPU")
@@ -155,8 +155,8 @@ class Backend:
     def __init__(self, options, transport, work, log):
         self.config = os.path.join(work, "client-%s.json" % transport)
         endpoint = {"suite": "tcp/ip", "protocol": "tcp", "server_address": "127.0.0.1", "port": "0"}
-        if transport == "unix":
-            endpoint = {"protocol": "unix", "path": os.path.join(work, "gvirtus.sock")}
+        if transport != "tcp":
+            endpoint = {"protocol": transport, "path": os.path.join(work, transport + ".sock")}
         properties = {"communicator": [{"endpoint": endpoint, "plugins": ["cudart", "nvml"]}], "secure_application": False, "device": options.device}
         path = os.path.join(work, "backend-%s.json" % transport)
         with open(path, "w") as file:

@@ -34,7 +34,7 @@ def main():
     parser.add_argument("--home", default=os.path.dirname(run.HERE))
     parser.add_argument("--out", default="gpu-results")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--transports", default="unix,tcp")
+    parser.add_argument("--transports", default="shm,tcp")
     parser.add_argument("--only", default="")
     options = parser.parse_args()
     options.home, options.out, options.device, options.width = os.path.abspath(options.home), os.path.abspath(options.out), "cuda", 1

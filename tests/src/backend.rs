@@ -20,6 +20,8 @@ pub enum Transport {
     Tcp,
     /// Over a socket in the file system.
     Unix,
+    /// Through shared memory that such a socket sets up.
+    Shm,
 }
 
 /// A running `gvirtus-backend` on the CPU device; ends when dropped.
@@ -179,8 +181,8 @@ pub fn properties(transport: Transport, directory: &Path, port: &str) -> Value {
         Transport::Tcp => json!({
             "suite": "tcp/ip", "protocol": "tcp", "server_address": "127.0.0.1", "port": port
         }),
-        Transport::Unix => json!({
-            "protocol": "unix", "path": directory.join("gvirtus.sock")
+        Transport::Unix | Transport::Shm => json!({
+            "protocol": if transport == Transport::Shm { "shm" } else { "unix" }, "path": directory.join("gvirtus.sock")
         }),
     };
     json!({

@@ -39,7 +39,7 @@ fn check(backend: &Backend, name: &str, cuda_major: u32, path: &std::path::Path)
 }
 
 fn everywhere(name: &str) {
-    for transport in [Transport::Tcp, Transport::Unix] {
+    for transport in [Transport::Tcp, Transport::Unix, Transport::Shm] {
         let backend = Backend::start(transport).expect("a backend starts");
         let path = compiled(name, 13).expect("the fixture compiles");
         check(&backend, name, 13, &path);

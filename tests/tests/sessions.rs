@@ -98,54 +98,58 @@ fn a_fault_ends_only_its_own_session() {
 
 #[test]
 fn a_killed_client_frees_its_worker() {
-    let backend = Backend::start(Transport::Tcp).expect("a backend starts");
-    for _ in 0..5 {
-        let before = backend.workers();
-        let program = LongLived::start(&backend);
-        let mut during = Vec::new();
-        eventually("the session has a worker", Duration::from_secs(10), || {
-            during = backend.workers();
-            !during.is_empty()
-        });
-        signal(
-            i32::try_from(program.child.id()).expect("fits"),
-            libc::SIGKILL,
-        );
-        let _ = program.wait();
-        // One of the workers that were there, warm or new, served the program and must go.
-        eventually(
-            "the worker of a killed client ends",
-            Duration::from_secs(1),
-            || {
-                let now = backend.workers();
-                before.iter().chain(&during).any(|pid| !now.contains(pid))
-            },
-        );
+    for transport in [Transport::Tcp, Transport::Shm] {
+        let backend = Backend::start(transport).expect("a backend starts");
+        for _ in 0..5 {
+            let before = backend.workers();
+            let program = LongLived::start(&backend);
+            let mut during = Vec::new();
+            eventually("the session has a worker", Duration::from_secs(10), || {
+                during = backend.workers();
+                !during.is_empty()
+            });
+            signal(
+                i32::try_from(program.child.id()).expect("fits"),
+                libc::SIGKILL,
+            );
+            let _ = program.wait();
+            // One of the workers that were there, warm or new, served the program and must go.
+            eventually(
+                "the worker of a killed client ends",
+                Duration::from_secs(1),
+                || {
+                    let now = backend.workers();
+                    before.iter().chain(&during).any(|pid| !now.contains(pid))
+                },
+            );
+        }
+        let mut next = LongLived::start(&backend);
+        assert_eq!(next.ask(), "1");
     }
-    let mut next = LongLived::start(&backend);
-    assert_eq!(next.ask(), "1");
 }
 
 #[test]
 fn a_killed_worker_gives_its_client_an_error() {
-    let mut backend = Backend::start(Transport::Unix).expect("a backend starts");
-    for _ in 0..5 {
-        let mut program = LongLived::start(&backend);
-        assert_eq!(program.ask(), "1");
-        for worker in backend.workers() {
-            signal(worker, libc::SIGKILL);
+    for transport in [Transport::Unix, Transport::Shm] {
+        let mut backend = Backend::start(transport).expect("a backend starts");
+        for _ in 0..5 {
+            let mut program = LongLived::start(&backend);
+            assert_eq!(program.ask(), "1");
+            for worker in backend.workers() {
+                signal(worker, libc::SIGKILL);
+            }
+            let answer = program.ask();
+            assert!(
+                answer.starts_with("cudaError"),
+                "the program got {answer:?}"
+            );
+            assert_eq!(program.wait().code(), Some(7));
+            assert!(backend.is_running(), "{}", backend.log());
         }
-        let answer = program.ask();
-        assert!(
-            answer.starts_with("cudaError"),
-            "the program got {answer:?}"
-        );
-        assert_eq!(program.wait().code(), Some(7));
-        assert!(backend.is_running(), "{}", backend.log());
+        let mut next = LongLived::start(&backend);
+        assert_eq!(next.ask(), "1");
+        assert!(next.wait().success());
     }
-    let mut next = LongLived::start(&backend);
-    assert_eq!(next.ask(), "1");
-    assert!(next.wait().success());
 }
 
 /// Kills by turns a client and a worker, a hundred times in all; the daemon goes on and leaks neither processes nor descriptors.

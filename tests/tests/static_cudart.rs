@@ -51,7 +51,7 @@ macro_rules! fixtures {
         $(
             #[test]
             fn $name() {
-                for transport in [Transport::Tcp, Transport::Unix] {
+                for transport in [Transport::Tcp, Transport::Shm] {
                     let backend = Backend::start(transport).expect("a backend starts");
                     check(&backend, stringify!($name), 13);
                     check(&backend, stringify!($name), 12);

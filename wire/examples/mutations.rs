@@ -52,6 +52,7 @@ fn hello() -> Vec<Vec<u8>> {
         pid: 6,
         program: "/usr/bin/program".into(),
         environment: vec![("CUDA_MODULE_LOADING".into(), "LAZY".into())],
+        shared_memory: false,
     };
     let bytes = bincode::serde::encode_to_vec(&hello, bincode::config::standard());
     vec![

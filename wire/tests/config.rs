@@ -156,7 +156,7 @@ fn messages() {
         ),
         (
             "{\"communicator\": [{\"endpoint\": {\"protocol\": \"tpc\"}}]}",
-            "1:45: endpoint.protocol \"tpc\" is unknown; accepted: tcp, unix",
+            "1:45: endpoint.protocol \"tpc\" is unknown; accepted: tcp, unix, shm",
         ),
         (
             "{\"communicator\": [{\"endpoint\": {\"protocol\": \"tcp\", \"server_address\": \"h\"}}]}",
@@ -264,7 +264,7 @@ fn endpoints_in_the_environments_form() {
         ("unix://relative:1", "unix:///path"),
         (
             "quic://h:1",
-            "protocol \"quic\" is unknown; accepted: tcp, unix",
+            "protocol \"quic\" is unknown; accepted: tcp, unix, shm",
         ),
     ] {
         let error = bad.parse::<Endpoint>().unwrap_err();

@@ -135,6 +135,7 @@ fn handshake_messages() -> Vec<Vec<u8>> {
         pid: 6,
         program: "/usr/bin/program".into(),
         environment: vec![("CUDA_MODULE_LOADING".into(), "LAZY".into())],
+        shared_memory: true,
     };
     let fresh = Hello {
         identity: Identity::New,

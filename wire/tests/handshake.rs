@@ -34,6 +34,7 @@ fn params(identity: Option<Tenant>) -> ClientParams {
         identity,
         commands: vec![(1, 1), (2, 1), (3, 7)],
         environment: vec![("CUDA_MODULE_LOADING".into(), "LAZY".into())],
+        shared_memory: false,
         timeout: 5 * SECOND,
     }
 }

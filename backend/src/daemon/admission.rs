@@ -144,6 +144,7 @@ impl Daemon {
             protocol: connection.protocol.to_owned(),
             client: client.clone(),
             opcodes: request.commands.iter().map(|(opcode, _)| *opcode).collect(),
+            shared_memory: request.shared_memory(&connection),
         };
         let number = place.number;
         let connection =

@@ -164,6 +164,7 @@ impl Worker {
             protocol,
             client,
             opcodes,
+            shared_memory,
         } = message
         else {
             return Err(std::io::Error::other("no session after the set-up"));
@@ -172,8 +173,15 @@ impl Worker {
         let _entered = span.enter();
         let connection = communicator::by_protocol(&protocol)
             .ok_or_else(|| std::io::Error::other("an unknown communicator"))?
-            .adopt(fds);
-        let connection = match connection {
+            .adopt(fds)
+            .and_then(|connection| {
+                if shared_memory {
+                    communicator::shm::offer(connection)
+                } else {
+                    Ok(connection)
+                }
+            });
+        let mut connection = match connection {
             Ok(connection) => connection,
             // It was reset between the daemon and here.
             Err(e) => {
@@ -181,7 +189,14 @@ impl Worker {
                 exit_now(exit::CLIENT_GONE)
             }
         };
-        tracing::debug!("serving {client}");
+        tracing::debug!("serving {client} over {}", connection.protocol);
+        if let Some(attendant) = connection.attendant()
+            && let Err(e) = thread::Builder::new()
+                .name("connection".into())
+                .spawn(attendant)
+        {
+            give_up(exit::NOT_READY, &format!("no thread: {e}"));
+        }
         let received = Arc::new(Received::default());
         let end = self.serve(connection, &opcodes, &snapshot, channel, received);
         let code = match &end {

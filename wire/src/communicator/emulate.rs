@@ -118,6 +118,7 @@ pub fn wrap(connection: Connection, emulation: &Emulation) -> io::Result<Connect
         protocol,
         peer,
         fds,
+        attendant,
     } = connection;
 
     let (line, at_the_end) = (Arc::clone(&outgoing), closer.clone());
@@ -181,6 +182,7 @@ pub fn wrap(connection: Connection, emulation: &Emulation) -> io::Result<Connect
         protocol,
         peer,
         fds,
+        attendant,
     })
 }
 

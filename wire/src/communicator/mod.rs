@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //! * [`Communicator`], [`Listener`], [`Connection`], [`Receiver`], [`Sender`]: what a transport offers.
-//! * `tcp`, `unix`: the transports, one file each; `socket` is what they share.
+//! * `tcp`, `unix`, [`shm`]: the transports, one file each; `socket` is what the first two share.
 //! * [`emulate`]: emulated distance (`GVIRTUS_EMULATE`) around any client connection.
 //! * [`fds`]: file descriptors across a process boundary, for handing a connection to a worker.
 //!
@@ -17,12 +17,13 @@ use crate::config::Endpoint;
 
 pub mod emulate;
 pub mod fds;
+pub mod shm;
 mod socket;
 mod tcp;
 mod unix;
 
 /// Every transport of this build, in the order in which messages list them.
-pub static COMMUNICATORS: &[&dyn Communicator] = &[&tcp::Tcp, &unix::Unix];
+pub static COMMUNICATORS: &[&dyn Communicator] = &[&tcp::Tcp, &unix::Unix, &shm::Shm];
 
 /// One transport.
 pub trait Communicator: Send + Sync {
@@ -32,6 +33,11 @@ pub trait Communicator: Send + Sync {
     /// Other names that mean the same.
     fn aliases(&self) -> &'static [&'static str] {
         &[]
+    }
+
+    /// Whether its endpoints are paths, not addresses and ports.
+    fn by_path(&self) -> bool {
+        false
     }
 
     /// Whether only processes of the same host can reach a listener on `endpoint`.
@@ -200,7 +206,11 @@ pub struct Connection {
     /// Who is at the other end, for logs.
     pub peer: String,
     fds: Vec<Arc<OwnedFd>>,
+    attendant: Option<Attendant>,
 }
+
+/// What a connection needs a thread of its own for, until it ends.
+pub type Attendant = Box<dyn FnOnce() + Send>;
 
 impl std::fmt::Debug for Connection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -217,6 +227,12 @@ impl Connection {
     #[must_use]
     pub fn split(self) -> (Box<dyn Receiver>, Box<dyn Sender>) {
         (self.receiver, self.sender)
+    }
+
+    /// What must run on a thread of its own from now on, if there is something: it tells the halves when the peer is gone.
+    #[must_use]
+    pub fn attendant(&mut self) -> Option<Attendant> {
+        self.attendant.take()
     }
 
     /// A descriptor of its own to poll for the peer's end, whoever has the halves.

@@ -42,6 +42,7 @@ pub(super) fn connection(
         protocol,
         peer,
         fds: vec![for_transfer],
+        attendant: None,
     })
 }
 

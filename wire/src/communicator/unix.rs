@@ -27,6 +27,10 @@ impl Communicator for Unix {
         PROTOCOL
     }
 
+    fn by_path(&self) -> bool {
+        true
+    }
+
     fn is_local(&self, _: &Endpoint) -> io::Result<bool> {
         Ok(true)
     }
@@ -65,7 +69,7 @@ fn path(endpoint: &Endpoint) -> io::Result<&Path> {
     endpoint.path.as_deref().ok_or_else(|| {
         io::Error::new(
             io::ErrorKind::InvalidInput,
-            "protocol \"unix\" needs endpoint.path",
+            format!("protocol {:?} needs endpoint.path", endpoint.protocol),
         )
     })
 }

@@ -27,7 +27,7 @@ pub struct Endpoint {
     pub server_address: String,
     /// Port; 0 lets a listener choose.
     pub port: u16,
-    /// Path, for `unix`.
+    /// Path, for `unix` and `shm`.
     pub path: Option<PathBuf>,
 }
 
@@ -54,9 +54,11 @@ impl fmt::Display for Endpoint {
 impl FromStr for Endpoint {
     type Err = String;
 
-    /// Reads `tcp://host:port`, `tcp://[v6]:port`, `unix:///path`.
+    /// Reads `tcp://host:port`, `tcp://[v6]:port`, `unix:///path`, `shm:///path`.
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is no endpoint; accepted: tcp://host:port, unix:///path");
+        let wrong = || {
+            format!("{text:?} is no endpoint; accepted: tcp://host:port, unix:///path, shm:///path")
+        };
         let (protocol, rest) = text.split_once("://").ok_or_else(wrong)?;
         let communicator =
             crate::communicator::by_protocol(protocol).ok_or_else(|| unknown_protocol(protocol))?;
@@ -74,7 +76,7 @@ impl FromStr for Endpoint {
             .rsplit_once(':')
             .ok_or_else(wrong)?;
         let host = host.trim_start_matches('[').trim_end_matches(']');
-        if host.is_empty() || protocol == "unix" {
+        if host.is_empty() || communicator.by_path() {
             return Err(wrong());
         }
         Ok(Self {

@@ -288,7 +288,7 @@ impl Read<'_> {
                     let known = communicator::by_protocol(name).ok_or_else(|| {
                         self.wrong(node.place, format!("endpoint.{}", unknown_protocol(name)))
                     })?;
-                    protocol = Some(known.protocol().to_owned());
+                    protocol = Some(known);
                 }
                 "server_address" => {
                     address = Some(self.text("endpoint.server_address", node)?.to_owned());
@@ -305,18 +305,18 @@ impl Read<'_> {
             )
         };
         let protocol = protocol.ok_or_else(|| missing("protocol"))?;
-        if protocol == "unix" {
+        if protocol.by_path() {
             // GVirtuS has no key for a path; a server_address that is one will do.
             let path = path.or_else(|| address.filter(|a| a.starts_with('/')).map(PathBuf::from));
             return Ok(Endpoint {
                 path: Some(path.ok_or_else(|| missing("path"))?),
-                protocol,
+                protocol: protocol.protocol().to_owned(),
                 server_address: String::new(),
                 port: 0,
             });
         }
         Ok(Endpoint {
-            protocol,
+            protocol: protocol.protocol().to_owned(),
             server_address: address.ok_or_else(|| missing("server_address"))?,
             port: port.ok_or_else(|| missing("port"))?,
             path: None,

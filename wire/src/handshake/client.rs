@@ -24,6 +24,8 @@ pub struct ClientParams {
     pub commands: Vec<(u16, u16)>,
     /// Variables for the worker, from [`ENVIRONMENT`].
     pub environment: Vec<(String, String)>,
+    /// Whether we would go on over shared memory.
+    pub shared_memory: bool,
     /// How long the whole handshake may take; a cold worker start falls into it.
     pub timeout: Duration,
 }
@@ -40,6 +42,9 @@ impl ClientParams {
                 .iter()
                 .filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)))
                 .collect(),
+            // Distance is emulated around the socket.
+            shared_memory: config.endpoint.protocol == communicator::shm::PROTOCOL
+                && config.emulation.is_none(),
             timeout: config.handshake_timeout,
         }
     }
@@ -54,6 +59,8 @@ pub struct Admitted {
     pub resume_token: Nonce,
     /// Opcode and revision of the commands that both ends know; others are not supported.
     pub commands: Vec<(u16, u16)>,
+    /// Whether the worker passes shared memory over the socket next.
+    pub shared_memory: bool,
 }
 
 /// Connects and begins a session. The worker's [`SNAPSHOT`](crate::api::core::SNAPSHOT) comes next on the connection.
@@ -62,7 +69,12 @@ pub struct Admitted {
 /// [`HandshakeError`], with the CUDA status for the program.
 pub fn open(config: &config::Client) -> Result<(Connection, Admitted), HandshakeError> {
     let mut connection = connect(config)?;
-    let admitted = client(&mut connection, &ClientParams::new(config))?;
+    let params = ClientParams::new(config);
+    let admitted = client(&mut connection, &params)?;
+    if admitted.shared_memory {
+        connection =
+            communicator::shm::take(connection, params.timeout).map_err(|e| broken(&params, e))?;
+    }
     Ok((connection, admitted))
 }
 
@@ -104,10 +116,12 @@ pub fn client(
             session,
             resume_token,
             commands,
+            shared_memory,
         } => Ok(Admitted {
             session,
             resume_token,
             commands,
+            shared_memory,
         }),
         _ => Err(broken(params, invalid("an answer that was not asked for"))),
     }
@@ -143,6 +157,7 @@ fn converse(
         pid: std::process::id(),
         program: program(),
         environment: params.environment.clone(),
+        shared_memory: params.shared_memory,
     })
     .map_err(io)?;
     transcript.add(&ours);

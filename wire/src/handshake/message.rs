@@ -69,6 +69,8 @@ pub struct Hello {
     pub program: String,
     /// Variables for the worker; names that are not in [`ENVIRONMENT`](super::ENVIRONMENT) are refused.
     pub environment: Vec<(String, String)>,
+    /// Whether it would go on over shared memory.
+    pub shared_memory: bool,
 }
 
 impl Hello {
@@ -117,6 +119,8 @@ pub(super) enum Verdict {
         session: u64,
         resume_token: Nonce,
         commands: Vec<(u16, u16)>,
+        /// The worker's memory comes next, over the socket.
+        shared_memory: bool,
     },
     Status {
         json: String,

@@ -27,9 +27,9 @@ pub use message::{Hello, Identity, Kind, MAX_MESSAGE, decode_any};
 pub use server::{Request, ServerParams, server};
 
 /// Protocol version of this build. Raise it when a handshake message or the frame format changes.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 /// Oldest version that this build still speaks: its predecessor, once there is one.
-pub const OLDEST_VERSION: u16 = 1;
+pub const OLDEST_VERSION: u16 = 2;
 
 /// Environment variables that the driver or the libraries read and that a client may therefore set for its worker. Nothing that names files belongs here.
 pub const ENVIRONMENT: &[&str] = &[

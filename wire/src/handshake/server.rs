@@ -9,7 +9,7 @@ use super::message::{
 };
 use super::{OLDEST_VERSION, VERSION, negotiate};
 use crate::auth::{self, Nonce, Role, Transcript};
-use crate::communicator::Connection;
+use crate::communicator::{Connection, shm};
 use crate::config::{Tenant, Token};
 
 /// What a backend goes by.
@@ -167,7 +167,13 @@ impl Request {
         Ok(())
     }
 
-    /// Admits the client; the connection is then its worker's.
+    /// Whether the session goes on over shared memory: the client asks for it, and the connection allows it.
+    #[must_use]
+    pub fn shared_memory(&self, connection: &Connection) -> bool {
+        self.hello.shared_memory && shm::possible(connection)
+    }
+
+    /// Admits the client; the connection is then its worker's, who begins with [`shm::offer`] if the session goes on over [shared memory](Self::shared_memory).
     ///
     /// # Errors
     /// The connection's.
@@ -181,6 +187,7 @@ impl Request {
             session,
             resume_token,
             commands: self.commands.clone(),
+            shared_memory: self.shared_memory(connection),
         };
         self.answer(connection, &verdict)
     }

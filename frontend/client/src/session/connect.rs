@@ -69,8 +69,9 @@ fn connect() -> Result<&'static Session, (CUresult, String)> {
         handshake::open(&settings).map_err(|e| (e.cuda_status(), e.to_string()))?;
     log!(
         Debug,
-        "session {} admitted by {endpoint}; {} commands in common",
+        "session {} admitted by {endpoint} over {}; {} commands in common",
         admitted.session,
+        connection.protocol,
         admitted.commands.len()
     );
     let not_ready = |what: &str, e: &dyn std::fmt::Display| {
@@ -84,6 +85,10 @@ fn connect() -> Result<&'static Session, (CUresult, String)> {
         .set_timeout(Some(settings.handshake_timeout))
         .map_err(|e| not_ready("setting a timeout", &e))?;
     let closer = connection.closer.clone();
+    if let Some(attendant) = connection.attendant() {
+        super::thread("gvirtus-watch", attendant)
+            .map_err(|e| not_ready("starting a thread", &e))?;
+    }
     let (receiver, sender) = connection.split();
     let mut inbox = Inbox::new(receiver);
     let (header, payload) = inbox
