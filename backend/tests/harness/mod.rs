@@ -195,6 +195,7 @@ pub(crate) fn params() -> ClientParams {
         identity: None,
         commands: handshake::commands(),
         environment: vec![],
+        shared_memory: false,
         timeout: PATIENCE,
     }
 }
