@@ -6,6 +6,7 @@
 
 use std::ffi::{CStr, c_void};
 use std::mem::ManuallyDrop;
+use std::os::fd::{IntoRawFd, OwnedFd};
 use std::path::Path;
 use std::ptr;
 
@@ -20,6 +21,7 @@ pub(super) trait Host: Sync + 'static {
     fn send_bulk(&'static self, bytes: &[u8]) -> bool;
     fn read_bulk(&'static self, into: &mut [u8]) -> bool;
     fn may_block(&'static self);
+    fn take_descriptor(&'static self, tag: u64) -> Option<OwnedFd>;
     fn log(&'static self, level: u32, text: &str);
     fn fail(&'static self, text: &str);
 }
@@ -34,6 +36,7 @@ pub(super) fn host_table<H: Host>(host: &'static H) -> &'static HostTable {
         send_bulk: send_bulk::<H>,
         read_bulk: read_bulk::<H>,
         may_block: may_block::<H>,
+        take_descriptor: take_descriptor::<H>,
         log: log::<H>,
         fail: fail::<H>,
     }))
@@ -107,6 +110,12 @@ unsafe extern "C" fn read_bulk<H: Host>(host: *mut c_void, into: *mut u8, len: u
 unsafe extern "C" fn may_block<H: Host>(host: *mut c_void) {
     // SAFETY: the plugin passes its table's host.
     unsafe { host_of::<H>(host) }.may_block();
+}
+
+unsafe extern "C" fn take_descriptor<H: Host>(host: *mut c_void, tag: u64) -> i32 {
+    // SAFETY: the plugin passes its table's host.
+    let fd = unsafe { host_of::<H>(host) }.take_descriptor(tag);
+    fd.map_or(-1, IntoRawFd::into_raw_fd)
 }
 
 unsafe extern "C" fn log<H: Host>(host: *mut c_void, level: u32, text: *const u8, len: usize) {

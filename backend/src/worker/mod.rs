@@ -4,7 +4,7 @@
 //! * here: its life — set up, wait for a client, serve, exit — and what it offers to plugins.
 //! * `input`, `output`: frames from and to the client. `lead`: which thread reads.
 //! * `ffi`: plugins' C tables, the one unsafe module.
-//! * `channel`: the line to the daemon.
+//! * `channel`: the line to the daemon. `descriptors`: memory that the client shares.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -24,12 +24,14 @@ use crate::control::{Counters, FromWorker, Ready, ToWorker, exit};
 use crate::logging;
 
 mod channel;
+mod descriptors;
 mod ffi;
 mod input;
 mod lead;
 mod output;
 
 use channel::Channel;
+use descriptors::Passed;
 use ffi::{Plugin, exit_now, host_table};
 use input::{End, Input, Received};
 use lead::{Handler, Threads};
@@ -56,6 +58,8 @@ struct Session {
     output: Output,
     /// One bit per opcode that both ends know.
     opcodes: Box<[u64; 1024]>,
+    /// Over a transport that shares memory.
+    passed: Option<Passed>,
 }
 
 /// Lives a worker's life.
@@ -221,6 +225,7 @@ impl Worker {
         received: Arc<Received>,
     ) -> End {
         let watched = connection.watchable();
+        let passed = communicator::shm::Descriptors::of(&connection).map(Passed::new);
         let (receiver, sender) = connection.split();
         let mut bits = Box::new([0; 1024]);
         for opcode in opcodes {
@@ -229,6 +234,7 @@ impl Worker {
         let session = self.session.get_or_init(|| Session {
             output: Output::new(sender),
             opcodes: bits,
+            passed,
         });
         match watched {
             // A kernel may run for hours: the threads that wait for it do not see the client go, this one does.
@@ -406,6 +412,14 @@ impl ffi::Host for Worker {
 
     fn may_block(&'static self) {
         self.threads.may_block(self);
+    }
+
+    fn take_descriptor(&'static self, tag: u64) -> Option<OwnedFd> {
+        let passed = self.session.get()?.passed.as_ref()?;
+        passed
+            .take(tag)
+            .inspect_err(|e| tracing::warn!("the client's descriptor {tag}: {e}"))
+            .ok()
     }
 
     fn log(&'static self, level: u32, text: &str) {

@@ -447,6 +447,14 @@ impl Session {
             return Ok(());
         }
         let src = self.device_end(&c.src, &from)?;
+        if self.host_memory.is_shared(c.dst.address, to.span()) {
+            // What the GPU writes there is with the client at once.
+            let write = self.enqueue_to_shadow(stream, c.dst.clone(), src, c.extent.clone())?;
+            if let Some(capture) = self.capture_of(stream) {
+                capture.uses_shadow(c.dst.address, to.span(), write.shadow);
+            }
+            return Ok(());
+        }
         if let Some(capture) = self.capture_of(stream) {
             let write = self.enqueue_to_shadow(stream, c.dst.clone(), src, c.extent.clone())?;
             capture.uses_shadow(c.dst.address, to.span(), write.shadow);

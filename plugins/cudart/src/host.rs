@@ -1,5 +1,7 @@
 //! The worker's functions, made safe to call.
 
+use std::os::fd::{FromRawFd, OwnedFd};
+
 use gvirtus_wire::codec::Wire;
 use gvirtus_wire::frame::Header;
 use gvirtus_wire::plugin::HostTable;
@@ -90,6 +92,15 @@ impl Host {
     pub(crate) fn may_block(&self) {
         // SAFETY: handlers run inside `dispatch`.
         unsafe { (self.table.may_block)(self.table.host) }
+    }
+
+    /// The descriptor that the client passed under a tag.
+    pub(crate) fn take_descriptor(&self, tag: u64) -> Option<OwnedFd> {
+        // SAFETY: the worker's function gives a descriptor away, or -1.
+        unsafe {
+            let fd = (self.table.take_descriptor)(self.table.host, tag);
+            (fd >= 0).then(|| OwnedFd::from_raw_fd(fd))
+        }
     }
 
     /// Writes to the worker's log.

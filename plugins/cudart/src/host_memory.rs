@@ -1,19 +1,20 @@
 //! Pinned host memory: the worker's shadows of memory that the client has pinned or registered.
 //!
 //! A shadow lies at the client's own address where it can (always for [`HostAlloc`], inside a range reserved for it), so that zero-copy kernels find it. Client addresses
-//! are looked up here before they become pointers.
+//! are looked up here before they become pointers. Where client and worker share memory, the shadow of [`HostShare`] *is* the client's memory, and nothing has to be sent.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use gvirtus_wire::api::core::{
-    self, Extent, HostAlloc, HostData, HostFree, HostRegister, HostRegisterReply, HostUnregister,
-    Plane, ReserveHostRange,
+    self, Extent, HostAlloc, HostData, HostFree, HostRegister, HostRegisterReply, HostShare,
+    HostUnregister, Plane, ReserveHostRange,
 };
 use gvirtus_wire::command::{Answer, Handle as Handler};
 use gvirtus_wire::frame::Header;
 use parking_lot::RwLock;
-use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
+use rustix::fs::{SealFlags, fcntl_get_seals, fstat};
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
 
 use crate::contexts::Context;
 use crate::driver::cu;
@@ -86,6 +87,8 @@ struct Shadow {
     allocated: bool,
     /// The context that it was registered in.
     context: u32,
+    /// It is the client's memory itself.
+    shared: bool,
     /// It is being freed: not found any more, but its addresses are still taken.
     leaving: bool,
 }
@@ -136,6 +139,17 @@ impl HostMemory {
                     && at >= s.at
                     && at.checked_add(size).is_some_and(|end| end <= s.at + s.size)
             })
+    }
+
+    /// Whether `size` bytes at a client address are memory that both ends share.
+    pub(crate) fn is_shared(&self, address: u64, size: u64) -> bool {
+        let ledger = self.ledger.read();
+        find(&ledger, address, size).is_some()
+            && ledger
+                .shadows
+                .range(..=address)
+                .next_back()
+                .is_some_and(|(_, shadow)| shadow.shared)
     }
 
     /// Where the shadow of the allocation or registration that begins at a client address lies, and its size.
@@ -308,6 +322,48 @@ impl Session {
         Ok(device)
     }
 
+    /// Makes a shadow inside the client's range: `map` puts memory there.
+    fn allocate_shadow(
+        &self,
+        header: &Header,
+        address: u64,
+        size: u64,
+        shared: bool,
+        map: impl FnOnce(u64, usize) -> Result<()>,
+    ) -> Result<()> {
+        let end = page_range(address, size)?;
+        let context = self.enter(header)?;
+        {
+            let ledger = self.host_memory.ledger.read();
+            let inside = ledger
+                .ranges
+                .range(..=address)
+                .next_back()
+                .is_some_and(|(base, len)| end <= base + len);
+            if !inside || overlaps(&ledger, address, end) {
+                return Err(ERROR_INVALID_VALUE);
+            }
+            self.host_memory.admit(&ledger, size)?;
+        }
+        map(address, size as usize)?;
+        if let Err(status) = self.register_shadow(address, size) {
+            let _ = conceal(address, size);
+            return Err(status);
+        }
+        self.insert_shadow(
+            address,
+            Shadow {
+                size,
+                at: address,
+                allocated: true,
+                context: context.id,
+                shared,
+                leaving: false,
+            },
+        );
+        Ok(())
+    }
+
     fn insert_shadow(&self, address: u64, shadow: Shadow) {
         let mut ledger = self.host_memory.ledger.write();
         ledger.bytes += shadow.size;
@@ -346,47 +402,51 @@ impl Handler<ReserveHostRange> for Session {
 impl Handler<HostAlloc> for Session {
     fn handle(&self, header: &Header, command: HostAlloc) -> Result<Answer<()>> {
         let HostAlloc { address, size, .. } = command;
-        let end = page_range(address, size)?;
-        let context = self.enter(header)?;
-        {
-            let ledger = self.host_memory.ledger.read();
-            let inside = ledger
-                .ranges
-                .range(..=address)
-                .next_back()
-                .is_some_and(|(base, len)| end <= base + len);
-            if !inside || overlaps(&ledger, address, end) {
-                return Err(ERROR_INVALID_VALUE);
+        self.allocate_shadow(header, address, size, false, |at, size| {
+            // SAFETY: inside a reservation of ours, where no shadow lies.
+            unsafe {
+                mmap_anonymous(
+                    at as *mut _,
+                    size,
+                    ProtFlags::READ | ProtFlags::WRITE,
+                    MapFlags::PRIVATE | MapFlags::FIXED,
+                )
             }
-            self.host_memory.admit(&ledger, size)?;
+            .map_err(|_| ERROR_OUT_OF_MEMORY)?;
+            // SAFETY: the range was mapped just now. Only advice: fewer, larger pages are registered faster.
+            let _ = unsafe { madvise(at as *mut _, size, Advice::LinuxHugepage) };
+            Ok(())
+        })
+        .map(Answer::Now)
+    }
+}
+
+impl Handler<HostShare> for Session {
+    fn handle(&self, header: &Header, command: HostShare) -> Result<Answer<()>> {
+        let HostShare { address, size, tag } = command;
+        let fd = self.host.take_descriptor(tag).ok_or(ERROR_NOT_SUPPORTED)?;
+        // Memory that could shrink under us would take this process with it.
+        let sealed = fcntl_get_seals(&fd).is_ok_and(|seals| seals.contains(SealFlags::SHRINK));
+        let length = fstat(&fd).map_or(0, |stat| stat.st_size);
+        if !sealed || u64::try_from(length).unwrap_or(0) < size {
+            return Err(ERROR_INVALID_VALUE);
         }
-        // SAFETY: inside a reservation of ours, where no shadow lies.
-        unsafe {
-            mmap_anonymous(
-                address as *mut _,
-                size as usize,
-                ProtFlags::READ | ProtFlags::WRITE,
-                MapFlags::PRIVATE | MapFlags::FIXED,
-            )
-        }
-        .map_err(|_| ERROR_OUT_OF_MEMORY)?;
-        // SAFETY: the range was mapped just now. Only advice: fewer, larger pages are registered faster.
-        let _ = unsafe { madvise(address as *mut _, size as usize, Advice::LinuxHugepage) };
-        if let Err(status) = self.register_shadow(address, size) {
-            let _ = conceal(address, size);
-            return Err(status);
-        }
-        self.insert_shadow(
-            address,
-            Shadow {
-                size,
-                at: address,
-                allocated: true,
-                context: context.id,
-                leaving: false,
-            },
-        );
-        Ok(Answer::Now(()))
+        self.allocate_shadow(header, address, size, true, |at, size| {
+            // SAFETY: inside a reservation of ours, where no shadow lies.
+            unsafe {
+                mmap(
+                    at as *mut _,
+                    size,
+                    ProtFlags::READ | ProtFlags::WRITE,
+                    MapFlags::SHARED | MapFlags::FIXED,
+                    &fd,
+                    0,
+                )
+            }
+            .map(drop)
+            .map_err(|_| ERROR_OUT_OF_MEMORY)
+        })
+        .map(Answer::Now)
     }
 }
 
@@ -441,6 +501,7 @@ impl Handler<HostRegister> for Session {
                 at: shadow,
                 allocated: false,
                 context: context.id,
+                shared: false,
                 leaving: false,
             },
         );

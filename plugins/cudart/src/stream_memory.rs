@@ -43,7 +43,7 @@ impl Session {
         let writes = matches!(operation.operation, WRITE_32 | WRITE_64);
         let at = if self.memory.owner(address, size).is_some() {
             address
-        } else if writes {
+        } else if writes || self.host_memory.is_shared(address, size) {
             // What the program writes to its pinned memory does not reach a wait on the shadow: only writes make sense there.
             self.host_memory
                 .shadow(address, size)

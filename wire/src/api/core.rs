@@ -314,6 +314,15 @@ crate::commands! {
         /// As mapped.
         address: u64,
     } -> ();
+    /// As [`HostAlloc`], of memory that the client shares: what it maps at the address is what the client passed under `tag`. Nothing has to be exchanged for it, ever.
+    0x0113 r 1 sync HostShare {
+        /// Start, page-aligned.
+        address: u64,
+        /// Bytes, a multiple of the page size.
+        size: u64,
+        /// As passed beside the connection.
+        tag: u64,
+    } -> ();
     /// `cuMemCreate`.
     0x010b r 1 sync PhysicalCreate {
         /// Minted by the client, never used twice.

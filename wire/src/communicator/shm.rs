@@ -1,7 +1,7 @@
 //! `shm`: byte rings in memory that client and worker share. For processes of one host, containers included: what they must share is the unix socket.
 //!
 //! A session begins on the socket. When the client is admitted, its worker makes the memory and passes it over the socket ([`offer`], [`take`]); from then on bytes go
-//! through the rings, and the socket only tells each end when the other is gone.
+//! through the rings, and the socket tells each end when the other is gone, and carries [`Descriptors`] of further memory to share.
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -12,6 +12,7 @@ use gvirtus_shm::{Consumer, Ender, Producer, Rings};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::Shutdown;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 
 use super::unix::Unix;
 use super::{Closer, Communicator, Connection, Listener, Receiver, Sender, fds};
@@ -84,6 +85,46 @@ pub fn take(mut connection: Connection, timeout: Duration) -> io::Result<Connect
     };
     connection.receiver.set_timeout(None)?;
     over(connection, gvirtus_shm::open(fd)?)
+}
+
+/// The socket of a connection over shared memory, for descriptors of further memory.
+#[derive(Debug, Clone)]
+pub struct Descriptors(Arc<OwnedFd>);
+
+impl Descriptors {
+    /// That of a connection; `None` if it is not over shared memory.
+    #[must_use]
+    pub fn of(connection: &Connection) -> Option<Self> {
+        let socket = connection.fds.first()?;
+        (connection.protocol == PROTOCOL).then(|| Self(Arc::clone(socket)))
+    }
+
+    /// Passes a descriptor; `tag` is what a command names it by.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn send(&self, tag: u64, fd: impl AsFd) -> io::Result<()> {
+        // A few bytes: the socket takes all of them or none.
+        match fds::send_with_fds(&self.0, &tag.to_le_bytes(), &[fd.as_fd()])? {
+            8 => Ok(()),
+            _ => Err(io::ErrorKind::WriteZero.into()),
+        }
+    }
+
+    /// Waits for the next descriptor.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] after `timeout`, [`io::ErrorKind::InvalidData`] for anything else than a tag with one descriptor.
+    pub fn receive(&self, timeout: Duration) -> io::Result<(u64, OwnedFd)> {
+        set_socket_timeout(&self.0, Timeout::Recv, Some(timeout))?;
+        let mut tag = [0; 8];
+        let (n, fds) = fds::recv_with_fds(&self.0, &mut tag)?;
+        match (n, <[OwnedFd; 1]>::try_from(fds)) {
+            (0, _) => Err(io::ErrorKind::UnexpectedEof.into()),
+            (8, Ok([fd])) => Ok((u64::from_le_bytes(tag), fd)),
+            _ => Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
 }
 
 fn socket(connection: &Connection) -> io::Result<&Arc<OwnedFd>> {

@@ -43,7 +43,7 @@ pub(crate) unsafe fn cuMemAllocHost_v2(pointer: *mut *mut c_void, size: usize) -
 pub(crate) fn cuMemFreeHost(pointer: *mut c_void) -> Result<()> {
     let session = session()?;
     let entry = ledger::at(pointer as u64)
-        .filter(|e| e.kind == Kind::Pinned)
+        .filter(|e| matches!(e.kind, Kind::Pinned | Kind::Shared))
         .ok_or(error::ERROR_INVALID_VALUE)?;
     quiesce(session, &entry)?;
     pinned::free(session, &entry)
@@ -92,8 +92,10 @@ pub(crate) unsafe fn cuMemHostGetDevicePointer_v2(
     let entry = ledger::find(pointer as u64)
         .filter(|e| !e.is_device())
         .ok_or(error::ERROR_INVALID_VALUE)?;
-    // Kernels may find the address anywhere from now on.
-    mapped::map(session, &entry, true)?;
+    if entry.has_shadow() {
+        // Kernels may find the address anywhere from now on.
+        mapped::map(session, &entry, true)?;
+    }
     let offset = pointer as u64 - entry.address;
     let address = match entry.kind {
         Kind::Registered { device_pointer } => device_pointer + offset,

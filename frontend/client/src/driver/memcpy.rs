@@ -3,6 +3,7 @@
 //! Every copy is a box between two planes. What each side is, the ledger decides, as unified addressing does natively. Where the bytes of a host source come from:
 //!
 //! * pageable memory, or pinned memory at rest: taken now, they travel with the command;
+//! * pinned memory that both ends share: it is there already;
 //! * pinned memory that the GPU is writing to: the worker's shadow has what counts;
 //! * pinned memory while a host function is outstanding, or in a capture: the worker asks when the copy executes.
 #![allow(non_snake_case, reason = "CUDA's names")]
@@ -38,7 +39,10 @@ enum Said {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Is {
     Device,
+    /// Pinned, and the worker's shadow of it is another piece of memory.
     Pinned,
+    /// Pinned, and the worker has the same memory.
+    Shared,
     Pageable,
 }
 
@@ -81,7 +85,8 @@ impl Side {
             // Part of it is not pinned: then none of it is treated so.
             (_, false) => Ok(Is::Pageable),
             (true, true) => Ok(Is::Device),
-            (false, true) => Ok(Is::Pinned),
+            (false, true) if entry.has_shadow() => Ok(Is::Pinned),
+            (false, true) => Ok(Is::Shared),
         }
     }
 }
@@ -131,6 +136,8 @@ unsafe fn copy(stream: CUstream, wait: Wait, dst: &Side, src: &Side, extent: Ext
     unsafe {
         match (to, from) {
             (Is::Device, Is::Device) => job.post(COPY_ON_DEVICE, &[]).map(drop),
+            (Is::Device, Is::Shared) => job.shared(wait, COPY_FROM_SHADOW),
+            (Is::Shared, Is::Device) => job.shared(wait, COPY_TO_SHADOW),
             (Is::Device, host) => job.to_device(wait, host == Is::Pinned, captured.is_some()),
             (host, Is::Device) => job.to_host(wait, host == Is::Pinned),
             (_, _) => job.on_host(),
@@ -151,6 +158,20 @@ impl Job<'_> {
 
     fn post(&self, kind: u8, bulk: &[IoSlice<'_>]) -> Result<u64> {
         self.stream.post(self.session, &self.command(kind), bulk)
+    }
+
+    /// To or from memory that the worker has, too: no bytes travel.
+    fn shared(&self, wait: Wait, kind: u8) -> Result<()> {
+        if wait == Wait::No {
+            return self.post(kind, &[]).map(drop);
+        }
+        let mut sequence = 0;
+        self.session
+            .call_bulk(self.stream.context, &self.command(kind), &[], |s| {
+                sequence = s
+            })?;
+        streams::synchronized(&self.stream, sequence);
+        Ok(())
     }
 
     /// # Safety

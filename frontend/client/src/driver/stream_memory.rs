@@ -56,7 +56,7 @@ fn check(operation: &MemoryOperation) -> Result<Option<Entry>> {
         return Ok(Some(entry));
     }
     match ledger::holds(operation.address, size) {
-        Some(entry) if entry.is_device() => Ok(None),
+        Some(entry) if !entry.has_shadow() => Ok(None),
         _ => Err(error::ERROR_INVALID_VALUE),
     }
 }

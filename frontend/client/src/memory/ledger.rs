@@ -22,6 +22,8 @@ pub(crate) enum Kind {
     },
     /// `cuMemHostAlloc`: same address on both sides.
     Pinned,
+    /// `cuMemHostAlloc` over a transport that shares memory: the same memory on both sides.
+    Shared,
     /// `cuMemHostRegister`: the worker's shadow may lie elsewhere.
     Registered {
         /// Device address of the first byte.
@@ -53,10 +55,15 @@ impl Entry {
             Kind::Device | Kind::Mapped | Kind::Global | Kind::Pooled { .. }
         )
     }
+
+    /// Whether it is host memory of which the worker has a copy, its shadow.
+    pub(crate) fn has_shadow(&self) -> bool {
+        !self.is_device() && self.kind != Kind::Shared
+    }
 }
 
 static ENTRIES: RwLock<BTreeMap<u64, Entry>> = RwLock::new(BTreeMap::new());
-/// Where host memory lies, as the host and as the device sees it, by start: few pieces, looked up at launches.
+/// Where host memory that has a shadow lies, as the host and as the device sees it, by start: few pieces, looked up at launches.
 /// Each with its end and the start of its entry.
 static HOST: RwLock<BTreeMap<u64, (u64, u64)>> = RwLock::new(BTreeMap::new());
 /// Where host memory has ever been: nearly everything else is told from it by these.
@@ -80,7 +87,7 @@ fn host_ranges(entry: &Entry) -> impl Iterator<Item = (u64, (u64, u64))> {
 }
 
 pub(crate) fn insert(entry: Entry) {
-    if !entry.is_device() {
+    if entry.has_shadow() {
         for (start, (end, _)) in host_ranges(&entry) {
             HOST_LOW.fetch_min(start, Ordering::AcqRel);
             HOST_HIGH.fetch_max(end, Ordering::AcqRel);
@@ -93,7 +100,7 @@ pub(crate) fn insert(entry: Entry) {
 
 pub(crate) fn remove(address: u64) -> Option<Entry> {
     let entry = ENTRIES.write().remove(&address)?;
-    if !entry.is_device() {
+    if entry.has_shadow() {
         HOST_PIECES.fetch_sub(1, Ordering::AcqRel);
         let mut host = HOST.write();
         for (start, _) in host_ranges(&entry) {
@@ -103,13 +110,13 @@ pub(crate) fn remove(address: u64) -> Option<Entry> {
     Some(entry)
 }
 
-/// How many pieces of pinned and registered host memory there are.
+/// How many pieces of pinned and registered host memory with a shadow there are.
 #[inline]
 pub(crate) fn host_pieces() -> usize {
     HOST_PIECES.load(Ordering::Acquire)
 }
 
-/// The pinned or registered host memory that an address lies in, as the host or as the device sees it.
+/// The pinned or registered host memory with a shadow that an address lies in, as the host or as the device sees it.
 #[inline]
 pub(crate) fn host(address: u64) -> Option<Entry> {
     if address < HOST_LOW.load(Ordering::Acquire) || address >= HOST_HIGH.load(Ordering::Acquire) {

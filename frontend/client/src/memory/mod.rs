@@ -69,7 +69,7 @@ pub(crate) fn forget_context(context: u32, device: u32) {
             // A pool is its device's: what was allocated from it lives on.
             ledger::Kind::Pooled { .. } => {}
             // Host memory outlives the context, as pages of the program.
-            ledger::Kind::Pinned | ledger::Kind::Registered { .. } => {}
+            ledger::Kind::Pinned | ledger::Kind::Shared | ledger::Kind::Registered { .. } => {}
         }
     }
 }

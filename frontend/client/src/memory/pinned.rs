@@ -1,7 +1,10 @@
-//! Pinned host memory: the program's own pages here, a shadow at the same address on the worker; and memory that the program registers.
+//! Pinned host memory: the program's own pages here, at the same address on the worker a shadow of them, or the same pages where the transport can share memory; and memory
+//! that the program registers.
+
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use gvirtus_wire::api::core::{
-    HostAlloc, HostFree, HostRegister, HostUnregister, ReserveHostRange,
+    HostAlloc, HostFree, HostRegister, HostShare, HostUnregister, ReserveHostRange,
 };
 use gvirtus_wire::api::types::{CUresult, error};
 use parking_lot::Mutex;
@@ -40,26 +43,51 @@ pub(crate) fn allocate(
         }
         code
     };
-    ranges::commit(address, bytes).map_err(|_| give_back(error::ERROR_OUT_OF_MEMORY))?;
-    session
-        .call(
-            context.id,
-            &HostAlloc {
+    let kind = match share(session, context.id, address, bytes) {
+        Err(error::ERROR_NOT_SUPPORTED) => {
+            ranges::commit(address, bytes).map_err(|_| give_back(error::ERROR_OUT_OF_MEMORY))?;
+            let command = HostAlloc {
                 address,
                 size: bytes,
                 flags,
-            },
-        )
-        .map_err(give_back)?;
+            };
+            session.call(context.id, &command).map_err(give_back)?;
+            Kind::Pinned
+        }
+        shared => shared.map(|()| Kind::Shared).map_err(give_back)?,
+    };
     ledger::insert(Entry {
         address,
         size,
-        kind: Kind::Pinned,
+        kind,
         device: context.device,
         context: context.id,
         flags,
     });
     Ok(address)
+}
+
+/// Puts memory behind the range that the worker maps, too. `CUDA_ERROR_NOT_SUPPORTED` where that cannot be: then a shadow does.
+fn share(session: &Session, context: u32, address: u64, bytes: u64) -> Result<(), CUresult> {
+    static TAGS: AtomicU64 = AtomicU64::new(1);
+    let Some(descriptors) = &session.descriptors else {
+        return Err(error::ERROR_NOT_SUPPORTED);
+    };
+    let tag = TAGS.fetch_add(1, Ordering::Relaxed);
+    let passed = ranges::commit_shared(address, bytes).and_then(|fd| descriptors.send(tag, &fd));
+    if let Err(e) = passed {
+        log!(
+            Debug,
+            "{bytes} bytes of pinned memory cannot be shared: {e}"
+        );
+        return Err(error::ERROR_NOT_SUPPORTED);
+    }
+    let command = HostShare {
+        address,
+        size: bytes,
+        tag,
+    };
+    session.call(context, &command)
 }
 
 /// Frees pinned memory. The work that used it must be complete.
@@ -132,7 +160,7 @@ pub(crate) fn reset_device(device: u32) {
     for entry in ledger::of_device(device) {
         ledger::remove(entry.address);
         mapped::forget(&entry);
-        if entry.kind == Kind::Pinned {
+        if matches!(entry.kind, Kind::Pinned | Kind::Shared) {
             release(&entry);
         }
     }

@@ -1,6 +1,7 @@
 //! Address ranges that client and worker reserve alike, so that what the client hands out means the same on both sides.
 
 use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 /// A reserved range of this process's address space: nothing else will be placed there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +79,41 @@ pub(crate) fn commit(address: u64, size: u64) -> io::Result<()> {
         Err(io::Error::last_os_error())
     } else {
         Ok(())
+    }
+}
+
+/// Puts memory behind part of a reserved range that another process can map, too: the descriptor is what it needs.
+pub(crate) fn commit_shared(address: u64, size: u64) -> io::Result<OwnedFd> {
+    let checked = |result: i32| {
+        if result < 0 {
+            Err(io::Error::last_os_error())
+        } else {
+            Ok(result)
+        }
+    };
+    // SAFETY: plain system calls on a descriptor that is owned as soon as there is one; the mapping as in `commit`.
+    unsafe {
+        let fd = checked(libc::memfd_create(
+            c"gvirtus-pinned".as_ptr(),
+            libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING,
+        ))?;
+        let fd = OwnedFd::from_raw_fd(fd);
+        let length = libc::off_t::try_from(size).map_err(|_| io::ErrorKind::InvalidInput)?;
+        checked(libc::ftruncate(fd.as_raw_fd(), length))?;
+        let seals = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
+        checked(libc::fcntl(fd.as_raw_fd(), libc::F_ADD_SEALS, seals))?;
+        let got = libc::mmap(
+            address as *mut libc::c_void,
+            size as usize,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_SHARED | libc::MAP_FIXED,
+            fd.as_raw_fd(),
+            0,
+        );
+        if got == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(fd)
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use gvirtus_wire::api::core::{SNAPSHOT, Snapshot};
 use gvirtus_wire::api::types::{CUresult, error};
 use gvirtus_wire::codec::decode_all;
+use gvirtus_wire::communicator::shm::Descriptors;
 use gvirtus_wire::config;
 use gvirtus_wire::handshake;
 use parking_lot::Mutex;
@@ -89,6 +90,7 @@ fn connect() -> Result<&'static Session, (CUresult, String)> {
         super::thread("gvirtus-watch", attendant)
             .map_err(|e| not_ready("starting a thread", &e))?;
     }
+    let descriptors = Descriptors::of(&connection);
     let (receiver, sender) = connection.split();
     let mut inbox = Inbox::new(receiver);
     let (header, payload) = inbox
@@ -114,6 +116,7 @@ fn connect() -> Result<&'static Session, (CUresult, String)> {
         outbox: Outbox::new(sender),
         pending: super::Pending::default(),
         closer,
+        descriptors,
         endpoint: endpoint.clone(),
     };
     Session::install(session, inbox).map_err(|e| not_ready("starting a thread", &e))

@@ -25,6 +25,7 @@ use gvirtus_wire::api::types::{CUresult, error};
 use gvirtus_wire::codec::decode_all;
 use gvirtus_wire::command::Command;
 use gvirtus_wire::communicator::Closer;
+use gvirtus_wire::communicator::shm::Descriptors;
 use gvirtus_wire::frame::FLAG_WANTS_REPLY;
 
 use self::callbacks::Callbacks;
@@ -46,6 +47,8 @@ pub(crate) struct Session {
     outbox: Outbox,
     pending: Pending,
     closer: Closer,
+    /// Where the transport can share memory: how.
+    pub(crate) descriptors: Option<Descriptors>,
     /// Endpoint as configured, for messages.
     endpoint: String,
 }

@@ -11,12 +11,15 @@ mod kernels;
 mod links;
 mod measure;
 mod ordering;
+mod shared_memory;
 mod stream_memory;
 mod tensor_map;
 mod virtual_memory;
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::ffi::c_void;
+use std::os::fd::{IntoRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -69,6 +72,8 @@ pub(super) struct Fake {
     failed: Mutex<Option<String>>,
     /// Bulk is not kept: for measurements.
     discard: AtomicBool,
+    /// Descriptors that were passed.
+    passed: Mutex<HashMap<u64, OwnedFd>>,
 }
 
 impl Fake {
@@ -158,6 +163,11 @@ unsafe extern "C" fn may_block(_: *mut c_void) {
         *dispatch.gone_on.0.lock() = true;
         dispatch.gone_on.1.notify_all();
     });
+}
+
+unsafe extern "C" fn take_descriptor(host: *mut c_void, tag: u64) -> i32 {
+    let fd = unsafe { fake(host) }.passed.lock().remove(&tag);
+    fd.map_or(-1, IntoRawFd::into_raw_fd)
 }
 
 unsafe extern "C" fn log(_: *mut c_void, level: u32, text: *const u8, len: usize) {
@@ -268,6 +278,7 @@ impl Client {
             send_bulk,
             read_bulk,
             may_block,
+            take_descriptor,
             log,
             fail,
         };
@@ -364,6 +375,10 @@ impl Client {
             );
         }
         DISPATCH.set(None);
+    }
+
+    pub(super) fn pass(&self, tag: u64, fd: OwnedFd) {
+        self.fake.passed.lock().insert(tag, fd);
     }
 
     pub(super) fn discard_bulk(&self) {
