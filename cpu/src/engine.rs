@@ -105,6 +105,8 @@ pub struct VariableInfo {
     pub align: u64,
     /// Whether it stands in `.const` space.
     pub constant: bool,
+    /// Whether it has the attribute `.managed`.
+    pub managed: bool,
 }
 
 /// Launch geometry.

@@ -21,7 +21,7 @@ use super::error::{
 use super::function::{self, Function};
 use super::handles::{self, Table};
 use super::jit::Options;
-use super::memory::{Kind, memory};
+use super::memory::{Allocation, Kind, memory};
 use super::{capture, fatbin, ffi, jit};
 use crate::engine::{self, CompiledModule, LoadedModule};
 
@@ -64,6 +64,10 @@ fn report_once(text: &str) {
     }
 }
 
+fn is_variable(allocation: &Allocation) -> bool {
+    matches!(allocation.kind, Kind::Internal | Kind::Managed)
+}
+
 impl Module {
     /// Gives a compiled module its memory in a context.
     ///
@@ -80,7 +84,11 @@ impl Module {
                     context.device,
                     context.id,
                     variable.size.max(1),
-                    Kind::Internal,
+                    if variable.managed {
+                        Kind::Managed
+                    } else {
+                        Kind::Internal
+                    },
                 )?;
                 addresses.push(address);
                 if !address.is_multiple_of(variable.align.max(1)) {
@@ -106,7 +114,7 @@ impl Module {
             Ok(loaded) => loaded,
             Err(code) => {
                 for address in addresses {
-                    let _ = memory().free(address, |a| a.kind == Kind::Internal);
+                    let _ = memory().free(address, is_variable);
                 }
                 return Err(code);
             }
@@ -162,7 +170,7 @@ impl Module {
         }
         self.remove();
         for (address, _) in self.variables.values() {
-            let _ = memory().free(*address, |a| a.kind == Kind::Internal);
+            let _ = memory().free(*address, is_variable);
         }
     }
 }

@@ -25,6 +25,8 @@ pub(crate) struct Variable<'a> {
     pub(crate) external: bool,
     /// Whether an array without a size was declared.
     pub(crate) unsized_array: bool,
+    /// `.attribute(.managed)`.
+    pub(crate) managed: bool,
     pub(crate) init: Vec<Init<'a>>,
     pub(crate) line: u32,
 }

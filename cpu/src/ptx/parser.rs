@@ -222,9 +222,9 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Reads `[.align n] [.attribute(…)] .type` in any order; alignment (0: natural), type and vector length.
-    fn object_type(&mut self) -> Parse<(u32, Ty, u32)> {
-        let (mut align, mut vector) = (0, 1);
+    /// Reads `[.align n] [.attribute(…)] .type` in any order; alignment (0: natural), type, vector length, and whether it is managed.
+    fn object_type(&mut self) -> Parse<(u32, Ty, u32, bool)> {
+        let (mut align, mut vector, mut managed) = (0, 1, false);
         loop {
             let word = self.word()?;
             match word {
@@ -234,14 +234,20 @@ impl<'a> Parser<'a> {
                         return self.error("alignment is not a power of two");
                     }
                 }
-                ".attribute" => self.skip_past(b')')?,
+                ".attribute" => {
+                    let from = self.at;
+                    self.skip_past(b')')?;
+                    managed |= self.tokens[from..self.at]
+                        .iter()
+                        .any(|token| token.tok == Tok::Word(".managed"));
+                }
                 ".v2" => vector = 2,
                 ".v4" => vector = 4,
                 ".ptr" => {}
                 // Handles of textures and surfaces: opaque, 64 bits; instructions on them are refused where they stand.
-                ".texref" | ".surfref" | ".samplerref" => return Ok((align, Ty::B64, 1)),
+                ".texref" | ".surfref" | ".samplerref" => return Ok((align, Ty::B64, 1, managed)),
                 _ => match word.strip_prefix('.').and_then(Ty::parse) {
-                    Some(ty) => return Ok((align, ty, vector)),
+                    Some(ty) => return Ok((align, ty, vector, managed)),
                     None => {
                         self.at -= 1;
                         return self.error(format!("`{word}` is not a type that is supported"));
@@ -284,7 +290,7 @@ impl<'a> Parser<'a> {
         external: bool,
         out: &mut Vec<Variable<'a>>,
     ) -> Parse<()> {
-        let (align, ty, vector) = self.object_type()?;
+        let (align, ty, vector, managed) = self.object_type()?;
         if ty == Ty::Pred {
             return self.error("a predicate cannot be a variable in memory");
         }
@@ -322,6 +328,7 @@ impl<'a> Parser<'a> {
                 size,
                 external,
                 unsized_array,
+                managed,
                 init,
                 line,
             });
@@ -413,7 +420,7 @@ impl<'a> Parser<'a> {
             if word != ".param" {
                 return self.error(format!("parameters in `{word}` are not supported"));
             }
-            let (mut align, ty, vector) = self.object_type()?;
+            let (mut align, ty, vector, _) = self.object_type()?;
             // Attributes of a pointer: `.ptr .global .align 8`.
             while let Some(Tok::Word(word)) = self.peek() {
                 match word {

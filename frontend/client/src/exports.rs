@@ -31,7 +31,7 @@ mod functions {
     #[rustfmt::skip]
     pub(super) use crate::driver::{
         context::*, device::*, error::*, event::*, export_table::*, function::*, graph::*, host_function::*, host_memory::*, init::*, kernel::*, launch::*,
-        library::*, link::*, memcpy::*, memory::*, memory_pool::*, memset::*, module::*, occupancy::*, pointer::*, proc_address::*, profiler::*, stream::*,
+        library::*, link::*, managed::*, memcpy::*, memory::*, memory_pool::*, memset::*, module::*, occupancy::*, pointer::*, proc_address::*, profiler::*, stream::*,
         stream_memory::*, tensor_map::*, vmm::*,
     };
 }

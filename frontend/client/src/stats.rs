@@ -62,10 +62,13 @@ impl Status for Result<(), CUresult> {
 /// Runs the body of an API function: a panic becomes `CUDA_ERROR_UNKNOWN`, the call is counted and traced if that is on.
 #[inline]
 pub(crate) fn guarded<R: Status>(counter: &'static Counter, body: impl FnOnce() -> R) -> CUresult {
-    if ENABLED.load(Relaxed) != 0 {
-        return instrumented(counter, || caught(counter, body));
-    }
-    caught(counter, body)
+    let result = if ENABLED.load(Relaxed) != 0 {
+        instrumented(counter, || caught(counter, body))
+    } else {
+        caught(counter, body)
+    };
+    crate::memory::managed::observed();
+    result
 }
 
 #[inline]

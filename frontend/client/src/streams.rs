@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::io::IoSlice;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use gvirtus_wire::api::core::StreamCreate;
@@ -20,7 +20,7 @@ pub(crate) use crate::capture::Capture;
 use crate::driver::context::Context;
 pub(crate) use crate::events::event_id;
 use crate::memory::ledger::Entry;
-use crate::memory::mapped;
+use crate::memory::{managed, mapped};
 use crate::session::Session;
 
 /// Commands in flight per stream. The driver blocks at about 1,020, and the worker must never be caught in that.
@@ -47,6 +47,8 @@ pub(crate) struct Stream {
     pub(crate) handle: u64,
     /// Never used twice in a process.
     pub(crate) number: u64,
+    /// Ours: the program knows nothing of it.
+    private: AtomicBool,
     state: Mutex<State>,
     room: Condvar,
 }
@@ -93,6 +95,7 @@ impl Stream {
             priority: AtomicI32::new(priority),
             handle,
             number,
+            private: AtomicBool::new(false),
             state: Mutex::default(),
             room: Condvar::new(),
         })
@@ -353,13 +356,13 @@ pub(crate) fn of_context(context: u32) -> Vec<Arc<Stream>> {
 }
 
 /// Sends a launch on the stream that the program means, after the checks that CUDA makes at once. It may use pinned memory in place: that in `in_place`, and what was
-/// captured with it if it is a `graph`.
+/// captured with it if it is a graph; and managed memory.
 pub(crate) fn submit<C: Command>(
     session: &Session,
     context: &Context,
     stream: CUstream,
     in_place: &[Entry],
-    graph: bool,
+    managed: managed::Uses<'_>,
     make: impl FnOnce(u32) -> C,
 ) -> Result<(), CUresult> {
     let stream = resolve(session, context, stream)?;
@@ -367,6 +370,8 @@ pub(crate) fn submit<C: Command>(
         return Err(error::ERROR_INVALID_HANDLE);
     }
     crate::capture::enqueue_allowed(&stream)?;
+    let graph = matches!(managed, managed::Uses::Graph);
+    let _underway = managed::before(session, &stream, managed)?;
     let used = mapped::before(session, &stream, in_place, graph)?;
     let sequence = stream.post(session, &make(stream.id), &[])?;
     mapped::after(&used, &stream, sequence);
@@ -393,7 +398,27 @@ pub(crate) fn work_before(stream: &Arc<Stream>) -> Vec<(Arc<Stream>, u64)> {
 
 /// Whether work of a context may still be running, by the client's knowledge.
 pub(crate) fn outstanding(context: u32) -> bool {
-    of_context(context).iter().any(|s| !s.is_idle())
+    of_context(context)
+        .iter()
+        .any(|s| !s.is_idle() && !s.private.load(Ordering::Relaxed))
+}
+
+/// The program's streams with work that is not known to be complete, and the number of its last command.
+pub(crate) fn running() -> Vec<(Arc<Stream>, u64)> {
+    let mut all = DEFAULTS.read().clone();
+    {
+        let table = TABLE.read();
+        all.extend(table.slots.iter().flatten().chain(&table.leaving).cloned());
+    }
+    all.into_iter()
+        .filter(|s| !s.private.load(Ordering::Relaxed))
+        .filter_map(|s| s.last_in_flight().map(|last| (s, last)))
+        .collect()
+}
+
+/// A stream of ours: its work is not the program's.
+pub(crate) fn keep_private(stream: &Stream) {
+    stream.private.store(true, Ordering::Relaxed);
 }
 
 /// Whether work that the legacy default stream waits for may still be running.

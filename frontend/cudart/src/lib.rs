@@ -9,7 +9,7 @@
 //! * `registry`: fat binaries, kernels and variables, and the modules that they become.
 //! * `launch`: kernel launches. `function`: kernels' attributes and occupancy.
 //! * `device`, `properties`: devices, limits, peers, versions, entry points; `cudaDeviceProp`.
-//! * `memory`, `copy`, `set`: allocations and pointers, copies, fills.
+//! * `managed`: managed memory. `memory`, `copy`, `set`: other allocations and pointers, copies, fills.
 //! * `stream`: streams, events, capture. `graph`: graphs and libraries.
 //! * `error`, `error_table`: the last error, names and texts.
 //! * `export`: what stands around each exported function.
@@ -36,6 +36,7 @@ mod forward;
 mod function;
 mod graph;
 mod launch;
+mod managed;
 mod memory;
 mod properties;
 mod registry;
@@ -48,8 +49,8 @@ pub use error::{Error, Result};
 /// The functions that both libraries have, with the same parameters.
 mod common {
     pub use crate::{
-        copy::*, device::*, error::*, function::*, graph::*, launch::*, memory::*, properties::*,
-        registry::*, set::*, stream::*,
+        copy::*, device::*, error::*, function::*, graph::*, launch::*, managed::*, memory::*,
+        properties::*, registry::*, set::*, stream::*,
     };
 }
 
@@ -58,6 +59,7 @@ pub mod v12 {
     use crate::DefaultStream;
     pub use crate::common::*;
     use gvirtus_wire::api::cudart_types::cudaStream_t;
+    use std::ffi::c_void;
 
     /// Whether and what a stream is recording.
     /// <https://docs.nvidia.com/cuda/archive/12.9.0/cuda-runtime-api/group__CUDART__STREAM.html>
@@ -69,10 +71,36 @@ pub mod v12 {
     ) -> crate::Result {
         crate::stream::capture_info_12(default, stream, captureStatus_out, id_out)
     }
+
+    /// Advises on how managed memory is used.
+    /// <https://docs.nvidia.com/cuda/archive/12.9.0/cuda-runtime-api/group__CUDART__MEMORY.html>
+    pub unsafe fn cudaMemAdvise(
+        devPtr: *const c_void,
+        count: usize,
+        advice: u32,
+        device: i32,
+    ) -> crate::error::Result {
+        crate::managed::advise_12(devPtr, count, advice, device)
+    }
+
+    /// Says where managed memory is used next.
+    /// <https://docs.nvidia.com/cuda/archive/12.9.0/cuda-runtime-api/group__CUDART__MEMORY.html>
+    pub unsafe fn cudaMemPrefetchAsync(
+        default: DefaultStream,
+        devPtr: *const c_void,
+        count: usize,
+        dstDevice: i32,
+        stream: cudaStream_t,
+    ) -> crate::error::Result {
+        crate::managed::prefetch_12(default, devPtr, count, dstDevice, stream)
+    }
 }
 
 /// What `libcudart.so.13` exports.
 pub mod v13 {
     pub use crate::common::*;
+    pub use crate::managed::{
+        cudaMemAdvise_v2 as cudaMemAdvise, cudaMemPrefetchAsync_v2 as cudaMemPrefetchAsync,
+    };
     pub use crate::stream::cudaStreamGetCaptureInfo_v3 as cudaStreamGetCaptureInfo;
 }

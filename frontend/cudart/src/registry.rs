@@ -5,12 +5,11 @@
 //!
 //! What is registered stays allocated for the life of the process: pointers to kernels are handed out (`cudaGetKernel`).
 
-use crate::context::{cu, is_primary, narrow, outside_captures, unless_found};
+use crate::context::{cu, current, is_primary, narrow, outside_captures, unless_found};
 use crate::error::{
     INVALID_DEVICE_FUNCTION, INVALID_KERNEL_IMAGE, INVALID_RESOURCE_HANDLE, INVALID_SYMBOL,
-    NO_KERNEL_IMAGE_FOR_DEVICE, NOT_SUPPORTED, Result,
+    NO_KERNEL_IMAGE_FOR_DEVICE, Result,
 };
-use gvirtus_frontend_link::guard::unsupported;
 use gvirtus_wire::api::types::{
     CUcontext, CUdeviceptr, CUfunction, CUkernel, CUlinkState, CUmodule,
 };
@@ -265,17 +264,12 @@ impl Kernel {
 pub(crate) struct Variable {
     binary: &'static FatBinary,
     name: CString,
-    managed: bool,
     addresses: Mutex<Vec<(ContextKey, CUdeviceptr, usize)>>,
 }
 
 impl Variable {
     /// Where the variable lies in a context, and how many bytes it has.
     pub(crate) fn address(&self, context: CUcontext) -> Result<(CUdeviceptr, usize)> {
-        if self.managed {
-            unsupported("a __managed__ variable");
-            return Err(NOT_SUPPORTED);
-        }
         let key = ContextKey::of(context);
         let mut addresses = self.addresses.lock();
         if let Some(&(_, address, size)) = addresses.iter().find(|(of, ..)| *of == key) {
@@ -333,6 +327,8 @@ struct Registration {
     binary: &'static FatBinary,
     kernels: Vec<usize>,
     variables: Vec<usize>,
+    /// Those of the variables that are managed: where host code keeps their addresses.
+    managed: Vec<usize>,
 }
 
 /// The kernel that a program names. What is not known is taken for a `cudaKernel_t` that is none, as NVIDIA's runtime does.
@@ -413,6 +409,7 @@ pub unsafe fn __cudaRegisterFatBinary(fatCubin: *mut c_void) -> *mut *mut c_void
         binary,
         kernels: Vec::new(),
         variables: Vec::new(),
+        managed: Vec::new(),
     });
     std::ptr::from_ref(binary).cast_mut().cast()
 }
@@ -485,12 +482,11 @@ pub unsafe fn __cudaRegisterFunction(
     });
 }
 
-fn add_variable(handle: *mut *mut c_void, host: usize, name: *const c_char, managed: bool) {
+fn add_variable(handle: *mut *mut c_void, host: usize, name: *const c_char) {
     with_registration(handle, |registration| {
         let variable: &'static Variable = Box::leak(Box::new(Variable {
             binary: registration.binary,
             name: owned(name),
-            managed,
             addresses: Mutex::default(),
         }));
         VARIABLES.write().insert(host, variable);
@@ -509,10 +505,10 @@ pub unsafe fn __cudaRegisterVar(
     _constant: i32,
     _global: i32,
 ) {
-    add_variable(fatCubinHandle, hostVar as usize, deviceName, false);
+    add_variable(fatCubinHandle, hostVar as usize, deviceName);
 }
 
-/// Registers a managed variable. Its use is not supported and says so.
+/// Registers a managed variable: the pointer by which host code reaches it. `__cudaInitModule` sets it.
 pub unsafe fn __cudaRegisterManagedVar(
     fatCubinHandle: *mut *mut c_void,
     hostVarPtrAddress: *mut *mut c_void,
@@ -523,11 +519,37 @@ pub unsafe fn __cudaRegisterManagedVar(
     _constant: i32,
     _global: i32,
 ) {
-    add_variable(fatCubinHandle, hostVarPtrAddress as usize, deviceName, true);
+    add_variable(fatCubinHandle, hostVarPtrAddress as usize, deviceName);
+    with_registration(fatCubinHandle, |registration| {
+        registration.managed.push(hostVarPtrAddress as usize);
+    });
 }
 
-/// Called before host code uses a managed variable, which is not supported: 0 says that the module is not ready.
-pub unsafe fn __cudaInitModule(_fatCubinHandle: *mut *mut c_void) -> c_char {
-    unsupported("a __managed__ variable used by host code");
-    0
+/// Called before host code first uses a managed variable of the module: loads it for the current device, and tells host code where its variables are. 0 if that fails: the
+/// next use tries again.
+pub unsafe fn __cudaInitModule(fatCubinHandle: *mut *mut c_void) -> c_char {
+    let mut pointers = Vec::new();
+    with_registration(fatCubinHandle, |registration| {
+        pointers.clone_from(&registration.managed);
+    });
+    let set = |pointer: usize| {
+        let found = variable(pointer as *const c_void)?;
+        let (address, _) = found.address(current()?)?;
+        // Programs name the variable by the pointer or by what it points to.
+        VARIABLES.write().insert(address as usize, found);
+        // SAFETY: nvcc's code registered the address of a pointer of its own.
+        unsafe { (pointer as *mut *mut c_void).write(address as *mut c_void) };
+        Ok::<(), crate::error::Error>(())
+    };
+    let ready = pointers.into_iter().all(|pointer| match set(pointer) {
+        Ok(()) => true,
+        Err(error) => {
+            eprintln!(
+                "GVirtuS: the managed variables of a module cannot be reached (cudaError {})",
+                error.0
+            );
+            false
+        }
+    });
+    c_char::from(ready)
 }

@@ -29,6 +29,8 @@ const EAGER: u32 = 64;
 /// An image is read in steps of so many bytes, and followed by so many zeros.
 const READ_STEP: usize = 8 << 20;
 const PADDING: usize = 16;
+/// `CU_POINTER_ATTRIBUTE_IS_MANAGED`.
+const IS_MANAGED: u32 = 8;
 /// The longest name of a kernel or global.
 const LONGEST_NAME: usize = 64 << 10;
 /// The last `CU_FUNC_ATTRIBUTE_*` and `CU_FUNC_CACHE_*`; `CU_OCCUPANCY_DISABLE_CACHING_OVERRIDE`.
@@ -422,9 +424,16 @@ impl Handler<GlobalInfo> for Session {
                 .add_global(address, size as u64, module.context.device);
         }
         drop(globals);
+        // The driver writes a word or a byte.
+        let mut managed = 0u32;
+        let asked = cu!(
+            self.driver,
+            cuPointerGetAttribute((&raw mut managed).cast(), IS_MANAGED, address)
+        );
         Ok(Answer::Now(GlobalReply {
             address,
             size: size as u64,
+            managed: asked.is_ok() && managed != 0,
         }))
     }
 }

@@ -141,6 +141,8 @@ crate::records! {
         address: u64,
         /// Bytes.
         size: u64,
+        /// Whether it is managed memory.
+        managed: bool,
     }
     /// Reply of [`MemInfo`].
     MemInfoReply {
@@ -518,7 +520,7 @@ crate::commands! {
         name: String,
     } -> FunctionInfo;
     /// `cuModuleGetGlobal`.
-    0x0143 r 1 sync GlobalInfo {
+    0x0143 r 2 sync GlobalInfo {
         /// Module.
         module: u32,
         /// Mangled name.

@@ -148,7 +148,7 @@ macro_rules! cuda_api { ($callback:ident) => { $callback! {
         sync 2020 fn cuMemHostAlloc(pp: *mut *mut c_void, bytesize: usize, Flags: u32);
         local 3020 fn cuMemHostGetDevicePointer_v2(pdptr: *mut CUdeviceptr, p: *mut c_void, Flags: u32);
         local 2030 fn cuMemHostGetFlags(pFlags: *mut u32, p: *mut c_void);
-        unsupported 6000 fn cuMemAllocManaged(dptr: *mut CUdeviceptr, bytesize: usize, flags: u32);
+        async 6000 fn cuMemAllocManaged(dptr: *mut CUdeviceptr, bytesize: usize, flags: u32);
         unsupported 12040 fn cuDeviceRegisterAsyncNotification(device: CUdevice, callbackFunc: *mut c_void, userData: *mut c_void, callback: *mut CUasyncCallbackHandle);
         unsupported 12040 fn cuDeviceUnregisterAsyncNotification(device: CUdevice, callback: CUasyncCallbackHandle);
         local 4010 fn cuDeviceGetByPCIBusId(dev: *mut CUdevice, pciBusId: *const c_char);
@@ -259,15 +259,15 @@ macro_rules! cuda_api { ($callback:ident) => { $callback! {
     }
     group "CUDA__UNIFIED" {
         local 4000 fn cuPointerGetAttribute(data: *mut c_void, attribute: u32, ptr: CUdeviceptr);
-        unsupported 8000 fn cuMemPrefetchAsync(devPtr: CUdeviceptr, count: usize, dstDevice: CUdevice, hStream: CUstream);
-        unsupported 12020 fn cuMemPrefetchAsync_v2(devPtr: CUdeviceptr, count: usize, location: CUmemLocation, flags: u32, hStream: CUstream);
-        unsupported 8000 fn cuMemAdvise(devPtr: CUdeviceptr, count: usize, advice: u32, device: CUdevice);
-        unsupported 12020 fn cuMemAdvise_v2(devPtr: CUdeviceptr, count: usize, advice: u32, location: CUmemLocation);
-        unsupported 13000 fn cuMemPrefetchBatchAsync(dptrs: *mut CUdeviceptr, sizes: *mut usize, count: usize, prefetchLocs: *mut CUmemLocation, prefetchLocIdxs: *mut usize, numPrefetchLocs: usize, flags: u64, hStream: CUstream);
-        unsupported 13000 fn cuMemDiscardBatchAsync(dptrs: *mut CUdeviceptr, sizes: *mut usize, count: usize, flags: u64, hStream: CUstream);
-        unsupported 13000 fn cuMemDiscardAndPrefetchBatchAsync(dptrs: *mut CUdeviceptr, sizes: *mut usize, count: usize, prefetchLocs: *mut CUmemLocation, prefetchLocIdxs: *mut usize, numPrefetchLocs: usize, flags: u64, hStream: CUstream);
-        unsupported 8000 fn cuMemRangeGetAttribute(data: *mut c_void, dataSize: usize, attribute: u32, devPtr: CUdeviceptr, count: usize);
-        unsupported 8000 fn cuMemRangeGetAttributes(data: *mut *mut c_void, dataSizes: *mut usize, attributes: *mut u32, numAttributes: usize, devPtr: CUdeviceptr, count: usize);
+        async 8000 fn cuMemPrefetchAsync(devPtr: CUdeviceptr, count: usize, dstDevice: CUdevice, hStream: CUstream);
+        async 12020 fn cuMemPrefetchAsync_v2(devPtr: CUdeviceptr, count: usize, location: CUmemLocation, flags: u32, hStream: CUstream);
+        local 8000 fn cuMemAdvise(devPtr: CUdeviceptr, count: usize, advice: u32, device: CUdevice);
+        local 12020 fn cuMemAdvise_v2(devPtr: CUdeviceptr, count: usize, advice: u32, location: CUmemLocation);
+        async 13000 fn cuMemPrefetchBatchAsync(dptrs: *mut CUdeviceptr, sizes: *mut usize, count: usize, prefetchLocs: *mut CUmemLocation, prefetchLocIdxs: *mut usize, numPrefetchLocs: usize, flags: u64, hStream: CUstream);
+        async 13000 fn cuMemDiscardBatchAsync(dptrs: *mut CUdeviceptr, sizes: *mut usize, count: usize, flags: u64, hStream: CUstream);
+        async 13000 fn cuMemDiscardAndPrefetchBatchAsync(dptrs: *mut CUdeviceptr, sizes: *mut usize, count: usize, prefetchLocs: *mut CUmemLocation, prefetchLocIdxs: *mut usize, numPrefetchLocs: usize, flags: u64, hStream: CUstream);
+        local 8000 fn cuMemRangeGetAttribute(data: *mut c_void, dataSize: usize, attribute: u32, devPtr: CUdeviceptr, count: usize);
+        local 8000 fn cuMemRangeGetAttributes(data: *mut *mut c_void, dataSizes: *mut usize, attributes: *mut u32, numAttributes: usize, devPtr: CUdeviceptr, count: usize);
         unsupported 6000 fn cuPointerSetAttribute(value: *const c_void, attribute: u32, ptr: CUdeviceptr);
         local 7000 fn cuPointerGetAttributes(numAttributes: u32, attributes: *mut u32, data: *mut *mut c_void, ptr: CUdeviceptr);
     }
@@ -291,7 +291,7 @@ macro_rules! cuda_api { ($callback:ident) => { $callback! {
         local 11030 fn cuStreamGetCaptureInfo_v2(hStream: CUstream, captureStatus_out: *mut u32, id_out: *mut u64, graph_out: *mut CUgraph, dependencies_out: *mut *const CUgraphNode, numDependencies_out: *mut usize);
         local 12030 fn cuStreamGetCaptureInfo_v3(hStream: CUstream, captureStatus_out: *mut u32, id_out: *mut u64, graph_out: *mut CUgraph, dependencies_out: *mut *const CUgraphNode, edgeData_out: *mut *const c_void, numDependencies_out: *mut usize);
         unsupported 12030 fn cuStreamUpdateCaptureDependencies_v2(hStream: CUstream, dependencies: *mut CUgraphNode, dependencyData: *const c_void, numDependencies: usize, flags: u32);
-        unsupported 6000 fn cuStreamAttachMemAsync(hStream: CUstream, dptr: CUdeviceptr, length: usize, flags: u32);
+        local 6000 fn cuStreamAttachMemAsync(hStream: CUstream, dptr: CUdeviceptr, length: usize, flags: u32);
         local 2000 fn cuStreamQuery(hStream: CUstream);
         sync 2000 fn cuStreamSynchronize(hStream: CUstream);
         async 4000 fn cuStreamDestroy_v2(hStream: CUstream);

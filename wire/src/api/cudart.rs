@@ -86,7 +86,7 @@ macro_rules! cudart_api { ($($callback:ident)::+) => { $($callback)::+! {
         local [12 13] fn cudaStreamGetPriority | cudaStreamGetPriority_ptsz(hStream: cudaStream_t, priority: *mut i32);
         async [12 13] fn cudaStreamWaitEvent | cudaStreamWaitEvent_ptsz(stream: cudaStream_t, event: cudaEvent_t, flags: u32);
         async [12 13] fn cudaStreamAddCallback | cudaStreamAddCallback_ptsz(stream: cudaStream_t, callback: cudaStreamCallback_t, userData: *mut c_void, flags: u32);
-        unsupported [12 13] fn cudaStreamAttachMemAsync | cudaStreamAttachMemAsync_ptsz(stream: cudaStream_t, devPtr: *mut c_void, length: usize, flags: u32);
+        local [12 13] fn cudaStreamAttachMemAsync | cudaStreamAttachMemAsync_ptsz(stream: cudaStream_t, devPtr: *mut c_void, length: usize, flags: u32);
         sync [12 13] fn cudaStreamSynchronize | cudaStreamSynchronize_ptsz(stream: cudaStream_t);
         async [12 13] fn cudaStreamBeginCapture | cudaStreamBeginCapture_ptsz(stream: cudaStream_t, mode: u32);
         unsupported [12 13] fn cudaStreamBeginCaptureToGraph | cudaStreamBeginCaptureToGraph_ptsz(stream: cudaStream_t, graph: cudaGraph_t, dependencies: *const cudaGraphNode_t, dependencyData: *const c_void, numDependencies: usize, mode: u32);
@@ -148,7 +148,7 @@ macro_rules! cudart_api { ($($callback:ident)::+) => { $($callback)::+! {
         sync [12 13] fn cudaOccupancyMaxActiveClusters(numClusters: *mut i32, func: *const c_void, launchConfig: *const cudaLaunchConfig_t);
     }
     group "CUDART__MEMORY" {
-        unsupported [12 13] fn cudaMallocManaged(devPtr: *mut *mut c_void, size: usize, flags: u32);
+        async [12 13] fn cudaMallocManaged(devPtr: *mut *mut c_void, size: usize, flags: u32);
         local [12 13] fn cudaMalloc(devPtr: *mut *mut c_void, size: usize);
         sync [12 13] fn cudaMallocHost(ptr: *mut *mut c_void, size: usize);
         local [12 13] fn cudaMallocPitch(devPtr: *mut *mut c_void, pitch: *mut usize, width: usize, height: usize);
@@ -177,11 +177,11 @@ macro_rules! cudart_api { ($($callback:ident)::+) => { $($callback)::+! {
         async [12 13] fn cudaMemcpyPeerAsync(dst: *mut c_void, dstDevice: i32, src: *const c_void, srcDevice: i32, count: usize, stream: cudaStream_t);
         sync [12 13] fn cudaGetSymbolAddress(devPtr: *mut *mut c_void, symbol: *const c_void);
         local [12 13] fn cudaGetSymbolSize(size: *mut usize, symbol: *const c_void);
-        unsupported [12] fn cudaMemAdvise(devPtr: *const c_void, count: usize, advice: u32, device: i32);
-        unsupported [13] fn cudaMemAdvise(devPtr: *const c_void, count: usize, advice: u32, location: cudaMemLocation);
-        unsupported [12] fn cudaMemAdvise_v2(devPtr: *const c_void, count: usize, advice: u32, location: cudaMemLocation);
-        unsupported [12 13] fn cudaMemRangeGetAttribute(data: *mut c_void, dataSize: usize, attribute: u32, devPtr: *const c_void, count: usize);
-        unsupported [12 13] fn cudaMemRangeGetAttributes(data: *mut *mut c_void, dataSizes: *mut usize, attributes: *mut u32, numAttributes: usize, devPtr: *const c_void, count: usize);
+        local [12] fn cudaMemAdvise(devPtr: *const c_void, count: usize, advice: u32, device: i32);
+        local [13] fn cudaMemAdvise(devPtr: *const c_void, count: usize, advice: u32, location: cudaMemLocation);
+        local [12] fn cudaMemAdvise_v2(devPtr: *const c_void, count: usize, advice: u32, location: cudaMemLocation);
+        local [12 13] fn cudaMemRangeGetAttribute(data: *mut c_void, dataSize: usize, attribute: u32, devPtr: *const c_void, count: usize);
+        local [12 13] fn cudaMemRangeGetAttributes(data: *mut *mut c_void, dataSizes: *mut usize, attributes: *mut u32, numAttributes: usize, devPtr: *const c_void, count: usize);
         sync [12 13] fn cudaMemcpy | cudaMemcpy_ptds(dst: *mut c_void, src: *const c_void, count: usize, kind: u32);
         sync [12 13] fn cudaMemcpyToSymbol | cudaMemcpyToSymbol_ptds(symbol: *const c_void, src: *const c_void, count: usize, offset: usize, kind: u32);
         sync [12 13] fn cudaMemcpyFromSymbol | cudaMemcpyFromSymbol_ptds(dst: *mut c_void, symbol: *const c_void, count: usize, offset: usize, kind: u32);
@@ -209,12 +209,12 @@ macro_rules! cudart_api { ($($callback:ident)::+) => { $($callback)::+! {
         async [12 13] fn cudaMemsetAsync | cudaMemsetAsync_ptsz(devPtr: *mut c_void, value: i32, count: usize, stream: cudaStream_t);
         async [12 13] fn cudaMemset2DAsync | cudaMemset2DAsync_ptsz(devPtr: *mut c_void, pitch: usize, value: i32, width: usize, height: usize, stream: cudaStream_t);
         async [12 13] fn cudaMemset3DAsync | cudaMemset3DAsync_ptsz(pitchedDevPtr: cudaPitchedPtr, value: i32, extent: cudaExtent, stream: cudaStream_t);
-        unsupported [12] fn cudaMemPrefetchAsync | cudaMemPrefetchAsync_ptsz(devPtr: *const c_void, count: usize, dstDevice: i32, stream: cudaStream_t);
-        unsupported [13] fn cudaMemPrefetchAsync | cudaMemPrefetchAsync_ptsz(devPtr: *const c_void, count: usize, location: cudaMemLocation, flags: u32, stream: cudaStream_t);
-        unsupported [12] fn cudaMemPrefetchAsync_v2 | cudaMemPrefetchAsync_v2_ptsz(devPtr: *const c_void, count: usize, location: cudaMemLocation, flags: u32, stream: cudaStream_t);
-        unsupported [13] fn cudaMemPrefetchBatchAsync | cudaMemPrefetchBatchAsync_ptsz(dptrs: *mut *mut c_void, sizes: *mut usize, count: usize, prefetchLocs: *mut cudaMemLocation, prefetchLocIdxs: *mut usize, numPrefetchLocs: usize, flags: u64, stream: cudaStream_t);
-        unsupported [13] fn cudaMemDiscardBatchAsync | cudaMemDiscardBatchAsync_ptsz(dptrs: *mut *mut c_void, sizes: *mut usize, count: usize, flags: u64, stream: cudaStream_t);
-        unsupported [13] fn cudaMemDiscardAndPrefetchBatchAsync | cudaMemDiscardAndPrefetchBatchAsync_ptsz(dptrs: *mut *mut c_void, sizes: *mut usize, count: usize, prefetchLocs: *mut cudaMemLocation, prefetchLocIdxs: *mut usize, numPrefetchLocs: usize, flags: u64, stream: cudaStream_t);
+        async [12] fn cudaMemPrefetchAsync | cudaMemPrefetchAsync_ptsz(devPtr: *const c_void, count: usize, dstDevice: i32, stream: cudaStream_t);
+        async [13] fn cudaMemPrefetchAsync | cudaMemPrefetchAsync_ptsz(devPtr: *const c_void, count: usize, location: cudaMemLocation, flags: u32, stream: cudaStream_t);
+        async [12] fn cudaMemPrefetchAsync_v2 | cudaMemPrefetchAsync_v2_ptsz(devPtr: *const c_void, count: usize, location: cudaMemLocation, flags: u32, stream: cudaStream_t);
+        async [13] fn cudaMemPrefetchBatchAsync | cudaMemPrefetchBatchAsync_ptsz(dptrs: *mut *mut c_void, sizes: *mut usize, count: usize, prefetchLocs: *mut cudaMemLocation, prefetchLocIdxs: *mut usize, numPrefetchLocs: usize, flags: u64, stream: cudaStream_t);
+        async [13] fn cudaMemDiscardBatchAsync | cudaMemDiscardBatchAsync_ptsz(dptrs: *mut *mut c_void, sizes: *mut usize, count: usize, flags: u64, stream: cudaStream_t);
+        async [13] fn cudaMemDiscardAndPrefetchBatchAsync | cudaMemDiscardAndPrefetchBatchAsync_ptsz(dptrs: *mut *mut c_void, sizes: *mut usize, count: usize, prefetchLocs: *mut cudaMemLocation, prefetchLocIdxs: *mut usize, numPrefetchLocs: usize, flags: u64, stream: cudaStream_t);
     }
     group "CUDART__MEMORY__POOLS" {
         sync [12 13] fn cudaMemPoolTrimTo(memPool: cudaMemPool_t, minBytesToKeep: usize);

@@ -45,6 +45,8 @@ pub(super) enum Kind {
     Device,
     /// A module's variable, or a context's heap: freed with its owner only.
     Internal,
+    /// A module's variable that the source calls managed. Here it is memory like any other: to whom it is managed sees to that.
+    Managed,
     /// A mapping of `cuMemMap`.
     Mapped,
     /// `cuMemHostAlloc`, with its flags.
@@ -269,7 +271,7 @@ impl Memory {
             ..
         } = allocation;
         match kind {
-            Kind::Device | Kind::Internal => {
+            Kind::Device | Kind::Internal | Kind::Managed => {
                 if let Some(block) = block {
                     let rounded = block.size;
                     ledger.revoke(start, start + rounded);

@@ -51,7 +51,11 @@ fn write(data: *mut c_void, which: u32, pointer: u64, allocation: &Allocation) -
         // Device memory is not to be touched by the program, even though it happens to be host memory.
         attribute::HOST_POINTER => Err(ERROR_INVALID_VALUE),
         attribute::P2P_TOKENS => Err(ERROR_NOT_SUPPORTED),
-        attribute::SYNC_MEMOPS | attribute::IS_MANAGED => ffi::put(data.cast::<u32>(), 0),
+        attribute::SYNC_MEMOPS => ffi::put(data.cast::<u32>(), 0),
+        attribute::IS_MANAGED => ffi::put(
+            data.cast::<u32>(),
+            u32::from(allocation.kind == Kind::Managed),
+        ),
         attribute::BUFFER_ID | attribute::MEMORY_BLOCK_ID => {
             ffi::put(data.cast(), allocation.buffer)
         }

@@ -108,6 +108,7 @@ pub(crate) fn lower_module(source: &str, module: &Module<'_>) -> Result<Lowered,
                     size: variable.size.max(1),
                     align: u64::from(variable.align),
                     constant: variable.space == Space::Const,
+                    managed: variable.managed,
                 });
                 in_memory.push((variable, index));
                 Symbol::Variable(index)

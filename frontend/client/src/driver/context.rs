@@ -144,6 +144,11 @@ pub(crate) fn primary_of(device: u32) -> Result<Arc<Context>> {
     }
 }
 
+/// A device's primary context, retained or not: the worker always has it.
+pub(crate) fn primary_anyhow(device: u32) -> Result<Arc<Context>> {
+    primary(device).map(|primary| Arc::clone(&primary.context))
+}
+
 /// The handle of a device's primary context, retained or not.
 pub(crate) fn primary_handle(device: u32) -> Result<CUcontext> {
     Ok(handle(&primary(device)?.context))

@@ -35,6 +35,10 @@ pub(crate) mod attr {
     pub(crate) const CLUSTER_LAUNCH: u32 = 120;
 }
 
+/// What is not the device's to say. Managed memory there is, whatever the box has; processor and GPU do not reach it at the same time, and the GPU reaches no memory that the
+/// program has not got from CUDA: unmanaged memory, with the host's page tables or without; and the host does not reach the GPU's.
+const OURS: [(u32, i32); 5] = [(83, 1), (88, 0), (89, 0), (100, 0), (101, 0)];
+
 /// Attribute numbers run from 1 to about 150; what lies beyond this is not looked up by index.
 const INDEXED: usize = 256;
 
@@ -52,6 +56,9 @@ fn indexed() -> Option<&'static Vec<Vec<Option<i32>>>> {
                 if let Some(slot) = values.get_mut(attribute as usize) {
                     *slot = Some(value);
                 }
+            }
+            for (attribute, value) in OURS {
+                values[attribute as usize] = values[attribute as usize].and(Some(value));
             }
             values
         };

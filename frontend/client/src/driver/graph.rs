@@ -14,6 +14,7 @@ use gvirtus_wire::api::types::{CUgraph, CUgraphExec, CUgraphNode, CUresult, CUst
 use crate::capture::{self, Capture, CaptureStatus, MODE_RELAXED};
 use crate::driver::{Result, context, put, put_if, session};
 use crate::handles::{Kind, Table};
+use crate::memory::managed::Uses;
 use crate::session::{self, Session};
 use crate::streams;
 
@@ -305,9 +306,11 @@ pub(crate) fn cuGraphLaunch(handle: CUgraphExec, stream: CUstream) -> Result<()>
     let session = session()?;
     let exec = EXECS.get(handle).ok_or(error::ERROR_INVALID_VALUE)?;
     let context = context::current()?;
-    streams::submit(session, &context, stream, &[], true, |stream| GraphLaunch {
-        exec: exec.id,
-        stream,
+    streams::submit(session, &context, stream, &[], Uses::Graph, |stream| {
+        GraphLaunch {
+            exec: exec.id,
+            stream,
+        }
     })
 }
 

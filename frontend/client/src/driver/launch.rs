@@ -16,6 +16,7 @@ use crate::driver::device::{attr as device_attr, attribute as device_attribute};
 use crate::driver::function::{Function, attr};
 use crate::driver::{Result, context, kernel, occupancy, session};
 use crate::memory::ledger;
+use crate::memory::managed::{self, Uses};
 use crate::streams;
 
 /// `CUlaunchAttributeID`.
@@ -362,8 +363,19 @@ unsafe fn launch(
     // SAFETY: by this function's contract.
     let params = unsafe { pack(&function, params, extra)? };
     let in_place = host_memory_in(&params);
-    streams::submit(session, &context, stream, &in_place, false, |stream| {
-        Launch {
+    // What managed memory needs is known before the parameters are given away.
+    let managed = if managed::any() {
+        params.clone()
+    } else {
+        Params::new()
+    };
+    streams::submit(
+        session,
+        &context,
+        stream,
+        &in_place,
+        Uses::Kernel(&managed),
+        |stream| Launch {
             function: function.id,
             stream,
             grid: geometry.grid,
@@ -371,8 +383,8 @@ unsafe fn launch(
             shared: geometry.shared,
             params,
             attributes: attributes.list,
-        }
-    })
+        },
+    )
 }
 
 /// Launches a kernel, its parameters by pointer each (`kernelParams`) or packed (`extra`).

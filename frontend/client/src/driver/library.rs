@@ -21,6 +21,7 @@ use crate::driver::{Result, put, put_if, session};
 use crate::fatbin::container::{Choice, Owned};
 use crate::fatbin::{self, ImageError, Source};
 use crate::handles::{Kind, Table};
+use crate::memory::ledger;
 
 /// `CUlibraryOption`: a table that only the runtime uses, and the program's promise to keep the bytes.
 const HOST_UNIVERSAL_FUNCTION_AND_DATA_TABLE: u32 = 0;
@@ -394,8 +395,7 @@ pub(crate) unsafe fn cuLibraryGetGlobal(
     Ok(())
 }
 
-/// Managed variables do not exist here: `CUDA_ERROR_NOT_FOUND`, which is also what the driver says of a variable that is not managed. If the library has a variable of
-/// that name the log says so.
+/// Address and size of a managed variable: `CUDA_ERROR_NOT_FOUND` for one that is not managed.
 pub(crate) unsafe fn cuLibraryGetManaged(
     dptr: *mut CUdeviceptr,
     bytes: *mut usize,
@@ -409,12 +409,16 @@ pub(crate) unsafe fn cuLibraryGetManaged(
     }
     // SAFETY: the caller's string.
     let name = unsafe { name_of(name)? };
-    let known = context::current().and_then(|context| library.module(&context)?.global(name));
-    if known.is_ok() && crate::log::first_time(name) {
-        log!(
-            Warn,
-            "{name} is not available as a managed variable: managed memory is not supported"
-        );
+    // Natively the variable has one address in all contexts; here it is that of the current context's module, or of the first device's where none is current.
+    let context = context::current().or_else(|_| context::primary_anyhow(0))?;
+    let (address, size) = library.module(&context)?.global(name)?;
+    if !ledger::at(address).is_some_and(|entry| entry.is_managed()) {
+        return Err(error::ERROR_NOT_FOUND);
     }
-    Err(error::ERROR_NOT_FOUND)
+    // SAFETY: the caller's pointers, which may be null.
+    unsafe {
+        put_if(dptr, address);
+        put_if(bytes, usize::try_from(size).unwrap_or(usize::MAX));
+    }
+    Ok(())
 }

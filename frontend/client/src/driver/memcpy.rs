@@ -22,7 +22,7 @@ use gvirtus_wire::api::types::{
 
 use crate::capture;
 use crate::driver::{Result, context, session};
-use crate::memory::{ledger, mapped, writes};
+use crate::memory::{ledger, managed, mapped, writes};
 use crate::session::Session;
 use crate::session::inbox::gather;
 use crate::streams::{self, Stream};
@@ -125,6 +125,13 @@ unsafe fn copy(stream: CUstream, wait: Wait, dst: &Side, src: &Side, extent: Ext
         capture.invalidate();
         return Err(error::ERROR_STREAM_CAPTURE_UNSUPPORTED);
     }
+    let (dst_size, src_size) = (
+        ledger::span(&dst.plane, &extent).ok_or(error::ERROR_INVALID_VALUE)?,
+        ledger::span(&src.plane, &extent).ok_or(error::ERROR_INVALID_VALUE)?,
+    );
+    // Parts of a box that are not copied keep what the program has written there: all of the span is sent before.
+    let written = managed::before_range(session, &stream, dst.plane.address, dst_size, true)?;
+    let read = managed::before_range(session, &stream, src.plane.address, src_size, false)?;
     let job = Job {
         session,
         stream,
@@ -135,7 +142,15 @@ unsafe fn copy(stream: CUstream, wait: Wait, dst: &Side, src: &Side, extent: Ext
     // SAFETY: the caller's contract.
     unsafe {
         match (to, from) {
-            (Is::Device, Is::Device) => job.post(COPY_ON_DEVICE, &[]).map(drop),
+            (Is::Device, Is::Device) => {
+                job.post(COPY_ON_DEVICE, &[])?;
+                if wait == Wait::Yes && (written.is_some() || read.is_some()) {
+                    return crate::driver::stream::cuStreamSynchronize(streams::handle(
+                        &job.stream,
+                    ));
+                }
+                Ok(())
+            }
             (Is::Device, Is::Shared) => job.shared(wait, COPY_FROM_SHADOW),
             (Is::Shared, Is::Device) => job.shared(wait, COPY_TO_SHADOW),
             (Is::Device, host) => job.to_device(wait, host == Is::Pinned, captured.is_some()),
@@ -377,14 +392,27 @@ pub(crate) unsafe fn cuMemcpyDtoHAsync_v2(
     }
 }
 
-/// Device to device; does not wait, as natively.
+/// Device to device; does not wait unless managed memory is involved, as natively.
 pub(crate) unsafe fn cuMemcpyDtoD_v2(
     dst: CUdeviceptr,
     src: CUdeviceptr,
     bytes: usize,
 ) -> Result<()> {
-    // SAFETY: both sides are the device's.
-    unsafe { cuMemcpyDtoDAsync_v2(dst, src, bytes, std::ptr::null_mut()) }
+    let managed = |at| managed::touches(at, bytes as u64);
+    // SAFETY: both sides are the device's, or pinned memory of the program.
+    unsafe {
+        copy(
+            std::ptr::null_mut(),
+            if managed(dst) || managed(src) {
+                Wait::Yes
+            } else {
+                Wait::No
+            },
+            &Side::linear(Said::Device, dst),
+            &Side::linear(Said::Device, src),
+            line(bytes),
+        )
+    }
 }
 
 /// Device to device, on a stream.

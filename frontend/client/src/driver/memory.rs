@@ -60,7 +60,7 @@ pub(crate) fn cuMemFree_v2(address: CUdeviceptr) -> Result<()> {
         return Ok(());
     }
     let entry = ledger::at(address)
-        .filter(|e| matches!(e.kind, Kind::Device | Kind::Pooled { .. }))
+        .filter(|e| matches!(e.kind, Kind::Device | Kind::Pooled { .. } | Kind::Managed))
         .ok_or(error::ERROR_INVALID_VALUE)?;
     session.check(entry.context)?;
     capture::forbid()?;
@@ -69,6 +69,7 @@ pub(crate) fn cuMemFree_v2(address: CUdeviceptr) -> Result<()> {
     let entry = ledger::remove(address).ok_or(error::ERROR_INVALID_VALUE)?;
     match entry.kind {
         Kind::Pooled { pool } => memory::pool::free(session, pool, &entry, None),
+        Kind::Managed => memory::managed::free(session, &entry),
         _ => memory::device::free(session, &entry),
     }
     Ok(())

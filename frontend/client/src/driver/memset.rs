@@ -5,7 +5,7 @@ use gvirtus_wire::api::core::{Extent, Memset, Plane};
 use gvirtus_wire::api::types::{CUdeviceptr, CUstream, error};
 
 use crate::driver::{Result, context, session};
-use crate::memory::ledger;
+use crate::memory::{ledger, managed};
 use crate::session::inbox::rows;
 use crate::{capture, streams};
 
@@ -53,6 +53,7 @@ fn fill(stream: CUstream, fill: &Fill) -> Result<()> {
     if !entry.is_device() {
         return fill_here(&stream, fill, &plane, &extent);
     }
+    let _underway = managed::before_range(session, &stream, fill.address, size, true)?;
     let command = Memset {
         stream: stream.id,
         dst: plane,
@@ -62,6 +63,14 @@ fn fill(stream: CUstream, fill: &Fill) -> Result<()> {
         height: rows,
     };
     stream.post(session, &command, &[]).map(drop)
+}
+
+/// A function that is not asynchronous waits if it fills managed memory, as natively.
+fn wait_if_managed(address: u64) -> Result<()> {
+    if managed::touches(address, 1) {
+        crate::driver::stream::cuStreamSynchronize(std::ptr::null_mut())?;
+    }
+    Ok(())
 }
 
 /// Pinned memory is the program's own: filled here, after what was issued on the stream. Natively such a memset is synchronous, too.
@@ -83,7 +92,8 @@ fn fill_here(stream: &streams::Stream, fill: &Fill, plane: &Plane, extent: &Exte
 macro_rules! linear { ($($name:ident $name_async:ident $element:literal $value:ty;)*) => { $(
     /// `count` elements, on the legacy default stream.
     pub(crate) fn $name(address: CUdeviceptr, value: $value, count: usize) -> Result<()> {
-        $name_async(address, value, count, std::ptr::null_mut())
+        $name_async(address, value, count, std::ptr::null_mut())?;
+        wait_if_managed(address)
     }
     /// `count` elements, on a stream.
     pub(crate) fn $name_async(address: CUdeviceptr, value: $value, count: usize, stream: CUstream) -> Result<()> {
@@ -100,7 +110,8 @@ linear! {
 macro_rules! pitched { ($($name:ident $name_async:ident $element:literal $value:ty;)*) => { $(
     /// `height` rows of `width` elements, on the legacy default stream.
     pub(crate) fn $name(address: CUdeviceptr, pitch: usize, value: $value, width: usize, height: usize) -> Result<()> {
-        $name_async(address, pitch, value, width, height, std::ptr::null_mut())
+        $name_async(address, pitch, value, width, height, std::ptr::null_mut())?;
+        wait_if_managed(address)
     }
     /// `height` rows of `width` elements, on a stream.
     pub(crate) fn $name_async(address: CUdeviceptr, pitch: usize, value: $value, width: usize, height: usize, stream: CUstream) -> Result<()> {

@@ -22,6 +22,7 @@ pub(crate) mod kernel;
 pub(crate) mod launch;
 pub(crate) mod library;
 pub(crate) mod link;
+pub(crate) mod managed;
 pub(crate) mod memcpy;
 pub(crate) mod memory;
 pub(crate) mod memory_pool;

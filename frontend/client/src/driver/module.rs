@@ -223,7 +223,8 @@ impl Module {
                 reply.size,
                 self.context.device,
                 self.context.id,
-            );
+                reply.managed,
+            )?;
         }
         Ok(found)
     }

@@ -72,12 +72,13 @@ fn value(entry: &Entry, address: u64, attribute: u32) -> std::result::Result<Val
             MEMORYTYPE_HOST
         }),
         attribute::DEVICE_POINTER => Value::U64(device_pointer),
-        attribute::HOST_POINTER if entry.is_device() => return Err(error::ERROR_INVALID_VALUE),
+        attribute::HOST_POINTER if entry.is_device() && !entry.is_managed() => {
+            return Err(error::ERROR_INVALID_VALUE);
+        }
         attribute::HOST_POINTER => Value::U64(address),
         // The driver writes a whole word for "is managed": static cudart reads one that it has not initialised.
-        attribute::SYNC_MEMOPS | attribute::IS_LEGACY_IPC_CAPABLE | attribute::IS_MANAGED => {
-            Value::U32(0)
-        }
+        attribute::IS_MANAGED => Value::U32(u32::from(entry.is_managed())),
+        attribute::SYNC_MEMOPS | attribute::IS_LEGACY_IPC_CAPABLE => Value::U32(0),
         attribute::BUFFER_ID | attribute::MEMORY_BLOCK_ID => Value::U64(entry.address),
         attribute::IS_GPU_DIRECT_RDMA_CAPABLE => Value::Bool(false),
         attribute::DEVICE_ORDINAL => Value::U32(entry.device),

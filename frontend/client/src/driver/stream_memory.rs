@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 
 use crate::driver::{Result, context, session};
 use crate::memory::ledger::{self, Entry};
+use crate::memory::managed::Uses;
 use crate::{log, streams};
 
 /// The most operations of one call.
@@ -56,6 +57,10 @@ fn check(operation: &MemoryOperation) -> Result<Option<Entry>> {
         return Ok(Some(entry));
     }
     match ledger::holds(operation.address, size) {
+        Some(entry) if entry.is_managed() && waits => {
+            log::unsupported("a stream that waits for a value in managed memory");
+            Err(error::ERROR_NOT_SUPPORTED)
+        }
         Some(entry) if !entry.has_shadow() => Ok(None),
         _ => Err(error::ERROR_INVALID_VALUE),
     }
@@ -69,7 +74,12 @@ fn submit(stream: CUstream, operations: Vec<MemoryOperation>) -> Result<()> {
         in_place.extend(check(operation)?);
     }
     session.check(context.id)?;
-    streams::submit(session, &context, stream, &in_place, false, |stream| {
+    let words: Vec<u8> = operations
+        .iter()
+        .flat_map(|operation| operation.address.to_ne_bytes())
+        .collect();
+    let uses = Uses::Kernel(&words);
+    streams::submit(session, &context, stream, &in_place, uses, |stream| {
         StreamMemoryOperations { stream, operations }
     })
 }

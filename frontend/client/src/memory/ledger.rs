@@ -20,6 +20,10 @@ pub(crate) enum Kind {
         /// Handle of the pool.
         pool: u64,
     },
+    /// `cuMemAllocManaged`.
+    Managed,
+    /// A module's managed variable.
+    ManagedVariable,
     /// `cuMemHostAlloc`: same address on both sides.
     Pinned,
     /// `cuMemHostAlloc` over a transport that shares memory: the same memory on both sides.
@@ -52,13 +56,25 @@ impl Entry {
     pub(crate) fn is_device(&self) -> bool {
         matches!(
             self.kind,
-            Kind::Device | Kind::Mapped | Kind::Global | Kind::Pooled { .. }
+            Kind::Device
+                | Kind::Mapped
+                | Kind::Global
+                | Kind::Pooled { .. }
+                | Kind::Managed
+                | Kind::ManagedVariable
         )
     }
 
     /// Whether it is host memory of which the worker has a copy, its shadow.
     pub(crate) fn has_shadow(&self) -> bool {
         !self.is_device() && self.kind != Kind::Shared
+    }
+}
+
+impl Entry {
+    /// Whether it is managed memory, which the program touches by itself.
+    pub(crate) fn is_managed(&self) -> bool {
+        matches!(self.kind, Kind::Managed | Kind::ManagedVariable)
     }
 }
 

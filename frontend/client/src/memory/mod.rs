@@ -6,12 +6,13 @@
 //! * `blocks`: the free-list arithmetic behind it.
 //! * `pool`: memory pools, handed out and taken back in stream order. `pool_ledger`: their arithmetic.
 //! * `pinned`: pinned and registered host memory.
-//! * `mapped`: pinned memory that kernels use in place.
+//! * `mapped`: pinned memory that kernels use in place. `managed`: memory of one address for processor and GPU.
 //! * `ledger`: what a pointer is. `writes`: writes of the GPU to pinned memory that are still in flight.
 
 pub(crate) mod blocks;
 pub(crate) mod device;
 pub(crate) mod ledger;
+pub(crate) mod managed;
 pub(crate) mod mapped;
 pub(crate) mod pinned;
 pub(crate) mod pool;
@@ -19,21 +20,44 @@ mod pool_ledger;
 pub(crate) mod ranges;
 pub(crate) mod writes;
 
-/// Module variables: addresses that only the driver can mint.
-pub(crate) fn add_global(address: u64, size: u64, device: u32, context: u32) {
+use gvirtus_wire::api::types::CUresult;
+
+/// Module variables: addresses that only the driver can mint. Managed ones are the program's to touch, too.
+///
+/// # Errors
+/// `CUDA_ERROR_OUT_OF_MEMORY` if the program has something else at the address of a managed variable.
+pub(crate) fn add_global(
+    address: u64,
+    size: u64,
+    device: u32,
+    context: u32,
+    managed: bool,
+) -> Result<(), CUresult> {
+    if managed {
+        managed::add_variable(address, size, device)?;
+    }
     ledger::insert(ledger::Entry {
         address,
         size,
-        kind: ledger::Kind::Global,
+        kind: if managed {
+            ledger::Kind::ManagedVariable
+        } else {
+            ledger::Kind::Global
+        },
         device,
         context,
         flags: 0,
     });
+    Ok(())
 }
 
 /// Their module is unloaded.
 pub(crate) fn remove_global(address: u64) {
-    ledger::remove(address);
+    if let Some(entry) = ledger::remove(address)
+        && entry.kind == ledger::Kind::ManagedVariable
+    {
+        managed::remove_variable(entry.address, entry.size);
+    }
 }
 
 /// A device was reset: all its memory is gone.
@@ -41,6 +65,7 @@ pub(crate) fn reset_device(device: u32) {
     ledger::forget_device(device);
     device::reset(device);
     pool::reset_device(device);
+    managed::reset_device(device);
     crate::driver::vmm::reset_device(device);
     pinned::reset_device(device);
 }
@@ -63,9 +88,16 @@ pub(crate) fn forget_context(context: u32, device: u32) {
                     device::free(session, &entry);
                 }
             }
+            ledger::Kind::Managed => {
+                if let Some(mut entry) = ledger::remove(entry.address) {
+                    entry.context = device;
+                    managed::free(session, &entry);
+                }
+            }
             // Not a context's: it goes with the device.
             ledger::Kind::Mapped => {}
             ledger::Kind::Global => drop(ledger::remove(entry.address)),
+            ledger::Kind::ManagedVariable => remove_global(entry.address),
             // A pool is its device's: what was allocated from it lives on.
             ledger::Kind::Pooled { .. } => {}
             // Host memory outlives the context, as pages of the program.

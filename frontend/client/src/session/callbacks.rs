@@ -61,7 +61,9 @@ impl Callbacks {
         let _ = self.calls.set(sender);
         super::thread("gvirtus-callback", move || {
             while let Ok((id, status)) = calls.recv() {
+                crate::memory::managed::before_host_function();
                 session.callbacks.run(id, status);
+                crate::memory::managed::after_host_function(session);
                 crate::memory::mapped::refresh_all(|touch, bulk| session.answer(touch, bulk));
                 session.answer(&HostCallDone { id }, &[]);
             }

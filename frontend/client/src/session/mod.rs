@@ -80,6 +80,10 @@ fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> std::io::Result<(
         let mut all = std::mem::zeroed();
         let mut before = std::mem::zeroed();
         libc::sigfillset(&raw mut all);
+        // What a thread does to itself: host functions of the program run here, too, and may touch managed memory.
+        for fault in [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL] {
+            libc::sigdelset(&raw mut all, fault);
+        }
         libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
         let spawned = std::thread::Builder::new()
             .name(name.to_owned())
