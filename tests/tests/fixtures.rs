@@ -90,6 +90,7 @@ fixtures![
     host_function_copy,
     jit_link,
     launch_burst,
+    large_copies,
     launch_ex,
     launch_many,
     local_calls,

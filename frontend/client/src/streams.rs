@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use gvirtus_shm::spin::Spin;
 use gvirtus_wire::api::core::StreamCreate;
 use gvirtus_wire::api::types::{CUresult, CUstream, error};
 use gvirtus_wire::command::Command;
@@ -60,6 +61,8 @@ pub(crate) struct State {
     /// What the stream waits for on other streams: once it has passed the first number, the other stream has passed the second.
     waits: VecDeque<(u64, Arc<Stream>, u64)>,
     pub(crate) capture: Option<Arc<Capture>>,
+    /// Threads that wait for commands to complete.
+    watchers: u32,
 }
 
 #[derive(Default)]
@@ -171,7 +174,7 @@ impl Stream {
             if first > sequence {
                 return;
             }
-            let full = state.in_flight.len() >= CREDIT;
+            let awaited = state.in_flight.len() >= CREDIT || state.watchers > 0;
             let mut last = first;
             while let Some(&next) = state.in_flight.front().filter(|&&s| s <= sequence) {
                 state.in_flight.pop_front();
@@ -186,7 +189,7 @@ impl Stream {
                 );
             }
             drop(state);
-            if full {
+            if awaited {
                 self.room.notify_all();
             }
             if self.id == 0 {
@@ -212,6 +215,32 @@ impl Stream {
             .in_flight
             .front()
             .is_none_or(|&s| s > sequence)
+    }
+
+    /// Waits until the command with that number is complete.
+    pub(crate) fn wait_until_passed(
+        &self,
+        session: &Session,
+        sequence: u64,
+    ) -> Result<(), CUresult> {
+        session.flush();
+        if Spin::default().look(|| self.has_passed(sequence)) {
+            return session.check(self.context);
+        }
+        let mut state = self.state.lock();
+        state.watchers += 1;
+        let done = loop {
+            if state.in_flight.front().is_none_or(|&s| s > sequence) {
+                break session.check(self.context);
+            }
+            // Errors wake nobody who looks at the wrong moment, so look now and then.
+            self.room.wait_for(&mut state, Duration::from_millis(100));
+            if let Err(status) = session.check(self.context) {
+                break Err(status);
+            }
+        };
+        state.watchers -= 1;
+        done
     }
 
     /// Number of the last command that is not known to be complete.

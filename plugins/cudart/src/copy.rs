@@ -453,6 +453,7 @@ impl Session {
             if let Some(capture) = self.capture_of(stream) {
                 capture.uses_shadow(c.dst.address, to.span(), write.shadow);
             }
+            self.progress.large(&stream.lane, to.total());
             return Ok(());
         }
         if let Some(capture) = self.capture_of(stream) {
@@ -545,7 +546,9 @@ impl Session {
                 }
                 self.enqueue(stream.raw, dst, src, &c.extent)
             })
-            .ok_or(ERROR_INVALID_VALUE)?
+            .ok_or(ERROR_INVALID_VALUE)??;
+        self.progress.large(&stream.lane, to.total());
+        Ok(())
     }
 
     fn copy_on_device(&self, stream: &Arc<Stream>, c: &Copy) -> Result<()> {

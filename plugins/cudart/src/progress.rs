@@ -277,6 +277,13 @@ impl Progress {
         self.dirtied(lane, &mut state);
     }
 
+    /// The command in hand moves so many bytes: behind large ones somebody waits for the memory that they use.
+    pub(crate) fn large(&self, lane: &Arc<Lane>, bytes: u64) {
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        let mut state = lane.state.lock();
+        state.open.bytes = state.open.bytes.saturating_add(bytes);
+    }
+
     fn dirtied(&self, lane: &Arc<Lane>, state: &mut State) {
         if state.dirty {
             return;

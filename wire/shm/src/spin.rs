@@ -43,14 +43,25 @@ impl Spin {
         if self.0.is_zero() {
             return ready();
         }
+        self.watch(|| {
+            (0..STRIDE).any(|_| {
+                std::hint::spin_loop();
+                ready()
+            })
+        })
+    }
+
+    /// [`look`](Self::look) where each look costs a system call.
+    pub fn look_dearly(&mut self, mut ready: impl FnMut() -> bool) -> bool {
+        ready() || (!self.0.is_zero() && self.watch(ready))
+    }
+
+    fn watch(&mut self, mut ready: impl FnMut() -> bool) -> bool {
         let start = Instant::now();
         loop {
-            for _ in 0..STRIDE {
-                if ready() {
-                    self.0 = (self.0 * 2).min(LIMITS.1);
-                    return true;
-                }
-                std::hint::spin_loop();
+            if ready() {
+                self.0 = (self.0 * 2).min(LIMITS.1);
+                return true;
             }
             if start.elapsed() >= self.0 {
                 self.0 = (self.0 / 2).max(LIMITS.0);

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
+use gvirtus_shm::spin::Spin;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
@@ -30,6 +31,7 @@ pub(super) fn connection(
     Ok(Connection {
         receiver: Box::new(SocketReceiver {
             socket: Arc::clone(&socket),
+            spin: Spin::default(),
         }),
         sender: Box::new(SocketSender { socket }),
         closer: Closer::new(
@@ -48,6 +50,7 @@ pub(super) fn connection(
 
 struct SocketReceiver {
     socket: Arc<OwnedFd>,
+    spin: Spin,
 }
 
 impl SocketReceiver {
@@ -64,7 +67,21 @@ impl SocketReceiver {
 
 impl Receiver for SocketReceiver {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.recv(into, RecvFlags::empty())
+        // An answer is often near: looking for it costs less than a wake-up.
+        let mut got = None;
+        let mut spin = std::mem::take(&mut self.spin);
+        spin.look_dearly(|| match self.recv(into, RecvFlags::DONTWAIT) {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => false,
+            other => {
+                got = Some(other);
+                true
+            }
+        });
+        self.spin = spin;
+        match got {
+            Some(got) => got,
+            None => self.recv(into, RecvFlags::empty()),
+        }
     }
 
     fn read_exact(&mut self, mut into: &mut [u8]) -> io::Result<()> {

@@ -21,10 +21,11 @@ use gvirtus_wire::api::types::{
 };
 
 use crate::capture;
+use crate::driver::context::Context;
 use crate::driver::{Result, context, session};
-use crate::memory::{ledger, managed, mapped, writes};
+use crate::memory::{ledger, managed, mapped, staging, writes};
 use crate::session::Session;
-use crate::session::inbox::gather;
+use crate::session::inbox::{self, gather, rows};
 use crate::streams::{self, Stream};
 
 /// What a caller says of a side.
@@ -100,6 +101,7 @@ enum Wait {
 
 struct Job<'a> {
     session: &'static Session,
+    context: &'a Context,
     stream: Arc<Stream>,
     dst: &'a Plane,
     src: &'a Plane,
@@ -134,6 +136,7 @@ unsafe fn copy(stream: CUstream, wait: Wait, dst: &Side, src: &Side, extent: Ext
     let read = managed::before_range(session, &stream, src.plane.address, src_size, false)?;
     let job = Job {
         session,
+        context: &context,
         stream,
         dst: &dst.plane,
         src: &src.plane,
@@ -175,6 +178,62 @@ impl Job<'_> {
         self.stream.post(self.session, &self.command(kind), bulk)
     }
 
+    /// Tries a large copy in one piece through memory that both ends share; whether all of it was done. What is left over can be done by other means again from the
+    /// beginning: the bytes are the same.
+    ///
+    /// # Safety
+    /// The host's side is readable or writable.
+    unsafe fn staged(&self, kind: u8) -> Result<bool> {
+        let len = inbox::packed(self.extent) as usize;
+        let linear = |plane| rows(plane, self.extent).nth(1).is_none();
+        if len < staging::SMALLEST || !linear(self.dst) || !linear(self.src) {
+            return Ok(false);
+        }
+        let part = |plane: &Plane, offset| Plane {
+            address: plane.address + offset,
+            pitch: 0,
+            slice: 0,
+        };
+        let slot = |address| Plane {
+            address,
+            pitch: 0,
+            slice: 0,
+        };
+        let post = |offset, address, n| {
+            let (dst, src) = if kind == COPY_FROM_SHADOW {
+                (part(self.dst, offset), slot(address))
+            } else {
+                (slot(address), part(self.src, offset))
+            };
+            let command = Copy {
+                kind,
+                stream: self.stream.id,
+                dst,
+                src,
+                extent: line(n as usize),
+            };
+            let sequence = self.stream.post(self.session, &command, &[])?;
+            self.session.kick();
+            Ok(sequence)
+        };
+        // SAFETY: this function's contract; a side in one piece has all its bytes from its address on.
+        let done = unsafe {
+            if kind == COPY_FROM_SHADOW {
+                let from = self.src.address;
+                staging::to_device(self.session, self.context, &self.stream, from, len, post)
+            } else {
+                let to = self.dst.address;
+                staging::to_host(self.session, self.context, &self.stream, to, len, post)
+            }
+        }?;
+        Ok(done == len)
+    }
+
+    /// Waits for what was issued on the stream.
+    fn wait(&self) -> Result<()> {
+        crate::driver::stream::cuStreamSynchronize(streams::handle(&self.stream))
+    }
+
     /// To or from memory that the worker has, too: no bytes travel.
     fn shared(&self, wait: Wait, kind: u8) -> Result<()> {
         if wait == Wait::No {
@@ -192,6 +251,13 @@ impl Job<'_> {
     /// # Safety
     /// The source is readable.
     unsafe fn to_device(&self, wait: Wait, pinned: bool, captured: bool) -> Result<()> {
+        // SAFETY: this function's contract.
+        if !pinned && unsafe { self.staged(COPY_FROM_SHADOW)? } {
+            return match wait {
+                Wait::Yes => self.wait(),
+                Wait::No => Ok(()),
+            };
+        }
         let size = ledger::span(self.src, self.extent).ok_or(error::ERROR_INVALID_VALUE)?;
         let kind = match pinned {
             true if captured => COPY_FROM_PULL,
@@ -229,6 +295,10 @@ impl Job<'_> {
             if capture::of(&self.stream).is_none() {
                 writes::add(self.dst.address, size, &self.stream, sequence);
             }
+            return Ok(());
+        }
+        // SAFETY: this function's contract.
+        if !pinned && unsafe { self.staged(COPY_TO_SHADOW)? } {
             return Ok(());
         }
         // Natively an async copy to pageable memory waits too.

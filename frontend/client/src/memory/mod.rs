@@ -18,6 +18,7 @@ pub(crate) mod pinned;
 pub(crate) mod pool;
 mod pool_ledger;
 pub(crate) mod ranges;
+pub(crate) mod staging;
 pub(crate) mod writes;
 
 use gvirtus_wire::api::types::CUresult;

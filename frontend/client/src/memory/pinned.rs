@@ -30,17 +30,9 @@ pub(crate) fn allocate(
         .checked_next_multiple_of(PAGE)
         .filter(|&b| b <= 1 << 40)
         .ok_or(error::ERROR_OUT_OF_MEMORY)?;
-    open(session, context.id)?;
-    let address = FREE
-        .lock()
-        .as_mut()
-        .and_then(|f| f.take(bytes, PAGE))
-        .ok_or(error::ERROR_OUT_OF_MEMORY)?;
+    let address = place(session, context.id, bytes)?;
     let give_back = |code| {
-        ranges::decommit(address, bytes);
-        if let Some(free) = FREE.lock().as_mut() {
-            free.give(address, bytes);
-        }
+        release_unlisted(address, bytes);
         code
     };
     let kind = match share(session, context.id, address, bytes) {
@@ -65,6 +57,34 @@ pub(crate) fn allocate(
         flags,
     });
     Ok(address)
+}
+
+/// Addresses for `bytes`, a multiple of the page size.
+fn place(session: &Session, context: u32, bytes: u64) -> Result<u64, CUresult> {
+    open(session, context)?;
+    FREE.lock()
+        .as_mut()
+        .and_then(|f| f.take(bytes, PAGE))
+        .ok_or(error::ERROR_OUT_OF_MEMORY)
+}
+
+/// Memory of our own that the worker has, too: `bytes` (a multiple of the page size) that the program does not know of.
+pub(crate) fn share_unlisted(
+    session: &Session,
+    context: &Context,
+    bytes: u64,
+) -> Result<u64, CUresult> {
+    let address = place(session, context.id, bytes)?;
+    share(session, context.id, address, bytes).inspect_err(|_| release_unlisted(address, bytes))?;
+    Ok(address)
+}
+
+/// Gives memory back of which the worker knows nothing any more.
+pub(crate) fn release_unlisted(address: u64, bytes: u64) {
+    ranges::decommit(address, bytes);
+    if let Some(free) = FREE.lock().as_mut() {
+        free.give(address, bytes);
+    }
 }
 
 /// Puts memory behind the range that the worker maps, too. `CUDA_ERROR_NOT_SUPPORTED` where that cannot be: then a shadow does.
@@ -167,11 +187,7 @@ pub(crate) fn reset_device(device: u32) {
 }
 
 fn release(entry: &Entry) {
-    let bytes = entry.size.next_multiple_of(PAGE);
-    ranges::decommit(entry.address, bytes);
-    if let Some(free) = FREE.lock().as_mut() {
-        free.give(entry.address, bytes);
-    }
+    release_unlisted(entry.address, entry.size.next_multiple_of(PAGE));
 }
 
 fn open(session: &Session, context: u32) -> Result<(), CUresult> {

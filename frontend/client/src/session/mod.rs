@@ -74,7 +74,7 @@ pub(crate) fn thread_number() -> u32 {
 }
 
 /// Starts a thread of ours: no signal of the program is delivered to it.
-fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+pub(crate) fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
     // SAFETY: both sets are initialised by the calls that fill them; the mask of the calling thread is restored before returning.
     unsafe {
         let mut all = std::mem::zeroed();
