@@ -1,0 +1,195 @@
+//! What single calls cost.
+
+use super::Bench;
+use crate::gpu::Result;
+use crate::measure::{Unit, figure, median, microseconds, time};
+
+/// Kernels between two synchronizations where issuing is measured: below what any stream holds without blocking.
+const BURST: u32 = 500;
+const MALLOC: usize = 4 << 20;
+const GRAPH_NODES: u32 = 100;
+
+pub(super) fn run(bench: &Bench<'_>) -> Result<()> {
+    launches(bench)?;
+    copies(bench)?;
+    memory(bench)?;
+    events(bench)?;
+    graph(bench)
+}
+
+/// A call's cost: the median of rounds of `operations` calls.
+fn cost(
+    bench: &Bench<'_>,
+    id: &str,
+    what: &str,
+    (rounds, operations): (u32, u32),
+    mut f: impl FnMut() -> Result<()>,
+) -> Result<()> {
+    let took = median(
+        bench.options.times(rounds),
+        || bench.context.synchronize(),
+        || (0..operations).try_for_each(|_| f()),
+    )?;
+    figure(
+        id,
+        what,
+        Unit::Microseconds,
+        None,
+        microseconds(took, operations),
+    )
+}
+
+fn launches(bench: &Bench<'_>) -> Result<()> {
+    let Bench {
+        context,
+        module,
+        stream,
+        ..
+    } = bench;
+    cost(
+        bench,
+        "launch_issue",
+        "launch, issued in bursts of 500, drained between",
+        (200, BURST),
+        || module.launch_nothing(stream),
+    )?;
+    let many = bench.options.times(100_000);
+    context.synchronize()?;
+    let took = time(|| {
+        (0..many).try_for_each(|_| module.launch_nothing(stream))?;
+        stream.synchronize()
+    })?;
+    figure(
+        "launch_drained",
+        "launch, 100,000 issued and drained, each",
+        Unit::Microseconds,
+        None,
+        microseconds(took, many),
+    )?;
+    cost(
+        bench,
+        "launch_sync",
+        "launch + stream synchronize",
+        (2000, 1),
+        || {
+            module.launch_nothing(stream)?;
+            stream.synchronize()
+        },
+    )?;
+    cost(
+        bench,
+        "sync_idle",
+        "synchronize, nothing to wait for",
+        (1000, 1),
+        || context.synchronize(),
+    )
+}
+
+fn copies(bench: &Bench<'_>) -> Result<()> {
+    let Bench {
+        context, stream, ..
+    } = bench;
+    let device = context.device_memory(4096)?;
+    let pinned = context.pinned(4096)?;
+    let mut host = [1u8; 16];
+    cost(bench, "d2h_16", "D2H of 16 bytes", (2000, 1), || {
+        context.copy_out(&mut host, &device)
+    })?;
+    cost(bench, "h2d_16", "H2D of 16 bytes", (2000, 1), || {
+        context.copy_in(&device, &[2u8; 16])
+    })?;
+    cost(
+        bench,
+        "h2d_async_4k",
+        "async H2D of 4 KiB pinned, issue",
+        (50, 100),
+        || stream.copy_in(&device, &pinned, 4096),
+    )?;
+    cost(
+        bench,
+        "memset_async",
+        "async memset of 4 KiB, issue",
+        (50, 100),
+        || stream.fill(&device, 4096),
+    )
+}
+
+fn memory(bench: &Bench<'_>) -> Result<()> {
+    let context = bench.context;
+    cost(
+        bench,
+        "malloc_free",
+        "malloc + free of 4 MiB, idle",
+        (200, 1),
+        || context.device_memory(MALLOC)?.free(),
+    )?;
+    let pairs = bench.options.times(10_000);
+    context.synchronize()?;
+    let took = time(|| {
+        (0..pairs).try_for_each(|_| context.device_memory(MALLOC)?.free())?;
+        context.synchronize()
+    })?;
+    figure(
+        "malloc_free_drained",
+        "malloc + free of 4 MiB, 10,000 pairs, each",
+        Unit::Microseconds,
+        None,
+        microseconds(took, pairs),
+    )
+}
+
+fn events(bench: &Bench<'_>) -> Result<()> {
+    let Bench {
+        context, stream, ..
+    } = bench;
+    let (start, end) = (context.event()?, context.event()?);
+    cost(bench, "event_record", "event record", (50, 100), || {
+        start.record(stream)
+    })?;
+    cost(
+        bench,
+        "event_timing",
+        "record, launch, record, synchronize, elapsed time",
+        (500, 1),
+        || {
+            start.record(stream)?;
+            bench.module.launch_nothing(stream)?;
+            end.record(stream)?;
+            end.synchronize()?;
+            start.milliseconds_until(&end).map(drop)
+        },
+    )?;
+    // What a program is told that an empty kernel takes: distance must not show in it.
+    let mut told = Vec::new();
+    for _ in 0..bench.options.times(100) {
+        start.record(stream)?;
+        bench.module.launch_nothing(stream)?;
+        end.record(stream)?;
+        end.synchronize()?;
+        told.push(f64::from(start.milliseconds_until(&end)?) * 1e3);
+    }
+    told.sort_by(f64::total_cmp);
+    figure(
+        "event_elapsed",
+        "the time that events tell of an empty kernel",
+        Unit::Microseconds,
+        None,
+        told[told.len() / 2],
+    )
+}
+
+fn graph(bench: &Bench<'_>) -> Result<()> {
+    let Bench { module, stream, .. } = bench;
+    let graph =
+        stream.graph(|| (0..GRAPH_NODES).try_for_each(|_| module.launch_nothing(stream)))?;
+    cost(
+        bench,
+        "graph_replay",
+        "graph of 100 kernels, launch + synchronize",
+        (200, 1),
+        || {
+            graph.launch(stream)?;
+            stream.synchronize()
+        },
+    )
+}
