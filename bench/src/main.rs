@@ -68,9 +68,14 @@ fn probe() -> Result<()> {
     let context = Context::first()?;
     println!(
         "{}",
-        json!({"device": context.name()?, "devices": context.devices()?, "driver": context.driver_version()?})
+        json!({"device": context.name()?, "devices": context.devices()?, "driver": context.driver_version()?, "gvirtus": is_gvirtus()})
     );
     Ok(())
+}
+
+/// Whether the libcuda.so.1 that answers is GVirtuS's: it brings the library that has the session.
+fn is_gvirtus() -> bool {
+    std::fs::read_to_string("/proc/self/maps").is_ok_and(|maps| maps.contains("/libgvirtus.so"))
 }
 
 fn launches(bursts: u32) -> Result<()> {

@@ -1,7 +1,7 @@
-//! `gvirtus`: run a program against a backend, find out why it does not work, see what a backend does.
+//! `gvirtus`: run a program against a backend, find out why it does not work, see what a backend does, measure what it costs.
 //!
 //! # Layout
-//! * One file per command: `run`, `doctor`, `status`.
+//! * One file per command: `run`, `doctor`, `status`; a folder for `bench`.
 //! * `level`: at which level a program is served. `loader`: which libraries it would load.
 //! * `home`: where GVirtuS is installed. `loader`: which libraries a program would load.
 #![forbid(unsafe_code)]
@@ -13,6 +13,7 @@ use clap::{Parser, Subcommand};
 use gvirtus_wire::config::{self, ConfigError};
 use gvirtus_wire::handshake::HandshakeError;
 
+mod bench;
 mod doctor;
 mod home;
 mod level;
@@ -20,8 +21,10 @@ mod loader;
 mod run;
 mod status;
 
-/// Exit codes of `doctor` and `status`.
+/// Exit codes of `doctor`, `status` and `bench`.
 mod exit {
+    /// `bench`: something that was measured failed.
+    pub(crate) const FAILED: u8 = 1;
     pub(crate) const CONFIG: u8 = 2;
     pub(crate) const UNREACHABLE: u8 = 3;
     pub(crate) const REFUSED: u8 = 4;
@@ -54,6 +57,13 @@ Exit codes: 0 all is well; 2 configuration, 3 no backend reached, 4 the backend 
     #[command(after_help = "\
 Exit codes: 0 shown; 2 configuration, 3 no backend reached, 4 the backend refuses, 5 versions do not fit")]
     Status(status::Arguments),
+    /// Measure what CUDA calls, or a program, cost natively and through each transport
+    #[command(after_help = "\
+Without a program: single calls, copies of all sizes, threads and processes, and the raw transport beside them. With one: its run time with and without us, \
+at emulated distances, and where the time goes. All by turns; medians.
+
+Exit codes: 0 measured; 1 something measured failed, 2 configuration or installation, 3 no backend reached")]
+    Bench(Box<bench::Arguments>),
 }
 
 fn main() -> ExitCode {
@@ -61,6 +71,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Doctor(arguments) => doctor::doctor(&arguments),
         Command::Status(arguments) => status::status(&arguments),
+        Command::Bench(arguments) => bench::bench(&arguments),
     })
 }
 

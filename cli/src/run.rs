@@ -31,6 +31,18 @@ pub(crate) struct Arguments {
     program: Vec<OsString>,
 }
 
+impl Arguments {
+    /// As if the command line said so.
+    pub(crate) fn new(program: &[OsString], config: &Path, level: Wish) -> Self {
+        Self {
+            config: Some(config.to_owned()),
+            level,
+            verbose: false,
+            program: program.to_owned(),
+        }
+    }
+}
+
 /// Does not return if all goes well.
 pub(crate) fn run(arguments: &Arguments) -> u8 {
     match prepare(arguments) {
@@ -52,7 +64,8 @@ pub(crate) fn run(arguments: &Arguments) -> u8 {
     }
 }
 
-fn prepare(arguments: &Arguments) -> Result<Command, String> {
+/// The program, set up but not started.
+pub(crate) fn prepare(arguments: &Arguments) -> Result<Command, String> {
     let libraries = home::libraries()?;
     // A configuration that is wrong is better said now than by the first CUDA call.
     let settings = settings(arguments.config.as_deref()).map_err(|e| e.to_string())?;
@@ -116,7 +129,7 @@ fn choose(arguments: &Arguments, ours: &Path, before: &OsStr) -> Result<Choice, 
 }
 
 /// The directory with the driver's libraries alone.
-fn driver_libraries(libraries: &Path) -> Result<PathBuf, String> {
+pub(crate) fn driver_libraries(libraries: &Path) -> Result<PathBuf, String> {
     let driver = libraries.join("driver");
     if driver.join("libcuda.so.1").is_file() {
         Ok(driver)

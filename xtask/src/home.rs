@@ -29,6 +29,7 @@ impl Profile {
 pub const PARTS: &[(&str, &str, &str)] = &[
     ("gvirtus-cli", "gvirtus", "bin/gvirtus"),
     ("gvirtus-backend", "gvirtus-backend", "bin/gvirtus-backend"),
+    ("gvirtus-bench", "gvirtus-bench", "bin/gvirtus-bench"),
     ("gvirtus-client", "libgvirtus.so", "lib/libgvirtus.so"),
     ("gvirtus-cpu", "libgvirtus_cpu.so", "lib/libgvirtus_cpu.so"),
     (

@@ -61,7 +61,7 @@ fn launches(bench: &Bench<'_>) -> Result<()> {
     })?;
     figure(
         "launch_drained",
-        "launch, 100,000 issued and drained, each",
+        "launch, thousands issued, then drained, each",
         Unit::Microseconds,
         None,
         microseconds(took, many),
@@ -131,7 +131,7 @@ fn memory(bench: &Bench<'_>) -> Result<()> {
     })?;
     figure(
         "malloc_free_drained",
-        "malloc + free of 4 MiB, 10,000 pairs, each",
+        "malloc + free of 4 MiB, thousands, then drained, each",
         Unit::Microseconds,
         None,
         microseconds(took, pairs),

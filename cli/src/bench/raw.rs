@@ -1,0 +1,240 @@
+//! The raw transport: what a round trip and a stream of bytes cost without anything of ours on top, over the connection that a session would have.
+//!
+//! One end asks, the other ([`serve`]) does as asked. A request is an operation and a number, nine bytes.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use gvirtus_wire::communicator::{self, Closer, Connection, shm};
+use gvirtus_wire::config::Endpoint;
+
+/// What the asking end may want.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Operation {
+    /// Send back what follows: `PING` bytes, that many times.
+    Ping = 1,
+    /// As `Ping`, waiting in a loop instead of in the system.
+    SpinPing,
+    /// Read that many bytes, then answer with one.
+    Sink,
+    /// Write that many bytes.
+    Source,
+}
+
+const OPERATIONS: [Operation; 4] = [
+    Operation::Ping,
+    Operation::SpinPing,
+    Operation::Sink,
+    Operation::Source,
+];
+/// About a command and its reply.
+const PING: usize = 64;
+const PIECE: usize = 1 << 20;
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What the raw transport does.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rates {
+    /// A round trip whose ends wait as a session's do.
+    pub(super) ping: Duration,
+    /// A round trip whose ends never stop looking.
+    pub(super) spinning_ping: Duration,
+    /// Bytes per second to the backend, one connection.
+    pub(super) up: f64,
+    /// Bytes per second from the backend.
+    pub(super) down: f64,
+}
+
+/// Serves one asking end after the other, for ever. Prints where it listens.
+pub(super) fn serve(endpoint: &Endpoint) -> io::Result<()> {
+    let listener = communicator::listen(endpoint)?;
+    println!(
+        "gvirtus bench: the raw transport's other end listens on {}",
+        listener.address()
+    );
+    loop {
+        let connection = listener.accept()?;
+        // Whatever becomes of one, the next may come.
+        if let Err(e) = answer_one(connection, &endpoint.protocol) {
+            eprintln!("gvirtus: raw transport: {e}");
+        }
+    }
+}
+
+/// Serves one asking end on a listener of this process.
+fn answer_one(connection: Connection, protocol: &str) -> io::Result<()> {
+    let connection = if protocol == "shm" {
+        shm::offer(connection)?
+    } else {
+        connection
+    };
+    answer(attended(connection)?)
+}
+
+/// A connection over shared memory wants a thread that watches the socket.
+fn attended(mut connection: Connection) -> io::Result<Connection> {
+    if let Some(attendant) = connection.attendant() {
+        std::thread::Builder::new()
+            .name("connection".into())
+            .spawn(attendant)?;
+    }
+    Ok(connection)
+}
+
+/// Ends a connection when dropped.
+struct Closing(Closer);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.shutdown();
+    }
+}
+
+fn answer(connection: Connection) -> io::Result<()> {
+    let _closing = Closing(connection.closer.clone());
+    let (mut receiver, mut sender) = connection.split();
+    let mut piece = vec![0u8; PIECE];
+    loop {
+        let mut request = [0u8; 9];
+        if receiver.read(&mut request[..1])? == 0 {
+            return Ok(());
+        }
+        receiver.read_exact(&mut request[1..])?;
+        let operation = OPERATIONS
+            .into_iter()
+            .find(|operation| *operation as u8 == request[0])
+            .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
+        let [_, number @ ..] = request;
+        let mut left = u64::from_le_bytes(number);
+        match operation {
+            Operation::Ping | Operation::SpinPing => {
+                for _ in 0..left {
+                    while operation == Operation::SpinPing && !receiver.available()? {
+                        std::hint::spin_loop();
+                    }
+                    receiver.read_exact(&mut piece[..PING])?;
+                    sender.send(&piece[..PING])?;
+                }
+            }
+            Operation::Sink => {
+                while left > 0 {
+                    let n = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
+                    let n = receiver.read(&mut piece[..n])?;
+                    if n == 0 {
+                        return Err(io::ErrorKind::UnexpectedEof.into());
+                    }
+                    left -= n as u64;
+                }
+                sender.send(&[0])?;
+            }
+            Operation::Source => {
+                while left > 0 {
+                    let n = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
+                    sender.send(&piece[..n])?;
+                    left -= n as u64;
+                }
+            }
+        }
+    }
+}
+
+/// Measures to an end that serves. `bytes` go each way, `pings` are made.
+pub(super) fn measure(endpoint: &Endpoint, pings: u32, bytes: u64) -> io::Result<Rates> {
+    let connection = communicator::connect(endpoint, TIMEOUT, None)?;
+    let connection = if endpoint.protocol == "shm" {
+        shm::take(connection, TIMEOUT)?
+    } else {
+        connection
+    };
+    let connection = attended(connection)?;
+    // Whatever comes: the thread that watches a connection keeps it open.
+    let _closing = Closing(connection.closer.clone());
+    let (mut receiver, mut sender) = connection.split();
+    let mut piece = vec![0u8; PIECE];
+    let mut ask = |operation: Operation, number: u64| -> io::Result<Duration> {
+        let mut request = [0u8; 9];
+        request[0] = operation as u8;
+        request[1..].copy_from_slice(&number.to_le_bytes());
+        sender.send(&request)?;
+        let began = Instant::now();
+        match operation {
+            Operation::Ping | Operation::SpinPing => {
+                let mut times = Vec::with_capacity(usize::try_from(number).unwrap_or(0));
+                for _ in 0..number {
+                    let began = Instant::now();
+                    sender.send(&piece[..PING])?;
+                    while operation == Operation::SpinPing && !receiver.available()? {
+                        std::hint::spin_loop();
+                    }
+                    receiver.read_exact(&mut piece[..PING])?;
+                    times.push(began.elapsed());
+                }
+                times.sort_unstable();
+                return Ok(times.get(times.len() / 2).copied().unwrap_or_default());
+            }
+            Operation::Sink => {
+                for _ in 0..number / PIECE as u64 {
+                    sender.send(&piece)?;
+                }
+                receiver.read_exact(&mut [0])?;
+            }
+            Operation::Source => {
+                for _ in 0..number / PIECE as u64 {
+                    receiver.read_exact(&mut piece)?;
+                }
+            }
+        }
+        Ok(began.elapsed())
+    };
+    let bytes = (bytes / PIECE as u64).max(1) * PIECE as u64;
+    let rate = |time: Duration| bytes as f64 / time.as_secs_f64().max(1e-9);
+    // Once to warm up: buffers grow, pages are touched.
+    ask(Operation::Ping, u64::from(pings / 10 + 1))?;
+    ask(Operation::Sink, PIECE as u64 * 16)?;
+    Ok(Rates {
+        ping: ask(Operation::Ping, u64::from(pings.max(1)))?,
+        spinning_ping: ask(Operation::SpinPing, u64::from(pings.max(1)))?,
+        up: rate(ask(Operation::Sink, bytes)?),
+        down: rate(ask(Operation::Source, bytes)?),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::backend;
+
+    #[test]
+    fn every_transport() {
+        for protocol in communicator::protocols() {
+            let directory = tempfile::tempdir().expect("a directory");
+            let mut endpoint = backend::local(protocol, directory.path()).expect("an endpoint");
+            let listener = communicator::listen(&endpoint).expect("it listens");
+            if let Some((_, port)) = listener.address().rsplit_once(':') {
+                endpoint.port = port.parse().expect("a port");
+            }
+            let server = std::thread::spawn(move || {
+                answer_one(listener.accept().expect("somebody comes"), protocol)
+            });
+            let rates = measure(&endpoint, 20, 4 << 20).expect("it is measured");
+            assert!(rates.ping > Duration::ZERO && rates.spinning_ping > Duration::ZERO);
+            assert!(rates.up > 1e6 && rates.down > 1e6, "{protocol}: {rates:?}");
+            server.join().expect("no panic").expect("a quiet end");
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let endpoint = backend::local("unix", directory.path()).expect("an endpoint");
+        let listener = communicator::listen(&endpoint).expect("it listens");
+        let server = std::thread::spawn(move || {
+            answer_one(listener.accept().expect("somebody comes"), "unix")
+        });
+        let mut connection = communicator::connect(&endpoint, TIMEOUT, None).expect("it connects");
+        connection.sender.send(&[9; 9]).expect("it goes out");
+        let end = server.join().expect("no panic").expect_err("refused");
+        assert_eq!(end.kind(), io::ErrorKind::InvalidData);
+    }
+}
