@@ -2,8 +2,8 @@
 //! memory here, protected page by page.
 //!
 //! Before a launch what the program has changed travels, and then all of it is the GPU's: the program's next touch of a page faults, and brings that page and some after it
-//! (the `fault` handler). So values are right wherever CUDA asks the program to have synchronized, and only what is touched travels. Pages that are touched while work is
-//! running stand for that moment, see [`pages`].
+//! (the `fault` handler). So values are right wherever CUDA asks the program to have synchronized, and only what is touched travels. A touch while work is running waits for
+//! that; if it cannot (the work waits for the program, as in a host function), the page stands for that moment, see [`pages`].
 //!
 //! # Layout
 //! * [`pages`]: who has which page. `window`: the memory and its protection. `fault`: the signal. `lane`: the way to the GPU.
@@ -17,11 +17,13 @@ mod lane;
 mod pages;
 mod window;
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use gvirtus_wire::api::types::{CUresult, error};
 use parking_lot::Mutex;
@@ -434,6 +436,18 @@ impl Piece {
         from as usize / PAGE..(to as usize).div_ceil(PAGE)
     }
 
+    /// The work that is running and may change it.
+    fn running(&self) -> Vec<(Arc<Stream>, u64)> {
+        match self.attached {
+            Attached::Host if !self.named => Vec::new(),
+            Attached::Single(number) if !self.named => streams::running()
+                .into_iter()
+                .filter(|(stream, _)| stream.number == number)
+                .collect(),
+            _ => streams::running(),
+        }
+    }
+
     fn holds(&self, address: u64) -> bool {
         address >= self.address && address - self.address < self.len as u64
     }
@@ -581,8 +595,9 @@ fn observed_slowly(all: bool) {
     }
 }
 
-/// A host function is about to run: the work before it is done.
+/// A host function is about to run on this thread: the work before it is done.
 pub(crate) fn before_host_function() {
+    IN_HOST_FUNCTION.set(true);
     if BUSY.load(Ordering::Acquire) > 0 {
         observed_slowly(true);
     }
@@ -658,11 +673,48 @@ fn may_hold(address: u64) -> bool {
     any() && address >= LOW.load(Ordering::Acquire) && address < HIGH.load(Ordering::Acquire)
 }
 
+/// How long a touch waits for work that is running and may change the memory.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Work was seen to wait for the program, which waited for the work: nothing is waited for any more.
+static IMPATIENT: AtomicBool = AtomicBool::new(false);
+
+thread_local! {
+    /// The thread runs a host function: the work behind it waits for that.
+    static IN_HOST_FUNCTION: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Waits until the work is done that is running now and may change what the program has touched: then it is as if the touch had come later, and nothing has to be merged. But
+/// work may wait for this very thread, so not for ever.
+fn wait_for_work(session: &Session, address: u64) {
+    if IMPATIENT.load(Ordering::Relaxed) || IN_HOST_FUNCTION.get() {
+        return;
+    }
+    let running = with(|state| state.find(address).map(|p| p.running()).unwrap_or_default());
+    if running.is_empty() {
+        return;
+    }
+    session.flush();
+    let (began, mut pause) = (Instant::now(), Duration::from_micros(20));
+    while session.lost().is_ok() && running.iter().any(|(s, n)| !s.has_passed(*n)) {
+        if began.elapsed() > PATIENCE {
+            IMPATIENT.store(true, Ordering::Relaxed);
+            log!(
+                Warn,
+                "the program touches managed memory while work is running that does not end: from now on it sees the memory as it is at that moment"
+            );
+            return;
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(1));
+    }
+}
+
 /// The program has touched a page that it may not touch so. False if it is not ours.
 fn touched(address: u64, write: Option<bool>) -> bool {
     let Some(session) = Session::existing() else {
         return false;
     };
+    wait_for_work(session, address);
     with(|state| {
         let underway = state.underway > 0;
         let Some(piece) = state.find(address) else {
@@ -678,14 +730,7 @@ fn touched(address: u64, write: Option<bool>) -> bool {
         ) else {
             return false;
         };
-        let running = match piece.attached {
-            Attached::Host if !piece.named => Vec::new(),
-            Attached::Single(number) if !piece.named => streams::running()
-                .into_iter()
-                .filter(|(stream, _)| stream.number == number)
-                .collect(),
-            _ => streams::running(),
-        };
+        let running = piece.running();
         if running.is_empty() && !underway {
             piece.named = false;
         }
