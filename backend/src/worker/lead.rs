@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use gvirtus_wire::frame::Header;
 use parking_lot::{Condvar, Mutex};
@@ -16,6 +17,11 @@ use super::input::{End, Input};
 const MAX_THREADS: usize = 256;
 /// Parked threads kept for the next time.
 const MAX_PARKED: usize = 16;
+/// Stack of a thread, bytes: the driver's compiler runs on it, and expects what a program's first thread has.
+const STACK: usize = 16 << 20;
+/// How long the next frame may take before the plugins are told that there is none: what they do then is work for the GPU, and a client that has launched is often about to
+/// ask for more.
+const LULL: Duration = Duration::from_micros(8);
 
 /// What executes frames.
 pub(super) trait Handler: Sync + 'static {
@@ -51,6 +57,20 @@ struct State {
     threads: usize,
     end: Option<End>,
     ended: bool,
+}
+
+fn ready_soon(input: &mut Input) -> bool {
+    if input.ready() {
+        return true;
+    }
+    let start = Instant::now();
+    while start.elapsed() < LULL {
+        std::hint::spin_loop();
+        if input.ready() {
+            return true;
+        }
+    }
+    false
 }
 
 impl Threads {
@@ -96,6 +116,7 @@ impl Threads {
             drop(state);
             let started = thread::Builder::new()
                 .name(format!("frames-{number}"))
+                .stack_size(STACK)
                 .spawn(move || self.serve(handler));
             if let Err(e) = started {
                 // Somebody who is executing will take the input when he is done.
@@ -142,7 +163,7 @@ impl Threads {
         let mut payload = Vec::new();
         while let Some(mut input) = self.take() {
             loop {
-                if input.busy && !input.ready() {
+                if input.busy && !ready_soon(&mut input) {
                     input.busy = false;
                     handler.idle();
                 }

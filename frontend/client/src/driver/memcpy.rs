@@ -28,6 +28,10 @@ use crate::session::Session;
 use crate::session::inbox::{self, gather, rows};
 use crate::streams::{self, Stream};
 
+/// Synchronous copies to the device of so many bytes return when the bytes are taken:
+/// <https://docs.nvidia.com/cuda/cuda-driver-api/api-sync-behavior.html>.
+const TAKEN_AT_ONCE: u64 = 64 << 10;
+
 /// What a caller says of a side.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Said {
@@ -274,7 +278,9 @@ impl Job<'_> {
         } else {
             Vec::new()
         };
-        if wait == Wait::No {
+        // A synchronous copy from pageable memory waits for the stream, natively, and then for nothing more if it is small: its bytes are taken.
+        let taken = kind == COPY_FROM_BULK && !pinned && size <= TAKEN_AT_ONCE;
+        if wait == Wait::No || (taken && streams::work_before(&self.stream).is_empty()) {
             return self.post(kind, &bulk).map(drop);
         }
         let mut sequence = 0;

@@ -110,8 +110,11 @@ pub(crate) unsafe fn cuStreamBatchMemOp_v2(
     flags: u32,
 ) -> Result<()> {
     session()?;
-    if parameters.is_null() || count == 0 || count > MOST || flags != 0 {
+    if parameters.is_null() || count > MOST || flags != 0 {
         return Err(error::ERROR_INVALID_VALUE);
+    }
+    if count == 0 {
+        return streams::resolve(session()?, &*context::current()?, stream).map(drop);
     }
     let read = |at: usize| {
         // SAFETY: the caller gives an array of `count` unions of six words.

@@ -17,6 +17,8 @@ use super::bell::Bell;
 const INLINE_BULK: usize = 32 << 10;
 /// A queue of this size is written by whoever made it so large: memory stays bounded and the network's pace is felt.
 const QUEUE_LIMIT: usize = 256 << 10;
+/// The flusher leaves so much time between two looks: each takes the lock and the memory that issuing threads use.
+const FLUSHER_PACE: Duration = Duration::from_micros(4);
 /// How long the flusher looks for more before it sleeps: a burst of launches then pays for no wake-up.
 const FLUSHER_SPIN: Duration = Duration::from_micros(50);
 
@@ -120,6 +122,9 @@ impl Outbox {
                     return error;
                 }
                 busy = Instant::now();
+                while busy.elapsed() < FLUSHER_PACE {
+                    std::hint::spin_loop();
+                }
             } else if busy.elapsed() < FLUSHER_SPIN {
                 std::hint::spin_loop();
             } else {
