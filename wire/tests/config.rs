@@ -116,6 +116,22 @@ fn unknown_keys_are_reported_and_ignored() {
 }
 
 #[test]
+fn auto_is_shared_memory_here_and_tcp_elsewhere() {
+    let text = r#"{"communicator": [{"endpoint": {
+        "protocol": "auto", "path": "/run/gvirtus.sock", "server_address": "box", "port": "9999"}}]}"#;
+    let both: Vec<String> = parse(text)
+        .unwrap()
+        .endpoints
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(both, ["shm:///run/gvirtus.sock", "tcp://box:9999"]);
+    let none = r#"{"communicator": [{"endpoint": {"protocol": "auto", "server_address": "box", "port": "9999"}}]}"#;
+    let error = parse(none).unwrap_err().to_string();
+    assert!(error.contains("endpoint.path is missing"), "{error}");
+}
+
+#[test]
 fn messages() {
     let golden: &[(&str, &str)] = &[
         ("", "1:1: a value is missing: found the end of the file"),

@@ -25,7 +25,7 @@ use crate::staging::Lease;
 use crate::words::Word;
 
 /// A marker is placed at the latest after so many commands.
-const MARK_EVERY: u32 = 64;
+const MARK_EVERY: u32 = 256;
 /// And behind so many bytes of staging memory.
 const MARK_BYTES: usize = 1 << 20;
 /// `CU_STREAM_CAPTURE_STATUS_NONE`.

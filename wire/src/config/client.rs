@@ -102,7 +102,7 @@ pub fn client_from(file: Option<&Path>, library: Option<&Path>) -> Result<Client
     if let Some(properties) = &properties {
         warnings.clone_from(&properties.warnings);
         identity.clone_from(&properties.identity);
-        from_file = properties.endpoints.first().cloned();
+        from_file = nearest(&properties.endpoints);
         timeouts = (
             properties.connect_timeout,
             properties.handshake_timeout,
@@ -151,6 +151,16 @@ pub fn client_from(file: Option<&Path>, library: Option<&Path>) -> Result<Client
         emulation,
         warnings,
     })
+}
+
+/// The first endpoint that can be one of this host's: a socket that is not there is another host's.
+fn nearest(endpoints: &[Endpoint]) -> Option<Endpoint> {
+    let here = |endpoint: &&Endpoint| endpoint.path.as_ref().is_none_or(|path| path.exists());
+    endpoints
+        .iter()
+        .find(here)
+        .or_else(|| endpoints.first())
+        .cloned()
 }
 
 fn token() -> Result<Option<Token>, ConfigError> {

@@ -8,6 +8,9 @@ use super::{ConfigError, Endpoint, Token, unknown_protocol};
 use crate::communicator;
 
 /// Plugins that GVirtuS has or we have: known names are loaded if their library is there, unknown ones are reported.
+/// A protocol for both ends: programs of the same host through shared memory, others over the network.
+const AUTO: &str = "auto";
+const AUTO_MEANS: [&str; 2] = ["shm", "tcp"];
 const KNOWN_PLUGINS: &[&str] = &["cudart", "nvml", "cublas", "cudnn", "curand", "cufft"];
 /// Names by which GVirtuS calls the driver level, which is `cudart` here.
 const DRIVER_PLUGINS: &[&str] = &["cudadr", "cuda"];
@@ -257,15 +260,15 @@ impl Read<'_> {
             _ => return Err(self.unexpected("communicator", node, "a list of objects")),
         };
         for item in list {
-            let mut endpoint = None;
+            let mut endpoints = None;
             for (key, place, node) in self.object("communicator", item)? {
                 match key.as_str() {
-                    "endpoint" => endpoint = Some(self.endpoint(node)?),
+                    "endpoint" => endpoints = Some(self.endpoint(node)?),
                     "plugins" => self.plugins(node, out)?,
                     _ => self.unknown_key(*place, key, "endpoint, plugins"),
                 }
             }
-            out.endpoints.push(endpoint.ok_or_else(|| {
+            out.endpoints.extend(endpoints.ok_or_else(|| {
                 self.wrong(
                     item.place,
                     "endpoint is missing; accepted: {\"protocol\": …, \"server_address\": …, \"port\": …}",
@@ -275,7 +278,8 @@ impl Read<'_> {
         Ok(())
     }
 
-    fn endpoint(&mut self, node: &Node) -> Result<Endpoint, ConfigError> {
+    /// One endpoint, or both that `"auto"` stands for.
+    fn endpoint(&mut self, node: &Node) -> Result<Vec<Endpoint>, ConfigError> {
         let (mut protocol, mut address, mut port, mut path) = (None, None, None, None);
         let members = self.object("endpoint", node)?;
         for (key, place, node) in members {
@@ -285,10 +289,18 @@ impl Read<'_> {
                 }
                 "protocol" => {
                     let name = self.text("endpoint.protocol", node)?;
-                    let known = communicator::by_protocol(name).ok_or_else(|| {
-                        self.wrong(node.place, format!("endpoint.{}", unknown_protocol(name)))
-                    })?;
-                    protocol = Some(known);
+                    protocol = Some(match name {
+                        AUTO => AUTO_MEANS.to_vec(),
+                        name => {
+                            let known = communicator::by_protocol(name).ok_or_else(|| {
+                                self.wrong(
+                                    node.place,
+                                    format!("endpoint.{}", unknown_protocol(name)),
+                                )
+                            })?;
+                            vec![known.protocol()]
+                        }
+                    });
                 }
                 "server_address" => {
                     address = Some(self.text("endpoint.server_address", node)?.to_owned());
@@ -304,23 +316,29 @@ impl Read<'_> {
                 format!("endpoint.{key} is missing for this protocol"),
             )
         };
-        let protocol = protocol.ok_or_else(|| missing("protocol"))?;
-        if protocol.by_path() {
-            // GVirtuS has no key for a path; a server_address that is one will do.
-            let path = path.or_else(|| address.filter(|a| a.starts_with('/')).map(PathBuf::from));
-            return Ok(Endpoint {
-                path: Some(path.ok_or_else(|| missing("path"))?),
-                protocol: protocol.protocol().to_owned(),
-                server_address: String::new(),
-                port: 0,
-            });
-        }
-        Ok(Endpoint {
-            protocol: protocol.protocol().to_owned(),
-            server_address: address.ok_or_else(|| missing("server_address"))?,
-            port: port.ok_or_else(|| missing("port"))?,
-            path: None,
-        })
+        let protocols = protocol.ok_or_else(|| missing("protocol"))?;
+        let names = protocols.len();
+        let endpoint = |protocol: &str| {
+            let known = communicator::by_protocol(protocol);
+            if known.is_some_and(communicator::Communicator::by_path) {
+                // GVirtuS has no key for a path; a server_address that is one will do.
+                let from_address = address.clone().filter(|a| a.starts_with('/') && names == 1);
+                let path = path.clone().or(from_address.map(PathBuf::from));
+                return Ok(Endpoint {
+                    path: Some(path.ok_or_else(|| missing("path"))?),
+                    protocol: protocol.to_owned(),
+                    server_address: String::new(),
+                    port: 0,
+                });
+            }
+            Ok(Endpoint {
+                protocol: protocol.to_owned(),
+                server_address: address.clone().ok_or_else(|| missing("server_address"))?,
+                port: port.ok_or_else(|| missing("port"))?,
+                path: None,
+            })
+        };
+        protocols.into_iter().map(endpoint).collect()
     }
 
     fn port(&self, node: &Node) -> Result<u16, ConfigError> {
