@@ -172,7 +172,7 @@ fn messages() {
         ),
         (
             "{\"communicator\": [{\"endpoint\": {\"protocol\": \"tpc\"}}]}",
-            "1:45: endpoint.protocol \"tpc\" is unknown; accepted: tcp, unix, shm",
+            "1:45: endpoint.protocol \"tpc\" is unknown; accepted: tcp, unix, shm, auto",
         ),
         (
             "{\"communicator\": [{\"endpoint\": {\"protocol\": \"tcp\", \"server_address\": \"h\"}}]}",
@@ -280,7 +280,7 @@ fn endpoints_in_the_environments_form() {
         ("unix://relative:1", "unix:///path"),
         (
             "quic://h:1",
-            "protocol \"quic\" is unknown; accepted: tcp, unix, shm",
+            "protocol \"quic\" is unknown; accepted: tcp, unix, shm, auto",
         ),
     ] {
         let error = bad.parse::<Endpoint>().unwrap_err();

@@ -7,10 +7,10 @@ use super::json::{self, Node, Place, Value};
 use super::{ConfigError, Endpoint, Token, unknown_protocol};
 use crate::communicator;
 
-/// Plugins that GVirtuS has or we have: known names are loaded if their library is there, unknown ones are reported.
 /// A protocol for both ends: programs of the same host through shared memory, others over the network.
 const AUTO: &str = "auto";
 const AUTO_MEANS: [&str; 2] = ["shm", "tcp"];
+/// Plugins that GVirtuS has or we have: known names are loaded if their library is there, unknown ones are reported.
 const KNOWN_PLUGINS: &[&str] = &["cudart", "nvml", "cublas", "cudnn", "curand", "cufft"];
 /// Names by which GVirtuS calls the driver level, which is `cudart` here.
 const DRIVER_PLUGINS: &[&str] = &["cudadr", "cuda"];
@@ -295,7 +295,7 @@ impl Read<'_> {
                             let known = communicator::by_protocol(name).ok_or_else(|| {
                                 self.wrong(
                                     node.place,
-                                    format!("endpoint.{}", unknown_protocol(name)),
+                                    format!("endpoint.{}, {AUTO}", unknown_protocol(name)),
                                 )
                             })?;
                             vec![known.protocol()]
