@@ -280,7 +280,7 @@ fn endpoints_in_the_environments_form() {
         ("unix://relative:1", "unix:///path"),
         (
             "quic://h:1",
-            "protocol \"quic\" is unknown; accepted: tcp, unix, shm, auto",
+            "protocol \"quic\" is unknown; accepted: tcp, unix, shm",
         ),
     ] {
         let error = bad.parse::<Endpoint>().unwrap_err();
