@@ -41,10 +41,10 @@ enum Command {
         /// Kernels
         launches: u32,
     },
-    /// Launch in bursts and do nothing else, for counting instructions
-    Launches {
-        /// Bursts of a hundred launches, each followed by a synchronization
-        bursts: u32,
+    /// Make the calls of a step, over and over, and nothing else: for counting instructions
+    Steps {
+        /// Steps: a hundred of each call, then a synchronization
+        steps: u32,
     },
 }
 
@@ -53,7 +53,7 @@ fn main() -> ExitCode {
         Command::Probe => probe(),
         Command::Suite(options) => suite::run(&options),
         Command::Fleet { launches } => fleet::run(launches),
-        Command::Launches { bursts } => launches(bursts),
+        Command::Steps { steps } => do_steps(steps),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -78,15 +78,25 @@ fn is_gvirtus() -> bool {
     std::fs::read_to_string("/proc/self/maps").is_ok_and(|maps| maps.contains("/libgvirtus.so"))
 }
 
-fn launches(bursts: u32) -> Result<()> {
+fn do_steps(steps: u32) -> Result<()> {
+    const SIZE: usize = 4096;
     let context = Context::first()?;
     let module = context.module()?;
     let stream = context.stream()?;
-    for _ in 0..bursts {
+    let event = context.event()?;
+    let device = context.device_memory(SIZE)?;
+    let pinned = context.pinned(SIZE)?;
+    for _ in 0..steps {
         for _ in 0..100 {
             module.launch_nothing(&stream)?;
+            event.record(&stream)?;
+            stream.fill(&device, SIZE)?;
+            stream.copy_in(&device, &pinned, SIZE)?;
         }
         stream.synchronize()?;
+        for _ in 0..100 {
+            context.device_memory(SIZE)?.free()?;
+        }
     }
     Ok(())
 }

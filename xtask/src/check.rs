@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use crate::home::{self, Profile};
-use crate::{abi_check, sh, status, toolchain};
+use crate::{abi_check, instructions, sh, status, toolchain};
 
 /// A check that was made: its name, how long it took, and what was wrong.
 struct Outcome {
@@ -81,12 +81,18 @@ pub fn test() -> Result<()> {
         Ok(())
     });
     let mut installed = None;
+    let mut skipped = Vec::new();
     report.check("build", || {
         installed = Some(home::install_home(Profile::Dev)?);
         Ok(())
     });
     if let Some(home) = &installed {
         report.check("exports", || abi_check::check(&home.join("lib"), true));
+        if instructions::possible() {
+            report.check("instruction counts", || instructions::check(home, false));
+        } else {
+            skipped.push("instruction counts: valgrind is not installed");
+        }
     }
     // Among them the decoders against random and mutated frames.
     report.check("tests of each crate", || {
@@ -120,6 +126,9 @@ pub fn test() -> Result<()> {
             outcome.name,
             outcome.took.as_secs_f64()
         );
+    }
+    for what in skipped {
+        eprintln!("NOT CHECKED {what}");
     }
     if !failed.is_empty() {
         let names: Vec<_> = failed.iter().map(|outcome| outcome.name).collect();

@@ -18,7 +18,7 @@ use crate::{fixtures, sh};
 const PROGRAM: &str = "matrix_product";
 
 /// A daemon that stops when this is dropped, or when we die.
-struct Backend {
+pub(crate) struct Backend {
     child: Child,
     address: String,
 }
@@ -60,7 +60,7 @@ pub fn demo(program: Option<&str>, profile: Profile) -> Result<()> {
         toolkit.nvcc.display()
     );
 
-    let backend = start_backend(&home, &directory)?;
+    let backend = start_backend(&home, &directory, &properties("0"))?;
     println!("a backend listens on {}", backend.address);
     let config = directory.join("client.json");
     std::fs::write(
@@ -132,9 +132,10 @@ fn properties(port: &str) -> Value {
     })
 }
 
-fn start_backend(home: &Path, directory: &Path) -> Result<Backend> {
+/// Starts one with these properties; its configuration and its log lie in `directory`.
+pub(crate) fn start_backend(home: &Path, directory: &Path, properties: &Value) -> Result<Backend> {
     let config = directory.join("backend.json");
-    std::fs::write(&config, properties("0").to_string())?;
+    std::fs::write(&config, properties.to_string())?;
     let log = directory.join("backend.log");
     let mut command = Command::new(home.join("bin/gvirtus-backend"));
     command

@@ -6,6 +6,7 @@
 //! * [`home`] – builds everything and lays it out as an installation
 //! * [`fixtures`] – compiles the CUDA programs of `tests/fixtures`
 //! * [`dist`] – packs the installation and the GPU suite
+//! * [`instructions`] – what calls cost in instructions, held against the record
 //! * [`demo`] – shows the whole path at work
 //! * [`status`] – writes `STATUS.md`
 //! * [`check`] – everything that must hold: `cargo xtask test`
@@ -17,6 +18,7 @@ pub mod demo;
 pub mod dist;
 pub mod fixtures;
 pub mod home;
+pub mod instructions;
 pub mod sh;
 pub mod status;
 pub mod symbols;

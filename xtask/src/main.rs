@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use xtask::home::Profile;
-use xtask::{abi_check, check, demo, dist, home, status, symbols, toolchain};
+use xtask::{abi_check, check, demo, dist, home, instructions, status, symbols, toolchain};
 
 /// Builds, demonstrates, tests and packs GVirtuS.
 #[derive(Parser)]
@@ -51,6 +51,12 @@ enum Task {
         /// The directory that holds our libraries; built if not given
         #[arg(long)]
         lib: Option<PathBuf>,
+    },
+    /// Counts the instructions of the calls of a step (with valgrind) and holds them against tests/instructions.json
+    Instructions {
+        /// Write the record anew instead
+        #[arg(long)]
+        record: bool,
     },
     /// Builds everything and lays it out under target/gvirtus-home; prints where
     Install {
@@ -100,6 +106,9 @@ fn perform(task: Task) -> Result<()> {
                 None => home::install_home(Profile::Dev)?.join("lib"),
             };
             abi_check::check(&lib, true)?;
+        }
+        Task::Instructions { record } => {
+            instructions::check(&home::install_home(Profile::Dev)?, record)?;
         }
         Task::Install { release } => {
             println!("{}", home::install_home(profile(release))?.display());

@@ -23,7 +23,23 @@ impl Row {
     pub(super) fn median(&self, subject: usize) -> Option<f64> {
         median(self.values.get(subject)?)
     }
+
+    /// The median as the table shows it, with a mark if the rounds disagree.
+    fn shown(&self, subject: usize) -> String {
+        let text = shown(self.median(subject));
+        let values = self.values.get(subject).map_or(&[][..], Vec::as_slice);
+        let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let high = values.iter().copied().fold(0.0, f64::max);
+        match self.median(subject) {
+            Some(median) if high - low > SPREAD * median => format!("{text}~"),
+            // A blank in the mark's place keeps the points below one another.
+            _ => format!("{text} "),
+        }
+    }
 }
+
+/// Rounds that differ by more than this share of their median deserve a mark.
+const SPREAD: f64 = 0.25;
 
 /// The middle; of an even number the mean of the two in the middle.
 pub(super) fn median(values: &[f64]) -> Option<f64> {
@@ -124,7 +140,7 @@ impl Report {
             };
             let _ = write!(out, "{what:<60} {:>5}", row.unit);
             for subject in 0..self.subjects.len() {
-                let _ = write!(out, " {:>11}", shown(row.median(subject)));
+                let _ = write!(out, " {:>11}", row.shown(subject));
             }
             if let Some(native) = native {
                 for subject in (0..self.subjects.len()).filter(|subject| *subject != native) {
@@ -138,6 +154,9 @@ impl Report {
                 }
             }
             out.push('\n');
+        }
+        if out.contains('~') {
+            out.push_str("~ the rounds differ by more than a quarter: the machine was not quiet, or the figure has two modes; all values are in the JSON\n");
         }
         out
     }
@@ -226,7 +245,8 @@ mod tests {
             .lines()
             .find(|line| line.contains("a copy, 4 KiB"))
             .expect("a row");
-        assert!(copy.contains("2.000") && copy.ends_with("0.50"), "{table}");
+        assert!(copy.contains("2.000~") && copy.ends_with("0.50"), "{table}");
+        assert!(copy.contains("1.000 "), "{table}");
         let raw = table
             .lines()
             .find(|line| line.starts_with("raw"))
