@@ -36,6 +36,8 @@ pub(crate) enum ToWorker {
         opcodes: Vec<u16>,
         /// Go on over shared memory, and say so to the client first.
         shared_memory: bool,
+        /// Whose session it is, where there are tenants.
+        tenant: Option<String>,
     },
 }
 

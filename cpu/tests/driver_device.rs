@@ -31,6 +31,9 @@ fn every_row_that_the_table_supports_is_implemented() {
                     | "cuMemAllocFromPoolAsync"
                     | "cuMemAllocManaged"
                     | "cuStreamAttachMemAsync"
+                    | "cuIpcGetMemHandle"
+                    | "cuIpcOpenMemHandle_v2"
+                    | "cuIpcCloseMemHandle"
             )
     };
     let missing: Vec<&str> = EXPORTS

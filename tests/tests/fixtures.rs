@@ -88,6 +88,7 @@ fixtures![
     free_while_running,
     full_stream,
     host_function_copy,
+    ipc,
     jit_link,
     launch_burst,
     large_copies,

@@ -8,7 +8,7 @@ use std::ffi::{c_char, c_void};
 use crate::frame::Header;
 
 /// Version of [`PluginTable`] and [`HostTable`]; both sides must have the same.
-pub const PLUGIN_ABI: u32 = 2;
+pub const PLUGIN_ABI: u32 = 3;
 /// Name of the one symbol that a plugin exports.
 pub const ENTRY: &str = "gvirtus_plugin_entry";
 /// Type of [`ENTRY`].
@@ -82,6 +82,8 @@ pub struct HostTable {
     /// The descriptor that the client passed under `tag`, the caller's own from now on; -1 if there is none. Waits a little: the client passes it before the command that
     /// names it, but beside the connection.
     pub take_descriptor: unsafe extern "C" fn(host: *mut c_void, tag: u64) -> i32,
+    /// Writes whose session it is (the tenant; nothing where there are none) to `into`, at most `len` bytes, and returns how many it has. Sessions of one identity may share.
+    pub identity: unsafe extern "C" fn(host: *mut c_void, into: *mut u8, len: usize) -> usize,
     /// Writes to the worker's log: level 1 error … 5 trace, UTF-8 text.
     pub log: unsafe extern "C" fn(host: *mut c_void, level: u32, text: *const u8, len: usize),
     /// Ends the session (and the process) after a violation of the protocol; `text` goes to the log.

@@ -145,6 +145,7 @@ impl Daemon {
             client: client.clone(),
             opcodes: request.commands.iter().map(|(opcode, _)| *opcode).collect(),
             shared_memory: request.shared_memory(&connection),
+            tenant: request.tenant.clone(),
         };
         let number = place.number;
         let connection =

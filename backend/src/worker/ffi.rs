@@ -22,6 +22,7 @@ pub(super) trait Host: Sync + 'static {
     fn read_bulk(&'static self, into: &mut [u8]) -> bool;
     fn may_block(&'static self);
     fn take_descriptor(&'static self, tag: u64) -> Option<OwnedFd>;
+    fn identity(&'static self) -> &'static [u8];
     fn log(&'static self, level: u32, text: &str);
     fn fail(&'static self, text: &str);
 }
@@ -37,6 +38,7 @@ pub(super) fn host_table<H: Host>(host: &'static H) -> &'static HostTable {
         read_bulk: read_bulk::<H>,
         may_block: may_block::<H>,
         take_descriptor: take_descriptor::<H>,
+        identity: identity::<H>,
         log: log::<H>,
         fail: fail::<H>,
     }))
@@ -116,6 +118,16 @@ unsafe extern "C" fn take_descriptor<H: Host>(host: *mut c_void, tag: u64) -> i3
     // SAFETY: the plugin passes its table's host.
     let fd = unsafe { host_of::<H>(host) }.take_descriptor(tag);
     fd.map_or(-1, IntoRawFd::into_raw_fd)
+}
+
+unsafe extern "C" fn identity<H: Host>(host: *mut c_void, into: *mut u8, len: usize) -> usize {
+    // SAFETY: the plugin passes its table's host.
+    let identity = unsafe { host_of::<H>(host) }.identity();
+    if !into.is_null() {
+        // SAFETY: the plugin passes `len` writable bytes.
+        unsafe { ptr::copy_nonoverlapping(identity.as_ptr(), into, identity.len().min(len)) };
+    }
+    identity.len()
 }
 
 unsafe extern "C" fn log<H: Host>(host: *mut c_void, level: u32, text: *const u8, len: usize) {

@@ -58,8 +58,16 @@ struct Session {
     output: Output,
     /// One bit per opcode that both ends know.
     opcodes: Box<[u64; 1024]>,
+    /// Whose it is.
+    tenant: Option<String>,
     /// Over a transport that shares memory.
     passed: Option<Passed>,
+}
+
+/// What the daemon says of the client.
+struct Admitted {
+    opcodes: Vec<u16>,
+    tenant: Option<String>,
 }
 
 /// Lives a worker's life.
@@ -169,6 +177,7 @@ impl Worker {
             client,
             opcodes,
             shared_memory,
+            tenant,
         } = message
         else {
             return Err(std::io::Error::other("no session after the set-up"));
@@ -202,7 +211,8 @@ impl Worker {
             give_up(exit::NOT_READY, &format!("no thread: {e}"));
         }
         let received = Arc::new(Received::default());
-        let end = self.serve(connection, &opcodes, &snapshot, channel, received);
+        let admitted = Admitted { opcodes, tenant };
+        let end = self.serve(connection, admitted, &snapshot, channel, received);
         let code = match &end {
             End::Connection(_) => {
                 tracing::debug!("{end}");
@@ -219,7 +229,7 @@ impl Worker {
     fn serve(
         &'static self,
         connection: communicator::Connection,
-        opcodes: &[u16],
+        admitted: Admitted,
         snapshot: &[u8],
         channel: &Channel,
         received: Arc<Received>,
@@ -228,12 +238,13 @@ impl Worker {
         let passed = communicator::shm::Descriptors::of(&connection).map(Passed::new);
         let (receiver, sender) = connection.split();
         let mut bits = Box::new([0; 1024]);
-        for opcode in opcodes {
+        for opcode in admitted.opcodes {
             bits[usize::from(opcode / 64)] |= 1 << (opcode % 64);
         }
         let session = self.session.get_or_init(|| Session {
             output: Output::new(sender),
             opcodes: bits,
+            tenant: admitted.tenant,
             passed,
         });
         match watched {
@@ -420,6 +431,11 @@ impl ffi::Host for Worker {
             .take(tag)
             .inspect_err(|e| tracing::warn!("the client's descriptor {tag}: {e}"))
             .ok()
+    }
+
+    fn identity(&'static self) -> &'static [u8] {
+        let tenant = self.session.get().and_then(|s| s.tenant.as_deref());
+        tenant.unwrap_or_default().as_bytes()
     }
 
     fn log(&'static self, level: u32, text: &str) {

@@ -99,13 +99,14 @@ impl Device {
             50 => 0,
             139 | 140 => 0,
             // What it can do: overlap, mapped host memory, concurrent kernels, unified addressing, stream priorities, caches that do not matter, stream memory
-            // operations (first and second interface, 64 bits, NOR), cooperative launches, host registration (also read-only), virtual memory management, pools (which the client builds on it).
+            // operations (first and second interface, 64 bits, NOR), cooperative launches, host registration (also read-only), virtual memory management with file descriptors to share it, events for several
+            // processes, pools (which the client builds on it).
             15 | 19 | 31 | 40 | 41 | 78 | 79 | 80 | 90 | 91 | 92 | 93 | 94 | 95 | 99 | 102
-            | 113 | 115 | 122 | 123 => 1,
+            | 103 | 113 | 115 | 119 | 122 | 123 | 125 => 1,
             // Alignment of textures and surfaces, although there are none.
             14 | 30 => 512,
             51 => 32,
-            // What it has not: textures and surfaces (their largest sizes), managed memory, peers, clusters, tensor maps, multicast, export of memory …
+            // What it has not: textures and surfaces (their largest sizes), managed memory, peers, clusters, tensor maps, multicast …
             17
             | 18
             | 20..=29
@@ -121,9 +122,20 @@ impl Device {
             | 98
             | 100
             | 101
-            | 103..=105
+            | 104
+            | 105
             | 107..=110 => 0,
-            112 | 114 | 116..=121 | 124 | 125 | 127..=130 | 132 | 133 | 135..=138 | 141..=147 => 0,
+            112
+            | 114
+            | 116..=118
+            | 120
+            | 121
+            | 124
+            | 127..=130
+            | 132
+            | 133
+            | 135..=138
+            | 141..=147 => 0,
             126 => 1,
             // No NUMA node of its own.
             131 | 134 => -1,

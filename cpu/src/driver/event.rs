@@ -3,6 +3,7 @@
 //! See <https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__EVENT.html>.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use gvirtus_wire::api::types::{CUevent, CUstream};
 use parking_lot::Mutex;
@@ -12,6 +13,7 @@ use super::error::{
 };
 use super::handles::{self, Table};
 use super::scheduler::{self, Runner, Task};
+use super::shared_event::Shared;
 use super::work::Work;
 use super::{capture, context, ffi, state, stream};
 
@@ -26,6 +28,8 @@ pub(super) const RECORD_EXTERNAL: u32 = 1;
 pub(super) struct Event {
     flags: u32,
     pub(super) context: u64,
+    /// For events that other processes may use.
+    pub(super) shared: Option<Shared>,
     recorded: Mutex<Recorded>,
 }
 
@@ -112,16 +116,36 @@ pub(super) fn cuEventCreate(phEvent: *mut CUevent, Flags: u32) -> Result {
     {
         return Err(ERROR_INVALID_VALUE);
     }
+    let shared = if Flags & INTERPROCESS != 0 {
+        Some(Shared::new()?)
+    } else {
+        None
+    };
+    insert(phEvent, Flags, context.id, shared)
+}
+
+fn insert(phEvent: *mut CUevent, flags: u32, context: u64, shared: Option<Shared>) -> Result {
     let handle = handles::mint();
     EVENTS.insert(
         handle,
         Arc::new(Event {
-            flags: Flags,
-            context: context.id,
+            flags,
+            context,
+            shared,
             recorded: Mutex::default(),
         }),
     );
     ffi::put(phEvent, handles::pointer(handle))
+}
+
+/// An event of another process.
+pub(super) fn insert_shared(phEvent: *mut CUevent, context: u64, shared: Shared) -> Result {
+    insert(
+        phEvent,
+        INTERPROCESS | DISABLE_TIMING,
+        context,
+        Some(shared),
+    )
 }
 
 pub(super) fn cuEventRecord(hEvent: CUevent, hStream: CUstream) -> Result {
@@ -140,7 +164,8 @@ pub(super) fn cuEventRecordWithFlags(hEvent: CUevent, hStream: CUstream, flags: 
     if capture::record(&stream, &event, flags == RECORD_EXTERNAL)? {
         return Ok(());
     }
-    let task = stream.append(Work::Nothing, Runner::Pool, &[])?;
+    let work = event.shared.as_ref().map_or(Work::Nothing, Shared::record);
+    let task = stream.append(work, Runner::Pool, &[])?;
     event.set_task(&task);
     Ok(())
 }
@@ -149,6 +174,9 @@ pub(super) fn cuEventQuery(hEvent: CUevent) -> Result {
     let event = resolve(hEvent)?;
     event.forbid_captured()?;
     capture::forbid_unsafe_call()?;
+    if event.shared.as_ref().is_some_and(|s| !s.is_complete()) {
+        return Err(ERROR_NOT_READY);
+    }
     match event.task() {
         Some(_) => Err(ERROR_NOT_READY),
         // A fault may have ended the task.
@@ -162,6 +190,11 @@ pub(super) fn cuEventSynchronize(hEvent: CUevent) -> Result {
     capture::forbid_unsafe_call()?;
     if let Some(task) = event.task() {
         scheduler::wait(&task);
+    }
+    while event.shared.as_ref().is_some_and(|s| !s.is_complete()) {
+        // Another process will say so, and cannot wake us.
+        resolve(hEvent)?;
+        std::thread::sleep(Duration::from_micros(100));
     }
     let Some(context) = context::by_id(event.context) else {
         return Ok(());

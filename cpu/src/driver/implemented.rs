@@ -24,6 +24,9 @@ macro_rules! implemented { ($callback:ident) => { $callback! {
     error {
         cuGetErrorName cuGetErrorString
     }
+    shared_event {
+        cuIpcGetEventHandle cuIpcOpenEventHandle
+    }
     event {
         cuEventCreate cuEventDestroy_v2 cuEventElapsedTime cuEventElapsedTime_v2 cuEventQuery cuEventRecord cuEventRecordWithFlags cuEventSynchronize
     }
@@ -73,7 +76,7 @@ macro_rules! implemented { ($callback:ident) => { $callback! {
         cuPointerGetAttribute cuPointerGetAttributes
     }
     memory::vmm {
-        cuMemAddressFree cuMemAddressReserve cuMemCreate cuMemGetAccess cuMemGetAllocationGranularity cuMemGetAllocationPropertiesFromHandle cuMemMap
+        cuMemAddressFree cuMemAddressReserve cuMemExportToShareableHandle cuMemImportFromShareableHandle cuMemCreate cuMemGetAccess cuMemGetAllocationGranularity cuMemGetAllocationPropertiesFromHandle cuMemMap
         cuMemRelease cuMemRetainAllocationHandle cuMemSetAccess cuMemUnmap
     }
     module {

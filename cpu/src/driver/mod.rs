@@ -42,6 +42,7 @@ mod occupancy;
 mod primary;
 mod print;
 mod scheduler;
+mod shared_event;
 mod state;
 mod stream;
 mod stream_api;

@@ -112,6 +112,12 @@ pub(super) fn cuStreamWaitEvent(hStream: CUstream, hEvent: CUevent, Flags: u32) 
     if capture::wait_event(&stream, &event, Flags == WAIT_EXTERNAL)? {
         return Ok(());
     }
+    if let Some(shared) = &event.shared {
+        return match shared.wait() {
+            Some(work) => stream.append(work, Runner::Pool, &[]).map(|_| ()),
+            None => Ok(()),
+        };
+    }
     match event.task() {
         Some(task) => stream
             .append(Work::Nothing, Runner::Pool, &[task])

@@ -2,6 +2,7 @@
 
 use std::ffi::c_void;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use gvirtus_wire::api::core::EventCreate;
 use gvirtus_wire::api::types::{CUevent, CUresult, error};
@@ -13,6 +14,8 @@ use crate::streams::{Capture, Stream};
 
 /// `CU_EVENT_DISABLE_TIMING`.
 pub(crate) const DISABLE_TIMING: u32 = 2;
+/// `CU_EVENT_INTERPROCESS`.
+pub(crate) const INTERPROCESS: u32 = 4;
 
 const TAG: u64 = 0x4556_0000_0000_0000;
 
@@ -23,6 +26,8 @@ pub(crate) struct Event {
     pub(crate) context: u32,
     pub(crate) flags: u32,
     handle: u64,
+    /// Other programs record it, too: what is known here says nothing.
+    pub(crate) shared: AtomicBool,
     pub(crate) recorded: Mutex<Recorded>,
 }
 
@@ -57,6 +62,25 @@ pub(crate) fn create(
     context: &Context,
     flags: u32,
 ) -> Result<CUevent, CUresult> {
+    insert(context, flags, false, |event| {
+        session.post(context.id, &EventCreate { event, flags })
+    })
+}
+
+/// An event of another program; `told` tells the worker.
+pub(crate) fn import(
+    context: &Context,
+    told: impl FnOnce(u32) -> Result<(), CUresult>,
+) -> Result<CUevent, CUresult> {
+    insert(context, DISABLE_TIMING | INTERPROCESS, true, told)
+}
+
+fn insert(
+    context: &Context,
+    flags: u32,
+    shared: bool,
+    told: impl FnOnce(u32) -> Result<(), CUresult>,
+) -> Result<CUevent, CUresult> {
     let mut table = TABLE.write();
     if table.slots.is_empty() {
         table.slots.push(None);
@@ -68,12 +92,16 @@ pub(crate) fn create(
     table.generation = (table.generation + 1) & 0xffff;
     let handle = TAG | table.generation << 32 | u64::from(id);
     // Posted under the lock: whoever finds the event finds it created.
-    session.post(context.id, &EventCreate { event: id, flags })?;
+    if let Err(status) = told(id) {
+        table.free.push(id);
+        return Err(status);
+    }
     table.slots[id as usize] = Some(Arc::new(Event {
         id,
         context: context.id,
         flags,
         handle,
+        shared: AtomicBool::new(shared),
         recorded: Mutex::default(),
     }));
     Ok(handle as *mut c_void)

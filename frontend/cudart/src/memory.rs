@@ -339,6 +339,17 @@ forward! {
     fn cudaMemGetMemPool(memPool: *mut cudaMemPool_t, location: *mut cudaMemLocation, type_: u32) => cuMemGetMemPool(memPool, location, type_);
     /// Sets the pool that `cudaMallocAsync` uses, for a location.
     fn cudaMemSetMemPool(location: *mut cudaMemLocation, type_: u32, memPool: cudaMemPool_t) => cuMemSetMemPool(location, type_, memPool);
+    /// A file descriptor by which another process can import a pool.
+    fn cudaMemPoolExportToShareableHandle(shareableHandle: *mut c_void, memPool: cudaMemPool_t, handleType: u32, flags: u32)
+        => cuMemPoolExportToShareableHandle(shareableHandle, memPool, handleType, u64::from(flags));
+    /// Imports a pool of another process.
+    fn cudaMemPoolImportFromShareableHandle(memPool: *mut cudaMemPool_t, shareableHandle: *mut c_void, handleType: u32, flags: u32)
+        => cuMemPoolImportFromShareableHandle(memPool, shareableHandle, handleType, u64::from(flags));
+    /// What another process needs to use memory of a pool.
+    fn cudaMemPoolExportPointer(exportData: *mut c_void, ptr: *mut c_void) => cuMemPoolExportPointer(exportData, ptr as CUdeviceptr);
+    /// Maps memory of another process's pool.
+    fn cudaMemPoolImportPointer(ptr: *mut *mut c_void, memPool: cudaMemPool_t, exportData: *mut c_void)
+        => cuMemPoolImportPointer(ptr.cast(), memPool, exportData);
     /// A handle by which another process can use an event.
     fn cudaIpcGetEventHandle(handle: *mut cudaIpcEventHandle_t, event: cudaEvent_t) => cuIpcGetEventHandle(handle, event);
     /// Opens an event that another process shares.

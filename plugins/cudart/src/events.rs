@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use gvirtus_wire::api::core::{
-    EventCreate, EventDestroy, EventElapsedTime, EventRecord, EventSynchronize,
+    EventCreate, EventDestroy, EventElapsedTime, EventQuery, EventRecord, EventSynchronize,
 };
 use gvirtus_wire::command::{Answer, Handle as Handler};
 use gvirtus_wire::frame::Header;
@@ -15,8 +15,6 @@ use crate::errors::{ERROR_INVALID_VALUE, Result};
 use crate::session::Session;
 use crate::streams::done_soon;
 
-/// `CU_EVENT_INTERPROCESS`: events are shared between clients by the worker, never by the driver's own handles.
-const INTERPROCESS: u32 = 4;
 /// `CU_EVENT_BLOCKING_SYNC`, `_DISABLE_TIMING`, `_INTERPROCESS`.
 const FLAGS: u32 = 7;
 /// `CU_EVENT_RECORD_EXTERNAL`.
@@ -44,10 +42,7 @@ impl Handler<EventCreate> for Session {
                 return Err(ERROR_INVALID_VALUE);
             }
             let mut raw = std::ptr::null_mut();
-            cu!(
-                self.driver,
-                cuEventCreate(&raw mut raw, command.flags & !INTERPROCESS)
-            )?;
+            cu!(self.driver, cuEventCreate(&raw mut raw, command.flags))?;
             Ok(Arc::new(Event {
                 raw: Handle::of(raw),
                 context,
@@ -98,6 +93,16 @@ impl Handler<EventSynchronize> for Session {
             self.host.may_block();
             cu!(self.driver, cuEventSynchronize(event.raw.ptr()))
         };
+        self.settle();
+        done.map(Answer::Now)
+    }
+}
+
+impl Handler<EventQuery> for Session {
+    fn handle(&self, header: &Header, command: EventQuery) -> Result<Answer<()>> {
+        let event = self.events.get(command.event)?;
+        self.enter(header)?;
+        let done = cu!(self.driver, cuEventQuery(event.raw.ptr()));
         self.settle();
         done.map(Answer::Now)
     }

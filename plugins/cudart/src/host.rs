@@ -103,6 +103,16 @@ impl Host {
         }
     }
 
+    /// Whose session it is.
+    pub(crate) fn identity(&self) -> Vec<u8> {
+        let mut bytes = vec![0; 1024];
+        // SAFETY: the buffer has as many bytes as is said.
+        let len =
+            unsafe { (self.table.identity)(self.table.host, bytes.as_mut_ptr(), bytes.len()) };
+        bytes.truncate(len);
+        bytes
+    }
+
     /// Writes to the worker's log.
     pub(crate) fn log(&self, level: u32, text: &str) {
         // SAFETY: pointer and length are those of the text.

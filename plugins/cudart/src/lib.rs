@@ -6,7 +6,7 @@
 //! * `contexts`, `memory`, `host_memory`, `streams`, `events`, `modules`, `link`, `launch`, `graph`, `host_function`: the handlers, by topic.
 //! * `copy`, `shape`, `staging`, `pinned`: copies, how they are cut, the pinned memory that they pass through.
 //! * `progress`, `words`, `poller`: how far each stream has come, and who tells the client.
-//! * `physical`: memory that the program maps itself. `stream_memory`: words that streams write and wait for. `tensor_map`: descriptors of tensors.
+//! * `physical`: memory that the program maps itself. `ipc`: memory and events that sessions share. `stream_memory`: words that streams write and wait for. `tensor_map`: descriptors of tensors.
 //! * `jit`: options and logs of the compiler. `output`: what the device prints. `snapshot`: what programs see of the devices.
 //!
 //! # Threads
@@ -25,6 +25,7 @@ mod graph;
 mod host;
 mod host_function;
 mod host_memory;
+mod ipc;
 mod jit;
 mod launch;
 mod link;

@@ -54,6 +54,15 @@ struct Owned {
     mapping: bool,
 }
 
+/// Grants, one behind the other, that a range lies in.
+pub(crate) struct Grants {
+    pub(crate) device: u32,
+    /// Where in the first one the range begins.
+    pub(crate) offset: u64,
+    /// The driver's handle and the size of each.
+    pub(crate) grants: Vec<(u64, u64)>,
+}
+
 #[derive(Default)]
 struct Ledger {
     ranges: BTreeMap<u64, Range>,
@@ -88,6 +97,24 @@ impl Memory {
             reached = reached.checked_add(next.size)?;
         }
         Some(first.device)
+    }
+
+    /// The grants that a range lies in.
+    pub(crate) fn grants_of(&self, address: u64, size: u64) -> Option<Grants> {
+        let end = address.checked_add(size)?;
+        let ledger = self.ledger.read();
+        let (start, first) = ledger.owned.range(..=address).next_back()?;
+        let (mut at, mut grants) = (*start, Vec::new());
+        while at < end {
+            let grant = ledger.owned.get(&at)?;
+            grants.push((grant.handle?, grant.size));
+            at += grant.size;
+        }
+        (*start + first.size > address).then_some(Grants {
+            device: first.device,
+            offset: address - start,
+            grants,
+        })
     }
 
     /// Notes a module's global.
@@ -443,6 +470,7 @@ impl Handler<MemRelease> for Session {
             ledger.owned.remove(&command.address);
             (memory, handle)
         };
+        self.ipc.released(handle);
         let unmapped = cu!(
             self.driver,
             cuMemUnmap(command.address, memory.size as usize)

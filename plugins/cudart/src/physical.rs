@@ -9,7 +9,7 @@ use gvirtus_wire::command::{Answer, Handle as Handler};
 use gvirtus_wire::frame::Header;
 use parking_lot::Mutex;
 
-use crate::driver::cu;
+use crate::driver::{Driver, cu};
 use crate::errors::{ERROR_INVALID_VALUE, ERROR_OUT_OF_MEMORY, Result};
 use crate::session::Session;
 
@@ -28,6 +28,39 @@ struct Piece {
 #[derive(Default)]
 pub(crate) struct Physical {
     pieces: Mutex<HashMap<u32, Piece>>,
+}
+
+impl Physical {
+    /// The driver's handle, device and size of a piece.
+    pub(crate) fn find(&self, piece: u32) -> Option<(u64, u32, u64)> {
+        let pieces = self.pieces.lock();
+        pieces.get(&piece).map(|p| (p.raw, p.device, p.size))
+    }
+
+    /// A piece that another session has created.
+    ///
+    /// # Errors
+    /// `CUDA_ERROR_INVALID_VALUE` for a number in use.
+    pub(crate) fn add(&self, piece: u32, raw: u64, device: u32, size: u64) -> Result<()> {
+        let mut pieces = self.pieces.lock();
+        if pieces.contains_key(&piece) {
+            return Err(ERROR_INVALID_VALUE);
+        }
+        if pieces.len() >= MOST {
+            return Err(ERROR_OUT_OF_MEMORY);
+        }
+        pieces.insert(piece, Piece { raw, device, size });
+        Ok(())
+    }
+}
+
+impl Physical {
+    /// Releases a piece that came to nothing.
+    pub(crate) fn remove(&self, driver: &Driver, piece: u32) {
+        if let Some(piece) = self.pieces.lock().remove(&piece) {
+            let _ = cu!(driver, cuMemRelease(piece.raw));
+        }
+    }
 }
 
 impl Session {

@@ -20,6 +20,7 @@ use crate::graph::{Capture, Exec, Graph};
 use crate::host::{self, Host};
 use crate::host_function::HostFunctions;
 use crate::host_memory::HostMemory;
+use crate::ipc::Ipc;
 use crate::link::Link;
 use crate::memory::Memory;
 use crate::modules::{Function, Module};
@@ -44,6 +45,7 @@ pub(crate) struct Session {
     pub(crate) retaining: Mutex<()>,
     pub(crate) memory: Memory,
     pub(crate) physical: Physical,
+    pub(crate) ipc: Ipc,
     pub(crate) host_memory: HostMemory,
     pub(crate) streams: Table<Arc<Stream>>,
     pub(crate) events: Table<Arc<Event>>,
@@ -85,6 +87,7 @@ impl Session {
             retaining: Mutex::new(()),
             memory: Memory::new(),
             physical: Physical::default(),
+            ipc: Ipc::default(),
             host_memory: HostMemory::new(config.max_host_bytes),
             streams: Table::new(),
             events: Table::new(),

@@ -153,11 +153,11 @@ macro_rules! cuda_api { ($callback:ident) => { $callback! {
         unsupported 12040 fn cuDeviceUnregisterAsyncNotification(device: CUdevice, callback: CUasyncCallbackHandle);
         local 4010 fn cuDeviceGetByPCIBusId(dev: *mut CUdevice, pciBusId: *const c_char);
         local 4010 fn cuDeviceGetPCIBusId(pciBusId: *mut c_char, len: i32, dev: CUdevice);
-        unsupported 4010 fn cuIpcGetEventHandle(pHandle: *mut CUipcEventHandle, event: CUevent);
-        unsupported 4010 fn cuIpcOpenEventHandle(phEvent: *mut CUevent, handle: CUipcEventHandle);
-        unsupported 4010 fn cuIpcGetMemHandle(pHandle: *mut CUipcMemHandle, dptr: CUdeviceptr);
-        unsupported 11000 fn cuIpcOpenMemHandle_v2(pdptr: *mut CUdeviceptr, handle: CUipcMemHandle, Flags: u32);
-        unsupported 4010 fn cuIpcCloseMemHandle(dptr: CUdeviceptr);
+        sync 4010 fn cuIpcGetEventHandle(pHandle: *mut CUipcEventHandle, event: CUevent);
+        sync 4010 fn cuIpcOpenEventHandle(phEvent: *mut CUevent, handle: CUipcEventHandle);
+        sync 4010 fn cuIpcGetMemHandle(pHandle: *mut CUipcMemHandle, dptr: CUdeviceptr);
+        sync 11000 fn cuIpcOpenMemHandle_v2(pdptr: *mut CUdeviceptr, handle: CUipcMemHandle, Flags: u32);
+        implicit_sync 4010 fn cuIpcCloseMemHandle(dptr: CUdeviceptr);
         sync 6050 fn cuMemHostRegister_v2(p: *mut c_void, bytesize: usize, Flags: u32);
         implicit_sync 4000 fn cuMemHostUnregister(p: *mut c_void);
         sync 4000 fn cuMemcpy(dst: CUdeviceptr, src: CUdeviceptr, ByteCount: usize);
@@ -224,8 +224,8 @@ macro_rules! cuda_api { ($callback:ident) => { $callback! {
         async 10020 fn cuMemUnmap(ptr: CUdeviceptr, size: usize);
         sync 10020 fn cuMemSetAccess(ptr: CUdeviceptr, size: usize, desc: *const CUmemAccessDesc, count: usize);
         local 10020 fn cuMemGetAccess(flags: *mut u64, location: *const CUmemLocation, ptr: CUdeviceptr);
-        unsupported 10020 fn cuMemExportToShareableHandle(shareableHandle: *mut c_void, handle: CUmemGenericAllocationHandle, handleType: u32, flags: u64);
-        unsupported 10020 fn cuMemImportFromShareableHandle(handle: *mut CUmemGenericAllocationHandle, osHandle: *mut c_void, shHandleType: u32);
+        sync 10020 fn cuMemExportToShareableHandle(shareableHandle: *mut c_void, handle: CUmemGenericAllocationHandle, handleType: u32, flags: u64);
+        sync 10020 fn cuMemImportFromShareableHandle(handle: *mut CUmemGenericAllocationHandle, osHandle: *mut c_void, shHandleType: u32);
         local 10020 fn cuMemGetAllocationGranularity(granularity: *mut usize, prop: *const CUmemAllocationProp, option: u32);
         local 10020 fn cuMemGetAllocationPropertiesFromHandle(prop: *mut CUmemAllocationProp, handle: CUmemGenericAllocationHandle);
         local 11000 fn cuMemRetainAllocationHandle(handle: *mut CUmemGenericAllocationHandle, addr: *mut c_void);
@@ -244,10 +244,10 @@ macro_rules! cuda_api { ($callback:ident) => { $callback! {
         local 13000 fn cuMemGetMemPool(pool: *mut CUmemoryPool, location: *mut CUmemLocation, type_: u32);
         local 13000 fn cuMemSetMemPool(location: *mut CUmemLocation, type_: u32, pool: CUmemoryPool);
         local 11020 fn cuMemAllocFromPoolAsync(dptr: *mut CUdeviceptr, bytesize: usize, pool: CUmemoryPool, hStream: CUstream);
-        unsupported 11020 fn cuMemPoolExportToShareableHandle(handle_out: *mut c_void, pool: CUmemoryPool, handleType: u32, flags: u64);
-        unsupported 11020 fn cuMemPoolImportFromShareableHandle(pool_out: *mut CUmemoryPool, handle: *mut c_void, handleType: u32, flags: u64);
-        unsupported 11020 fn cuMemPoolExportPointer(shareData_out: *mut c_void, ptr: CUdeviceptr);
-        unsupported 11020 fn cuMemPoolImportPointer(ptr_out: *mut CUdeviceptr, pool: CUmemoryPool, shareData: *mut c_void);
+        sync 11020 fn cuMemPoolExportToShareableHandle(handle_out: *mut c_void, pool: CUmemoryPool, handleType: u32, flags: u64);
+        sync 11020 fn cuMemPoolImportFromShareableHandle(pool_out: *mut CUmemoryPool, handle: *mut c_void, handleType: u32, flags: u64);
+        sync 11020 fn cuMemPoolExportPointer(shareData_out: *mut c_void, ptr: CUdeviceptr);
+        sync 11020 fn cuMemPoolImportPointer(ptr_out: *mut CUdeviceptr, pool: CUmemoryPool, shareData: *mut c_void);
     }
     group "CUDA__MULTICAST" {
         unsupported 12010 fn cuMulticastCreate(mcHandle: *mut CUmemGenericAllocationHandle, prop: *const c_void);

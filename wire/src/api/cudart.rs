@@ -227,10 +227,10 @@ macro_rules! cudart_api { ($($callback:ident)::+) => { $($callback)::+! {
         local [13] fn cudaMemGetDefaultMemPool(memPool: *mut cudaMemPool_t, location: *mut cudaMemLocation, type_: u32);
         local [13] fn cudaMemGetMemPool(memPool: *mut cudaMemPool_t, location: *mut cudaMemLocation, type_: u32);
         local [13] fn cudaMemSetMemPool(location: *mut cudaMemLocation, type_: u32, memPool: cudaMemPool_t);
-        unsupported [12 13] fn cudaMemPoolExportToShareableHandle(shareableHandle: *mut c_void, memPool: cudaMemPool_t, handleType: u32, flags: u32);
-        unsupported [12 13] fn cudaMemPoolImportFromShareableHandle(memPool: *mut cudaMemPool_t, shareableHandle: *mut c_void, handleType: u32, flags: u32);
-        unsupported [12 13] fn cudaMemPoolExportPointer(exportData: *mut c_void, ptr: *mut c_void);
-        unsupported [12 13] fn cudaMemPoolImportPointer(ptr: *mut *mut c_void, memPool: cudaMemPool_t, exportData: *mut c_void);
+        sync [12 13] fn cudaMemPoolExportToShareableHandle(shareableHandle: *mut c_void, memPool: cudaMemPool_t, handleType: u32, flags: u32);
+        sync [12 13] fn cudaMemPoolImportFromShareableHandle(memPool: *mut cudaMemPool_t, shareableHandle: *mut c_void, handleType: u32, flags: u32);
+        sync [12 13] fn cudaMemPoolExportPointer(exportData: *mut c_void, ptr: *mut c_void);
+        sync [12 13] fn cudaMemPoolImportPointer(ptr: *mut *mut c_void, memPool: cudaMemPool_t, exportData: *mut c_void);
         async [12 13] fn cudaMallocAsync | cudaMallocAsync_ptsz(devPtr: *mut *mut c_void, size: usize, hStream: cudaStream_t);
         async [12 13] fn cudaFreeAsync | cudaFreeAsync_ptsz(devPtr: *mut c_void, hStream: cudaStream_t);
         async [12 13] fn cudaMallocFromPoolAsync | cudaMallocFromPoolAsync_ptsz(ptr: *mut *mut c_void, size: usize, memPool: cudaMemPool_t, stream: cudaStream_t);

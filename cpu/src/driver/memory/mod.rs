@@ -144,8 +144,24 @@ pub(super) fn memory() -> &'static Memory {
     &super::state::initialized().memory
 }
 
+/// Memory that can be shared takes a descriptor for each piece: as many as the system lets this process have.
+fn allow_many_files() {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the calls read and write the structure; failure leaves the limit as it is.
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) == 0 {
+            limit.rlim_cur = limit.rlim_max;
+            libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
+        }
+    }
+}
+
 impl Memory {
     pub(super) fn new(devices: usize, bytes: u64) -> Result<Self> {
+        allow_many_files();
         Ok(Self {
             devices: (0..devices)
                 .map(|_| Physical::new(bytes))

@@ -1,16 +1,20 @@
 //! Physical memory of a device: one sparse memory file, handed out in granules of 2 MiB.
 //!
 //! A file rather than anonymous memory, so that the same memory can be mapped at several addresses, as CUDA's virtual memory management allows; one file per
-//! device rather than one per allocation, so that the number of allocations is not bounded by the limit of open files.
+//! device rather than one per allocation, so that the number of allocations is not bounded by the limit of open files. Memory that other processes may import has a file
+//! of its own: they get that alone, and it lives as long as anybody uses it.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use parking_lot::Mutex;
 
 use super::GRANULE;
 use super::quiescence::Deferred;
-use crate::driver::error::{ERROR_OPERATING_SYSTEM, ERROR_OUT_OF_MEMORY, Result};
+use crate::driver::error::{
+    ERROR_INVALID_VALUE, ERROR_OPERATING_SYSTEM, ERROR_OUT_OF_MEMORY, Result,
+};
 
 /// A run of granules.
 #[derive(Debug, Clone, Copy)]
@@ -133,6 +137,8 @@ pub(in crate::driver) struct Block {
     pub(super) device: usize,
     pub(super) size: u64,
     extents: Vec<Extent>,
+    /// A file of its own, for memory that other processes may import. It counts as the extents' granules, which stay empty; imported memory counts where it was made.
+    file: Option<OwnedFd>,
 }
 
 impl Block {
@@ -145,7 +151,54 @@ impl Block {
             device,
             size,
             extents: super::memory().physical(device).take(size)?,
+            file: None,
         })
+    }
+
+    /// [`new`](Self::new) for memory that other processes may import.
+    ///
+    /// # Errors
+    /// As for `new`; `CUDA_ERROR_OUT_OF_MEMORY` also when the host gives no memory file.
+    pub(super) fn exportable(device: usize, size: u64) -> Result<Self> {
+        let mut block = Self::new(device, size)?;
+        // SAFETY: the name is a C string literal; the result is checked.
+        let raw = unsafe { libc::memfd_create(c"gvirtus-cpu-shared".as_ptr(), libc::MFD_CLOEXEC) };
+        if raw < 0 {
+            return Err(ERROR_OUT_OF_MEMORY);
+        }
+        // SAFETY: a fresh descriptor that nobody else owns.
+        let file = unsafe { OwnedFd::from_raw_fd(raw) };
+        // SAFETY: a valid descriptor.
+        if unsafe { libc::ftruncate(file.as_raw_fd(), size as libc::off_t) } != 0 {
+            return Err(ERROR_OUT_OF_MEMORY);
+        }
+        block.file = Some(file);
+        Ok(block)
+    }
+
+    /// Memory of another process.
+    ///
+    /// # Errors
+    /// `CUDA_ERROR_INVALID_VALUE` for a file that cannot be such memory.
+    pub(super) fn imported(device: usize, file: OwnedFd) -> Result<Self> {
+        let size = File::from(file.try_clone().map_err(|_| ERROR_OPERATING_SYSTEM)?)
+            .metadata()
+            .map_err(|_| ERROR_INVALID_VALUE)?
+            .len();
+        if size == 0 || !size.is_multiple_of(GRANULE) {
+            return Err(ERROR_INVALID_VALUE);
+        }
+        Ok(Self {
+            device,
+            size,
+            extents: Vec::new(),
+            file: Some(file),
+        })
+    }
+
+    /// A descriptor by which another process can import the memory.
+    pub(super) fn descriptor(&self) -> Option<OwnedFd> {
+        self.file.as_ref()?.try_clone().ok()
     }
 
     /// Maps the first `size` bytes at `address`, replacing what is mapped there.
@@ -153,13 +206,20 @@ impl Block {
     /// # Errors
     /// `CUDA_ERROR_OUT_OF_MEMORY` when the host refuses the mapping; the range may then be mapped in part.
     pub(super) fn map(&self, address: u64, size: u64) -> Result {
-        let file = super::memory().physical(self.device).file.as_raw_fd();
+        let parts: Vec<(i32, u64, u64)> = match &self.file {
+            Some(own) => vec![(own.as_raw_fd(), 0, self.size)],
+            None => {
+                let file = super::memory().physical(self.device).file.as_raw_fd();
+                let of = |extent: &Extent| (file, extent.first * GRANULE, extent.count * GRANULE);
+                self.extents.iter().map(of).collect()
+            }
+        };
         let mut done = 0;
-        for extent in &self.extents {
+        for (file, offset, length) in parts {
             if done == size {
                 break;
             }
-            let length = (extent.count * GRANULE).min(size - done);
+            let length = length.min(size - done);
             // SAFETY: the caller owns the address range (reserved for the device), so replacing its mapping harms nobody.
             let at = unsafe {
                 libc::mmap(
@@ -168,7 +228,7 @@ impl Block {
                     libc::PROT_READ | libc::PROT_WRITE,
                     libc::MAP_SHARED | libc::MAP_FIXED,
                     file,
-                    (extent.first * GRANULE) as libc::off_t,
+                    offset as libc::off_t,
                 )
             };
             if at == libc::MAP_FAILED {

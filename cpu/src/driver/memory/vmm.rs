@@ -3,6 +3,7 @@
 //! See <https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__VA.html>.
 
 use std::ffi::c_void;
+use std::os::fd::{BorrowedFd, IntoRawFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -23,6 +24,9 @@ const LOCATION_DEVICE: u32 = 1;
 /// `CU_MEM_ACCESS_FLAGS_PROT_READ` and `…_READWRITE`.
 const ACCESS_READ: u32 = 1;
 const ACCESS_READ_WRITE: u32 = 3;
+
+/// `CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR`.
+const HANDLE_POSIX_FD: u32 = 1;
 
 /// What a `CUmemGenericAllocationHandle` stands for.
 pub(in crate::driver) struct Handle {
@@ -55,8 +59,7 @@ fn check_properties(properties: &CUmemAllocationProp) -> Result<usize> {
     if properties.type_ != TYPE_PINNED {
         return Err(ERROR_INVALID_VALUE);
     }
-    // Memory that other processes can import is not offered (the device attributes say so).
-    if properties.requestedHandleTypes != 0 {
+    if properties.requestedHandleTypes & !HANDLE_POSIX_FD != 0 {
         return Err(ERROR_NOT_SUPPORTED);
     }
     device_of(properties.location)
@@ -131,17 +134,79 @@ pub(in crate::driver) fn cuMemCreate(
         return Err(ERROR_INVALID_VALUE);
     }
     let device = check_properties(&properties)?;
-    let block = Arc::new(Block::new(device, size as u64)?);
+    let block = if properties.requestedHandleTypes == HANDLE_POSIX_FD {
+        Block::exportable(device, size as u64)?
+    } else {
+        Block::new(device, size as u64)?
+    };
+    ffi::put(handle, insert(block, properties))
+}
+
+fn insert(block: Block, properties: CUmemAllocationProp) -> u64 {
     let value = handles::mint() as u64;
     memory().handles.lock().insert(
         value,
         Handle {
-            block,
+            block: Arc::new(block),
             properties,
             references: 1,
         },
     );
-    ffi::put(handle, value)
+    value
+}
+
+pub(in crate::driver) fn cuMemExportToShareableHandle(
+    shareableHandle: *mut c_void,
+    handle: u64,
+    handleType: u32,
+    flags: u64,
+) -> Result {
+    state::require()?;
+    if shareableHandle.is_null() || handleType != HANDLE_POSIX_FD || flags != 0 {
+        return Err(ERROR_INVALID_VALUE);
+    }
+    let fd = memory()
+        .handles
+        .lock()
+        .get(&handle)
+        .and_then(|entry| entry.block.descriptor())
+        .ok_or(ERROR_INVALID_VALUE)?;
+    ffi::put(shareableHandle.cast::<i32>(), fd.into_raw_fd())
+}
+
+pub(in crate::driver) fn cuMemImportFromShareableHandle(
+    handle: *mut u64,
+    osHandle: *mut c_void,
+    shHandleType: u32,
+) -> Result {
+    state::require()?;
+    if handle.is_null() || shHandleType != HANDLE_POSIX_FD {
+        return Err(ERROR_INVALID_VALUE);
+    }
+    let raw = i32::try_from(osHandle.addr()).map_err(|_| ERROR_INVALID_VALUE)?;
+    if raw < 0 {
+        return Err(ERROR_INVALID_VALUE);
+    }
+    // SAFETY: the caller's descriptor, which stays the caller's.
+    let file = unsafe { BorrowedFd::borrow_raw(raw) }
+        .try_clone_to_owned()
+        .map_err(|_| ERROR_INVALID_VALUE)?;
+    // The file does not say of which device it is; there is nothing to tell them apart by.
+    let block = Block::imported(0, file)?;
+    let properties = CUmemAllocationProp {
+        type_: TYPE_PINNED,
+        requestedHandleTypes: HANDLE_POSIX_FD,
+        location: CUmemLocation {
+            type_: LOCATION_DEVICE,
+            id: 0,
+        },
+        win32HandleMetaData: std::ptr::null_mut(),
+        compressionType: 0,
+        gpuDirectRDMACapable: 0,
+        usage: 0,
+        reserved: [0; 4],
+    };
+    ffi::put(handle, insert(block, properties))
 }
 
 pub(in crate::driver) fn cuMemRelease(handle: u64) -> Result {

@@ -36,8 +36,8 @@ pub(crate) mod attr {
 }
 
 /// What is not the device's to say. Managed memory there is, whatever the box has; processor and GPU do not reach it at the same time, and the GPU reaches no memory that the
-/// program has not got from CUDA: unmanaged memory, with the host's page tables or without; and the host does not reach the GPU's.
-const OURS: [(u32, i32); 5] = [(83, 1), (88, 0), (89, 0), (100, 0), (101, 0)];
+/// program has not got from CUDA: unmanaged memory, with the host's page tables or without; and the host does not reach the GPU's. There are no fabric handles.
+const OURS: [(u32, i32); 6] = [(83, 1), (88, 0), (89, 0), (100, 0), (101, 0), (128, 0)];
 
 /// Attribute numbers run from 1 to about 150; what lies beyond this is not looked up by index.
 const INDEXED: usize = 256;
@@ -60,6 +60,8 @@ fn indexed() -> Option<&'static Vec<Vec<Option<i32>>>> {
             for (attribute, value) in OURS {
                 values[attribute as usize] = values[attribute as usize].and(Some(value));
             }
+            // Pools and physical memory are shared by file descriptors, where the box can, and by nothing else.
+            values[119] = values[119].and(values[103]);
             values
         };
         session.snapshot.devices.iter().map(index).collect()

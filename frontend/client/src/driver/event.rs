@@ -1,19 +1,27 @@
 //! Events: <https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__EVENT.html>.
 #![allow(non_snake_case, reason = "CUDA's names")]
 
-use gvirtus_wire::api::core::{EventDestroy, EventElapsedTime, EventRecord, EventSynchronize};
+use std::sync::atomic::Ordering;
+
+use gvirtus_wire::api::core::{
+    EventDestroy, EventElapsedTime, EventQuery, EventRecord, EventSynchronize, Ping,
+};
 use gvirtus_wire::api::types::{CUevent, CUstream, error};
 
 use crate::driver::{Result, context, put, session};
-use crate::events::{self, DISABLE_TIMING, Recorded};
+use crate::events::{self, DISABLE_TIMING, Event, INTERPROCESS, Recorded};
 use crate::memory::pool;
 use crate::{capture, streams};
 
 /// `CU_EVENT_BLOCKING_SYNC | DISABLE_TIMING | INTERPROCESS`.
 const FLAGS: u32 = 7;
-const INTERPROCESS: u32 = 4;
 /// `CU_EVENT_RECORD_EXTERNAL`.
 const EXTERNAL: u32 = 1;
+
+/// Whether other programs record the event, too.
+fn is_shared(event: &Event) -> bool {
+    event.shared.load(Ordering::Acquire)
+}
 
 /// Creates an event.
 pub(crate) unsafe fn cuEventCreate(event: *mut CUevent, flags: u32) -> Result<()> {
@@ -74,6 +82,11 @@ pub(crate) fn cuEventRecordWithFlags(event: CUevent, stream: CUstream, flags: u3
         Some(capture) => Recorded::Captured(capture),
         None => Recorded::On(stream, sequence),
     };
+    drop(recorded);
+    if is_shared(&event) {
+        // Whom the program tells of the record must find it made.
+        session.call(event.context, &Ping {})?;
+    }
     Ok(())
 }
 
@@ -83,6 +96,9 @@ pub(crate) fn cuEventQuery(event: CUevent) -> Result<()> {
     let event = events::resolve(event)?;
     session.check(event.context)?;
     capture::forbid()?;
+    if is_shared(&event) {
+        return session.call(event.context, &EventQuery { event: event.id });
+    }
     if event.is_complete()? {
         return Ok(());
     }
@@ -96,7 +112,7 @@ pub(crate) fn cuEventSynchronize(event: CUevent) -> Result<()> {
     let event = events::resolve(event)?;
     session.check(event.context)?;
     capture::forbid()?;
-    if event.is_complete()? && !session.prints() {
+    if !is_shared(&event) && event.is_complete()? && !session.prints() {
         pool::synchronized(session);
         return Ok(());
     }

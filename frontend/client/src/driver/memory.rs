@@ -60,10 +60,22 @@ pub(crate) fn cuMemFree_v2(address: CUdeviceptr) -> Result<()> {
         return Ok(());
     }
     let entry = ledger::at(address)
-        .filter(|e| matches!(e.kind, Kind::Device | Kind::Pooled { .. } | Kind::Managed))
+        .filter(|e| {
+            matches!(
+                e.kind,
+                Kind::Device | Kind::Pooled { .. } | Kind::Imported { .. } | Kind::Managed
+            )
+        })
         .ok_or(error::ERROR_INVALID_VALUE)?;
     session.check(entry.context)?;
     capture::forbid()?;
+    if let Kind::Imported { pool } = entry.kind {
+        return if pool == 0 {
+            Err(error::ERROR_INVALID_VALUE)
+        } else {
+            crate::driver::ipc::close(session, &entry)
+        };
+    }
     quiesce(session, &entry)?;
     // Of two threads that free the same memory one finds it gone.
     let entry = ledger::remove(address).ok_or(error::ERROR_INVALID_VALUE)?;

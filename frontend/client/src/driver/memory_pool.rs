@@ -9,7 +9,7 @@ use gvirtus_wire::api::types::{
     CUdevice, CUdeviceptr, CUmemAccessDesc, CUmemLocation, CUmemoryPool, CUstream, error,
 };
 
-use crate::driver::{Result, context, device, put, session};
+use crate::driver::{Result, context, device, ipc, put, session};
 use crate::memory::ledger::{self, Kind};
 use crate::memory::pool::{self, Pool};
 use crate::streams::{self, Stream};
@@ -32,6 +32,9 @@ const TYPE_PINNED: u32 = 1;
 const ON_DEVICE: u32 = 1;
 /// `CU_MEM_ACCESS_FLAGS_PROT_READWRITE`.
 const READ_WRITE: u32 = 3;
+
+/// `CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR`.
+const POSIX_FD: u32 = 1;
 
 /// `CUmemPoolProps`.
 #[repr(C)]
@@ -92,6 +95,9 @@ unsafe fn allocate(
             &own
         }
     };
+    if pool.imported {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
     let address = pool::allocate(session, pool, &stream, size as u64)?;
     // SAFETY: this function's contract.
     unsafe { put(pointer, address) }
@@ -124,9 +130,22 @@ pub(crate) unsafe fn cuMemAllocFromPoolAsync(
 pub(crate) fn cuMemFreeAsync(address: CUdeviceptr, on: CUstream) -> Result<()> {
     let session = session()?;
     let stream = stream(on, "cuMemFreeAsync in a capture")?;
-    ledger::at(address)
-        .filter(|e| matches!(e.kind, Kind::Device | Kind::Pooled { .. }))
+    let entry = ledger::at(address)
+        .filter(|e| {
+            matches!(
+                e.kind,
+                Kind::Device | Kind::Pooled { .. } | Kind::Imported { .. }
+            )
+        })
         .ok_or(error::ERROR_INVALID_VALUE)?;
+    if let Kind::Imported { pool } = entry.kind {
+        // Unmapping does not wait for the stream, so this waits.
+        return if pool == 0 {
+            Err(error::ERROR_INVALID_VALUE)
+        } else {
+            ipc::close(session, &entry)
+        };
+    }
     // Of two threads that free the same memory one finds it gone.
     let entry = ledger::remove(address).ok_or(error::ERROR_INVALID_VALUE)?;
     match entry.kind {
@@ -148,7 +167,7 @@ fn location_device(location: &CUmemLocation) -> Result<u32> {
     device::by_handle(location.id).map(|(ordinal, _)| ordinal)
 }
 
-/// Makes a pool of a device's memory. What other processes could import is not offered.
+/// Makes a pool of a device's memory.
 pub(crate) unsafe fn cuMemPoolCreate(
     pool: *mut CUmemoryPool,
     properties: *const c_void,
@@ -163,11 +182,18 @@ pub(crate) unsafe fn cuMemPoolCreate(
         return Err(error::ERROR_INVALID_VALUE);
     }
     let device = location_device(&properties.location)?;
-    if properties.handle_types != 0 || properties.usage != 0 {
-        log::unsupported("a memory pool that can be exported, or for hardware decompression");
+    if properties.handle_types & !POSIX_FD != 0 || properties.usage != 0 {
+        log::unsupported(
+            "a memory pool that is shared by other means than file descriptors, or for hardware decompression",
+        );
         return Err(error::ERROR_NOT_SUPPORTED);
     }
-    let made = pool::create(device, false, properties.most as u64);
+    let most = properties.most as u64;
+    let made = if properties.handle_types == POSIX_FD {
+        pool::create_exportable(device, most)
+    } else {
+        pool::create(device, false, most)
+    };
     // SAFETY: the caller's pointer.
     unsafe { put(pool, handle(&made)) }
 }

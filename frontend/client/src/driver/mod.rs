@@ -17,6 +17,7 @@ pub(crate) mod graph;
 pub(crate) mod host_function;
 pub(crate) mod host_memory;
 pub(crate) mod init;
+pub(crate) mod ipc;
 pub(crate) mod jit;
 pub(crate) mod kernel;
 pub(crate) mod launch;

@@ -78,7 +78,8 @@ fn value(entry: &Entry, address: u64, attribute: u32) -> std::result::Result<Val
         attribute::HOST_POINTER => Value::U64(address),
         // The driver writes a whole word for "is managed": static cudart reads one that it has not initialised.
         attribute::IS_MANAGED => Value::U32(u32::from(entry.is_managed())),
-        attribute::SYNC_MEMOPS | attribute::IS_LEGACY_IPC_CAPABLE => Value::U32(0),
+        attribute::SYNC_MEMOPS => Value::U32(0),
+        attribute::IS_LEGACY_IPC_CAPABLE => Value::U32(u32::from(entry.kind == Kind::Device)),
         attribute::BUFFER_ID | attribute::MEMORY_BLOCK_ID => Value::U64(entry.address),
         attribute::IS_GPU_DIRECT_RDMA_CAPABLE => Value::Bool(false),
         attribute::DEVICE_ORDINAL => Value::U32(entry.device),
@@ -86,7 +87,7 @@ fn value(entry: &Entry, address: u64, attribute: u32) -> std::result::Result<Val
         attribute::RANGE_SIZE | attribute::MAPPING_SIZE => Value::U64(entry.size),
         attribute::MAPPED => Value::Bool(true),
         attribute::MEMPOOL_HANDLE => Value::U64(match entry.kind {
-            Kind::Pooled { pool } => pool,
+            Kind::Pooled { pool } | Kind::Imported { pool } => pool,
             _ => 0,
         }),
         attribute::ALLOWED_HANDLE_TYPES => Value::U64(0),

@@ -126,9 +126,21 @@ pub(crate) fn cuStreamWaitEvent(stream: CUstream, event: CUevent, flags: u32) ->
     if flags & !1 != 0 {
         return Err(error::ERROR_INVALID_VALUE);
     }
-    let recorded = event.recorded.lock().clone();
+    let shared = event.shared.load(Ordering::Acquire);
+    let recorded = if shared {
+        // Other programs record it, too: the box knows.
+        Recorded::Never
+    } else {
+        event.recorded.lock().clone()
+    };
     let mut waits_for = None;
     match recorded {
+        Recorded::Never if shared => {
+            if let Some(capture) = capture::of(&stream) {
+                capture.invalidate();
+                return Err(error::ERROR_STREAM_CAPTURE_ISOLATION);
+            }
+        }
         Recorded::Never => return session.check(stream.context),
         Recorded::Captured(capture) => {
             if capture.status() == capture::CaptureStatus::Invalidated {

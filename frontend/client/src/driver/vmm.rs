@@ -26,7 +26,7 @@ use crate::memory::ledger::{self, Entry, Kind};
 const PINNED: u32 = 1;
 /// `CU_MEM_LOCATION_TYPE_DEVICE`.
 const ON_DEVICE: u32 = 1;
-/// `CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR`: asked for ahead of an export, which is refused when it comes.
+/// `CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR`, for memory that other programs may import.
 const POSIX_FD: u32 = 1;
 /// `CU_MEM_ACCESS_FLAGS_PROT_READ` and `_READWRITE`.
 const READ: u32 = 1;
@@ -107,7 +107,7 @@ fn state<R>(f: impl FnOnce(&mut State) -> R) -> R {
     f(STATE.lock().get_or_insert_default())
 }
 
-fn granularity(ordinal: u32) -> Result<u64> {
+pub(crate) fn granularity(ordinal: u32) -> Result<u64> {
     let device = session()?.snapshot.devices.get(ordinal as usize);
     device
         .map(|device| device.granularity)
@@ -193,6 +193,49 @@ pub(crate) fn cuMemAddressFree(ptr: CUdeviceptr, size: usize) -> Result<()> {
     Ok(())
 }
 
+/// Numbers for pieces of physical memory: the first of as many as are asked for.
+pub(crate) fn mint(count: usize) -> Result<u32> {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    let count = u32::try_from(count).map_err(|_| error::ERROR_INVALID_VALUE)?;
+    Ok(NEXT.fetch_add(count, Ordering::Relaxed))
+}
+
+/// Keeps a piece that the box has under that number; what the program holds for it.
+pub(crate) fn insert(
+    id: u32,
+    size: u64,
+    device: u32,
+    prop: CUmemAllocationProp,
+) -> CUmemGenericAllocationHandle {
+    state(|state| {
+        state.next += 1;
+        let made = state.next;
+        let piece = Piece {
+            id,
+            size,
+            device,
+            prop: Prop(prop),
+            handles: 1,
+            mappings: 0,
+        };
+        state.pieces.insert(made, piece);
+        made
+    })
+}
+
+/// Number and device of a piece that was created to be exported.
+pub(crate) fn exportable(handle: CUmemGenericAllocationHandle) -> Result<(u32, u32)> {
+    state(|state| {
+        let piece = state
+            .pieces
+            .get(&handle)
+            .filter(|p| p.handles > 0 && p.prop.0.requestedHandleTypes & POSIX_FD != 0);
+        piece
+            .map(|p| (p.id, p.device))
+            .ok_or(error::ERROR_INVALID_VALUE)
+    })
+}
+
 /// Creates physical memory: this is where `CUDA_ERROR_OUT_OF_MEMORY` comes from.
 pub(crate) unsafe fn cuMemCreate(
     handle: *mut CUmemGenericAllocationHandle,
@@ -200,7 +243,6 @@ pub(crate) unsafe fn cuMemCreate(
     prop: *const CUmemAllocationProp,
     flags: u64,
 ) -> Result<()> {
-    static NEXT: AtomicU32 = AtomicU32::new(1);
     let session = session()?;
     // SAFETY: the caller's pointer.
     let (prop, ordinal) = unsafe { check(prop)? };
@@ -211,27 +253,14 @@ pub(crate) unsafe fn cuMemCreate(
     {
         return Err(error::ERROR_INVALID_VALUE);
     }
-    let id = NEXT.fetch_add(1, Ordering::Relaxed);
+    let id = mint(1)?;
     let command = PhysicalCreate {
         piece: id,
         device: ordinal,
         size: size as u64,
     };
     session.call(ordinal, &command)?;
-    let made = state(|state| {
-        state.next += 1;
-        let made = state.next;
-        let piece = Piece {
-            id,
-            size: size as u64,
-            device: ordinal,
-            prop: Prop(prop),
-            handles: 1,
-            mappings: 0,
-        };
-        state.pieces.insert(made, piece);
-        made
-    });
+    let made = insert(id, size as u64, ordinal, prop);
     // SAFETY: the caller's pointer.
     unsafe { put(handle, made) }
 }

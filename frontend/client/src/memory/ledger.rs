@@ -20,6 +20,11 @@ pub(crate) enum Kind {
         /// Handle of the pool.
         pool: u64,
     },
+    /// Memory of another program: `cuIpcOpenMemHandle`, or of a pool that it shares.
+    Imported {
+        /// Handle of the imported pool, 0 for none.
+        pool: u64,
+    },
     /// `cuMemAllocManaged`.
     Managed,
     /// A module's managed variable.
@@ -60,6 +65,7 @@ impl Entry {
                 | Kind::Mapped
                 | Kind::Global
                 | Kind::Pooled { .. }
+                | Kind::Imported { .. }
                 | Kind::Managed
                 | Kind::ManagedVariable
         )

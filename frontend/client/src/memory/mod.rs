@@ -68,6 +68,7 @@ pub(crate) fn reset_device(device: u32) {
     pool::reset_device(device);
     managed::reset_device(device);
     crate::driver::vmm::reset_device(device);
+    crate::driver::ipc::reset_device(device);
     pinned::reset_device(device);
 }
 
@@ -99,6 +100,8 @@ pub(crate) fn forget_context(context: u32, device: u32) {
             ledger::Kind::Mapped => {}
             ledger::Kind::Global => drop(ledger::remove(entry.address)),
             ledger::Kind::ManagedVariable => remove_global(entry.address),
+            // Mapped in the device's range, and its own to close.
+            ledger::Kind::Imported { .. } => {}
             // A pool is its device's: what was allocated from it lives on.
             ledger::Kind::Pooled { .. } => {}
             // Host memory outlives the context, as pages of the program.

@@ -31,6 +31,10 @@ pub(crate) struct Pool {
     pub(crate) device: u32,
     /// The device's own, which cannot be destroyed.
     pub(crate) default: bool,
+    /// Other programs may import it.
+    pub(crate) exportable: bool,
+    /// It is another program's.
+    pub(crate) imported: bool,
     /// The most bytes that it may hold.
     most: u64,
     /// `CU_MEMPOOL_ATTR_REUSE_*`, which allow and do not oblige.
@@ -65,11 +69,27 @@ pub(crate) struct Figures {
 
 /// Makes a pool of a device's memory. `most` is 0 for no limit of its own.
 pub(crate) fn create(device: u32, default: bool, most: u64) -> Arc<Pool> {
+    make(device, default, most, false, false)
+}
+
+/// [`create`] for a pool that other programs may import.
+pub(crate) fn create_exportable(device: u32, most: u64) -> Arc<Pool> {
+    make(device, false, most, true, false)
+}
+
+/// A pool of another program, of memory of a device of this session.
+pub(crate) fn import(device: u32) -> Arc<Pool> {
+    make(device, false, 0, false, true)
+}
+
+fn make(device: u32, default: bool, most: u64, exportable: bool, imported: bool) -> Arc<Pool> {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let pool = Arc::new(Pool {
         handle: TAG | NEXT.fetch_add(1, Ordering::Relaxed) << 4,
         device,
         default,
+        exportable,
+        imported,
         most: if most == 0 { u64::MAX } else { most },
         reuse: [const { AtomicI32::new(1) }; 3],
         state: Mutex::default(),

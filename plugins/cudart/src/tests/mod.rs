@@ -170,6 +170,10 @@ unsafe extern "C" fn take_descriptor(host: *mut c_void, tag: u64) -> i32 {
     fd.map_or(-1, IntoRawFd::into_raw_fd)
 }
 
+unsafe extern "C" fn identity(_: *mut c_void, _: *mut u8, _: usize) -> usize {
+    0
+}
+
 unsafe extern "C" fn log(_: *mut c_void, level: u32, text: *const u8, len: usize) {
     let text = unsafe { bytes(text, len) };
     if std::env::var_os("GVIRTUS_TEST_LOG").is_some() {
@@ -279,6 +283,7 @@ impl Client {
             read_bulk,
             may_block,
             take_descriptor,
+            identity,
             log,
             fail,
         };
