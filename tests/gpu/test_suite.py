@@ -7,6 +7,7 @@ import re
 import unittest
 
 import compare
+import goals
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FIXTURES = next(path for path in [os.path.join(HERE, "fixtures"), os.path.join(HERE, "../fixtures")] if os.path.isdir(path))
@@ -66,6 +67,37 @@ class Cases(unittest.TestCase):
             for pattern in case.get("hide", []):
                 self.assertEqual(re.compile(pattern).groups, 1, name)
         self.assertGreaterEqual(sum(bool(case.get("cuda12")) for case in described["samples"].values()), 10)
+
+
+class Goals(unittest.TestCase):
+    FIGURES = {"figures": [
+        {"id": "launch_sync", "median": {"native": 10, "tcp": 25, "shm": 12}},
+        {"id": "copy", "size": 1 << 20, "median": {"native": 50, "tcp": 7, "shm": 40}},
+        {"id": "raw_ping", "median": {"tcp": 14}}, {"id": "raw_up", "median": {"tcp": 8}},
+    ]}
+
+    def verdicts(self, *described):
+        return [row[4] for row in goals.judge(self.FIGURES, described)]
+
+    def test_both_sides_of_every_kind_of_limit(self):
+        for goal, reached in [
+            ({"id": "launch_sync", "on": ["shm"], "at_most": 12}, True), ({"id": "launch_sync", "on": ["shm"], "at_most": 11}, False),
+            ({"id": "launch_sync", "on": ["shm"], "at_most_native": 1, "plus": 3}, True), ({"id": "launch_sync", "on": ["shm"], "at_most_native": 1.1}, False),
+            ({"id": "launch_sync", "on": ["tcp"], "at_most_native": 1, "plus_raw_pings": 1.2}, True), ({"id": "launch_sync", "on": ["tcp"], "at_most_native": 1, "plus_raw_pings": 1}, False),
+            ({"id": "copy", "size": 1 << 20, "on": ["shm"], "at_least_native": 0.8}, True), ({"id": "copy", "size": 1 << 20, "on": ["shm"], "at_least_native": 0.9}, False),
+            ({"id": "copy", "size": 1 << 20, "on": ["tcp"], "at_least_raw": 0.8, "raw": "raw_up"}, True), ({"id": "copy", "size": 1 << 20, "on": ["tcp"], "at_least_raw": 0.9, "raw": "raw_up"}, False),
+        ]:
+            self.assertEqual(self.verdicts(goal), [reached], goal)
+
+    def test_what_is_missing_is_not_reached(self):
+        self.assertEqual(self.verdicts({"id": "copy", "size": 5, "on": ["shm", "tcp"], "at_most": 3}), [None, None])
+        self.assertEqual(self.verdicts({"id": "copy", "size": 1 << 20, "on": ["shm"], "at_least_raw": 1, "raw": "raw_up"}), [None])
+
+    def test_the_goals_can_be_judged(self):
+        with open(os.path.join(HERE, "goals.json")) as file:
+            described = json.load(file)["goals"]
+        for row in goals.judge(self.FIGURES, described):
+            self.assertIn(row[4], [True, False, None])
 
 
 if __name__ == "__main__":

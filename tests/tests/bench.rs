@@ -1,10 +1,19 @@
 //! `gvirtus bench`, as a user without a GPU runs it: on the CPU device, over every transport of this host.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use gvirtus_tests::{compiled, installation};
 use serde_json::Value;
+
+/// A directory with a driver that is not ours, as far as programs can tell: the CPU device, without a session.
+fn native(directory: &Path) -> PathBuf {
+    let libraries = directory.join("native");
+    std::fs::create_dir(&libraries).expect("a directory");
+    let driver = installation().join("lib/libgvirtus_cpu.so");
+    std::os::unix::fs::symlink(driver, libraries.join("libcuda.so.1")).expect("a link");
+    libraries
+}
 
 fn bench(arguments: &[&str], directory: &Path, program: Option<&Path>) -> (Output, Value) {
     let json = directory.join("bench.json");
@@ -15,11 +24,12 @@ fn bench(arguments: &[&str], directory: &Path, program: Option<&Path>) -> (Outpu
         }
     }
     command
-        .args(["bench", "--quick", "--no-native", "--device", "cpu"])
+        .args(["bench", "--quick", "--device", "cpu"])
         .args(arguments)
         .arg("--json")
         .arg(&json)
-        .env("GVIRTUS_HOME", installation());
+        .env("GVIRTUS_HOME", installation())
+        .env("LD_LIBRARY_PATH", native(directory));
     if let Some(program) = program {
         command.arg("--").arg(program);
     }
@@ -29,7 +39,7 @@ fn bench(arguments: &[&str], directory: &Path, program: Option<&Path>) -> (Outpu
     (output, serde_json::from_str(&text).expect("they are JSON"))
 }
 
-/// Every figure exists for every transport, in the table, in the JSON and in the plots, and is a time or a rate that can be.
+/// Every figure exists natively and for every transport, in the table, in the JSON and in the plots, and is a time or a rate that can be.
 #[test]
 fn all_figures_over_all_transports() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -47,11 +57,16 @@ fn all_figures_over_all_transports() {
         directory.path(),
         None,
     );
-    assert_eq!(json["subjects"], serde_json::json!(["tcp", "unix", "shm"]));
+    assert_eq!(json["subjects"], serde_json::json!(["native", "tcp", "unix", "shm"]));
     let figures = json["figures"].as_array().expect("a list");
     for figure in figures {
-        for transport in ["tcp", "unix", "shm"] {
-            let median = figure["median"][transport].as_f64();
+        let raw = figure["id"].as_str().is_some_and(|id| id.starts_with("raw"));
+        for subject in ["native", "tcp", "unix", "shm"] {
+            if raw && subject == "native" {
+                assert!(figure["median"][subject].is_null(), "{figure}");
+                continue;
+            }
+            let median = figure["median"][subject].as_f64();
             assert!(median.is_some_and(|m| m > 0.0 && m.is_finite()), "{figure}");
         }
     }
@@ -82,7 +97,7 @@ fn all_figures_over_all_transports() {
         assert_eq!(has(id), 5, "{id}");
     }
     let table = String::from_utf8_lossy(&output.stdout);
-    assert!(table.contains("launch + stream synchronize"), "{table}");
+    assert!(table.contains("launch + stream synchronize") && table.contains("shm/native"), "{table}");
     for plot in ["bandwidth.svg", "time.svg"] {
         let svg = std::fs::read_to_string(plots.join(plot)).expect("a plot");
         assert!(svg.contains("H2D from pinned memory"));
@@ -95,7 +110,7 @@ fn a_program() {
     let directory = tempfile::tempdir().expect("a directory");
     let program = compiled("launch_burst", 13).expect("the fixture compiles");
     let (output, json) = bench(
-        &["--transports", "tcp", "--rtt", "0us,1ms,21ms"],
+        &["--no-native", "--transports", "tcp", "--rtt", "0us,1ms,21ms"],
         directory.path(),
         Some(&program),
     );

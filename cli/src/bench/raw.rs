@@ -5,6 +5,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use gvirtus_wire::communicator::emulate::Emulation;
 use gvirtus_wire::communicator::{self, Closer, Connection, shm};
 use gvirtus_wire::config::Endpoint;
 
@@ -139,9 +140,14 @@ fn answer(connection: Connection) -> io::Result<()> {
     }
 }
 
-/// Measures to an end that serves. `bytes` go each way, `pings` are made.
-pub(super) fn measure(endpoint: &Endpoint, pings: u32, bytes: u64) -> io::Result<Rates> {
-    let connection = communicator::connect(endpoint, TIMEOUT, None)?;
+/// Measures to an end that serves, at an emulated distance if there is one. `bytes` go each way, `pings` are made.
+pub(super) fn measure(
+    endpoint: &Endpoint,
+    emulation: Option<&Emulation>,
+    pings: u32,
+    bytes: u64,
+) -> io::Result<Rates> {
+    let connection = communicator::connect(endpoint, TIMEOUT, emulation)?;
     let connection = if endpoint.protocol == "shm" {
         shm::take(connection, TIMEOUT)?
     } else {
@@ -217,7 +223,7 @@ mod tests {
             let server = std::thread::spawn(move || {
                 answer_one(listener.accept().expect("somebody comes"), protocol)
             });
-            let rates = measure(&endpoint, 20, 4 << 20).expect("it is measured");
+            let rates = measure(&endpoint, None, 20, 4 << 20).expect("it is measured");
             assert!(rates.ping > Duration::ZERO && rates.spinning_ping > Duration::ZERO);
             assert!(rates.up > 1e6 && rates.down > 1e6, "{protocol}: {rates:?}");
             server.join().expect("no panic").expect("a quiet end");
