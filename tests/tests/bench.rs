@@ -57,10 +57,15 @@ fn all_figures_over_all_transports() {
         directory.path(),
         None,
     );
-    assert_eq!(json["subjects"], serde_json::json!(["native", "tcp", "unix", "shm"]));
+    assert_eq!(
+        json["subjects"],
+        serde_json::json!(["native", "tcp", "unix", "shm"])
+    );
     let figures = json["figures"].as_array().expect("a list");
     for figure in figures {
-        let raw = figure["id"].as_str().is_some_and(|id| id.starts_with("raw"));
+        let raw = figure["id"]
+            .as_str()
+            .is_some_and(|id| id.starts_with("raw"));
         for subject in ["native", "tcp", "unix", "shm"] {
             if raw && subject == "native" {
                 assert!(figure["median"][subject].is_null(), "{figure}");
@@ -97,7 +102,10 @@ fn all_figures_over_all_transports() {
         assert_eq!(has(id), 5, "{id}");
     }
     let table = String::from_utf8_lossy(&output.stdout);
-    assert!(table.contains("launch + stream synchronize") && table.contains("shm/native"), "{table}");
+    assert!(
+        table.contains("launch + stream synchronize") && table.contains("shm/native"),
+        "{table}"
+    );
     for plot in ["bandwidth.svg", "time.svg"] {
         let svg = std::fs::read_to_string(plots.join(plot)).expect("a plot");
         assert!(svg.contains("H2D from pinned memory"));
@@ -110,7 +118,13 @@ fn a_program() {
     let directory = tempfile::tempdir().expect("a directory");
     let program = compiled("launch_burst", 13).expect("the fixture compiles");
     let (output, json) = bench(
-        &["--no-native", "--transports", "tcp", "--rtt", "0us,1ms,21ms"],
+        &[
+            "--no-native",
+            "--transports",
+            "tcp",
+            "--rtt",
+            "0us,1ms,21ms",
+        ],
         directory.path(),
         Some(&program),
     );

@@ -42,9 +42,9 @@ pub(crate) struct Arguments {
     /// Leave the native run out
     #[arg(long)]
     no_native: bool,
-    /// How often everything is measured, by turns
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    rounds: u32,
+    /// How often everything is measured, by turns [default: 3]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rounds: Option<u32>,
     /// A quick look: fewer repetitions, copies of at most 16 MiB, one round unless --rounds says more
     #[arg(long)]
     quick: bool,
@@ -82,12 +82,7 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     fn rounds(&self) -> u32 {
-        // With --quick the default of three is one.
-        if self.quick && self.rounds == 3 {
-            1
-        } else {
-            self.rounds
-        }
+        self.rounds.unwrap_or(if self.quick { 1 } else { 3 })
     }
 
     fn largest(&self) -> usize {
