@@ -36,6 +36,10 @@ pub(crate) enum Kind {
     Graph = 0x47,
     /// `CUgraphExec`
     GraphExec = 0x48,
+    /// `CUarray`
+    Array = 0x49,
+    /// `CUmipmappedArray`
+    Mipmap = 0x4a,
 }
 
 /// The kind in a handle's upper bits, whatever it is.

@@ -1,21 +1,18 @@
-//! Copies in one, two and three dimensions, between devices, and to and from device variables.
+//! Copies in one and two dimensions, between devices, and to and from device variables. Boxes and arrays are in `copy_box`.
 //!
 //! Each kind of copy becomes the driver function that NVIDIA's runtime uses for it, so that a pointer on the wrong side fails as it does natively.
 
 use crate::context::{DefaultStream, PER_THREAD, cu, current, device_at};
-use crate::error::{
-    INVALID_MEMCPY_DIRECTION, INVALID_PITCH_VALUE, INVALID_VALUE, NOT_SUPPORTED, Result,
-};
+use crate::error::{INVALID_MEMCPY_DIRECTION, INVALID_PITCH_VALUE, INVALID_VALUE, Result};
 use crate::registry::variable;
-use gvirtus_frontend_link::guard::unsupported;
-use gvirtus_wire::api::cudart_types::{cudaMemcpy3DParms, cudaMemcpy3DPeerParms, cudaStream_t};
-use gvirtus_wire::api::types::{CUDA_MEMCPY2D, CUDA_MEMCPY3D, CUDA_MEMCPY3D_PEER, CUdeviceptr};
+use gvirtus_wire::api::cudart_types::cudaStream_t;
+use gvirtus_wire::api::types::{CUDA_MEMCPY2D, CUdeviceptr};
 use std::ffi::c_void;
-use std::ptr::{null, null_mut};
+use std::ptr::null_mut;
 
 /// `cudaMemcpyKind`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     HostToHost,
     HostToDevice,
     DeviceToHost,
@@ -25,7 +22,7 @@ enum Kind {
 use Kind::{Default, DeviceToDevice, DeviceToHost, HostToDevice, HostToHost};
 
 impl Kind {
-    fn of(kind: u32) -> Result<Self> {
+    pub(crate) fn of(kind: u32) -> Result<Self> {
         [
             HostToHost,
             HostToDevice,
@@ -39,7 +36,7 @@ impl Kind {
     }
 
     /// `CUmemorytype` of source and destination. Between host addresses the driver is left to see what they are.
-    fn memory_types(self) -> (u32, u32) {
+    pub(crate) fn memory_types(self) -> (u32, u32) {
         const HOST: u32 = 1;
         const DEVICE: u32 = 2;
         const UNIFIED: u32 = 4;
@@ -54,7 +51,7 @@ impl Kind {
 
 /// When a copy is done.
 #[derive(Debug, Clone, Copy)]
-enum When {
+pub(crate) enum When {
     /// Before the call returns.
     Now(DefaultStream),
     /// In the order of a stream.
@@ -64,7 +61,7 @@ use When::{Now, On};
 
 impl When {
     /// Whether to use the driver's asynchronous function: a copy that is to be done now in the order of the thread's own stream is one of those and a wait.
-    fn stream(self) -> Option<cudaStream_t> {
+    pub(crate) fn stream(self) -> Option<cudaStream_t> {
         match self {
             Now(DefaultStream::Legacy) => None,
             Now(DefaultStream::PerThread) => Some(PER_THREAD),
@@ -72,7 +69,7 @@ impl When {
         }
     }
 
-    fn wait(self) -> Result {
+    pub(crate) fn wait(self) -> Result {
         match self {
             Now(DefaultStream::PerThread) => cu!(cuStreamSynchronize(PER_THREAD)),
             _ => Ok(()),
@@ -330,135 +327,6 @@ pub unsafe fn cudaMemcpy2DAsync(
         kind,
         On(default.resolve(stream)),
     )
-}
-
-fn copy_box(p: *const cudaMemcpy3DParms, when: When) -> Result {
-    current()?;
-    // SAFETY: null or the program's parameters.
-    let p = unsafe { p.as_ref() }.ok_or(INVALID_VALUE)?;
-    if p.extent.width == 0 || p.extent.height == 0 || p.extent.depth == 0 {
-        return Ok(());
-    }
-    if !p.srcArray.is_null() || !p.dstArray.is_null() {
-        unsupported("cudaMemcpy3D with a CUDA array");
-        return Err(NOT_SUPPORTED);
-    }
-    let (source_type, target_type) = Kind::of(p.kind)?.memory_types();
-    if (p.extent.height > 1 || p.extent.depth > 1)
-        && (p.extent.width > p.srcPtr.pitch || p.extent.width > p.dstPtr.pitch)
-    {
-        return Err(INVALID_PITCH_VALUE);
-    }
-    let copy = CUDA_MEMCPY3D {
-        srcXInBytes: p.srcPos.x,
-        srcY: p.srcPos.y,
-        srcZ: p.srcPos.z,
-        srcLOD: 0,
-        srcMemoryType: source_type,
-        srcHost: p.srcPtr.ptr,
-        srcDevice: p.srcPtr.ptr as CUdeviceptr,
-        srcArray: null_mut(),
-        reserved0: null_mut(),
-        srcPitch: p.srcPtr.pitch,
-        srcHeight: p.srcPtr.ysize,
-        dstXInBytes: p.dstPos.x,
-        dstY: p.dstPos.y,
-        dstZ: p.dstPos.z,
-        dstLOD: 0,
-        dstMemoryType: target_type,
-        dstHost: p.dstPtr.ptr,
-        dstDevice: p.dstPtr.ptr as CUdeviceptr,
-        dstArray: null_mut(),
-        reserved1: null_mut(),
-        dstPitch: p.dstPtr.pitch,
-        dstHeight: p.dstPtr.ysize,
-        WidthInBytes: p.extent.width,
-        Height: p.extent.height,
-        Depth: p.extent.depth,
-    };
-    match when.stream() {
-        None => cu!(cuMemcpy3D_v2(&copy)),
-        Some(stream) => cu!(cuMemcpy3DAsync_v2(&copy, stream)),
-    }?;
-    when.wait()
-}
-
-/// Copies a box of bytes.
-/// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__MEMORY.html>
-pub unsafe fn cudaMemcpy3D(default: DefaultStream, p: *const cudaMemcpy3DParms) -> Result {
-    copy_box(p, Now(default))
-}
-
-/// Copies a box of bytes in stream order.
-/// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__MEMORY.html>
-pub unsafe fn cudaMemcpy3DAsync(
-    default: DefaultStream,
-    p: *const cudaMemcpy3DParms,
-    stream: cudaStream_t,
-) -> Result {
-    copy_box(p, On(default.resolve(stream)))
-}
-
-fn copy_box_between_devices(p: *const cudaMemcpy3DPeerParms, when: When) -> Result {
-    current()?;
-    // SAFETY: null or the program's parameters.
-    let p = unsafe { p.as_ref() }.ok_or(INVALID_VALUE)?;
-    if p.extent.width == 0 || p.extent.height == 0 || p.extent.depth == 0 {
-        return Ok(());
-    }
-    if !p.srcArray.is_null() || !p.dstArray.is_null() {
-        unsupported("cudaMemcpy3DPeer with a CUDA array");
-        return Err(NOT_SUPPORTED);
-    }
-    let (source_type, target_type) = DeviceToDevice.memory_types();
-    let copy = CUDA_MEMCPY3D_PEER {
-        srcXInBytes: p.srcPos.x,
-        srcY: p.srcPos.y,
-        srcZ: p.srcPos.z,
-        srcLOD: 0,
-        srcMemoryType: source_type,
-        srcHost: null(),
-        srcDevice: p.srcPtr.ptr as CUdeviceptr,
-        srcArray: null_mut(),
-        srcContext: device_at(p.srcDevice)?.primary()?,
-        srcPitch: p.srcPtr.pitch,
-        srcHeight: p.srcPtr.ysize,
-        dstXInBytes: p.dstPos.x,
-        dstY: p.dstPos.y,
-        dstZ: p.dstPos.z,
-        dstLOD: 0,
-        dstMemoryType: target_type,
-        dstHost: null_mut(),
-        dstDevice: p.dstPtr.ptr as CUdeviceptr,
-        dstArray: null_mut(),
-        dstContext: device_at(p.dstDevice)?.primary()?,
-        dstPitch: p.dstPtr.pitch,
-        dstHeight: p.dstPtr.ysize,
-        WidthInBytes: p.extent.width,
-        Height: p.extent.height,
-        Depth: p.extent.depth,
-    };
-    match when.stream() {
-        None => cu!(cuMemcpy3DPeer(&copy)),
-        Some(stream) => cu!(cuMemcpy3DPeerAsync(&copy, stream)),
-    }?;
-    when.wait()
-}
-
-/// Copies a box of bytes between devices.
-/// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__MEMORY.html>
-pub unsafe fn cudaMemcpy3DPeer(default: DefaultStream, p: *const cudaMemcpy3DPeerParms) -> Result {
-    copy_box_between_devices(p, Now(default))
-}
-
-/// Copies a box of bytes between devices in stream order.
-/// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__MEMORY.html>
-pub unsafe fn cudaMemcpy3DPeerAsync(
-    default: DefaultStream,
-    p: *const cudaMemcpy3DPeerParms,
-    stream: cudaStream_t,
-) -> Result {
-    copy_box_between_devices(p, On(default.resolve(stream)))
 }
 
 /// Copies bytes between devices.

@@ -10,6 +10,7 @@
 //! * `launch`: kernel launches. `function`: kernels' attributes and occupancy.
 //! * `device`, `properties`: devices, limits, peers, versions, entry points; `cudaDeviceProp`.
 //! * `managed`: managed memory. `memory`, `copy`, `set`: other allocations and pointers, copies, fills.
+//! * `array`, `copy_box`: arrays, and copies of boxes and of arrays. `texture`: texture and surface objects.
 //! * `stream`: streams, events, capture. `graph`: graphs and libraries.
 //! * `error`, `error_table`: the last error, names and texts.
 //! * `export`: what stands around each exported function.
@@ -26,8 +27,10 @@
     reason = "what a C program must pass is what CUDA documents; each function links there"
 )]
 
+mod array;
 mod context;
 mod copy;
+mod copy_box;
 mod device;
 mod error;
 mod error_table;
@@ -42,6 +45,7 @@ mod properties;
 mod registry;
 mod set;
 mod stream;
+mod texture;
 
 pub use context::{DefaultStream, set_version};
 pub use error::{Error, Result};
@@ -49,8 +53,8 @@ pub use error::{Error, Result};
 /// The functions that both libraries have, with the same parameters.
 mod common {
     pub use crate::{
-        copy::*, device::*, error::*, function::*, graph::*, launch::*, managed::*, memory::*,
-        properties::*, registry::*, set::*, stream::*,
+        array::*, copy::*, copy_box::*, device::*, error::*, function::*, graph::*, launch::*,
+        managed::*, memory::*, properties::*, registry::*, set::*, stream::*, texture::*,
     };
 }
 

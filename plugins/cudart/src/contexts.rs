@@ -277,6 +277,9 @@ impl Session {
         drop(self.graphs.drain(|g| of(&g.context)));
         drop(self.execs.drain(|e| of(&e.context)));
         drop(self.events.drain(|e| of(&e.context)));
+        drop(self.arrays.drain(|a| of(&a.context)));
+        drop(self.mipmaps.drain(|m| of(&m.context)));
+        self.objects.forget_context(context.id);
         drop(self.streams.drain(|s| of(s.context())));
         self.progress.abandon(context);
         *context.legacy.write() = None;

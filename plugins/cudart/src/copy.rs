@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use gvirtus_wire::api::core::{
-    self, COPY_FROM_BULK, COPY_FROM_PULL, COPY_FROM_SHADOW, COPY_ON_DEVICE, COPY_TO_REPLY,
-    COPY_TO_SHADOW, Copy, Extent, Memset, Plane,
+    self, ARRAY_ROW, ARRAY_SLICE, COPY_FROM_BULK, COPY_FROM_PULL, COPY_FROM_SHADOW, COPY_ON_DEVICE,
+    COPY_TO_REPLY, COPY_TO_SHADOW, Copy, CopyArray, Extent, Memset, Plane,
 };
 use gvirtus_wire::api::types::{CUDA_MEMCPY3D, CUDA_MEMCPY3D_PEER};
 use gvirtus_wire::command::{Answer, Handle as Handler};
@@ -21,9 +21,10 @@ use crate::shape::{Box3, packed};
 use crate::staging::{BLOCK, Lease};
 use crate::streams::Stream;
 
-/// `CU_MEMORYTYPE_HOST`, `CU_MEMORYTYPE_DEVICE`.
+/// `CU_MEMORYTYPE_HOST`, `CU_MEMORYTYPE_DEVICE`, `CU_MEMORYTYPE_ARRAY`.
 const HOST: u32 = 1;
 const DEVICE: u32 = 2;
+const ARRAY: u32 = 3;
 /// So many pieces of a copy to the client are on their way at a time.
 const AHEAD: usize = 4;
 /// Copies to pinned memory are told in pieces of so many bytes.
@@ -37,11 +38,36 @@ struct End {
     slice: u64,
     /// Device ordinal, or `None` for memory of the worker (staging, shadows).
     device: Option<u32>,
+    /// The driver's handle of an array, 0 for memory. The address is then a number as [`ARRAY_ROW`] says.
+    array: Handle,
 }
 
 impl End {
+    fn is_array(&self) -> bool {
+        self.array != Handle(0)
+    }
+
+    /// Bytes, rows and slices before the box in an array; in memory the address says it all.
+    fn begin(&self) -> [usize; 3] {
+        if !self.is_array() {
+            return [0; 3];
+        }
+        [
+            self.address & ((1 << ARRAY_ROW) - 1),
+            self.address >> ARRAY_ROW & ((1 << (ARRAY_SLICE - ARRAY_ROW)) - 1),
+            self.address >> ARRAY_SLICE,
+        ]
+        .map(|n| n as usize)
+    }
+
     fn memory_type(&self) -> u32 {
-        if self.device.is_some() { DEVICE } else { HOST }
+        if self.is_array() {
+            ARRAY
+        } else if self.device.is_some() {
+            DEVICE
+        } else {
+            HOST
+        }
     }
 
     fn host_pointer(&self) -> *mut std::ffi::c_void {
@@ -53,7 +79,7 @@ impl End {
     }
 
     fn device_pointer(&self) -> u64 {
-        if self.device.is_some() {
+        if self.device.is_some() && !self.is_array() {
             self.address
         } else {
             0
@@ -63,7 +89,21 @@ impl End {
 
 impl Session {
     /// Checks that a box of device memory is the session's own: with unified addressing the driver would take the worker's own memory too.
-    fn device_end(&self, plane: &Plane, shape: &Box3) -> Result<End> {
+    fn device_end(&self, plane: &Plane, shape: &Box3, array: u32) -> Result<End> {
+        if array != 0 {
+            // Whether the box lies inside, the driver checks.
+            let array = self.arrays.get(array)?;
+            if plane.pitch != 1 << ARRAY_ROW || plane.slice != 1 << ARRAY_SLICE {
+                return Err(ERROR_INVALID_VALUE);
+            }
+            return Ok(End {
+                address: plane.address,
+                pitch: plane.pitch,
+                slice: plane.slice,
+                device: Some(array.context.device),
+                array: array.raw,
+            });
+        }
         let device = match self.memory.owner(plane.address, shape.span()) {
             Some(device) => device,
             None if self.host_memory.holds_shadow(plane.address, shape.span()) => {
@@ -73,6 +113,7 @@ impl Session {
                     pitch: plane.pitch,
                     slice: plane.slice,
                     device: Some(u32::MAX),
+                    array: Handle(0),
                 });
             }
             None => return Err(ERROR_INVALID_VALUE),
@@ -82,12 +123,14 @@ impl Session {
             pitch: plane.pitch,
             slice: plane.slice,
             device: Some(device),
+            array: Handle(0),
         })
     }
 
     /// Enqueues one copy of a box.
     fn enqueue(&self, stream: Handle, dst: End, src: End, extent: &Extent) -> Result<()> {
-        if extent.height == 1 && extent.depth > 1 {
+        let arrays = dst.is_array() || src.is_array();
+        if extent.height == 1 && extent.depth > 1 && !arrays {
             // Slices of one row are rows.
             let rows = |end: End| End {
                 pitch: end.slice,
@@ -107,11 +150,14 @@ impl Session {
         };
         let to = Box3::new(&plane(&dst), extent)?;
         let from = Box3::new(&plane(&src), extent)?;
-        if let (Some(bytes), Some(_)) = (to.linear(), from.linear()) {
+        if let (Some(bytes), Some(_), false) = (to.linear(), from.linear(), arrays) {
             return self.enqueue_linear(stream, dst, src, bytes);
         }
         // The driver counts slices in rows; where the distance is no multiple of the pitch, slice by slice.
         let in_rows = |end: &End| {
+            if end.is_array() {
+                return Some((0, 0));
+            }
             let pitch = if end.pitch == 0 {
                 extent.width
             } else {
@@ -179,31 +225,32 @@ impl Session {
         (src, (src_pitch, src_rows)): (End, (u64, u64)),
         extent: &Extent,
     ) -> Result<()> {
+        let (to_begin, from_begin) = (dst.begin(), src.begin());
         if let (Some(to), Some(from)) = (dst.device, src.device)
             && to != from
             && to != u32::MAX
             && from != u32::MAX
         {
             let peer = CUDA_MEMCPY3D_PEER {
-                srcXInBytes: 0,
-                srcY: 0,
-                srcZ: 0,
+                srcXInBytes: from_begin[0],
+                srcY: from_begin[1],
+                srcZ: from_begin[2],
                 srcLOD: 0,
-                srcMemoryType: DEVICE,
+                srcMemoryType: src.memory_type(),
                 srcHost: std::ptr::null(),
-                srcDevice: src.address,
-                srcArray: std::ptr::null_mut(),
+                srcDevice: src.device_pointer(),
+                srcArray: src.array.ptr(),
                 srcContext: self.primary(from)?.ptr(),
                 srcPitch: src_pitch as usize,
                 srcHeight: src_rows as usize,
-                dstXInBytes: 0,
-                dstY: 0,
-                dstZ: 0,
+                dstXInBytes: to_begin[0],
+                dstY: to_begin[1],
+                dstZ: to_begin[2],
                 dstLOD: 0,
-                dstMemoryType: DEVICE,
+                dstMemoryType: dst.memory_type(),
                 dstHost: std::ptr::null_mut(),
-                dstDevice: dst.address,
-                dstArray: std::ptr::null_mut(),
+                dstDevice: dst.device_pointer(),
+                dstArray: dst.array.ptr(),
                 dstContext: self.primary(to)?.ptr(),
                 dstPitch: dst_pitch as usize,
                 dstHeight: dst_rows as usize,
@@ -217,25 +264,25 @@ impl Session {
             );
         }
         let copy = CUDA_MEMCPY3D {
-            srcXInBytes: 0,
-            srcY: 0,
-            srcZ: 0,
+            srcXInBytes: from_begin[0],
+            srcY: from_begin[1],
+            srcZ: from_begin[2],
             srcLOD: 0,
             srcMemoryType: src.memory_type(),
             srcHost: src.host_pointer(),
             srcDevice: src.device_pointer(),
-            srcArray: std::ptr::null_mut(),
+            srcArray: src.array.ptr(),
             reserved0: std::ptr::null_mut(),
             srcPitch: src_pitch as usize,
             srcHeight: src_rows as usize,
-            dstXInBytes: 0,
-            dstY: 0,
-            dstZ: 0,
+            dstXInBytes: to_begin[0],
+            dstY: to_begin[1],
+            dstZ: to_begin[2],
             dstLOD: 0,
             dstMemoryType: dst.memory_type(),
             dstHost: dst.host_pointer(),
             dstDevice: dst.device_pointer(),
-            dstArray: std::ptr::null_mut(),
+            dstArray: dst.array.ptr(),
             reserved1: std::ptr::null_mut(),
             dstPitch: dst_pitch as usize,
             dstHeight: dst_rows as usize,
@@ -261,19 +308,27 @@ impl Session {
         let far = End {
             address: device.address + piece.offset,
             pitch: piece.pitch,
-            slice: 0,
+            slice: if device.is_array() { device.slice } else { 0 },
             ..device
         };
         let near = End {
             address: staging,
             pitch: piece.width,
-            slice: 0,
+            slice: piece.width,
             device: None,
+            array: Handle(0),
+        };
+        // Rows of a box that is one row high are slices, and an array tells the two apart.
+        let slices = device.is_array() && piece.rows > 1 && piece.pitch == device.slice;
+        let (height, depth) = if slices {
+            (1, piece.rows)
+        } else {
+            (piece.rows, 1)
         };
         let extent = Extent {
             width: piece.width,
-            height: piece.rows,
-            depth: 1,
+            height,
+            depth,
         };
         if to_device {
             self.enqueue(stream, far, near, &extent)
@@ -283,7 +338,7 @@ impl Session {
     }
 
     /// The bulk goes through staging memory, piece by piece: one is read while those before are copied.
-    fn copy_from_bulk(&self, header: &Header, stream: &Arc<Stream>, c: &Copy) -> Result<()> {
+    fn copy_from_bulk(&self, header: &Header, stream: &Arc<Stream>, c: &CopyArray) -> Result<()> {
         let shape = Box3::new(&c.dst, &c.extent)?;
         if shape.total() != header.bulk {
             return Err(ERROR_INVALID_VALUE);
@@ -291,7 +346,7 @@ impl Session {
         if shape.total() == 0 {
             return Ok(());
         }
-        let dst = self.device_end(&c.dst, &shape)?;
+        let dst = self.device_end(&c.dst, &shape, c.dst_array)?;
         if let Some(capture) = self.capture_of(stream) {
             return self.capture_bulk(stream, &capture, dst, &shape);
         }
@@ -340,7 +395,7 @@ impl Session {
     }
 
     /// The first pieces are copied on the stream and the stream is waited for, so that the status is known; the rest follows behind what is being sent.
-    fn copy_to_reply(&self, header: &Header, c: &Copy) -> Result<Answer<()>> {
+    fn copy_to_reply(&self, header: &Header, c: &CopyArray) -> Result<Answer<()>> {
         let shape = Box3::new(&c.src, &c.extent)?;
         if !header.wants_reply() {
             return Err(ERROR_INVALID_VALUE);
@@ -354,7 +409,7 @@ impl Session {
             if shape.total() == 0 {
                 return Ok((Arc::clone(stream), None));
             }
-            let src = self.device_end(&c.src, &shape)?;
+            let src = self.device_end(&c.src, &shape, c.src_array)?;
             for piece in pieces.by_ref().take(AHEAD) {
                 let lease = stream.context().staging.lease(piece.bytes() as usize)?;
                 // Also attached: should the wait below fail, the copy may still be under way.
@@ -440,13 +495,13 @@ impl Session {
     }
 
     /// Long copies are cut, so that the first bytes travel to the client while the last are still being copied.
-    fn copy_to_shadow(&self, stream: &Arc<Stream>, c: &Copy) -> Result<()> {
+    fn copy_to_shadow(&self, stream: &Arc<Stream>, c: &CopyArray) -> Result<()> {
         let to = Box3::new(&c.dst, &c.extent)?;
         let from = Box3::new(&c.src, &c.extent)?;
         if to.total() == 0 {
             return Ok(());
         }
-        let src = self.device_end(&c.src, &from)?;
+        let src = self.device_end(&c.src, &from, c.src_array)?;
         if self.host_memory.is_shared(c.dst.address, to.span()) {
             // What the GPU writes there is with the client at once.
             let write = self.enqueue_to_shadow(stream, c.dst.clone(), src, c.extent.clone())?;
@@ -508,6 +563,7 @@ impl Session {
                     pitch: plane.pitch,
                     slice: plane.slice,
                     device: None,
+                    array: Handle(0),
                 };
                 self.enqueue(stream.raw, dst, src, &extent)?;
                 Ok(HostWrite {
@@ -519,13 +575,13 @@ impl Session {
             .ok_or(ERROR_INVALID_VALUE)?
     }
 
-    fn copy_from_shadow(&self, stream: &Arc<Stream>, c: &Copy) -> Result<()> {
+    fn copy_from_shadow(&self, stream: &Arc<Stream>, c: &CopyArray) -> Result<()> {
         let to = Box3::new(&c.dst, &c.extent)?;
         let from = Box3::new(&c.src, &c.extent)?;
         if to.total() == 0 {
             return Ok(());
         }
-        let dst = self.device_end(&c.dst, &to)?;
+        let dst = self.device_end(&c.dst, &to, c.dst_array)?;
         let capture = self.capture_of(stream);
         if c.kind == COPY_FROM_PULL {
             self.host_memory
@@ -540,6 +596,7 @@ impl Session {
                     pitch: c.src.pitch,
                     slice: c.src.slice,
                     device: None,
+                    array: Handle(0),
                 };
                 if let Some(capture) = &capture {
                     capture.uses_shadow(c.src.address, from.span(), shadow);
@@ -551,20 +608,42 @@ impl Session {
         Ok(())
     }
 
-    fn copy_on_device(&self, stream: &Arc<Stream>, c: &Copy) -> Result<()> {
+    fn copy_on_device(&self, stream: &Arc<Stream>, c: &CopyArray) -> Result<()> {
         let to = Box3::new(&c.dst, &c.extent)?;
         let from = Box3::new(&c.src, &c.extent)?;
         if to.total() == 0 {
             return Ok(());
         }
-        let dst = self.device_end(&c.dst, &to)?;
-        let src = self.device_end(&c.src, &from)?;
+        let dst = self.device_end(&c.dst, &to, c.dst_array)?;
+        let src = self.device_end(&c.src, &from, c.src_array)?;
         self.enqueue(stream.raw, dst, src, &c.extent)
     }
 }
 
 impl Handler<Copy> for Session {
     fn handle(&self, header: &Header, command: Copy) -> Result<Answer<()>> {
+        let Copy {
+            kind,
+            stream,
+            dst,
+            src,
+            extent,
+        } = command;
+        let command = CopyArray {
+            kind,
+            stream,
+            dst_array: 0,
+            src_array: 0,
+            dst,
+            src,
+            extent,
+        };
+        self.handle(header, command)
+    }
+}
+
+impl Handler<CopyArray> for Session {
+    fn handle(&self, header: &Header, command: CopyArray) -> Result<Answer<()>> {
         if command.kind != COPY_FROM_BULK && header.bulk != 0 {
             return Err(ERROR_INVALID_VALUE);
         }
@@ -604,7 +683,7 @@ impl Handler<Memset> for Session {
             if shape.total() == 0 {
                 return Ok(());
             }
-            self.device_end(&dst, &shape)?;
+            self.device_end(&dst, &shape, 0)?;
             let (at, stream) = (dst.address, stream.raw.ptr());
             let (pitch, w, h) = (dst.pitch as usize, width as usize, height as usize);
             match (element, height) {

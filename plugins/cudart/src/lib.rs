@@ -7,6 +7,7 @@
 //! * `copy`, `shape`, `staging`, `pinned`: copies, how they are cut, the pinned memory that they pass through.
 //! * `progress`, `words`, `poller`: how far each stream has come, and who tells the client.
 //! * `physical`: memory that the program maps itself. `ipc`: memory and events that sessions share. `stream_memory`: words that streams write and wait for. `tensor_map`: descriptors of tensors.
+//! * `arrays`, `textures`: arrays, and the objects that kernels reach them by.
 //! * `jit`: options and logs of the compiler. `output`: what the device prints. `snapshot`: what programs see of the devices.
 //!
 //! # Threads
@@ -15,6 +16,7 @@
 //!
 //! Order of locks: `Progress::settling`, the list of outstanding lanes, a lane's state, the list of dirty lanes. Tables' locks are held for look-ups only.
 
+mod arrays;
 mod choose;
 mod contexts;
 mod copy;
@@ -45,6 +47,7 @@ mod stream_memory;
 mod streams;
 mod table;
 mod tensor_map;
+mod textures;
 mod words;
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use gvirtus_wire::command::{Answer, Dispatched, Handle as Handler};
 use gvirtus_wire::frame::Header;
 use parking_lot::{Mutex, RwLock};
 
+use crate::arrays::{Array, Mipmap};
 use crate::choose::{self, Config};
 use crate::contexts::Context;
 use crate::driver::Driver;
@@ -30,6 +31,7 @@ use crate::poller;
 use crate::progress::Progress;
 use crate::streams::Stream;
 use crate::table::Table;
+use crate::textures::Objects;
 
 /// One session. It is made once per worker process and never freed: threads of the driver may call back until the process ends.
 pub(crate) struct Session {
@@ -52,6 +54,9 @@ pub(crate) struct Session {
     pub(crate) modules: Table<Arc<Module>>,
     pub(crate) links: Table<Arc<Link>>,
     pub(crate) functions: Table<Arc<Function>>,
+    pub(crate) arrays: Table<Arc<Array>>,
+    pub(crate) mipmaps: Table<Arc<Mipmap>>,
+    pub(crate) objects: Objects,
     pub(crate) graphs: Table<Arc<Graph>>,
     pub(crate) execs: Table<Arc<Exec>>,
     pub(crate) captures: Mutex<Vec<Arc<Capture>>>,
@@ -94,6 +99,9 @@ impl Session {
             modules: Table::new(),
             links: Table::new(),
             functions: Table::new(),
+            arrays: Table::new(),
+            mipmaps: Table::new(),
+            objects: Objects::default(),
             graphs: Table::new(),
             execs: Table::new(),
             captures: Mutex::new(Vec::new()),

@@ -40,7 +40,7 @@ macro_rules! cuda_api { ($callback:ident) => { $callback! {
         local 11040 fn cuDeviceGetUuid_v2(uuid: *mut CUuuid, dev: CUdevice);
         local 10000 fn cuDeviceGetLuid(luid: *mut c_char, deviceNodeMask: *mut u32, dev: CUdevice);
         local 3020 fn cuDeviceTotalMem_v2(bytes: *mut usize, dev: CUdevice);
-        unsupported 11010 fn cuDeviceGetTexture1DLinearMaxWidth(maxWidthInElements: *mut usize, format: u32, numChannels: u32, dev: CUdevice);
+        sync 11010 fn cuDeviceGetTexture1DLinearMaxWidth(maxWidthInElements: *mut usize, format: u32, numChannels: u32, dev: CUdevice);
         local 2000 fn cuDeviceGetAttribute(pi: *mut i32, attrib: u32, dev: CUdevice);
         unsupported 13000 fn cuDeviceGetHostAtomicCapabilities(capabilities: *mut u32, operations: *const u32, count: u32, dev: CUdevice);
         unsupported 10020 fn cuDeviceGetNvSciSyncAttributes(nvSciSyncAttrList: *mut c_void, dev: CUdevice, flags: i32);
@@ -165,11 +165,11 @@ macro_rules! cuda_api { ($callback:ident) => { $callback! {
         sync 3020 fn cuMemcpyHtoD_v2(dstDevice: CUdeviceptr, srcHost: *const c_void, ByteCount: usize);
         sync 3020 fn cuMemcpyDtoH_v2(dstHost: *mut c_void, srcDevice: CUdeviceptr, ByteCount: usize);
         sync 3020 fn cuMemcpyDtoD_v2(dstDevice: CUdeviceptr, srcDevice: CUdeviceptr, ByteCount: usize);
-        unsupported 3020 fn cuMemcpyDtoA_v2(dstArray: CUarray, dstOffset: usize, srcDevice: CUdeviceptr, ByteCount: usize);
-        unsupported 3020 fn cuMemcpyAtoD_v2(dstDevice: CUdeviceptr, srcArray: CUarray, srcOffset: usize, ByteCount: usize);
-        unsupported 3020 fn cuMemcpyHtoA_v2(dstArray: CUarray, dstOffset: usize, srcHost: *const c_void, ByteCount: usize);
-        unsupported 3020 fn cuMemcpyAtoH_v2(dstHost: *mut c_void, srcArray: CUarray, srcOffset: usize, ByteCount: usize);
-        unsupported 3020 fn cuMemcpyAtoA_v2(dstArray: CUarray, dstOffset: usize, srcArray: CUarray, srcOffset: usize, ByteCount: usize);
+        sync 3020 fn cuMemcpyDtoA_v2(dstArray: CUarray, dstOffset: usize, srcDevice: CUdeviceptr, ByteCount: usize);
+        sync 3020 fn cuMemcpyAtoD_v2(dstDevice: CUdeviceptr, srcArray: CUarray, srcOffset: usize, ByteCount: usize);
+        sync 3020 fn cuMemcpyHtoA_v2(dstArray: CUarray, dstOffset: usize, srcHost: *const c_void, ByteCount: usize);
+        sync 3020 fn cuMemcpyAtoH_v2(dstHost: *mut c_void, srcArray: CUarray, srcOffset: usize, ByteCount: usize);
+        sync 3020 fn cuMemcpyAtoA_v2(dstArray: CUarray, dstOffset: usize, srcArray: CUarray, srcOffset: usize, ByteCount: usize);
         sync 3020 fn cuMemcpy2D_v2(pCopy: *const CUDA_MEMCPY2D);
         sync 3020 fn cuMemcpy2DUnaligned_v2(pCopy: *const CUDA_MEMCPY2D);
         sync 3020 fn cuMemcpy3D_v2(pCopy: *const CUDA_MEMCPY3D);
@@ -179,8 +179,8 @@ macro_rules! cuda_api { ($callback:ident) => { $callback! {
         async 3020 fn cuMemcpyHtoDAsync_v2(dstDevice: CUdeviceptr, srcHost: *const c_void, ByteCount: usize, hStream: CUstream);
         async 3020 fn cuMemcpyDtoHAsync_v2(dstHost: *mut c_void, srcDevice: CUdeviceptr, ByteCount: usize, hStream: CUstream);
         async 3020 fn cuMemcpyDtoDAsync_v2(dstDevice: CUdeviceptr, srcDevice: CUdeviceptr, ByteCount: usize, hStream: CUstream);
-        unsupported 3020 fn cuMemcpyHtoAAsync_v2(dstArray: CUarray, dstOffset: usize, srcHost: *const c_void, ByteCount: usize, hStream: CUstream);
-        unsupported 3020 fn cuMemcpyAtoHAsync_v2(dstHost: *mut c_void, srcArray: CUarray, srcOffset: usize, ByteCount: usize, hStream: CUstream);
+        async 3020 fn cuMemcpyHtoAAsync_v2(dstArray: CUarray, dstOffset: usize, srcHost: *const c_void, ByteCount: usize, hStream: CUstream);
+        async 3020 fn cuMemcpyAtoHAsync_v2(dstHost: *mut c_void, srcArray: CUarray, srcOffset: usize, ByteCount: usize, hStream: CUstream);
         async 3020 fn cuMemcpy2DAsync_v2(pCopy: *const CUDA_MEMCPY2D, hStream: CUstream);
         async 3020 fn cuMemcpy3DAsync_v2(pCopy: *const CUDA_MEMCPY3D, hStream: CUstream);
         async 4000 fn cuMemcpy3DPeerAsync(pCopy: *const CUDA_MEMCPY3D_PEER, hStream: CUstream);
@@ -198,19 +198,19 @@ macro_rules! cuda_api { ($callback:ident) => { $callback! {
         async 3020 fn cuMemsetD2D8Async(dstDevice: CUdeviceptr, dstPitch: usize, uc: u8, Width: usize, Height: usize, hStream: CUstream);
         async 3020 fn cuMemsetD2D16Async(dstDevice: CUdeviceptr, dstPitch: usize, us: u16, Width: usize, Height: usize, hStream: CUstream);
         async 3020 fn cuMemsetD2D32Async(dstDevice: CUdeviceptr, dstPitch: usize, ui: u32, Width: usize, Height: usize, hStream: CUstream);
-        unsupported 3020 fn cuArrayCreate_v2(pHandle: *mut CUarray, pAllocateArray: *const c_void);
-        unsupported 3020 fn cuArrayGetDescriptor_v2(pArrayDescriptor: *mut c_void, hArray: CUarray);
-        unsupported 11010 fn cuArrayGetSparseProperties(sparseProperties: *mut c_void, array: CUarray);
-        unsupported 11010 fn cuMipmappedArrayGetSparseProperties(sparseProperties: *mut c_void, mipmap: CUmipmappedArray);
-        unsupported 11060 fn cuArrayGetMemoryRequirements(memoryRequirements: *mut c_void, array: CUarray, device: CUdevice);
-        unsupported 11060 fn cuMipmappedArrayGetMemoryRequirements(memoryRequirements: *mut c_void, mipmap: CUmipmappedArray, device: CUdevice);
-        unsupported 11020 fn cuArrayGetPlane(pPlaneArray: *mut CUarray, hArray: CUarray, planeIdx: u32);
-        unsupported 2000 fn cuArrayDestroy(hArray: CUarray);
-        unsupported 3020 fn cuArray3DCreate_v2(pHandle: *mut CUarray, pAllocateArray: *const c_void);
-        unsupported 3020 fn cuArray3DGetDescriptor_v2(pArrayDescriptor: *mut c_void, hArray: CUarray);
-        unsupported 5000 fn cuMipmappedArrayCreate(pHandle: *mut CUmipmappedArray, pMipmappedArrayDesc: *const c_void, numMipmapLevels: u32);
-        unsupported 5000 fn cuMipmappedArrayGetLevel(pLevelArray: *mut CUarray, hMipmappedArray: CUmipmappedArray, level: u32);
-        unsupported 5000 fn cuMipmappedArrayDestroy(hMipmappedArray: CUmipmappedArray);
+        sync 3020 fn cuArrayCreate_v2(pHandle: *mut CUarray, pAllocateArray: *const CUDA_ARRAY_DESCRIPTOR);
+        local 3020 fn cuArrayGetDescriptor_v2(pArrayDescriptor: *mut CUDA_ARRAY_DESCRIPTOR, hArray: CUarray);
+        sync 11010 fn cuArrayGetSparseProperties(sparseProperties: *mut CUDA_ARRAY_SPARSE_PROPERTIES, array: CUarray);
+        sync 11010 fn cuMipmappedArrayGetSparseProperties(sparseProperties: *mut CUDA_ARRAY_SPARSE_PROPERTIES, mipmap: CUmipmappedArray);
+        sync 11060 fn cuArrayGetMemoryRequirements(memoryRequirements: *mut CUDA_ARRAY_MEMORY_REQUIREMENTS, array: CUarray, device: CUdevice);
+        sync 11060 fn cuMipmappedArrayGetMemoryRequirements(memoryRequirements: *mut CUDA_ARRAY_MEMORY_REQUIREMENTS, mipmap: CUmipmappedArray, device: CUdevice);
+        sync 11020 fn cuArrayGetPlane(pPlaneArray: *mut CUarray, hArray: CUarray, planeIdx: u32);
+        implicit_sync 2000 fn cuArrayDestroy(hArray: CUarray);
+        sync 3020 fn cuArray3DCreate_v2(pHandle: *mut CUarray, pAllocateArray: *const CUDA_ARRAY3D_DESCRIPTOR);
+        local 3020 fn cuArray3DGetDescriptor_v2(pArrayDescriptor: *mut CUDA_ARRAY3D_DESCRIPTOR, hArray: CUarray);
+        sync 5000 fn cuMipmappedArrayCreate(pHandle: *mut CUmipmappedArray, pMipmappedArrayDesc: *const CUDA_ARRAY3D_DESCRIPTOR, numMipmapLevels: u32);
+        async 5000 fn cuMipmappedArrayGetLevel(pLevelArray: *mut CUarray, hMipmappedArray: CUmipmappedArray, level: u32);
+        implicit_sync 5000 fn cuMipmappedArrayDestroy(hMipmappedArray: CUmipmappedArray);
         unsupported 11070 fn cuMemGetHandleForAddressRange(handle: *mut c_void, dptr: CUdeviceptr, size: usize, handleType: u32, flags: u64);
         unsupported 12060 fn cuMemBatchDecompressAsync(paramsArray: *mut c_void, count: usize, flags: u32, errorIndex: *mut usize, stream: CUstream);
     }
@@ -493,16 +493,16 @@ macro_rules! cuda_api { ($callback:ident) => { $callback! {
         unsupported 3000 fn cuSurfRefGetArray(phArray: *mut CUarray, hSurfRef: CUsurfref);
     }
     group "CUDA__TEXOBJECT" {
-        unsupported 5000 fn cuTexObjectCreate(pTexObject: *mut CUtexObject, pResDesc: *const c_void, pTexDesc: *const c_void, pResViewDesc: *const c_void);
-        unsupported 5000 fn cuTexObjectDestroy(texObject: CUtexObject);
-        unsupported 5000 fn cuTexObjectGetResourceDesc(pResDesc: *mut c_void, texObject: CUtexObject);
-        unsupported 5000 fn cuTexObjectGetTextureDesc(pTexDesc: *mut c_void, texObject: CUtexObject);
-        unsupported 5000 fn cuTexObjectGetResourceViewDesc(pResViewDesc: *mut c_void, texObject: CUtexObject);
+        sync 5000 fn cuTexObjectCreate(pTexObject: *mut CUtexObject, pResDesc: *const CUDA_RESOURCE_DESC, pTexDesc: *const CUDA_TEXTURE_DESC, pResViewDesc: *const CUDA_RESOURCE_VIEW_DESC);
+        async 5000 fn cuTexObjectDestroy(texObject: CUtexObject);
+        local 5000 fn cuTexObjectGetResourceDesc(pResDesc: *mut CUDA_RESOURCE_DESC, texObject: CUtexObject);
+        local 5000 fn cuTexObjectGetTextureDesc(pTexDesc: *mut CUDA_TEXTURE_DESC, texObject: CUtexObject);
+        local 5000 fn cuTexObjectGetResourceViewDesc(pResViewDesc: *mut CUDA_RESOURCE_VIEW_DESC, texObject: CUtexObject);
     }
     group "CUDA__SURFOBJECT" {
-        unsupported 5000 fn cuSurfObjectCreate(pSurfObject: *mut CUsurfObject, pResDesc: *const c_void);
-        unsupported 5000 fn cuSurfObjectDestroy(surfObject: CUsurfObject);
-        unsupported 5000 fn cuSurfObjectGetResourceDesc(pResDesc: *mut c_void, surfObject: CUsurfObject);
+        sync 5000 fn cuSurfObjectCreate(pSurfObject: *mut CUsurfObject, pResDesc: *const CUDA_RESOURCE_DESC);
+        async 5000 fn cuSurfObjectDestroy(surfObject: CUsurfObject);
+        local 5000 fn cuSurfObjectGetResourceDesc(pResDesc: *mut CUDA_RESOURCE_DESC, surfObject: CUsurfObject);
     }
     group "CUDA__TENSOR__MEMORY" {
         sync 12000 fn cuTensorMapEncodeTiled(tensorMap: *mut c_void, tensorDataType: u32, tensorRank: u32, globalAddress: *mut c_void, globalDim: *const u64, globalStrides: *const u64, boxDim: *const u32, elementStrides: *const u32, interleave: u32, swizzle: u32, l2Promotion: u32, oobFill: u32);

@@ -29,7 +29,7 @@ macro_rules! cudart_api { ($($callback:ident)::+) => { $($callback)::+! {
         sync [12 13] fn cudaDeviceSynchronize();
         sync [12 13] fn cudaDeviceSetLimit(limit: u32, value: usize);
         local [12 13] fn cudaDeviceGetLimit(pValue: *mut usize, limit: u32);
-        unsupported [12 13] fn cudaDeviceGetTexture1DLinearMaxWidth(maxWidthInElements: *mut usize, fmtDesc: *const cudaChannelFormatDesc, device: i32);
+        sync [12 13] fn cudaDeviceGetTexture1DLinearMaxWidth(maxWidthInElements: *mut usize, fmtDesc: *const cudaChannelFormatDesc, device: i32);
         local [12 13] fn cudaDeviceGetCacheConfig(pCacheConfig: *mut u32);
         local [12 13] fn cudaDeviceGetStreamPriorityRange(leastPriority: *mut i32, greatestPriority: *mut i32);
         local [12 13] fn cudaDeviceSetCacheConfig(cacheConfig: u32);
@@ -152,27 +152,27 @@ macro_rules! cudart_api { ($($callback:ident)::+) => { $($callback)::+! {
         local [12 13] fn cudaMalloc(devPtr: *mut *mut c_void, size: usize);
         sync [12 13] fn cudaMallocHost(ptr: *mut *mut c_void, size: usize);
         local [12 13] fn cudaMallocPitch(devPtr: *mut *mut c_void, pitch: *mut usize, width: usize, height: usize);
-        unsupported [12 13] fn cudaMallocArray(array: *mut cudaArray_t, desc: *const cudaChannelFormatDesc, width: usize, height: usize, flags: u32);
+        sync [12 13] fn cudaMallocArray(array: *mut cudaArray_t, desc: *const cudaChannelFormatDesc, width: usize, height: usize, flags: u32);
         implicit_sync [12 13] fn cudaFree(devPtr: *mut c_void);
         implicit_sync [12 13] fn cudaFreeHost(ptr: *mut c_void);
-        unsupported [12 13] fn cudaFreeArray(array: cudaArray_t);
-        unsupported [12 13] fn cudaFreeMipmappedArray(mipmappedArray: cudaMipmappedArray_t);
+        implicit_sync [12 13] fn cudaFreeArray(array: cudaArray_t);
+        implicit_sync [12 13] fn cudaFreeMipmappedArray(mipmappedArray: cudaMipmappedArray_t);
         sync [12 13] fn cudaHostAlloc(pHost: *mut *mut c_void, size: usize, flags: u32);
         sync [12 13] fn cudaHostRegister(ptr: *mut c_void, size: usize, flags: u32);
         implicit_sync [12 13] fn cudaHostUnregister(ptr: *mut c_void);
         local [12 13] fn cudaHostGetDevicePointer(pDevice: *mut *mut c_void, pHost: *mut c_void, flags: u32);
         local [12 13] fn cudaHostGetFlags(pFlags: *mut u32, pHost: *mut c_void);
         local [12 13] fn cudaMalloc3D(pitchedDevPtr: *mut cudaPitchedPtr, extent: cudaExtent);
-        unsupported [12 13] fn cudaMalloc3DArray(array: *mut cudaArray_t, desc: *const cudaChannelFormatDesc, extent: cudaExtent, flags: u32);
-        unsupported [12 13] fn cudaMallocMipmappedArray(mipmappedArray: *mut cudaMipmappedArray_t, desc: *const cudaChannelFormatDesc, extent: cudaExtent, numLevels: u32, flags: u32);
-        unsupported [12 13] fn cudaGetMipmappedArrayLevel(levelArray: *mut cudaArray_t, mipmappedArray: cudaMipmappedArray_const_t, level: u32);
+        sync [12 13] fn cudaMalloc3DArray(array: *mut cudaArray_t, desc: *const cudaChannelFormatDesc, extent: cudaExtent, flags: u32);
+        sync [12 13] fn cudaMallocMipmappedArray(mipmappedArray: *mut cudaMipmappedArray_t, desc: *const cudaChannelFormatDesc, extent: cudaExtent, numLevels: u32, flags: u32);
+        async [12 13] fn cudaGetMipmappedArrayLevel(levelArray: *mut cudaArray_t, mipmappedArray: cudaMipmappedArray_const_t, level: u32);
         sync [12 13] fn cudaMemGetInfo(free: *mut usize, total: *mut usize);
-        unsupported [12 13] fn cudaArrayGetInfo(desc: *mut cudaChannelFormatDesc, extent: *mut cudaExtent, flags: *mut u32, array: cudaArray_t);
-        unsupported [12 13] fn cudaArrayGetPlane(pPlaneArray: *mut cudaArray_t, hArray: cudaArray_t, planeIdx: u32);
-        unsupported [12 13] fn cudaArrayGetMemoryRequirements(memoryRequirements: *mut c_void, array: cudaArray_t, device: i32);
-        unsupported [12 13] fn cudaMipmappedArrayGetMemoryRequirements(memoryRequirements: *mut c_void, mipmap: cudaMipmappedArray_t, device: i32);
-        unsupported [12 13] fn cudaArrayGetSparseProperties(sparseProperties: *mut c_void, array: cudaArray_t);
-        unsupported [12 13] fn cudaMipmappedArrayGetSparseProperties(sparseProperties: *mut c_void, mipmap: cudaMipmappedArray_t);
+        local [12 13] fn cudaArrayGetInfo(desc: *mut cudaChannelFormatDesc, extent: *mut cudaExtent, flags: *mut u32, array: cudaArray_t);
+        sync [12 13] fn cudaArrayGetPlane(pPlaneArray: *mut cudaArray_t, hArray: cudaArray_t, planeIdx: u32);
+        sync [12 13] fn cudaArrayGetMemoryRequirements(memoryRequirements: *mut cudaArrayMemoryRequirements, array: cudaArray_t, device: i32);
+        sync [12 13] fn cudaMipmappedArrayGetMemoryRequirements(memoryRequirements: *mut cudaArrayMemoryRequirements, mipmap: cudaMipmappedArray_t, device: i32);
+        sync [12 13] fn cudaArrayGetSparseProperties(sparseProperties: *mut cudaArraySparseProperties, array: cudaArray_t);
+        sync [12 13] fn cudaMipmappedArrayGetSparseProperties(sparseProperties: *mut cudaArraySparseProperties, mipmap: cudaMipmappedArray_t);
         sync [12 13] fn cudaMemcpyPeer(dst: *mut c_void, dstDevice: i32, src: *const c_void, srcDevice: i32, count: usize);
         async [12 13] fn cudaMemcpyPeerAsync(dst: *mut c_void, dstDevice: i32, src: *const c_void, srcDevice: i32, count: usize, stream: cudaStream_t);
         sync [12 13] fn cudaGetSymbolAddress(devPtr: *mut *mut c_void, symbol: *const c_void);
@@ -186,9 +186,9 @@ macro_rules! cudart_api { ($($callback:ident)::+) => { $($callback)::+! {
         sync [12 13] fn cudaMemcpyToSymbol | cudaMemcpyToSymbol_ptds(symbol: *const c_void, src: *const c_void, count: usize, offset: usize, kind: u32);
         sync [12 13] fn cudaMemcpyFromSymbol | cudaMemcpyFromSymbol_ptds(dst: *mut c_void, symbol: *const c_void, count: usize, offset: usize, kind: u32);
         sync [12 13] fn cudaMemcpy2D | cudaMemcpy2D_ptds(dst: *mut c_void, dpitch: usize, src: *const c_void, spitch: usize, width: usize, height: usize, kind: u32);
-        unsupported [12 13] fn cudaMemcpy2DToArray | cudaMemcpy2DToArray_ptds(dst: cudaArray_t, wOffset: usize, hOffset: usize, src: *const c_void, spitch: usize, width: usize, height: usize, kind: u32);
-        unsupported [12 13] fn cudaMemcpy2DFromArray | cudaMemcpy2DFromArray_ptds(dst: *mut c_void, dpitch: usize, src: cudaArray_const_t, wOffset: usize, hOffset: usize, width: usize, height: usize, kind: u32);
-        unsupported [12 13] fn cudaMemcpy2DArrayToArray | cudaMemcpy2DArrayToArray_ptds(dst: cudaArray_t, wOffsetDst: usize, hOffsetDst: usize, src: cudaArray_const_t, wOffsetSrc: usize, hOffsetSrc: usize, width: usize, height: usize, kind: u32);
+        sync [12 13] fn cudaMemcpy2DToArray | cudaMemcpy2DToArray_ptds(dst: cudaArray_t, wOffset: usize, hOffset: usize, src: *const c_void, spitch: usize, width: usize, height: usize, kind: u32);
+        sync [12 13] fn cudaMemcpy2DFromArray | cudaMemcpy2DFromArray_ptds(dst: *mut c_void, dpitch: usize, src: cudaArray_const_t, wOffset: usize, hOffset: usize, width: usize, height: usize, kind: u32);
+        async [12 13] fn cudaMemcpy2DArrayToArray | cudaMemcpy2DArrayToArray_ptds(dst: cudaArray_t, wOffsetDst: usize, hOffsetDst: usize, src: cudaArray_const_t, wOffsetSrc: usize, hOffsetSrc: usize, width: usize, height: usize, kind: u32);
         sync [12 13] fn cudaMemcpy3D | cudaMemcpy3D_ptds(p: *const cudaMemcpy3DParms);
         sync [12 13] fn cudaMemcpy3DPeer | cudaMemcpy3DPeer_ptds(p: *const cudaMemcpy3DPeerParms);
         unsupported [12] fn cudaMemcpyBatchAsync | cudaMemcpyBatchAsync_ptsz(dsts: *mut *mut c_void, srcs: *mut *mut c_void, sizes: *mut usize, count: usize, attrs: *mut c_void, attrsIdxs: *mut usize, numAttrs: usize, failIdx: *mut usize, stream: cudaStream_t);
@@ -202,8 +202,8 @@ macro_rules! cudart_api { ($($callback:ident)::+) => { $($callback)::+! {
         async [12 13] fn cudaMemcpyToSymbolAsync | cudaMemcpyToSymbolAsync_ptsz(symbol: *const c_void, src: *const c_void, count: usize, offset: usize, kind: u32, stream: cudaStream_t);
         async [12 13] fn cudaMemcpyFromSymbolAsync | cudaMemcpyFromSymbolAsync_ptsz(dst: *mut c_void, symbol: *const c_void, count: usize, offset: usize, kind: u32, stream: cudaStream_t);
         async [12 13] fn cudaMemcpy2DAsync | cudaMemcpy2DAsync_ptsz(dst: *mut c_void, dpitch: usize, src: *const c_void, spitch: usize, width: usize, height: usize, kind: u32, stream: cudaStream_t);
-        unsupported [12 13] fn cudaMemcpy2DToArrayAsync | cudaMemcpy2DToArrayAsync_ptsz(dst: cudaArray_t, wOffset: usize, hOffset: usize, src: *const c_void, spitch: usize, width: usize, height: usize, kind: u32, stream: cudaStream_t);
-        unsupported [12 13] fn cudaMemcpy2DFromArrayAsync | cudaMemcpy2DFromArrayAsync_ptsz(dst: *mut c_void, dpitch: usize, src: cudaArray_const_t, wOffset: usize, hOffset: usize, width: usize, height: usize, kind: u32, stream: cudaStream_t);
+        async [12 13] fn cudaMemcpy2DToArrayAsync | cudaMemcpy2DToArrayAsync_ptsz(dst: cudaArray_t, wOffset: usize, hOffset: usize, src: *const c_void, spitch: usize, width: usize, height: usize, kind: u32, stream: cudaStream_t);
+        async [12 13] fn cudaMemcpy2DFromArrayAsync | cudaMemcpy2DFromArrayAsync_ptsz(dst: *mut c_void, dpitch: usize, src: cudaArray_const_t, wOffset: usize, hOffset: usize, width: usize, height: usize, kind: u32, stream: cudaStream_t);
         async [12 13] fn cudaMemcpy3DAsync | cudaMemcpy3DAsync_ptsz(p: *const cudaMemcpy3DParms, stream: cudaStream_t);
         async [12 13] fn cudaMemcpy3DPeerAsync | cudaMemcpy3DPeerAsync_ptsz(p: *const cudaMemcpy3DPeerParms, stream: cudaStream_t);
         async [12 13] fn cudaMemsetAsync | cudaMemsetAsync_ptsz(devPtr: *mut c_void, value: i32, count: usize, stream: cudaStream_t);
@@ -253,18 +253,18 @@ macro_rules! cudart_api { ($($callback:ident)::+) => { $($callback)::+! {
         unsupported [12 13] fn cudaGraphicsResourceGetMappedMipmappedArray(mipmappedArray: *mut cudaMipmappedArray_t, resource: cudaGraphicsResource_t);
     }
     group "CUDART__TEXTURE__OBJECT" {
-        unsupported [12 13] fn cudaGetChannelDesc(desc: *mut cudaChannelFormatDesc, array: cudaArray_const_t);
+        local [12 13] fn cudaGetChannelDesc(desc: *mut cudaChannelFormatDesc, array: cudaArray_const_t);
         local [12 13] fn cudaCreateChannelDesc(x: i32, y: i32, z: i32, w: i32, f: u32) -> cudaChannelFormatDesc;
-        unsupported [12 13] fn cudaCreateTextureObject(pTexObject: *mut cudaTextureObject_t, pResDesc: *const c_void, pTexDesc: *const c_void, pResViewDesc: *const c_void);
-        unsupported [12 13] fn cudaDestroyTextureObject(texObject: cudaTextureObject_t);
-        unsupported [12 13] fn cudaGetTextureObjectResourceDesc(pResDesc: *mut c_void, texObject: cudaTextureObject_t);
-        unsupported [12 13] fn cudaGetTextureObjectTextureDesc(pTexDesc: *mut c_void, texObject: cudaTextureObject_t);
-        unsupported [12 13] fn cudaGetTextureObjectResourceViewDesc(pResViewDesc: *mut c_void, texObject: cudaTextureObject_t);
+        sync [12 13] fn cudaCreateTextureObject(pTexObject: *mut cudaTextureObject_t, pResDesc: *const cudaResourceDesc, pTexDesc: *const cudaTextureDesc, pResViewDesc: *const cudaResourceViewDesc);
+        async [12 13] fn cudaDestroyTextureObject(texObject: cudaTextureObject_t);
+        local [12 13] fn cudaGetTextureObjectResourceDesc(pResDesc: *mut cudaResourceDesc, texObject: cudaTextureObject_t);
+        local [12 13] fn cudaGetTextureObjectTextureDesc(pTexDesc: *mut cudaTextureDesc, texObject: cudaTextureObject_t);
+        local [12 13] fn cudaGetTextureObjectResourceViewDesc(pResViewDesc: *mut cudaResourceViewDesc, texObject: cudaTextureObject_t);
     }
     group "CUDART__SURFACE__OBJECT" {
-        unsupported [12 13] fn cudaCreateSurfaceObject(pSurfObject: *mut cudaSurfaceObject_t, pResDesc: *const c_void);
-        unsupported [12 13] fn cudaDestroySurfaceObject(surfObject: cudaSurfaceObject_t);
-        unsupported [12 13] fn cudaGetSurfaceObjectResourceDesc(pResDesc: *mut c_void, surfObject: cudaSurfaceObject_t);
+        sync [12 13] fn cudaCreateSurfaceObject(pSurfObject: *mut cudaSurfaceObject_t, pResDesc: *const cudaResourceDesc);
+        async [12 13] fn cudaDestroySurfaceObject(surfObject: cudaSurfaceObject_t);
+        local [12 13] fn cudaGetSurfaceObjectResourceDesc(pResDesc: *mut cudaResourceDesc, surfObject: cudaSurfaceObject_t);
     }
     group "CUDART__VERSION" {
         local [12 13] fn cudaDriverGetVersion(driverVersion: *mut i32);
@@ -401,11 +401,11 @@ macro_rules! cudart_api { ($($callback:ident)::+) => { $($callback)::+! {
         local [12] fn cudaStreamGetCaptureInfo_v2 | cudaStreamGetCaptureInfo_v2_ptsz(stream: cudaStream_t, captureStatus_out: *mut u32, id_out: *mut u64, graph_out: *mut cudaGraph_t, dependencies_out: *mut *const cudaGraphNode_t, numDependencies_out: *mut usize);
     }
     group "CUDART__MEMORY__DEPRECATED" {
-        unsupported [12 13] fn cudaMemcpyToArray | cudaMemcpyToArray_ptds(dst: cudaArray_t, wOffset: usize, hOffset: usize, src: *const c_void, count: usize, kind: u32);
-        unsupported [12 13] fn cudaMemcpyFromArray | cudaMemcpyFromArray_ptds(dst: *mut c_void, src: cudaArray_const_t, wOffset: usize, hOffset: usize, count: usize, kind: u32);
-        unsupported [12 13] fn cudaMemcpyArrayToArray | cudaMemcpyArrayToArray_ptds(dst: cudaArray_t, wOffsetDst: usize, hOffsetDst: usize, src: cudaArray_const_t, wOffsetSrc: usize, hOffsetSrc: usize, count: usize, kind: u32);
-        unsupported [12 13] fn cudaMemcpyToArrayAsync | cudaMemcpyToArrayAsync_ptsz(dst: cudaArray_t, wOffset: usize, hOffset: usize, src: *const c_void, count: usize, kind: u32, stream: cudaStream_t);
-        unsupported [12 13] fn cudaMemcpyFromArrayAsync | cudaMemcpyFromArrayAsync_ptsz(dst: *mut c_void, src: cudaArray_const_t, wOffset: usize, hOffset: usize, count: usize, kind: u32, stream: cudaStream_t);
+        sync [12 13] fn cudaMemcpyToArray | cudaMemcpyToArray_ptds(dst: cudaArray_t, wOffset: usize, hOffset: usize, src: *const c_void, count: usize, kind: u32);
+        sync [12 13] fn cudaMemcpyFromArray | cudaMemcpyFromArray_ptds(dst: *mut c_void, src: cudaArray_const_t, wOffset: usize, hOffset: usize, count: usize, kind: u32);
+        async [12 13] fn cudaMemcpyArrayToArray | cudaMemcpyArrayToArray_ptds(dst: cudaArray_t, wOffsetDst: usize, hOffsetDst: usize, src: cudaArray_const_t, wOffsetSrc: usize, hOffsetSrc: usize, count: usize, kind: u32);
+        async [12 13] fn cudaMemcpyToArrayAsync | cudaMemcpyToArrayAsync_ptsz(dst: cudaArray_t, wOffset: usize, hOffset: usize, src: *const c_void, count: usize, kind: u32, stream: cudaStream_t);
+        async [12 13] fn cudaMemcpyFromArrayAsync | cudaMemcpyFromArrayAsync_ptsz(dst: *mut c_void, src: cudaArray_const_t, wOffset: usize, hOffset: usize, count: usize, kind: u32, stream: cudaStream_t);
     }
     group "CUDART__DRIVER__ENTRY__POINT" {
         local [12 13] fn cudaGetDriverEntryPoint | cudaGetDriverEntryPoint_ptsz(symbol: *const c_char, funcPtr: *mut *mut c_void, flags: u64, driverStatus: *mut u32);

@@ -10,6 +10,8 @@ use std::ffi::{c_int, c_void};
 pub type cudaError_t = c_int;
 /// `cudaDeviceProp` has another layout in each major version.
 pub type cudaDeviceProp = c_void;
+/// Longer in CUDA 13 than in 12.
+pub type cudaResourceDesc = c_void;
 pub type cudaUUID_t = CUuuid;
 pub type cudaTextureObject_t = u64;
 pub type cudaSurfaceObject_t = u64;
@@ -32,6 +34,8 @@ opaque! {
 }
 
 pub use super::types::{
+    CUDA_ARRAY_MEMORY_REQUIREMENTS as cudaArrayMemoryRequirements,
+    CUDA_ARRAY_SPARSE_PROPERTIES as cudaArraySparseProperties,
     CUipcEventHandle as cudaIpcEventHandle_t, CUipcMemHandle as cudaIpcMemHandle_t,
     CUmemLocation as cudaMemLocation,
 };
@@ -56,6 +60,15 @@ c_struct! {
     struct cudaMemcpy3DPeerParms {
         srcArray: cudaArray_t, srcPos: cudaPos, srcPtr: cudaPitchedPtr, srcDevice: i32, dstArray: cudaArray_t, dstPos: cudaPos,
         dstPtr: cudaPitchedPtr, dstDevice: i32, extent: cudaExtent,
+    }
+    /// CUDA 13 has reserved words behind these.
+    struct cudaResourceViewDesc {
+        format: u32, width: usize, height: usize, depth: usize, firstMipmapLevel: u32, lastMipmapLevel: u32, firstLayer: u32, lastLayer: u32,
+    }
+    struct cudaTextureDesc {
+        addressMode: [u32; 3], filterMode: u32, readMode: u32, sRGB: i32, borderColor: [f32; 4], normalizedCoords: i32, maxAnisotropy: u32,
+        mipmapFilterMode: u32, mipmapLevelBias: f32, minMipmapLevelClamp: f32, maxMipmapLevelClamp: f32, disableTrilinearOptimization: i32,
+        seamlessCubemap: i32,
     }
     /// CUDA 13 has reserved words behind these, which it leaves as they are.
     struct cudaPointerAttributes { type_: u32, device: i32, devicePointer: *mut c_void, hostPointer: *mut c_void }

@@ -60,6 +60,23 @@ c_struct! {
         dstArray: CUarray, dstContext: CUcontext, dstPitch: usize, dstHeight: usize,
         WidthInBytes: usize, Height: usize, Depth: usize,
     }
+    struct CUDA_ARRAY_DESCRIPTOR { Width: usize, Height: usize, Format: u32, NumChannels: u32 }
+    struct CUDA_ARRAY3D_DESCRIPTOR { Width: usize, Height: usize, Depth: usize, Format: u32, NumChannels: u32, Flags: u32 }
+    struct CUDA_ARRAY_SPARSE_PROPERTIES {
+        tileExtent: [u32; 3], miptailFirstLevel: u32, miptailSize: u64, flags: u32, reserved: [u32; 4],
+    }
+    struct CUDA_ARRAY_MEMORY_REQUIREMENTS { size: usize, alignment: usize, reserved: [u32; 4] }
+    /// `res` is a union; read it by `resType`. An array or a mipmapped array: its handle. Linear memory: address, format and channels in one word, bytes. Pitched memory:
+    /// address, format and channels in one word, width, height, pitch.
+    struct CUDA_RESOURCE_DESC { resType: u32, res: [u64; 16], flags: u32 }
+    struct CUDA_TEXTURE_DESC {
+        addressMode: [u32; 3], filterMode: u32, flags: u32, maxAnisotropy: u32, mipmapFilterMode: u32, mipmapLevelBias: f32,
+        minMipmapLevelClamp: f32, maxMipmapLevelClamp: f32, borderColor: [f32; 4], reserved: [i32; 12],
+    }
+    struct CUDA_RESOURCE_VIEW_DESC {
+        format: u32, width: usize, height: usize, depth: usize, firstMipmapLevel: u32, lastMipmapLevel: u32, firstLayer: u32, lastLayer: u32,
+        reserved: [u32; 16],
+    }
     struct CUlaunchConfig {
         gridDimX: u32, gridDimY: u32, gridDimZ: u32, blockDimX: u32, blockDimY: u32, blockDimZ: u32, sharedMemBytes: u32,
         hStream: CUstream, attrs: *mut CUlaunchAttribute, numAttrs: u32,

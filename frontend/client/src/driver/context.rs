@@ -208,6 +208,8 @@ fn forget(context: u32) {
     module::forget_context(context);
     kernel::forget_context(context);
     crate::driver::tensor_map::forget_context(context);
+    crate::driver::array::forget_context(context);
+    crate::driver::texture::forget_context(context);
     crate::memory::staging::forget_context(context);
     streams::forget_context(context);
 }

@@ -1,6 +1,6 @@
 //! Copies: <https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__MEM.html>.
 //!
-//! Every copy is a box between two planes. What each side is, the ledger decides, as unified addressing does natively. Where the bytes of a host source come from:
+//! Every copy is a box between two planes (those that the program describes as boxes are in `memcpy_box`). What each side is, the ledger decides, as unified addressing does natively. Where the bytes of a host source come from:
 //!
 //! * pageable memory, or pinned memory at rest: taken now, they travel with the command;
 //! * pinned memory that both ends share: it is there already;
@@ -14,13 +14,12 @@ use std::sync::Arc;
 
 use gvirtus_wire::api::core::{
     COPY_FROM_BULK, COPY_FROM_PULL, COPY_FROM_SHADOW, COPY_ON_DEVICE, COPY_TO_REPLY,
-    COPY_TO_SHADOW, Copy, Extent, Plane,
+    COPY_TO_SHADOW, Copy, CopyArray, Extent, Plane,
 };
-use gvirtus_wire::api::types::{
-    CUDA_MEMCPY2D, CUDA_MEMCPY3D, CUDA_MEMCPY3D_PEER, CUcontext, CUdeviceptr, CUstream, error,
-};
+use gvirtus_wire::api::types::{CUcontext, CUdeviceptr, CUstream, error};
 
 use crate::capture;
+use crate::driver::array::Array;
 use crate::driver::context::Context;
 use crate::driver::{Result, context, session};
 use crate::memory::{ledger, managed, mapped, staging, writes};
@@ -34,7 +33,7 @@ const TAKEN_AT_ONCE: u64 = 64 << 10;
 
 /// What a caller says of a side.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Said {
+pub(super) enum Said {
     Host,
     Device,
     Unified,
@@ -52,13 +51,15 @@ enum Is {
 }
 
 #[derive(Clone)]
-struct Side {
-    said: Said,
-    plane: Plane,
+pub(super) struct Side {
+    pub(super) said: Said,
+    /// In an array the address is a number as [`ARRAY_ROW`](gvirtus_wire::api::core::ARRAY_ROW) says.
+    pub(super) plane: Plane,
+    pub(super) array: Option<Arc<Array>>,
 }
 
 impl Side {
-    fn linear(said: Said, address: u64) -> Self {
+    pub(super) fn linear(said: Said, address: u64) -> Self {
         Self {
             said,
             plane: Plane {
@@ -66,11 +67,20 @@ impl Side {
                 pitch: 0,
                 slice: 0,
             },
+            array: None,
         }
+    }
+
+    fn array_id(&self) -> u32 {
+        self.array.as_ref().map_or(0, |array| array.id)
     }
 
     /// What the side is; `CUDA_ERROR_INVALID_VALUE` if it is null, or claims to be the device's and is not, or sticks out of its allocation.
     fn is(&self, extent: &Extent) -> Result<Is> {
+        if self.array.is_some() {
+            // Whoever made the side has checked that the box lies in the array.
+            return Ok(Is::Device);
+        }
         let size = ledger::span(&self.plane, extent).ok_or(error::ERROR_INVALID_VALUE)?;
         if self.plane.address == 0 || self.plane.address.checked_add(size).is_none() {
             return Err(error::ERROR_INVALID_VALUE);
@@ -98,7 +108,7 @@ impl Side {
 
 /// Whether the caller waits for the copy.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Wait {
+pub(super) enum Wait {
     Yes,
     No,
 }
@@ -109,12 +119,20 @@ struct Job<'a> {
     stream: Arc<Stream>,
     dst: &'a Plane,
     src: &'a Plane,
+    dst_array: u32,
+    src_array: u32,
     extent: &'a Extent,
 }
 
 /// # Safety
 /// Host sides must be memory of the program, readable or writable as CUDA asks of the caller.
-unsafe fn copy(stream: CUstream, wait: Wait, dst: &Side, src: &Side, extent: Extent) -> Result<()> {
+pub(super) unsafe fn copy(
+    stream: CUstream,
+    wait: Wait,
+    dst: &Side,
+    src: &Side,
+    extent: Extent,
+) -> Result<()> {
     let session = session()?;
     let context = context::current()?;
     let stream = streams::resolve(session, &context, stream)?;
@@ -136,14 +154,20 @@ unsafe fn copy(stream: CUstream, wait: Wait, dst: &Side, src: &Side, extent: Ext
         ledger::span(&src.plane, &extent).ok_or(error::ERROR_INVALID_VALUE)?,
     );
     // Parts of a box that are not copied keep what the program has written there: all of the span is sent before.
-    let written = managed::before_range(session, &stream, dst.plane.address, dst_size, true)?;
-    let read = managed::before_range(session, &stream, src.plane.address, src_size, false)?;
+    let before = |side: &Side, size, write| match side.array {
+        Some(_) => Ok(None),
+        None => managed::before_range(session, &stream, side.plane.address, size, write),
+    };
+    let written = before(dst, dst_size, true)?;
+    let read = before(src, src_size, false)?;
     let job = Job {
         session,
         context: &context,
         stream,
         dst: &dst.plane,
         src: &src.plane,
+        dst_array: dst.array_id(),
+        src_array: src.array_id(),
         extent: &extent,
     };
     // SAFETY: the caller's contract.
@@ -178,8 +202,40 @@ impl Job<'_> {
         }
     }
 
+    /// With an array on a side; `None` without.
+    fn array_command(&self, kind: u8) -> Option<CopyArray> {
+        (self.dst_array != 0 || self.src_array != 0).then(|| CopyArray {
+            kind,
+            stream: self.stream.id,
+            dst_array: self.dst_array,
+            src_array: self.src_array,
+            dst: self.dst.clone(),
+            src: self.src.clone(),
+            extent: self.extent.clone(),
+        })
+    }
+
     fn post(&self, kind: u8, bulk: &[IoSlice<'_>]) -> Result<u64> {
-        self.stream.post(self.session, &self.command(kind), bulk)
+        match self.array_command(kind) {
+            Some(command) => self.stream.post(self.session, &command, bulk),
+            None => self.stream.post(self.session, &self.command(kind), bulk),
+        }
+    }
+
+    /// Issues the copy and waits until it is complete.
+    fn call(&self, kind: u8, bulk: &[IoSlice<'_>]) -> Result<()> {
+        let context = self.stream.context;
+        let mut sequence = 0;
+        match self.array_command(kind) {
+            Some(command) => self
+                .session
+                .call_bulk(context, &command, bulk, |s| sequence = s),
+            None => self
+                .session
+                .call_bulk(context, &self.command(kind), bulk, |s| sequence = s),
+        }?;
+        streams::synchronized(&self.stream, sequence);
+        Ok(())
     }
 
     /// Tries a large copy in one piece through memory that both ends share; whether all of it was done. What is left over can be done by other means again from the
@@ -190,7 +246,12 @@ impl Job<'_> {
     unsafe fn staged(&self, kind: u8) -> Result<bool> {
         let len = inbox::packed(self.extent) as usize;
         let linear = |plane| rows(plane, self.extent).nth(1).is_none();
-        if len < staging::SMALLEST || !linear(self.dst) || !linear(self.src) {
+        if len < staging::SMALLEST
+            || self.dst_array != 0
+            || self.src_array != 0
+            || !linear(self.dst)
+            || !linear(self.src)
+        {
             return Ok(false);
         }
         let part = |plane: &Plane, offset| Plane {
@@ -243,13 +304,7 @@ impl Job<'_> {
         if wait == Wait::No {
             return self.post(kind, &[]).map(drop);
         }
-        let mut sequence = 0;
-        self.session
-            .call_bulk(self.stream.context, &self.command(kind), &[], |s| {
-                sequence = s
-            })?;
-        streams::synchronized(&self.stream, sequence);
-        Ok(())
+        self.call(kind, &[])
     }
 
     /// # Safety
@@ -283,13 +338,7 @@ impl Job<'_> {
         if wait == Wait::No || (taken && streams::work_before(&self.stream).is_empty()) {
             return self.post(kind, &bulk).map(drop);
         }
-        let mut sequence = 0;
-        self.session
-            .call_bulk(self.stream.context, &self.command(kind), &bulk, |s| {
-                sequence = s
-            })?;
-        streams::synchronized(&self.stream, sequence);
-        Ok(())
+        self.call(kind, &bulk)
     }
 
     /// # Safety
@@ -309,16 +358,22 @@ impl Job<'_> {
         }
         // Natively an async copy to pageable memory waits too.
         let (plane, extent) = (self.dst.clone(), self.extent.clone());
+        let context = self.stream.context;
         let mut sequence = 0;
         // SAFETY: this function's contract.
         unsafe {
-            self.session.call_into(
-                self.stream.context,
-                &self.command(COPY_TO_REPLY),
-                plane,
-                extent,
-                |s| sequence = s,
-            )?
+            match self.array_command(COPY_TO_REPLY) {
+                Some(command) => self
+                    .session
+                    .call_into(context, &command, plane, extent, |s| sequence = s),
+                None => self.session.call_into(
+                    context,
+                    &self.command(COPY_TO_REPLY),
+                    plane,
+                    extent,
+                    |s| sequence = s,
+                ),
+            }?
         };
         streams::synchronized(&self.stream, sequence);
         Ok(())
@@ -353,7 +408,7 @@ fn unmerged(plane: &Plane, extent: &Extent) -> impl Iterator<Item = (u64, usize)
         })
 }
 
-fn line(bytes: usize) -> Extent {
+pub(super) fn line(bytes: usize) -> Extent {
     Extent {
         width: bytes as u64,
         height: 1,
@@ -544,226 +599,4 @@ pub(crate) unsafe fn cuMemcpyPeerAsync(
     context::by_handle(src_context)?;
     // SAFETY: both sides are the device's.
     unsafe { cuMemcpyDtoDAsync_v2(dst, src, bytes, stream) }
-}
-
-const MEMORYTYPE_HOST: u32 = 1;
-const MEMORYTYPE_DEVICE: u32 = 2;
-const MEMORYTYPE_ARRAY: u32 = 3;
-const MEMORYTYPE_UNIFIED: u32 = 4;
-
-/// One side of a 2D or 3D copy as the program describes it.
-struct Described {
-    kind: u32,
-    host: u64,
-    device: u64,
-    x: usize,
-    y: usize,
-    z: usize,
-    pitch: usize,
-    rows: usize,
-}
-
-impl Described {
-    fn side(&self, extent: &Extent) -> Result<Side> {
-        let (said, base) = match self.kind {
-            MEMORYTYPE_HOST => (Said::Host, self.host),
-            MEMORYTYPE_DEVICE => (Said::Device, self.device),
-            MEMORYTYPE_UNIFIED => (Said::Unified, self.device),
-            MEMORYTYPE_ARRAY => return Err(error::ERROR_NOT_SUPPORTED),
-            _ => return Err(error::ERROR_INVALID_VALUE),
-        };
-        let pitch = if self.pitch == 0 {
-            extent.width
-        } else {
-            self.pitch as u64
-        };
-        let rows = if self.rows == 0 {
-            extent.height
-        } else {
-            self.rows as u64
-        };
-        let place = || {
-            let slice = pitch.checked_mul(rows)?;
-            let offset = slice
-                .checked_mul(self.z as u64)?
-                .checked_add(pitch.checked_mul(self.y as u64)?)?
-                .checked_add(self.x as u64)?;
-            Some(Plane {
-                address: base.checked_add(offset)?,
-                pitch,
-                slice,
-            })
-        };
-        let plane = place().ok_or(error::ERROR_INVALID_VALUE)?;
-        let wide = (self.x as u64)
-            .checked_add(extent.width)
-            .is_none_or(|end| end > pitch)
-            && self.pitch != 0;
-        let tall = (self.y as u64)
-            .checked_add(extent.height)
-            .is_none_or(|end| end > rows);
-        if wide || (tall && extent.depth > 1) {
-            return Err(error::ERROR_INVALID_VALUE);
-        }
-        Ok(Side { said, plane })
-    }
-}
-
-/// # Safety
-/// As [`copy`].
-unsafe fn copy_described(
-    stream: CUstream,
-    wait: Wait,
-    dst: &Described,
-    src: &Described,
-    extent: Extent,
-) -> Result<()> {
-    let (to, from) = (dst.side(&extent)?, src.side(&extent)?);
-    // Between devices nobody waits, as natively.
-    // SAFETY: this function's contract.
-    unsafe { copy(stream, wait, &to, &from, extent) }
-}
-
-unsafe fn copy_2d(stream: CUstream, wait: Wait, parameters: *const CUDA_MEMCPY2D) -> Result<()> {
-    if parameters.is_null() {
-        return Err(error::ERROR_INVALID_VALUE);
-    }
-    // SAFETY: not null; the caller gives a CUDA_MEMCPY2D.
-    let p = unsafe { parameters.read_unaligned() };
-    let extent = Extent {
-        width: p.WidthInBytes as u64,
-        height: p.Height as u64,
-        depth: 1,
-    };
-    let dst = Described {
-        kind: p.dstMemoryType,
-        host: p.dstHost as u64,
-        device: p.dstDevice,
-        x: p.dstXInBytes,
-        y: p.dstY,
-        z: 0,
-        pitch: p.dstPitch,
-        rows: 0,
-    };
-    let src = Described {
-        kind: p.srcMemoryType,
-        host: p.srcHost as u64,
-        device: p.srcDevice,
-        x: p.srcXInBytes,
-        y: p.srcY,
-        z: 0,
-        pitch: p.srcPitch,
-        rows: 0,
-    };
-    // SAFETY: the caller's pointers.
-    unsafe { copy_described(stream, wait, &dst, &src, extent) }
-}
-
-/// A pitched copy; waits.
-pub(crate) unsafe fn cuMemcpy2D_v2(parameters: *const CUDA_MEMCPY2D) -> Result<()> {
-    // SAFETY: the caller's pointers.
-    unsafe { copy_2d(std::ptr::null_mut(), Wait::Yes, parameters) }
-}
-
-/// As `cuMemcpy2D`: any pitch is allowed here anyway.
-pub(crate) unsafe fn cuMemcpy2DUnaligned_v2(parameters: *const CUDA_MEMCPY2D) -> Result<()> {
-    // SAFETY: the caller's pointers.
-    unsafe { copy_2d(std::ptr::null_mut(), Wait::Yes, parameters) }
-}
-
-/// A pitched copy, on a stream.
-pub(crate) unsafe fn cuMemcpy2DAsync_v2(
-    parameters: *const CUDA_MEMCPY2D,
-    stream: CUstream,
-) -> Result<()> {
-    // SAFETY: the caller's pointers.
-    unsafe { copy_2d(stream, Wait::No, parameters) }
-}
-
-macro_rules! described_3d {
-    ($p:ident) => {
-        (
-            Described {
-                kind: $p.dstMemoryType,
-                host: $p.dstHost as u64,
-                device: $p.dstDevice,
-                x: $p.dstXInBytes,
-                y: $p.dstY,
-                z: $p.dstZ,
-                pitch: $p.dstPitch,
-                rows: $p.dstHeight,
-            },
-            Described {
-                kind: $p.srcMemoryType,
-                host: $p.srcHost as u64,
-                device: $p.srcDevice,
-                x: $p.srcXInBytes,
-                y: $p.srcY,
-                z: $p.srcZ,
-                pitch: $p.srcPitch,
-                rows: $p.srcHeight,
-            },
-            Extent {
-                width: $p.WidthInBytes as u64,
-                height: $p.Height as u64,
-                depth: $p.Depth as u64,
-            },
-        )
-    };
-}
-
-unsafe fn copy_3d(stream: CUstream, wait: Wait, parameters: *const CUDA_MEMCPY3D) -> Result<()> {
-    if parameters.is_null() {
-        return Err(error::ERROR_INVALID_VALUE);
-    }
-    // SAFETY: not null; the caller gives a CUDA_MEMCPY3D.
-    let p = unsafe { parameters.read_unaligned() };
-    let (dst, src, extent) = described_3d!(p);
-    // SAFETY: the caller's pointers.
-    unsafe { copy_described(stream, wait, &dst, &src, extent) }
-}
-
-/// A box; waits.
-pub(crate) unsafe fn cuMemcpy3D_v2(parameters: *const CUDA_MEMCPY3D) -> Result<()> {
-    // SAFETY: the caller's pointers.
-    unsafe { copy_3d(std::ptr::null_mut(), Wait::Yes, parameters) }
-}
-
-/// A box, on a stream.
-pub(crate) unsafe fn cuMemcpy3DAsync_v2(
-    parameters: *const CUDA_MEMCPY3D,
-    stream: CUstream,
-) -> Result<()> {
-    // SAFETY: the caller's pointers.
-    unsafe { copy_3d(stream, Wait::No, parameters) }
-}
-
-unsafe fn copy_3d_peer(
-    stream: CUstream,
-    wait: Wait,
-    parameters: *const CUDA_MEMCPY3D_PEER,
-) -> Result<()> {
-    if parameters.is_null() {
-        return Err(error::ERROR_INVALID_VALUE);
-    }
-    // SAFETY: not null; the caller gives a CUDA_MEMCPY3D_PEER.
-    let p = unsafe { parameters.read_unaligned() };
-    let (dst, src, extent) = described_3d!(p);
-    // SAFETY: the caller's pointers.
-    unsafe { copy_described(stream, wait, &dst, &src, extent) }
-}
-
-/// A box between devices; waits.
-pub(crate) unsafe fn cuMemcpy3DPeer(parameters: *const CUDA_MEMCPY3D_PEER) -> Result<()> {
-    // SAFETY: the caller's pointers.
-    unsafe { copy_3d_peer(std::ptr::null_mut(), Wait::Yes, parameters) }
-}
-
-/// A box between devices, on a stream.
-pub(crate) unsafe fn cuMemcpy3DPeerAsync(
-    parameters: *const CUDA_MEMCPY3D_PEER,
-    stream: CUstream,
-) -> Result<()> {
-    // SAFETY: the caller's pointers.
-    unsafe { copy_3d_peer(stream, Wait::No, parameters) }
 }

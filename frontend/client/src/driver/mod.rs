@@ -7,6 +7,7 @@ use gvirtus_wire::api::types::{CUresult, error as status};
 
 use crate::session::Session;
 
+pub(crate) mod array;
 pub(crate) mod context;
 pub(crate) mod device;
 pub(crate) mod error;
@@ -25,6 +26,7 @@ pub(crate) mod library;
 pub(crate) mod link;
 pub(crate) mod managed;
 pub(crate) mod memcpy;
+pub(crate) mod memcpy_box;
 pub(crate) mod memory;
 pub(crate) mod memory_pool;
 pub(crate) mod memset;
@@ -36,6 +38,7 @@ pub(crate) mod profiler;
 pub(crate) mod stream;
 pub(crate) mod stream_memory;
 pub(crate) mod tensor_map;
+pub(crate) mod texture;
 pub(crate) mod vmm;
 
 /// What a driver function comes to: the error is the status that the program gets.
