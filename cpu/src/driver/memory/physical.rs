@@ -5,6 +5,7 @@
 //! of its own: they get that alone, and it lives as long as anybody uses it.
 
 use std::collections::BTreeMap;
+use std::ffi::CString;
 use std::fs::File;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
@@ -15,6 +16,9 @@ use super::quiescence::Deferred;
 use crate::driver::error::{
     ERROR_INVALID_VALUE, ERROR_OPERATING_SYSTEM, ERROR_OUT_OF_MEMORY, Result,
 };
+
+/// What files of memory that can be shared are called, before the number of their device.
+const SHARED: &str = "gvirtus-cpu-shared-";
 
 /// A run of granules.
 #[derive(Debug, Clone, Copy)]
@@ -161,8 +165,10 @@ impl Block {
     /// As for `new`; `CUDA_ERROR_OUT_OF_MEMORY` also when the host gives no memory file.
     pub(super) fn exportable(device: usize, size: u64) -> Result<Self> {
         let mut block = Self::new(device, size)?;
-        // SAFETY: the name is a C string literal; the result is checked.
-        let raw = unsafe { libc::memfd_create(c"gvirtus-cpu-shared".as_ptr(), libc::MFD_CLOEXEC) };
+        // The name says whose memory it is to a process that imports it.
+        let name = CString::new(format!("{SHARED}{device}")).map_err(|_| ERROR_OUT_OF_MEMORY)?;
+        // SAFETY: the name is a C string; the result is checked.
+        let raw = unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC) };
         if raw < 0 {
             return Err(ERROR_OUT_OF_MEMORY);
         }
@@ -180,7 +186,15 @@ impl Block {
     ///
     /// # Errors
     /// `CUDA_ERROR_INVALID_VALUE` for a file that cannot be such memory.
-    pub(super) fn imported(device: usize, file: OwnedFd) -> Result<Self> {
+    pub(super) fn imported(file: OwnedFd) -> Result<Self> {
+        let name = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))
+            .map_err(|_| ERROR_OPERATING_SYSTEM)?;
+        let device = name
+            .to_str()
+            .and_then(|name| name.split_once(SHARED))
+            .and_then(|(_, rest)| rest.split_whitespace().next()?.parse::<usize>().ok())
+            .filter(|device| *device < super::memory().devices.len())
+            .ok_or(ERROR_INVALID_VALUE)?;
         let size = File::from(file.try_clone().map_err(|_| ERROR_OPERATING_SYSTEM)?)
             .metadata()
             .map_err(|_| ERROR_INVALID_VALUE)?

@@ -191,14 +191,13 @@ pub(in crate::driver) fn cuMemImportFromShareableHandle(
     let file = unsafe { BorrowedFd::borrow_raw(raw) }
         .try_clone_to_owned()
         .map_err(|_| ERROR_INVALID_VALUE)?;
-    // The file does not say of which device it is; there is nothing to tell them apart by.
-    let block = Block::imported(0, file)?;
+    let block = Block::imported(file)?;
     let properties = CUmemAllocationProp {
         type_: TYPE_PINNED,
         requestedHandleTypes: HANDLE_POSIX_FD,
         location: CUmemLocation {
             type_: LOCATION_DEVICE,
-            id: 0,
+            id: block.device as i32,
         },
         win32HandleMetaData: std::ptr::null_mut(),
         compressionType: 0,

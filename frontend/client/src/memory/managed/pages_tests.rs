@@ -69,8 +69,10 @@ impl Memory for Simulated {
 enum Step {
     Read(usize),
     Write(usize, usize, u8),
-    /// A kernel that writes there begins. It is done at the next synchronization.
+    /// A kernel that writes there begins.
     Launch(usize, usize, u8),
+    /// It writes. At the latest it does so before the next synchronization.
+    Progress,
     Synchronize,
     /// Part of the memory is the source of a copy.
     Send(usize, usize),
@@ -86,6 +88,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => at.clone().prop_map(Step::Read),
         4 => (at.clone(), len.clone(), any::<u8>()).prop_map(|(a, l, v)| Step::Write(a, l, v)),
         2 => (at.clone(), len.clone(), any::<u8>()).prop_map(|(a, l, v)| Step::Launch(a, l, v)),
+        1 => Just(Step::Progress),
         2 => Just(Step::Synchronize),
         1 => (at, len).prop_map(|(a, l)| Step::Send(a, l)),
     ]
@@ -99,6 +102,8 @@ struct World {
     shared: Vec<u8>,
     spans: Vec<Range<usize>>,
     running: bool,
+    /// What running kernels will write.
+    pending: Vec<(usize, u8)>,
     /// Bytes that a running kernel writes: the program must not look at them.
     owned: Vec<bool>,
 }
@@ -136,6 +141,13 @@ impl World {
                 },
             )
             .unwrap();
+    }
+
+    fn progress(&mut self) {
+        for (i, value) in std::mem::take(&mut self.pending) {
+            self.far[i] = value;
+            self.shared[i] = value;
+        }
     }
 
     fn run(&mut self, step: &Step, blind: bool) {
@@ -176,14 +188,14 @@ impl World {
                     }
                 }
                 for i in at..(at + len).min(SIZE) {
-                    let value = value.wrapping_mul(i as u8);
-                    self.far[i] = value;
-                    self.shared[i] = value;
+                    self.pending.push((i, value.wrapping_mul(i as u8)));
                     self.owned[i] = true;
                 }
                 self.running = true;
             }
+            Step::Progress => self.progress(),
             Step::Synchronize => {
+                self.progress();
                 self.running = false;
                 self.owned.fill(false);
                 let far = &mut self.far;
@@ -223,6 +235,7 @@ proptest! {
             shared: vec![0; SIZE],
             spans: std::iter::once(0..SIZE).collect(),
             running: false,
+            pending: Vec::new(),
             owned: vec![false; SIZE],
         };
         for step in &steps {
