@@ -1,8 +1,10 @@
 //! `gvirtus bench`, as a user without a GPU runs it: on the CPU device, over every transport of this host.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
+use gvirtus_tests::backend::descendants;
 use gvirtus_tests::{compiled, installation};
 use serde_json::Value;
 
@@ -122,6 +124,8 @@ fn a_program() {
             "--no-native",
             "--transports",
             "tcp",
+            "--rounds",
+            "3",
             "--rtt",
             "0us,1ms,21ms",
         ],
@@ -187,4 +191,44 @@ fn refusals() {
     let (code, text) = run(&[&common[..], &["true"]].concat());
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("no statistics"), "{text}");
+}
+
+/// A bench that is killed leaves no backend behind.
+#[test]
+fn nothing_is_left() {
+    let mut bench = Command::new(installation().join("bin/gvirtus"))
+        .args([
+            "bench",
+            "--no-native",
+            "--transports",
+            "unix",
+            "--device",
+            "cpu",
+        ])
+        .env("GVIRTUS_HOME", installation())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("gvirtus starts");
+    let pid = i32::try_from(bench.id()).expect("a process id fits");
+    let soon = |condition: &mut dyn FnMut() -> bool| {
+        let began = Instant::now();
+        while !condition() {
+            assert!(began.elapsed() < Duration::from_secs(60), "waited too long");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    };
+    // The backend and a worker of it.
+    let mut started = Vec::new();
+    soon(&mut || {
+        started = descendants(pid);
+        started.len() >= 2
+    });
+    bench.kill().expect("it can be killed");
+    bench.wait().expect("it has ended");
+    let alive = |pid: &i32| {
+        std::fs::read_to_string(format!("/proc/{pid}/stat"))
+            .is_ok_and(|stat| !stat.contains(") Z "))
+    };
+    soon(&mut || !started.iter().any(alive));
 }

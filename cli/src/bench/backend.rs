@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -33,7 +33,9 @@ impl Backend {
         write(&config, &endpoint, device)?;
         let log = directory.path().join("backend.log");
         let output = std::fs::File::create(&log).map_err(|e| e.to_string())?;
-        let mut child = Command::new(program)
+        let mut child = child::leashed()?
+            .arg("--")
+            .arg(program)
             .arg(&config)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

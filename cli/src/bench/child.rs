@@ -1,10 +1,38 @@
 //! Processes that are measured: they end by themselves, or are ended.
 
+use std::ffi::OsString;
 use std::io::Read;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+
+/// A command of ours that ends when we end, however that happens: `gvirtus bench --leash`, to be followed by `--echo` or by a program.
+pub(super) fn leashed() -> Result<Command, String> {
+    let program = std::env::current_exe().map_err(|e| e.to_string())?;
+    let mut command = Command::new(program);
+    command.args(["bench", "--leash", &std::process::id().to_string()]);
+    Ok(command)
+}
+
+/// The other side of [`leashed`]. The process that is started then calls no code between fork and exec, which would be unsafe.
+pub(super) fn end_with_parent(parent: u32) -> Result<(), String> {
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))
+        .map_err(|e| e.to_string())?;
+    // It may have ended before it could be watched.
+    if std::os::unix::process::parent_id() == parent {
+        Ok(())
+    } else {
+        Err("whoever started this is gone".to_owned())
+    }
+}
+
+/// Becomes a program, which keeps the leash. Returns only if that fails.
+pub(super) fn become_program(program: &[OsString]) -> String {
+    let error = Command::new(&program[0]).args(&program[1..]).exec();
+    format!("{}: {error}", program[0].to_string_lossy())
+}
 
 /// What came of a process.
 #[derive(Debug)]

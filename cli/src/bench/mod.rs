@@ -61,7 +61,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "DIR")]
     plots: Option<PathBuf>,
     /// Serve the other end of the raw transport there, for a bench that is told --raw; anybody who can connect may use it
-    #[arg(long, value_name = "ENDPOINT", exclusive = true)]
+    #[arg(long, value_name = "ENDPOINT", conflicts_with_all = ["program", "transports", "config", "raw"])]
     echo: Option<Endpoint>,
     /// Measure the raw transport to there (where `gvirtus bench --echo` runs) beside the configured backend
     #[arg(long, value_name = "ENDPOINT", conflicts_with = "transports")]
@@ -72,6 +72,12 @@ pub(crate) struct Arguments {
     /// Which of our libraries a program gets
     #[arg(long, value_enum, default_value = "auto")]
     level: Wish,
+    /// Also take the number that stands behind this text in the program's output, as "step ms:" or "tokens/s"
+    #[arg(long, value_name = "TEXT", requires = "program")]
+    metric: Vec<String>,
+    /// For processes that this command starts: end when the parent, which is this process, ends
+    #[arg(long, value_name = "PID", hide = true)]
+    leash: Option<u32>,
     /// How long one process may run, in seconds
     #[arg(long, default_value_t = 900)]
     limit: u64,
@@ -101,6 +107,16 @@ impl Refusal {
 }
 
 pub(crate) fn bench(arguments: &Arguments) -> u8 {
+    if let Some(parent) = arguments.leash {
+        if let Err(why) = child::end_with_parent(parent) {
+            eprintln!("gvirtus: {why}");
+            return exit::FAILED;
+        }
+        if !arguments.program.is_empty() {
+            eprintln!("gvirtus: {}", child::become_program(&arguments.program));
+            return exit::FAILED;
+        }
+    }
     let done = match &arguments.echo {
         Some(endpoint) => raw::serve(endpoint).map_err(|e| Refusal(exit::FAILED, e.to_string())),
         None if arguments.program.is_empty() => suite::run(arguments),

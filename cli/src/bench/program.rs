@@ -42,6 +42,8 @@ struct Case<'a> {
     distance: Option<&'a Distance>,
     /// Seconds.
     times: Vec<f64>,
+    /// What the program itself says, for each `--metric`.
+    metrics: Vec<Vec<f64>>,
     /// `GVIRTUS_STATS` of a run that is not among the times.
     stats: Value,
 }
@@ -92,6 +94,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Refusal> {
             subject,
             distance,
             times: Vec::new(),
+            metrics: vec![Vec::new(); arguments.metric.len()],
             stats: Value::Null,
         }));
     }
@@ -111,6 +114,18 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Refusal> {
                 return Err(failed(&case.name(), &why));
             }
             case.times.push(outcome.elapsed.as_secs_f64());
+            for (values, text) in case.metrics.iter_mut().zip(&arguments.metric) {
+                values.extend(metric(&outcome.stdout, text));
+            }
+            if let Some(text) = case
+                .metrics
+                .iter()
+                .zip(&arguments.metric)
+                .find_map(|(values, text)| values.is_empty().then_some(text))
+            {
+                let why = format!("no number stands behind {text:?} in its output");
+                return Err(failed(&case.name(), &why));
+            }
         }
     }
     // Counting costs a little, so the runs that are counted are others than those that are timed.
@@ -137,7 +152,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Refusal> {
             })?;
     }
     println!("{shown} on {}", suite::heading(&subjects, arguments));
-    print!("{}", table(&cases));
+    print!("{}", table(&cases, &arguments.metric));
     for subject in subject::through(&subjects) {
         let of: Vec<&Case<'_>> = cases
             .iter()
@@ -153,19 +168,23 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Refusal> {
 }
 
 /// Run times, what they are of the native one, and round trips as counted and as the clock sees them.
-fn table(cases: &[Case<'_>]) -> String {
+fn table(cases: &[Case<'_>], metrics: &[String]) -> String {
     let native = cases
         .iter()
         .find(|case| case.distance.is_none())
         .and_then(|case| median(&case.times));
     let mut out = format!(
-        "{:<24} {:>10} {:>10} {:>10} {:>12} {:>12} {:>14}\n",
+        "{:<24} {:>10} {:>10} {:>10} {:>12} {:>12} {:>14}",
         "run", "seconds", "of native", "calls", "round trips", "blocked s", "by the clock"
     );
+    for text in metrics {
+        let _ = write!(out, " {text:>16} {:>10}", "of native");
+    }
+    out.push('\n');
     for case in cases {
         let seconds = median(&case.times);
         let ratio = seconds.zip(native).map(|(ours, theirs)| ours / theirs);
-        let _ = writeln!(
+        let _ = write!(
             out,
             "{:<24} {:>10} {:>10} {:>10} {:>12} {:>12} {:>14}",
             case.name(),
@@ -176,11 +195,40 @@ fn table(cases: &[Case<'_>]) -> String {
             shown(case.total("blocked_ns").map(|ns| ns / 1e9)),
             by_clock(case, cases).map_or_else(|| "-".to_owned(), |n| format!("{n:.1}")),
         );
+        for (index, values) in case.metrics.iter().enumerate() {
+            let ours = median(values);
+            let native = cases
+                .iter()
+                .find(|case| case.distance.is_none())
+                .and_then(|case| median(case.metrics.get(index)?));
+            let ratio = ours.zip(native).map(|(ours, theirs)| ours / theirs);
+            let _ = write!(
+                out,
+                " {:>16} {:>10}",
+                shown(ours),
+                ratio.map_or_else(|| "-".to_owned(), |r| format!("{r:.2}")),
+            );
+        }
+        out.push('\n');
     }
     out.push_str(
         "by the clock: how much longer a run takes than at the nearest emulated distance, in round trips; the session's set-up included\n",
     );
     out
+}
+
+/// The first number behind a text, units and punctuation between them skipped.
+fn metric(output: &str, text: &str) -> Option<f64> {
+    let behind = &output[output.find(text)? + text.len()..];
+    let start = behind.find(|c: char| c.is_ascii_digit())?;
+    let negative = behind[..start].ends_with('-');
+    let number = &behind[start..];
+    let end = number
+        .find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '-' | '+')))
+        .unwrap_or(number.len());
+    // "3.5." at the end of a sentence, "4e" of a word: the longest part that is a number.
+    let value: f64 = (1..=end).rev().find_map(|end| number[..end].parse().ok())?;
+    Some(if negative { -value } else { value })
 }
 
 /// Round trips as the slope of run time against the nearest emulated distance of the same subject. A run without emulation has other costs (over shm even another
@@ -270,6 +318,7 @@ fn as_json(cases: &[Case<'_>], subjects: &[Subject], arguments: &Arguments) -> V
                 "rtt_us": case.distance.map(|d| d.rtt.as_secs_f64() * 1e6),
                 "seconds": median(&case.times),
                 "times": case.times,
+                "metrics": arguments.metric.iter().cloned().zip(case.metrics.iter().map(|v| json!(v))).collect::<serde_json::Map<_, _>>(),
                 "round_trips_by_clock": by_clock(case, cases),
                 "stats": case.stats,
             })
@@ -285,6 +334,16 @@ fn as_json(cases: &[Case<'_>], subjects: &[Subject], arguments: &Arguments) -> V
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn metrics() {
+        let output = "start\nstep: 20.25 ms.\nloss=-3.5e-2, end 7.";
+        assert_eq!(metric(output, "step:"), Some(20.25));
+        assert_eq!(metric(output, "loss"), Some(-0.035));
+        assert_eq!(metric(output, "end"), Some(7.0));
+        assert_eq!(metric(output, "nowhere"), None);
+        assert_eq!(metric("words only", "words"), None);
+    }
 
     #[test]
     fn distances() {

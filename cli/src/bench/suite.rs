@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -280,9 +280,8 @@ impl Echo {
     fn start(protocol: &str) -> Result<Self, String> {
         let directory = tempfile::tempdir().map_err(|e| e.to_string())?;
         let endpoint = backend::local(protocol, directory.path())?;
-        let program = std::env::current_exe().map_err(|e| e.to_string())?;
-        let mut child = Command::new(program)
-            .args(["bench", "--echo", &endpoint.to_string()])
+        let mut child = child::leashed()?
+            .args(["--echo", &endpoint.to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
