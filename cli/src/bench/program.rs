@@ -217,9 +217,15 @@ fn table(cases: &[Case<'_>], metrics: &[String]) -> String {
     out
 }
 
-/// The first number behind a text, units and punctuation between them skipped.
+/// The first number that stands on one line behind a text, units and punctuation between them skipped.
 fn metric(output: &str, text: &str) -> Option<f64> {
-    let behind = &output[output.find(text)? + text.len()..];
+    output
+        .lines()
+        .filter_map(|line| line.split_once(text))
+        .find_map(|(_, behind)| first_number(behind))
+}
+
+fn first_number(behind: &str) -> Option<f64> {
     let start = behind.find(|c: char| c.is_ascii_digit())?;
     let negative = behind[..start].ends_with('-');
     let number = &behind[start..];
@@ -342,7 +348,7 @@ mod tests {
         assert_eq!(metric(output, "loss"), Some(-0.035));
         assert_eq!(metric(output, "end"), Some(7.0));
         assert_eq!(metric(output, "nowhere"), None);
-        assert_eq!(metric("words only", "words"), None);
+        assert_eq!(metric("words only\n7", "words"), None);
     }
 
     #[test]
