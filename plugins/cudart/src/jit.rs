@@ -19,19 +19,45 @@ const INFO_LOG_SIZE: u32 = 4;
 const ERROR_LOG: u32 = 5;
 const ERROR_LOG_SIZE: u32 = 6;
 
-/// The arrays that the driver takes, and the logs that it writes. It may look at them as long as what it made with them lives.
+/// Options and their values, as the arrays that the driver takes.
 #[derive(Default)]
-pub(crate) struct Jit {
-    info_log: Vec<u8>,
-    error_log: Vec<u8>,
+pub(crate) struct Options {
     options: Vec<u32>,
     values: Vec<*mut c_void>,
 }
 
-// SAFETY: the values are numbers, and addresses of the logs beside them, whose memory stays where it is.
-unsafe impl Send for Jit {}
+// SAFETY: the values are numbers, or addresses that their owner keeps.
+unsafe impl Send for Options {}
 // SAFETY: as above, and nothing is written through a shared reference.
-unsafe impl Sync for Jit {}
+unsafe impl Sync for Options {}
+
+impl Options {
+    /// Those of a client.
+    ///
+    /// # Errors
+    /// `CUDA_ERROR_INVALID_VALUE` for options whose value is no number, or too many.
+    pub(crate) fn new(wanted: &[(u32, u64)]) -> Result<Self> {
+        let (options, values) = numbers(wanted)?.into_iter().unzip();
+        Ok(Self { options, values })
+    }
+
+    /// Count, options, values: null for none.
+    pub(crate) fn arrays(&mut self) -> (u32, *mut u32, *mut *mut c_void) {
+        (
+            self.options.len() as u32,
+            pointer(&mut self.options),
+            pointer(&mut self.values),
+        )
+    }
+}
+
+/// The options of something that is compiled, and the logs that the driver writes. It may look at them as long as what it made with them lives.
+#[derive(Default)]
+pub(crate) struct Jit {
+    info_log: Vec<u8>,
+    error_log: Vec<u8>,
+    options: Options,
+}
 
 impl Jit {
     /// The client's options, and logs of our own.
@@ -42,8 +68,7 @@ impl Jit {
         let mut jit = Self {
             info_log: vec![0; LOG],
             error_log: vec![0; LOG],
-            options: Vec::new(),
-            values: Vec::new(),
+            options: Options::default(),
         };
         let logs = [
             (INFO_LOG, jit.info_log.as_mut_ptr().cast()),
@@ -52,22 +77,15 @@ impl Jit {
             (ERROR_LOG_SIZE, LOG as *mut c_void),
         ];
         for (option, value) in logs.into_iter().chain(numbers(wanted)?) {
-            jit.options.push(option);
-            jit.values.push(value);
+            jit.options.options.push(option);
+            jit.options.values.push(value);
         }
         Ok(jit)
     }
 
-    pub(crate) fn count(&self) -> u32 {
-        self.options.len() as u32
-    }
-
-    pub(crate) fn options(&mut self) -> *mut u32 {
-        pointer(&mut self.options)
-    }
-
-    pub(crate) fn values(&mut self) -> *mut *mut c_void {
-        pointer(&mut self.values)
+    /// Count, options, values.
+    pub(crate) fn arrays(&mut self) -> (u32, *mut u32, *mut *mut c_void) {
+        self.options.arrays()
     }
 
     /// What the client is told of an outcome.
@@ -81,7 +99,7 @@ impl Jit {
 }
 
 /// The address of an array for the driver: null for an empty one.
-pub(crate) fn pointer<T>(array: &mut [T]) -> *mut T {
+fn pointer<T>(array: &mut [T]) -> *mut T {
     if array.is_empty() {
         std::ptr::null_mut()
     } else {

@@ -8,7 +8,7 @@
 //! * `progress`, `words`, `poller`: how far each stream has come, and who tells the client.
 //! * `physical`: memory that the program maps itself. `ipc`: memory and events that sessions share. `stream_memory`: words that streams write and wait for. `tensor_map`: descriptors of tensors.
 //! * `arrays`, `textures`: arrays, and the objects that kernels reach them by.
-//! * `jit`: options and logs of the compiler. `output`: what the device prints. `snapshot`: what programs see of the devices.
+//! * `jit`: options and logs of the compiler; `compiler`: its thread. `output`: what the device prints. `snapshot`: what programs see of the devices.
 //!
 //! # Threads
 //! One thread of the worker at a time reads frames and calls `dispatch`; it issues work in the order of the frames and places progress markers. A handler that may wait
@@ -18,6 +18,7 @@
 
 mod arrays;
 mod choose;
+mod compiler;
 mod contexts;
 mod copy;
 mod driver;

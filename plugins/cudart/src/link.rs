@@ -11,12 +11,13 @@ use gvirtus_wire::command::{Answer, Handle as Handler};
 use gvirtus_wire::frame::{Header, MAX_PAYLOAD};
 use parking_lot::Mutex;
 
+use crate::compiler::compile;
 use crate::contexts::Context;
 use crate::driver::{Handle, cu};
 use crate::errors::{
     ERROR_INVALID_HANDLE, ERROR_INVALID_VALUE, ERROR_OUT_OF_MEMORY, Result, is_sticky,
 };
-use crate::jit::{Jit, numbers, pointer};
+use crate::jit::{Jit, Options};
 use crate::session::Session;
 
 /// `CUjitInputType` ends here: cubin, PTX, fat binary, object, library, NVVM.
@@ -43,8 +44,8 @@ struct State {
 }
 
 impl State {
-    fn raw(&self) -> Result<*mut c_void> {
-        self.raw.map(Handle::ptr).ok_or(ERROR_INVALID_HANDLE)
+    fn raw(&self) -> Result<Handle> {
+        self.raw.ok_or(ERROR_INVALID_HANDLE)
     }
 
     /// The image from `offset`, as much as fits a reply.
@@ -69,8 +70,9 @@ impl Link {
         let mut state = self.state.lock();
         match state.raw.take() {
             Some(raw) if self.context.alive.load(Ordering::Acquire) => {
-                self.context.make_current()?;
-                cu!(self.context.driver, cuLinkDestroy(raw.ptr()))
+                compile(&self.context, || {
+                    cu!(self.context.driver, cuLinkDestroy(raw.ptr()))
+                })
             }
             _ => Ok(()),
         }
@@ -98,15 +100,19 @@ impl Handler<LinkCreate> for Session {
         self.links.vacant(command.link)?;
         let context = self.enter(header)?;
         let mut jit = Jit::new(&command.options)?;
-        let mut raw = std::ptr::null_mut();
-        cu!(
-            self.driver,
-            cuLinkCreate_v2(jit.count(), jit.options(), jit.values(), &raw mut raw)
-        )?;
+        let raw = compile(&context, || {
+            let mut raw = std::ptr::null_mut();
+            let (count, options, values) = jit.arrays();
+            cu!(
+                self.driver,
+                cuLinkCreate_v2(count, options, values, &raw mut raw)
+            )?;
+            Ok(Handle::of(raw))
+        })?;
         let link = Arc::new(Link {
             context,
             state: Mutex::new(State {
-                raw: Some(Handle::of(raw)),
+                raw: Some(raw),
                 jit,
                 inputs: Vec::new(),
                 image: (0, 0),
@@ -124,8 +130,7 @@ impl Handler<LinkAdd> for Session {
         if command.kind >= INPUT_TYPES {
             return Err(ERROR_INVALID_VALUE);
         }
-        let (mut options, mut values): (Vec<u32>, Vec<*mut c_void>) =
-            numbers(&command.options)?.into_iter().unzip();
+        let mut options = Options::new(&command.options)?;
         let mut input = self.read_image(header)?;
         self.host.may_block();
         let mut state = link.state.lock();
@@ -134,20 +139,22 @@ impl Handler<LinkAdd> for Session {
         if kept + input.len() > MOST_INPUT {
             return Err(ERROR_OUT_OF_MEMORY);
         }
-        link.context.make_current()?;
-        let done = cu!(
-            self.driver,
-            cuLinkAddData_v2(
-                raw,
-                command.kind,
-                input.as_mut_ptr().cast(),
-                header.bulk as usize,
-                name.as_ptr(),
-                options.len() as u32,
-                pointer(&mut options),
-                pointer(&mut values),
+        let done = compile(&link.context, || {
+            let (count, options, values) = options.arrays();
+            cu!(
+                self.driver,
+                cuLinkAddData_v2(
+                    raw.ptr(),
+                    command.kind,
+                    input.as_mut_ptr().cast(),
+                    header.bulk as usize,
+                    name.as_ptr(),
+                    count,
+                    options,
+                    values,
+                )
             )
-        );
+        });
         state.inputs.push(input);
         self.outcome(&state, done).map(Answer::Now)
     }
@@ -160,17 +167,19 @@ impl Handler<LinkComplete> for Session {
         self.host.may_block();
         let mut state = link.state.lock();
         let raw = state.raw()?;
-        link.context.make_current()?;
-        let (mut image, mut size) = (std::ptr::null_mut::<c_void>(), 0);
-        let done = cu!(
-            self.driver,
-            cuLinkComplete(raw, &raw mut image, &raw mut size)
-        );
+        let done = compile(&link.context, || {
+            let (mut image, mut size) = (std::ptr::null_mut::<c_void>(), 0);
+            cu!(
+                self.driver,
+                cuLinkComplete(raw.ptr(), &raw mut image, &raw mut size)
+            )?;
+            Ok((image as usize, size))
+        });
         state.image = match done {
-            Ok(()) if !image.is_null() => (image as usize, size),
+            Ok((image, size)) if image != 0 => (image, size),
             _ => (0, 0),
         };
-        let report = self.outcome(&state, done)?;
+        let report = self.outcome(&state, done.map(drop))?;
         Ok(Answer::Now(LinkImage {
             report,
             size: state.image.1 as u64,

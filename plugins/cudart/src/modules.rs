@@ -15,6 +15,7 @@ use gvirtus_wire::frame::Header;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
+use crate::compiler::compile;
 use crate::contexts::Context;
 use crate::driver::{Handle, cu};
 use crate::errors::{
@@ -288,19 +289,22 @@ impl Handler<ModuleLoad> for Session {
             Jit::new(&command.options)?
         };
         self.host.may_block();
-        let mut raw = std::ptr::null_mut();
-        let loaded = self.host_functions.quietly(|| {
-            cu!(
-                self.driver,
-                cuModuleLoadDataEx(
-                    &raw mut raw,
-                    image.as_ptr().cast(),
-                    jit.count(),
-                    jit.options(),
-                    jit.values(),
+        let load = |jit: &mut Jit| {
+            let mut raw = std::ptr::null_mut();
+            let (count, options, values) = jit.arrays();
+            self.host_functions.quietly(|| {
+                cu!(
+                    self.driver,
+                    cuModuleLoadDataEx(&raw mut raw, image.as_ptr().cast(), count, options, values,)
                 )
-            )
-        });
+            })?;
+            Ok(Handle::of(raw))
+        };
+        let loaded = if image.starts_with(ELF) {
+            load(&mut jit)
+        } else {
+            compile(&context, || load(&mut jit))
+        };
         if let Err(status) = loaded {
             let report = jit.report(Err(status));
             self.host.log(
@@ -319,13 +323,14 @@ impl Handler<ModuleLoad> for Session {
                 ..ModuleInfo::default()
             }));
         }
+        let raw = loaded?;
         let report = jit.report(Ok(()));
         // Only PTX and the CPU device's modules are worth keeping: the driver has copied what it needs of large binaries.
         if !self.cpu && image.starts_with(ELF) {
             image = Vec::new();
         }
         let module = Arc::new(Module {
-            raw: Handle::of(raw),
+            raw,
             context,
             loaded: AtomicBool::new(true),
             functions: Mutex::new(HashMap::new()),
