@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use gvirtus_wire::api::core::{
-    MemGrant, MemInfo, MemInfoReply, MemRelease, PeerAccess, ReserveRange,
+    MemAccess, MemGrant, MemInfo, MemInfoReply, MemRelease, PeerAccess, ReserveRange,
 };
 use gvirtus_wire::api::types::{CUmemAccessDesc, CUmemAllocationProp, CUmemLocation};
 use gvirtus_wire::command::{Answer, Handle as Handler};
@@ -477,6 +477,25 @@ impl Handler<MemRelease> for Session {
         );
         cu!(self.driver, cuMemRelease(handle))?;
         unmapped.map(Answer::Now)
+    }
+}
+
+impl Handler<MemAccess> for Session {
+    fn handle(&self, header: &Header, command: MemAccess) -> Result<Answer<()>> {
+        let MemAccess {
+            address,
+            size,
+            device,
+        } = command;
+        self.enter(header)?;
+        let found = self.memory.grants_of(address, size);
+        let Grants { offset, grants, .. } = found.ok_or(ERROR_INVALID_VALUE)?;
+        let mut at = address - offset;
+        for (_, size) in grants {
+            self.set_access(&[device], at, size as usize)?;
+            at += size;
+        }
+        Ok(Answer::Now(()))
     }
 }
 

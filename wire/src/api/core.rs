@@ -896,6 +896,15 @@ crate::commands! {
         /// Event.
         event: u32,
     } -> ();
+    /// Lets another device of the session use the grants that a range lies in: managed memory is every device's.
+    0x01d8 r 1 sync MemAccess {
+        /// Start.
+        address: u64,
+        /// Bytes.
+        size: u64,
+        /// Ordinal of the device that is to have access.
+        device: u32,
+    } -> ();
     /// `cuArray3DCreate`.
     0x01e0 r 1 sync ArrayCreate {
         /// Minted by the client.

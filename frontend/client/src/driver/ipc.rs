@@ -109,6 +109,8 @@ struct Mapped {
     parts: Vec<(u64, u64, u32)>,
     /// How often the program has opened it.
     opened: u32,
+    /// Devices that have access: its own, and those from whose contexts it was opened.
+    devices: Vec<u32>,
 }
 
 /// By the address that the program has.
@@ -143,15 +145,26 @@ fn own(token: Token) -> Token {
 /// Maps memory of another program and enters it into the ledger as what `kind` says. The address.
 fn map(session: &Session, token: &Token, pool: Option<u64>) -> Result<u64> {
     let _opening = OPENING.lock();
+    let context = context::current()?;
     let known = mapped(|all| {
         let (address, known) = all.iter_mut().find(|(_, m)| m.token == *token)?;
         known.opened += 1;
-        Some(*address)
+        let new = !known.devices.contains(&context.device);
+        Some((*address, known.parts.clone(), new))
     });
-    if let Some(address) = known {
+    if let Some((address, parts, new)) = known {
+        if new {
+            for (at, size, _) in parts {
+                allow(session, context.device, at, size)?;
+            }
+            mapped(|all| {
+                if let Some(known) = all.get_mut(&address) {
+                    known.devices.push(context.device);
+                }
+            });
+        }
         return Ok(address);
     }
-    let context = context::current()?;
     let shared = session.call(context.id, &IpcLook { token: *token })?;
     let whole = shared
         .parts
@@ -180,21 +193,20 @@ fn map(session: &Session, token: &Token, pool: Option<u64>) -> Result<u64> {
         whole,
         parts: Vec::new(),
         opened: 1,
+        devices: vec![shared.device],
     };
+    if context.device != shared.device {
+        mapping.devices.push(context.device);
+    }
     let mut at = base;
     for (piece, size) in (first_piece..).zip(shared.parts) {
         let mut done = session.call(shared.device, &PhysicalMap { piece, address: at });
         if done.is_ok() {
             mapping.parts.push((at, size, piece));
-            done = session.call(
-                shared.device,
-                &PhysicalAccess {
-                    address: at,
-                    size,
-                    device: shared.device,
-                    flags: READ_WRITE,
-                },
-            );
+            done = mapping
+                .devices
+                .iter()
+                .try_for_each(|device| allow(session, *device, at, size));
         }
         if let Err(status) = done {
             unmap(session, &mapping);
@@ -215,6 +227,17 @@ fn map(session: &Session, token: &Token, pool: Option<u64>) -> Result<u64> {
         flags: 0,
     });
     Ok(address)
+}
+
+/// Gives a device access to a mapping.
+fn allow(session: &Session, device: u32, address: u64, size: u64) -> Result<()> {
+    let command = PhysicalAccess {
+        address,
+        size,
+        device,
+        flags: READ_WRITE,
+    };
+    session.call(device, &command)
 }
 
 fn unmap(session: &Session, mapping: &Mapped) {

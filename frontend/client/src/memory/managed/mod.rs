@@ -25,6 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use gvirtus_wire::api::core::MemAccess;
 use gvirtus_wire::api::types::{CUresult, error};
 use parking_lot::Mutex;
 
@@ -258,6 +259,7 @@ pub(crate) fn allocate(
         .filter(|len| *len <= 1 << 40)
         .ok_or(error::ERROR_OUT_OF_MEMORY)?;
     let address = take(session, context, len)?;
+    share(session, context, address, len);
     let made = Window::new(address, len as usize, true, Access::All)
         .map_err(|failure| Failure::from(failure).0)
         .and_then(|window| {
@@ -297,6 +299,29 @@ pub(crate) fn allocate(
         flags,
     });
     Ok(address)
+}
+
+/// Managed memory is every device's.
+fn share(session: &Session, context: &Context, address: u64, size: u64) {
+    for (device, _) in (0u32..).zip(&session.snapshot.devices) {
+        if device == context.device {
+            continue;
+        }
+        let command = MemAccess {
+            address,
+            size,
+            device,
+        };
+        if let Err(status) = session.call(context.id, &command)
+            && crate::log::first_time("managed memory of several devices")
+        {
+            log!(
+                Warn,
+                "device {device} cannot use the managed memory of device {} (CUDA error {status})",
+                context.device
+            );
+        }
+    }
 }
 
 /// Device memory for a piece.
@@ -623,6 +648,8 @@ pub(crate) fn after_host_function(session: &Session) {
 pub(crate) fn attach(address: u64, attached: Attached) {
     with(|state| {
         if let Some(piece) = state.find(address) {
+            // It is attached behind what is on the stream, which may still use it as before.
+            piece.named |= !piece.running().is_empty();
             piece.attached = attached;
         }
     });
