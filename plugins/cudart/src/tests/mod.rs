@@ -7,6 +7,7 @@ mod copies;
 mod errors;
 mod fuzz;
 mod graphs;
+mod ipc;
 mod kernels;
 mod links;
 mod measure;
@@ -72,6 +73,8 @@ pub(super) struct Fake {
     failed: Mutex<Option<String>>,
     /// Bulk is not kept: for measurements.
     discard: AtomicBool,
+    /// Whose session it is.
+    identity: Mutex<Vec<u8>>,
     /// Descriptors that were passed.
     passed: Mutex<HashMap<u64, OwnedFd>>,
 }
@@ -170,8 +173,10 @@ unsafe extern "C" fn take_descriptor(host: *mut c_void, tag: u64) -> i32 {
     fd.map_or(-1, IntoRawFd::into_raw_fd)
 }
 
-unsafe extern "C" fn identity(_: *mut c_void, _: *mut u8, _: usize) -> usize {
-    0
+unsafe extern "C" fn identity(host: *mut c_void, into: *mut u8, len: usize) -> usize {
+    let identity = unsafe { fake(host) }.identity.lock();
+    unsafe { std::ptr::copy_nonoverlapping(identity.as_ptr(), into, identity.len().min(len)) };
+    identity.len()
 }
 
 unsafe extern "C" fn log(_: *mut c_void, level: u32, text: *const u8, len: usize) {
