@@ -89,13 +89,16 @@ pub(crate) fn cuStreamAttachMemAsync(
         _ => return Err(error::ERROR_INVALID_VALUE),
     };
     let entry = ledger::at(dptr)
-        .filter(|entry| entry.kind == Kind::Managed)
+        .filter(Entry::is_managed)
         .ok_or(error::ERROR_INVALID_VALUE)?;
     if length != 0 && length as u64 != entry.size {
         return Err(error::ERROR_INVALID_VALUE);
     }
     capture::enqueue_allowed(&stream)?;
-    managed::attach(dptr, attached);
+    // Variables share pages with others: they stay everybody's.
+    if entry.kind == Kind::Managed {
+        managed::attach(dptr, attached);
+    }
     Ok(())
 }
 

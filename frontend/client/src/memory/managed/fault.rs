@@ -52,11 +52,11 @@ extern "C" fn handler(signal: i32, info: *mut libc::siginfo_t, context: *mut c_v
         if on_alternate_stack() {
             // Too small for what may have to be done.
             std::thread::Builder::new()
-                .spawn(move || super::touched(address, write))
+                .spawn(move || super::touch::touched(address, write))
                 .and_then(|thread| thread.join().map_err(|_| std::io::ErrorKind::Other.into()))
                 .unwrap_or(false)
         } else {
-            super::touched(address, write)
+            super::touch::touched(address, write)
         }
     };
     // SAFETY: the thread's own.

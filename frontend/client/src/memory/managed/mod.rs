@@ -6,8 +6,8 @@
 //! that; if it cannot (the work waits for the program, as in a host function), the page stands for that moment, see [`pages`].
 //!
 //! # Layout
-//! * [`pages`]: who has which page. `window`: the memory and its protection. `fault`: the signal. `lane`: the way to the GPU.
-//! * `advice`: what the program has advised. This file: the pieces, and what the rest of the client calls.
+//! * [`pages`]: who has which page. `window`: the memory and its protection. `fault`: the signal, `touch`: what it is answered with. `lane`: the way to the GPU.
+//! * `variables`: those of modules. `advice`: what the program has advised. This file: the pieces, and what the rest of the client calls.
 //!
 //! Order of locks: [`STATE`], then those of streams and events. Nobody touches the program's managed memory while holding any of them.
 
@@ -15,15 +15,15 @@ pub(crate) mod advice;
 mod fault;
 mod lane;
 mod pages;
+mod touch;
+mod variables;
 mod window;
 
-use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use gvirtus_wire::api::core::MemAccess;
 use gvirtus_wire::api::types::{CUresult, error};
@@ -32,6 +32,7 @@ use parking_lot::Mutex;
 use self::advice::Advice;
 use self::lane::Lane;
 use self::pages::{Access, PAGE, Pages};
+pub(crate) use self::variables::{add_variable, remove_variable};
 use self::window::Window;
 use super::blocks::Blocks;
 use super::device;
@@ -368,83 +369,6 @@ pub(crate) fn free(session: &Session, entry: &Entry) {
     give_back(session, entry.device, entry.context, entry.address, len);
 }
 
-/// A module's managed variable: memory of the driver's at an address of its choosing, which must be free here.
-///
-/// # Errors
-/// `CUDA_ERROR_OUT_OF_MEMORY` if it is not.
-pub(crate) fn add_variable(address: u64, size: u64, device: u32) -> Result<(), CUresult> {
-    let page = PAGE as u64;
-    let end = address
-        .checked_add(size)
-        .and_then(|end| end.checked_next_multiple_of(page))
-        .ok_or(error::ERROR_INVALID_VALUE)?;
-    with(|state| {
-        let mut at = address & !(page - 1);
-        while at < end {
-            if state.find(at).is_none() {
-                let next = state.pieces.range(at..end).next().map_or(end, |(a, _)| *a);
-                let len = (next - at) as usize;
-                let window = Window::new(at, len, false, Access::None).map_err(|why| {
-                    log!(
-                        Error,
-                        "a managed variable of the box lies at {address:#x}, where the program has something else: {why}"
-                    );
-                    error::ERROR_OUT_OF_MEMORY
-                })?;
-                state.insert(Piece {
-                    address: at,
-                    len,
-                    device,
-                    pages: Pages::away(len / PAGE),
-                    window,
-                    spans: Vec::new(),
-                    attached: Attached::Global,
-                    named: false,
-                    since: Vec::new(),
-                    advice: Advice::default(),
-                });
-            }
-            let Some(piece) = state.find(at) else { break };
-            let (start, stop) = (piece.address, piece.address + piece.len as u64);
-            piece.add_span(
-                (address.max(start) - start) as usize
-                    ..((address + size).min(stop) - start) as usize,
-            );
-            at = stop;
-        }
-        Ok::<(), CUresult>(())
-    })?;
-    fault::install();
-    Ok(())
-}
-
-/// The variable's module is unloaded.
-pub(crate) fn remove_variable(address: u64, size: u64) {
-    with(|state| {
-        let end = address + size;
-        let touched: Vec<u64> = state
-            .pieces
-            .range(..end)
-            .rev()
-            .take_while(|(_, p)| p.address + p.len as u64 > address)
-            .map(|(a, _)| *a)
-            .collect();
-        for at in touched {
-            let Some(piece) = state.pieces.get_mut(&at) else {
-                continue;
-            };
-            let (from, to) = (
-                (address.max(at) - at) as usize,
-                (end.min(at + piece.len as u64) - at) as usize,
-            );
-            piece.spans.retain(|s| !(s.start >= from && s.end <= to));
-            if piece.spans.is_empty() {
-                state.remove(at);
-            }
-        }
-    });
-}
-
 impl Piece {
     fn add_span(&mut self, span: Range<usize>) {
         if !span.is_empty() && !self.spans.contains(&span) {
@@ -622,7 +546,7 @@ fn observed_slowly(all: bool) {
 
 /// A host function is about to run on this thread: the work before it is done.
 pub(crate) fn before_host_function() {
-    IN_HOST_FUNCTION.set(true);
+    touch::in_host_function();
     if BUSY.load(Ordering::Acquire) > 0 {
         observed_slowly(true);
     }
@@ -698,108 +622,6 @@ pub(crate) fn with_advice<R>(
 /// Whether an address may lie in managed memory: asked by the fault handler before anything else.
 fn may_hold(address: u64) -> bool {
     any() && address >= LOW.load(Ordering::Acquire) && address < HIGH.load(Ordering::Acquire)
-}
-
-/// How long a touch waits for work that is running and may change the memory.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Work was seen to wait for the program, which waited for the work: nothing is waited for any more.
-static IMPATIENT: AtomicBool = AtomicBool::new(false);
-
-thread_local! {
-    /// The thread runs a host function: the work behind it waits for that.
-    static IN_HOST_FUNCTION: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Waits until the work is done that is running now and may change what the program has touched: then it is as if the touch had come later, and nothing has to be merged. But
-/// work may wait for this very thread, so not for ever.
-fn wait_for_work(session: &Session, address: u64) {
-    if IMPATIENT.load(Ordering::Relaxed) || IN_HOST_FUNCTION.get() {
-        return;
-    }
-    let running = with(|state| state.find(address).map(|p| p.running()).unwrap_or_default());
-    if running.is_empty() {
-        return;
-    }
-    session.flush();
-    let (began, mut pause) = (Instant::now(), Duration::from_micros(20));
-    while session.lost().is_ok() && running.iter().any(|(s, n)| !s.has_passed(*n)) {
-        if began.elapsed() > PATIENCE {
-            IMPATIENT.store(true, Ordering::Relaxed);
-            log!(
-                Warn,
-                "the program touches managed memory while work is running that does not end: from now on it sees the memory as it is at that moment"
-            );
-            return;
-        }
-        std::thread::sleep(pause);
-        pause = (pause * 2).min(Duration::from_millis(1));
-    }
-}
-
-/// The program has touched a page that it may not touch so. False if it is not ours.
-fn touched(address: u64, write: Option<bool>) -> bool {
-    let Some(session) = Session::existing() else {
-        return false;
-    };
-    wait_for_work(session, address);
-    with(|state| {
-        let underway = state.underway > 0;
-        let Some(piece) = state.find(address) else {
-            return false;
-        };
-        let device = piece.device;
-        if state.lane(session, device).is_err() {
-            return false;
-        }
-        let (Some(lane), Some((_, piece))) = (
-            state.lanes.get_mut(&device),
-            state.pieces.range_mut(..=address).next_back(),
-        ) else {
-            return false;
-        };
-        let running = piece.running();
-        if running.is_empty() && !underway {
-            piece.named = false;
-        }
-        let busy = underway || !running.is_empty();
-        let (start, page) = (piece.address, (address - piece.address) as usize / PAGE);
-        let mut fetch =
-            |at: usize, into: &mut [u8]| Ok(lane.fetch(session, start + at as u64, into)?);
-        let brought = piece
-            .pages
-            .touch::<Failure>(
-                &mut piece.window,
-                &piece.spans,
-                page,
-                write,
-                busy,
-                &mut fetch,
-            )
-            .or_else(|failure| {
-                if failure.0 == error::ERROR_OUT_OF_MEMORY {
-                    piece
-                        .pages
-                        .bring_all(&mut piece.window, &piece.spans, busy, &mut fetch)
-                } else {
-                    Err(failure)
-                }
-            });
-        if let Err(Failure(status)) = brought {
-            log!(
-                Error,
-                "managed memory at {address:#x} cannot be brought from the GPU box (CUDA error {status}): the program sees what it held before"
-            );
-            if piece.pages.give_up(&mut piece.window, page).is_err() {
-                return false;
-            }
-        }
-        if piece.pages.any_busy() {
-            piece.since = if underway { Vec::new() } else { running };
-        }
-        state.here.insert(start);
-        state.count_busy();
-        true
-    })
 }
 
 /// A device was reset: its memory is gone.
