@@ -27,8 +27,9 @@ use parking_lot::Mutex;
 use crate::driver::{Result, context, memory, put, session, vmm};
 use crate::events::{self, INTERPROCESS};
 use crate::log;
+use crate::memory::device;
 use crate::memory::ledger::{self, Entry, Kind};
-use crate::memory::{device, pool};
+use crate::memory::pool::{self, Pool};
 use crate::session::Session;
 
 /// `CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR`, the only kind of handle.
@@ -143,7 +144,7 @@ fn own(token: Token) -> Token {
 }
 
 /// Maps memory of another program and enters it into the ledger as what `kind` says. The address.
-fn map(session: &Session, token: &Token, pool: Option<u64>) -> Result<u64> {
+fn map(session: &Session, token: &Token, pool: Option<&Pool>) -> Result<u64> {
     let _opening = OPENING.lock();
     let context = context::current()?;
     let known = mapped(|all| {
@@ -195,8 +196,15 @@ fn map(session: &Session, token: &Token, pool: Option<u64>) -> Result<u64> {
         opened: 1,
         devices: vec![shared.device],
     };
-    if context.device != shared.device {
-        mapping.devices.push(context.device);
+    let others = pool.map(|pool| pool.access.lock().keys().copied().collect::<Vec<_>>());
+    for device in others
+        .unwrap_or_default()
+        .into_iter()
+        .chain([context.device])
+    {
+        if !mapping.devices.contains(&device) {
+            mapping.devices.push(device);
+        }
     }
     let mut at = base;
     for (piece, size) in (first_piece..).zip(shared.parts) {
@@ -220,7 +228,7 @@ fn map(session: &Session, token: &Token, pool: Option<u64>) -> Result<u64> {
         address,
         size: shared.size,
         kind: Kind::Imported {
-            pool: pool.unwrap_or(0),
+            pool: pool.map_or(0, |pool| pool.handle),
         },
         device: shared.device,
         context: context.id,
@@ -523,7 +531,7 @@ pub(crate) unsafe fn cuMemPoolImportPointer(
     let data = unsafe { shareData.cast::<[u8; 64]>().read_unaligned() };
     let token = open(POINTER, &data)?;
     refuse_own(&token)?;
-    let address = map(session, &token, Some(pool.handle))?;
+    let address = map(session, &token, Some(&pool))?;
     // SAFETY: not null, and the caller's.
     unsafe { put(ptr_out, address) }
 }

@@ -30,7 +30,8 @@ mod attribute {
 const TYPE_PINNED: u32 = 1;
 /// `CU_MEM_LOCATION_TYPE_DEVICE`.
 const ON_DEVICE: u32 = 1;
-/// `CU_MEM_ACCESS_FLAGS_PROT_READWRITE`.
+/// `CU_MEM_ACCESS_FLAGS_PROT_READ` and `_READWRITE`.
+const READ: u32 = 1;
 const READ_WRITE: u32 = 3;
 
 /// `CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR`.
@@ -268,13 +269,13 @@ pub(crate) unsafe fn cuMemPoolGetAttribute(
     unsafe { put(value.cast(), bytes) }
 }
 
-/// Sets which devices may use the pool's memory: its own always may. Access by other devices is not offered.
+/// Sets which devices may use the pool's memory: its own always may, others if they reach it. What was allowed once is not cut off again.
 pub(crate) unsafe fn cuMemPoolSetAccess(
     pool: CUmemoryPool,
     map: *const CUmemAccessDesc,
     count: usize,
 ) -> Result<()> {
-    session()?;
+    let session = session()?;
     let pool = resolve(pool)?;
     if map.is_null() && count != 0 {
         return Err(error::ERROR_INVALID_VALUE);
@@ -287,9 +288,14 @@ pub(crate) unsafe fn cuMemPoolSetAccess(
             if access.flags != READ_WRITE {
                 return Err(error::ERROR_INVALID_VALUE);
             }
-        } else if access.flags != 0 {
-            log::unsupported("access of another device to a memory pool");
-            return Err(error::ERROR_NOT_SUPPORTED);
+        } else if !matches!(access.flags, 0 | READ | READ_WRITE) {
+            return Err(error::ERROR_INVALID_VALUE);
+        } else if access.flags == 0 {
+            pool.access.lock().remove(&device);
+        } else if device::can_access(device, pool.device) {
+            pool.allow(session, device, access.flags)?;
+        } else {
+            return Err(error::ERROR_INVALID_DEVICE);
         }
     }
     Ok(())
@@ -308,7 +314,11 @@ pub(crate) unsafe fn cuMemPoolGetAccess(
     }
     // SAFETY: not null; the caller's location.
     let device = location_device(&unsafe { location.read_unaligned() })?;
-    let access = if device == pool.device { READ_WRITE } else { 0 };
+    let access = if device == pool.device {
+        READ_WRITE
+    } else {
+        pool.access.lock().get(&device).copied().unwrap_or(0)
+    };
     // SAFETY: the caller's pointer.
     unsafe { put(flags, access) }
 }

@@ -3,9 +3,11 @@
 //! A pool takes runs of the device's granted memory and hands out parts of them. A free waits for nobody: the range goes into quarantine until the work that was issued
 //! before it is complete; later work of the same stream may have it at once. Since granted memory is mapped as a whole, neither needs a command.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
 
+use gvirtus_wire::api::core::MemAccess;
 use gvirtus_wire::api::types::{CUresult, error};
 use parking_lot::{Mutex, RwLock};
 
@@ -35,6 +37,8 @@ pub(crate) struct Pool {
     pub(crate) exportable: bool,
     /// It is another program's.
     pub(crate) imported: bool,
+    /// Other devices that may use its memory, with their flags.
+    pub(crate) access: Mutex<BTreeMap<u32, u32>>,
     /// The most bytes that it may hold.
     most: u64,
     /// `CU_MEMPOOL_ATTR_REUSE_*`, which allow and do not oblige.
@@ -90,6 +94,7 @@ fn make(device: u32, default: bool, most: u64, exportable: bool, imported: bool)
         default,
         exportable,
         imported,
+        access: Mutex::default(),
         most: if most == 0 { u64::MAX } else { most },
         reuse: [const { AtomicI32::new(1) }; 3],
         state: Mutex::default(),
@@ -265,6 +270,34 @@ pub(crate) fn forget_context(session: &Session, context: u32) {
 }
 
 impl Pool {
+    /// Lets another device use the pool's memory, what there is and what comes.
+    ///
+    /// # Errors
+    /// What the box says.
+    pub(crate) fn allow(&self, session: &Session, device: u32, flags: u32) -> Result<(), CUresult> {
+        self.access.lock().insert(device, flags);
+        let chunks = self.state.lock().ledger.chunks();
+        for (address, size) in chunks {
+            self.share(session, address, size, device)?;
+        }
+        Ok(())
+    }
+
+    fn share(
+        &self,
+        session: &Session,
+        address: u64,
+        size: u64,
+        device: u32,
+    ) -> Result<(), CUresult> {
+        let command = MemAccess {
+            address,
+            size,
+            device,
+        };
+        session.call(self.device, &command)
+    }
+
     fn take(&self, bytes: u64, stream: &Stream) -> Option<u64> {
         let mut state = self.state.lock();
         state.ledger.collect(passed);
@@ -283,6 +316,13 @@ impl Pool {
                 }
                 match device::take(session, self.device, self.device, size) {
                     Ok(address) => {
+                        let devices: Vec<u32> = self.access.lock().keys().copied().collect();
+                        for other in devices {
+                            if let Err(status) = self.share(session, address, size, other) {
+                                device::give_back(session, self.device, self.device, address, size);
+                                return Err(status);
+                            }
+                        }
                         let mut state = self.state.lock();
                         state.ledger.grow(address, size);
                         if let Some(address) = state.ledger.take(bytes, stream.number) {

@@ -112,6 +112,11 @@ impl<W> PoolLedger<W> {
         self.pending.iter().flat_map(|pending| &pending.work)
     }
 
+    /// What it holds: start and size of each chunk.
+    pub(super) fn chunks(&self) -> Vec<(u64, u64)> {
+        self.chunks.iter().map(|(a, s)| (*a, *s)).collect()
+    }
+
     /// The pool gets more memory.
     pub(super) fn grow(&mut self, address: u64, size: u64) {
         self.chunks.insert(address, size);
