@@ -126,6 +126,8 @@ pub struct LaunchConfig {
 pub struct LaunchEnvironment<'a> {
     /// Which addresses a kernel may touch.
     pub memory: &'a dyn AddressSpace,
+    /// Which textures and surfaces it may name.
+    pub images: &'a dyn crate::image::Images,
     /// Number of host threads the grid may use.
     pub threads: usize,
     /// Where device `printf` goes (whole formatted pieces, in the order of the calls of one thread).

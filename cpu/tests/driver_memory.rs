@@ -199,7 +199,7 @@ fn pitched_and_three_dimensional_copies() {
         .collect();
     assert_eq!(out.to_vec(), expected);
     copy.srcMemoryType = 3;
-    assert_eq!(cu!(cuMemcpy3D_v2(&copy)), ERROR_NOT_SUPPORTED);
+    assert_eq!(cu!(cuMemcpy3D_v2(&copy)), ERROR_INVALID_HANDLE, "no array");
 }
 
 #[test]

@@ -73,6 +73,7 @@ macro_rules! fixtures {
 }
 
 fixtures![
+    array_copies,
     atomics,
     attributes_occupancy,
     capture_and_allocate,
@@ -111,8 +112,11 @@ fixtures![
     stream_memory,
     stream_ordered_alloc,
     stream_overlap,
+    surface_objects,
     symbols,
     tensor_map,
+    texture_objects,
+    texture_shapes,
     thread_handover,
     threads_streams,
     vector_add,

@@ -135,6 +135,8 @@ impl Context {
         module::forget_context(self.id);
         super::stream::forget_context(self.id);
         super::event::forget_context(self.id);
+        super::texture::forget_context(self.id);
+        super::array::forget_context(self.id);
         memory().free_context(self.id);
         for stream in std::mem::take(&mut *self.streams.lock()) {
             stream.forget();

@@ -42,6 +42,23 @@ pub(super) mod figures {
     pub(crate) const BLOCKS_PER_MULTIPROCESSOR: u32 = 32;
     pub(crate) const CONSTANT_BYTES: u32 = 64 << 10;
     pub(crate) const MAX_PITCH: u64 = 0x7fff_ffff;
+
+    /// Largest textures and surfaces: width, height, and depth or layers.
+    pub(crate) mod images {
+        pub(crate) const ONE: [usize; 3] = [131_072, 0, 0];
+        pub(crate) const ONE_MIPMAPPED: [usize; 3] = [32768, 0, 0];
+        pub(crate) const ONE_LAYERED: [usize; 3] = [32768, 0, 2048];
+        pub(crate) const TWO: [usize; 3] = [131_072, 65536, 0];
+        pub(crate) const TWO_MIPMAPPED: [usize; 3] = [32768, 32768, 0];
+        pub(crate) const TWO_LAYERED: [usize; 3] = [32768, 32768, 2048];
+        pub(crate) const THREE: [usize; 3] = [16384, 16384, 16384];
+        pub(crate) const CUBE: [usize; 3] = [32768, 32768, 6];
+        pub(crate) const CUBE_LAYERED: [usize; 3] = [32768, 32768, 2046];
+        /// Elements of linear memory.
+        pub(crate) const ONE_LINEAR: usize = 1 << 28;
+        /// Width, height and pitch (bytes) of pitched memory.
+        pub(crate) const TWO_LINEAR: [usize; 3] = [131_072, 65000, 2_097_120];
+    }
 }
 
 /// One device.
@@ -103,18 +120,30 @@ impl Device {
             // processes, pools (which the client builds on it).
             15 | 19 | 31 | 40 | 41 | 78 | 79 | 80 | 90 | 91 | 92 | 93 | 94 | 95 | 99 | 102
             | 103 | 113 | 115 | 119 | 122 | 123 | 125 => 1,
-            // Alignment of textures and surfaces, although there are none.
+            // Alignment of textures and surfaces.
             14 | 30 => 512,
             51 => 32,
-            // What it has not: textures and surfaces (their largest sizes), managed memory, peers, clusters, tensor maps, multicast …
+            // Largest textures: of one, two and three dimensions, layered, gathered, cubes, of linear memory, mipmapped. Then the largest surfaces.
+            21 | 22 | 56 | 70 => images::TWO[0] as i32,
+            23 | 57 => images::TWO[1] as i32,
+            24..=26 | 58..=60 => images::THREE[0] as i32,
+            27 | 28 | 42 | 45 | 46 | 52 | 53 | 55 | 61 | 63 | 64 | 66 | 67 | 73 | 74 | 77 => {
+                images::TWO_LAYERED[0] as i32
+            }
+            29 | 43 | 62 | 65 => images::TWO_LAYERED[2] as i32,
+            47 | 48 => 8192,
+            49 => 32768,
+            54 | 68 => images::CUBE_LAYERED[2] as i32,
+            69 => images::ONE_LINEAR as i32,
+            71 => images::TWO_LINEAR[1] as i32,
+            72 => images::TWO_LINEAR[2] as i32,
+            // What it has not: managed memory, peers, clusters, tensor maps, multicast, export of memory …
             17
             | 18
-            | 20..=29
+            | 20
             | 32
             | 35
-            | 42..=49
-            | 52..=74
-            | 77
+            | 44
             | 83..=86
             | 88
             | 89

@@ -5,6 +5,11 @@
 /// Hands the list to the macro named in the argument.
 #[rustfmt::skip]
 macro_rules! implemented { ($callback:ident) => { $callback! {
+    array {
+        cuArray3DCreate_v2 cuArray3DGetDescriptor_v2 cuArrayCreate_v2 cuArrayDestroy cuArrayGetDescriptor_v2 cuArrayGetMemoryRequirements cuArrayGetPlane
+        cuArrayGetSparseProperties cuMipmappedArrayCreate cuMipmappedArrayDestroy cuMipmappedArrayGetLevel cuMipmappedArrayGetMemoryRequirements
+        cuMipmappedArrayGetSparseProperties
+    }
     capture {
         cuStreamBeginCapture cuStreamBeginCapture_v2 cuStreamEndCapture cuStreamGetCaptureInfo_v2 cuStreamGetCaptureInfo_v3 cuStreamIsCapturing
         cuThreadExchangeStreamCaptureMode
@@ -63,7 +68,7 @@ macro_rules! implemented { ($callback:ident) => { $callback! {
     memory::copy {
         cuMemcpy cuMemcpy2DAsync_v2 cuMemcpy2DUnaligned_v2 cuMemcpy2D_v2 cuMemcpy3DAsync_v2 cuMemcpy3DPeer cuMemcpy3DPeerAsync cuMemcpy3D_v2
         cuMemcpyAsync cuMemcpyDtoDAsync_v2 cuMemcpyDtoD_v2 cuMemcpyDtoHAsync_v2 cuMemcpyDtoH_v2 cuMemcpyHtoDAsync_v2 cuMemcpyHtoD_v2 cuMemcpyPeer
-        cuMemcpyPeerAsync
+        cuMemcpyAtoA_v2 cuMemcpyAtoD_v2 cuMemcpyAtoHAsync_v2 cuMemcpyAtoH_v2 cuMemcpyDtoA_v2 cuMemcpyHtoAAsync_v2 cuMemcpyHtoA_v2 cuMemcpyPeerAsync
     }
     memory::fill {
         cuMemsetD16Async cuMemsetD16_v2 cuMemsetD2D16Async cuMemsetD2D16_v2 cuMemsetD2D32Async cuMemsetD2D32_v2 cuMemsetD2D8Async cuMemsetD2D8_v2
@@ -102,5 +107,9 @@ macro_rules! implemented { ($callback:ident) => { $callback! {
     }
     stream_attributes {
         cuStreamCopyAttributes cuStreamGetAttribute cuStreamSetAttribute
+    }
+    texture {
+        cuDeviceGetTexture1DLinearMaxWidth cuSurfObjectCreate cuSurfObjectDestroy cuSurfObjectGetResourceDesc cuTexObjectCreate cuTexObjectDestroy
+        cuTexObjectGetResourceDesc cuTexObjectGetResourceViewDesc cuTexObjectGetTextureDesc
     }
 } } }

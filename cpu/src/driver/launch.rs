@@ -21,6 +21,7 @@ use super::memory::suballocator::Suballocator;
 use super::memory::{GridMemory, Kind, memory};
 use super::print::print_error;
 use super::stream::{self, Stream};
+use super::texture::ContextImages;
 use super::work::Work;
 use super::{ffi, occupancy, state};
 use crate::engine::{Fault, FaultKind, LaunchConfig, LaunchEnvironment};
@@ -55,6 +56,7 @@ impl Launch {
         let config = &state::initialized().config;
         let environment = LaunchEnvironment {
             memory: &GridMemory::new(context.device),
+            images: &ContextImages(context.id),
             threads: (config.threads / running).max(1),
             print: &|piece| context.output.print(piece),
             print_error: &print_error,

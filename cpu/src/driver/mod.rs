@@ -5,6 +5,7 @@
 //! * [`state`] (`cuInit`), [`config`] (environment), [`device`], [`context`], [`primary`], [`limits`].
 //! * [`memory`]: device memory, pinned host memory, virtual memory management, copies and fills.
 //! * [`stream`], [`stream_api`], [`event`], [`scheduler`] (when work runs), [`work`] (what runs), [`capture`], [`graph`], [`graph_nodes`].
+//! * [`array`](mod@array), [`texture`]: arrays, texture and surface objects.
 //! * [`module`], [`library`], [`function`], [`fatbin`], [`jit`], [`link`], [`launch`], [`occupancy`], [`print`](mod@print).
 //! * [`entry_point`] (`cuGetProcAddress`), [`error`], [`ffi`], [`handles`].
 //!
@@ -17,6 +18,7 @@
 #[macro_use]
 mod implemented;
 
+mod array;
 mod capture;
 mod config;
 mod context;
@@ -47,4 +49,5 @@ mod state;
 mod stream;
 mod stream_api;
 mod stream_attributes;
+mod texture;
 mod work;

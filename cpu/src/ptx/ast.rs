@@ -115,6 +115,8 @@ pub(crate) enum Operand<'a> {
     F64(u64),
     /// `[base + offset]`.
     Address(Box<Operand<'a>>, i64),
+    /// `[image, {x, y, …}]`.
+    Image(Box<Operand<'a>>, Vec<Operand<'a>>),
     /// `{a, b, …}` or `(a, b, …)`.
     Vector(Vec<Operand<'a>>),
     /// `d|p`.

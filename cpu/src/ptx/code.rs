@@ -68,6 +68,8 @@ pub(crate) enum Op {
     Store,
     /// `cp.async`: `a` the place in shared memory, `b` the source, `c` the number of bytes that are read (the others become zero).
     CopyAsync,
+    /// On the texture or surface whose handle is in `a`; `imm` is the index of an [`ImageOp`].
+    Image,
     Atomic,
     /// `ld.param` of a kernel or anything else with one address for all lanes.
     LoadParam,
@@ -141,6 +143,85 @@ pub(crate) struct Access {
     pub(crate) quick: bool,
     /// Whether this CPU has wide vectors.
     pub(crate) vectors: bool,
+}
+
+/// What an instruction does with a texture or a surface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ImageAction {
+    /// `tex`.
+    Sample(Lod),
+    /// `tld4`, and the channel that it takes.
+    Gather(u8),
+    /// `suld.b`.
+    Load,
+    /// `sust.b`.
+    Store,
+    /// `sust.p`.
+    StoreFormatted,
+    /// `txq`.
+    AskTexture(Question),
+    /// `suq`.
+    AskSurface(Question),
+}
+
+/// Where a mip level comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lod {
+    /// The lowest.
+    Base,
+    /// An operand.
+    Given,
+    /// Two vectors of derivatives.
+    Derivatives,
+}
+
+/// What is asked of a texture or surface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Question {
+    Width,
+    Height,
+    Depth,
+    Layers,
+    Levels,
+    NormalizedCoordinates,
+    /// `channel_data_type`, in the codes of OpenCL that PTX uses.
+    DataType,
+    /// `channel_order`, as above.
+    Order,
+}
+
+/// How many coordinates say where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Geometry {
+    /// Dimensions: 1, 2 or 3; 2 for cubes.
+    pub(crate) dimensions: u8,
+    /// Whether a layer stands before the coordinates.
+    pub(crate) layered: bool,
+    /// Whether the coordinates are a direction.
+    pub(crate) cube: bool,
+}
+
+/// What a surface instruction does outside of the surface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outside {
+    Trap,
+    Clamp,
+    Zero,
+}
+
+/// Details of an instruction on a texture or surface. Its registers stand in [`Program::lists`]: values, then coordinates, then level or derivatives.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ImageOp {
+    pub(crate) action: ImageAction,
+    pub(crate) geometry: Geometry,
+    /// Whether coordinates (and the level) are integers.
+    pub(crate) integers: bool,
+    pub(crate) outside: Outside,
+    /// Bytes of each value, for surfaces.
+    pub(crate) size: u8,
+    pub(crate) list: u32,
+    pub(crate) values: u8,
+    pub(crate) coordinates: u8,
 }
 
 /// How strong a memory operation is.
@@ -241,6 +322,8 @@ pub(crate) struct Program {
     pub(crate) accesses: Vec<Access>,
     /// Registers of vector operands.
     pub(crate) lists: Vec<Loc>,
+    /// Details of texture and surface instructions.
+    pub(crate) images: Vec<ImageOp>,
     pub(crate) calls: Vec<CallSite>,
     /// Targets of `brx.idx`.
     pub(crate) tables: Vec<Vec<u32>>,

@@ -309,10 +309,13 @@ impl<'a> BodyParser<'a, '_> {
                     Operand::Int(value) => (Operand::Int(value), 0),
                     _ => return self.parser.error("not an address"),
                 };
-                if self.parser.peek() == Some(Tok::Punct(b',')) {
-                    return self
-                        .parser
-                        .error("textures, surfaces and tensors are not supported");
+                if self.parser.eat(b',') {
+                    let place = match self.operand(depth + 1)? {
+                        Operand::Vector(items) => items,
+                        single => vec![single],
+                    };
+                    self.parser.expect(b']')?;
+                    return Ok(Operand::Image(Box::new(base), place));
                 }
                 self.parser.expect(b']')?;
                 Operand::Address(Box::new(base), offset)

@@ -108,6 +108,7 @@ impl Device {
         let malloc = |bytes: u64| self.memory.allocate(bytes as usize);
         let free = |_: u64| {};
         let env = LaunchEnvironment {
+            images: &gvirtus_cpu::image::NoImages,
             memory: &self.memory,
             threads: self.threads,
             print: &print,

@@ -7,16 +7,20 @@ use std::ffi::c_void;
 use std::sync::Arc;
 
 use gvirtus_wire::api::types::{
-    CUDA_MEMCPY2D, CUDA_MEMCPY3D, CUDA_MEMCPY3D_PEER, CUcontext, CUstream,
+    CUDA_MEMCPY2D, CUDA_MEMCPY3D, CUDA_MEMCPY3D_PEER, CUarray, CUcontext, CUstream,
 };
 
 use super::transfer::{Copy, End, Pitch, span};
 use super::{Place, host, memory};
-use crate::driver::error::{ERROR_INVALID_VALUE, ERROR_NOT_SUPPORTED, Result};
+use crate::driver::array;
+use crate::driver::error::{ERROR_INVALID_VALUE, Result};
 use crate::driver::stream::{self, Stream};
 use crate::driver::work::Work;
 use crate::driver::{context, ffi};
+use crate::image::Level;
 
+/// `CU_MEMORYTYPE_ARRAY`.
+const ARRAY: u32 = 3;
 /// Pageable sources up to this size are staged; larger ones are copied while the call waits.
 const STAGED_LIMIT: u64 = 1 << 20;
 
@@ -282,13 +286,37 @@ fn check_contexts(a: CUcontext, b: CUcontext) -> Result {
     context::resolve(b).map(|_| ())
 }
 
+/// The part of an array that begins at an offset in bytes, rows and slices: a box of device memory.
+///
+/// # Errors
+/// `CUDA_ERROR_INVALID_VALUE` if the box of so many bytes, rows and slices sticks out.
+fn part(array: CUarray, offset: [usize; 3], size: [usize; 3]) -> Result<Side> {
+    let array = array::resolve(array)?;
+    for ((offset, size), limit) in offset.iter().zip(size).zip(array.extent()) {
+        let end = (*offset as u64).checked_add(size as u64);
+        if end.is_none_or(|end| end > limit) {
+            return Err(ERROR_INVALID_VALUE);
+        }
+    }
+    let [x, y, z] = offset.map(|offset| offset as u64);
+    let Level {
+        address,
+        row,
+        slice,
+        ..
+    } = array.level;
+    Ok(Side {
+        claim: Claim::Device,
+        address: address + z * slice + y * row + x,
+        pitch: Pitch { row, slice },
+    })
+}
+
 /// `CUmemorytype` and the address that goes with it.
 fn claim(memory_type: u32, host: u64, device: u64) -> Result<(Claim, u64)> {
     match memory_type {
         1 => Ok((Claim::Host, host)),
         2 => Ok((Claim::Device, device)),
-        // There are no arrays on this device.
-        3 => Err(ERROR_NOT_SUPPORTED),
         4 => Ok((Claim::Unified, device)),
         _ => Err(ERROR_INVALID_VALUE),
     }
@@ -338,43 +366,44 @@ fn pitch(
     })
 }
 
+/// One side of a described copy.
+macro_rules! described {
+    ($memory_type:expr, $host:expr, $device:expr, $array:expr, $pitch:expr, $rows:expr, $offset:expr, $size:expr) => {{
+        let (offset, size): ([usize; 3], [usize; 3]) = ($offset, $size);
+        if $memory_type == ARRAY {
+            part($array, offset, size)?
+        } else {
+            let pitch = pitch($pitch, $rows, offset[0], size[0], offset[1], size[1])?;
+            let host = $host.expose_provenance() as u64;
+            side(claim($memory_type, host, $device)?, pitch, offset)?
+        }
+    }};
+}
+
 fn request_2d(copy: *const CUDA_MEMCPY2D) -> Result<Request> {
     let c = ffi::get(copy)?;
-    let from = pitch(
-        c.srcPitch,
-        0,
-        c.srcXInBytes,
-        c.WidthInBytes,
-        c.srcY,
-        c.Height,
-    )?;
-    let to = pitch(
-        c.dstPitch,
-        0,
-        c.dstXInBytes,
-        c.WidthInBytes,
-        c.dstY,
-        c.Height,
-    )?;
+    let size = [c.WidthInBytes, c.Height, 1];
     Ok(Request {
-        source: side(
-            claim(
-                c.srcMemoryType,
-                c.srcHost.expose_provenance() as u64,
-                c.srcDevice,
-            )?,
-            from,
+        source: described!(
+            c.srcMemoryType,
+            c.srcHost,
+            c.srcDevice,
+            c.srcArray,
+            c.srcPitch,
+            0,
             [c.srcXInBytes, c.srcY, 0],
-        )?,
-        destination: side(
-            claim(
-                c.dstMemoryType,
-                c.dstHost.expose_provenance() as u64,
-                c.dstDevice,
-            )?,
-            to,
+            size
+        ),
+        destination: described!(
+            c.dstMemoryType,
+            c.dstHost,
+            c.dstDevice,
+            c.dstArray,
+            c.dstPitch,
+            0,
             [c.dstXInBytes, c.dstY, 0],
-        )?,
+            size
+        ),
         width: c.WidthInBytes as u64,
         height: c.Height as u64,
         depth: 1,
@@ -405,41 +434,28 @@ macro_rules! request_3d {
         if c.srcLOD != 0 || c.dstLOD != 0 {
             return Err(ERROR_INVALID_VALUE);
         }
-        let from = pitch(
-            c.srcPitch,
-            c.srcHeight,
-            c.srcXInBytes,
-            c.WidthInBytes,
-            c.srcY,
-            c.Height,
-        )?;
-        let to = pitch(
-            c.dstPitch,
-            c.dstHeight,
-            c.dstXInBytes,
-            c.WidthInBytes,
-            c.dstY,
-            c.Height,
-        )?;
+        let size = [c.WidthInBytes, c.Height, c.Depth];
         Request {
-            source: side(
-                claim(
-                    c.srcMemoryType,
-                    c.srcHost.expose_provenance() as u64,
-                    c.srcDevice,
-                )?,
-                from,
+            source: described!(
+                c.srcMemoryType,
+                c.srcHost,
+                c.srcDevice,
+                c.srcArray,
+                c.srcPitch,
+                c.srcHeight,
                 [c.srcXInBytes, c.srcY, c.srcZ],
-            )?,
-            destination: side(
-                claim(
-                    c.dstMemoryType,
-                    c.dstHost.expose_provenance() as u64,
-                    c.dstDevice,
-                )?,
-                to,
+                size
+            ),
+            destination: described!(
+                c.dstMemoryType,
+                c.dstHost,
+                c.dstDevice,
+                c.dstArray,
+                c.dstPitch,
+                c.dstHeight,
                 [c.dstXInBytes, c.dstY, c.dstZ],
-            )?,
+                size
+            ),
             width: c.WidthInBytes as u64,
             height: c.Height as u64,
             depth: c.Depth as u64,
@@ -483,4 +499,112 @@ pub(in crate::driver) fn work_of(copy: *const CUDA_MEMCPY3D) -> Result<Work> {
         return Ok(Work::Nothing);
     }
     Ok(Work::Copy(request.resolve()?.0))
+}
+
+pub(in crate::driver) fn cuMemcpyDtoA_v2(
+    dstArray: CUarray,
+    dstOffset: usize,
+    srcDevice: u64,
+    ByteCount: usize,
+) -> Result {
+    context::current()?;
+    Request::linear(
+        part(dstArray, [dstOffset, 0, 0], [ByteCount, 1, 1])?,
+        Side::linear(Claim::Device, srcDevice),
+        ByteCount,
+    )
+    .issue_now()
+}
+
+pub(in crate::driver) fn cuMemcpyAtoD_v2(
+    dstDevice: u64,
+    srcArray: CUarray,
+    srcOffset: usize,
+    ByteCount: usize,
+) -> Result {
+    context::current()?;
+    Request::linear(
+        Side::linear(Claim::Device, dstDevice),
+        part(srcArray, [srcOffset, 0, 0], [ByteCount, 1, 1])?,
+        ByteCount,
+    )
+    .issue_now()
+}
+
+pub(in crate::driver) fn cuMemcpyHtoA_v2(
+    dstArray: CUarray,
+    dstOffset: usize,
+    srcHost: *const c_void,
+    ByteCount: usize,
+) -> Result {
+    context::current()?;
+    Request::linear(
+        part(dstArray, [dstOffset, 0, 0], [ByteCount, 1, 1])?,
+        Side::linear(Claim::Host, srcHost.expose_provenance() as u64),
+        ByteCount,
+    )
+    .issue_now()
+}
+
+pub(in crate::driver) fn cuMemcpyAtoH_v2(
+    dstHost: *mut c_void,
+    srcArray: CUarray,
+    srcOffset: usize,
+    ByteCount: usize,
+) -> Result {
+    context::current()?;
+    Request::linear(
+        Side::linear(Claim::Host, dstHost.expose_provenance() as u64),
+        part(srcArray, [srcOffset, 0, 0], [ByteCount, 1, 1])?,
+        ByteCount,
+    )
+    .issue_now()
+}
+
+pub(in crate::driver) fn cuMemcpyAtoA_v2(
+    dstArray: CUarray,
+    dstOffset: usize,
+    srcArray: CUarray,
+    srcOffset: usize,
+    ByteCount: usize,
+) -> Result {
+    context::current()?;
+    Request::linear(
+        part(dstArray, [dstOffset, 0, 0], [ByteCount, 1, 1])?,
+        part(srcArray, [srcOffset, 0, 0], [ByteCount, 1, 1])?,
+        ByteCount,
+    )
+    .issue_now()
+}
+
+pub(in crate::driver) fn cuMemcpyHtoAAsync_v2(
+    dstArray: CUarray,
+    dstOffset: usize,
+    srcHost: *const c_void,
+    ByteCount: usize,
+    hStream: CUstream,
+) -> Result {
+    context::current()?;
+    Request::linear(
+        part(dstArray, [dstOffset, 0, 0], [ByteCount, 1, 1])?,
+        Side::linear(Claim::Host, srcHost.expose_provenance() as u64),
+        ByteCount,
+    )
+    .issue_on(hStream)
+}
+
+pub(in crate::driver) fn cuMemcpyAtoHAsync_v2(
+    dstHost: *mut c_void,
+    srcArray: CUarray,
+    srcOffset: usize,
+    ByteCount: usize,
+    hStream: CUstream,
+) -> Result {
+    context::current()?;
+    Request::linear(
+        Side::linear(Claim::Host, dstHost.expose_provenance() as u64),
+        part(srcArray, [srcOffset, 0, 0], [ByteCount, 1, 1])?,
+        ByteCount,
+    )
+    .issue_on(hStream)
 }

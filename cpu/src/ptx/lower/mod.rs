@@ -7,6 +7,7 @@ mod memory;
 mod quals;
 mod select;
 mod setup;
+mod texture;
 mod warp;
 
 use std::collections::HashMap;
@@ -471,6 +472,7 @@ impl<'a> Emit<'_, 'a> {
         let operands = &ins.operands[..];
         let known = self.control(&mut q, operands)?
             || self.memory(&mut q, operands)?
+            || self.images(&mut q, operands)?
             || self.warp(&mut q, operands)?
             || self.integers(&mut q, operands)?
             || self.floats(&mut q, operands)?;
