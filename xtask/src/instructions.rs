@@ -16,9 +16,9 @@ use crate::home::Profile;
 use crate::{demo, sh};
 
 /// Steps of the short and the long run; each makes [`CALLS`] of every call.
-const STEPS: (u32, u32) = (5, 20);
-/// Runs of each, of which the cheapest counts: what threads do to one another only adds.
-const REPEATS: usize = 3;
+const STEPS: (u32, u32) = (2, 6);
+/// Runs of each, of which the cheapest counts: what threads do to one another only adds, and short runs are often free of it.
+const REPEATS: usize = 6;
 const CALLS: u32 = 100;
 /// The functions, by the names that programs link to.
 const FUNCTIONS: &[&str] = &[
