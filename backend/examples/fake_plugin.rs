@@ -24,6 +24,8 @@ static TABLE: Table = Table(PluginTable {
     snapshot,
     dispatch,
     idle,
+    on_stream: None,
+    driver_symbol: None,
     close,
 });
 

@@ -8,11 +8,14 @@ use std::ffi::{c_char, c_void};
 use crate::frame::Header;
 
 /// Version of [`PluginTable`] and [`HostTable`]; both sides must have the same.
-pub const PLUGIN_ABI: u32 = 3;
+pub const PLUGIN_ABI: u32 = 4;
 /// Name of the one symbol that a plugin exports.
 pub const ENTRY: &str = "gvirtus_plugin_entry";
 /// Type of [`ENTRY`].
 pub type PluginEntry = unsafe extern "C" fn() -> *const PluginTable;
+
+/// Issues work on a stream, given by the driver's handle; a failure is a CUDA status.
+pub type Issue = unsafe extern "C" fn(argument: *mut c_void, stream: *mut c_void) -> i32;
 
 /// What a plugin offers.
 #[repr(C)]
@@ -49,6 +52,20 @@ pub struct PluginTable {
     ),
     /// The input is drained for the moment: the time for housekeeping that was put off (progress markers).
     pub idle: unsafe extern "C" fn(state: *mut c_void),
+    /// What [`HostTable::on_stream`] does (core plugin, null in others).
+    pub on_stream: Option<
+        unsafe extern "C" fn(
+            state: *mut c_void,
+            header: *const Header,
+            stream: u32,
+            wait: bool,
+            issue: Issue,
+            argument: *mut c_void,
+        ) -> i32,
+    >,
+    /// What [`HostTable::driver_symbol`] does (core plugin, null in others).
+    pub driver_symbol:
+        Option<unsafe extern "C" fn(state: *mut c_void, name: *const c_char) -> *const c_void>,
     /// The session is over. The process exits soon after; nothing has to be freed.
     pub close: unsafe extern "C" fn(state: *mut c_void),
 }
@@ -84,6 +101,20 @@ pub struct HostTable {
     pub take_descriptor: unsafe extern "C" fn(host: *mut c_void, tag: u64) -> i32,
     /// Writes whose session it is (the tenant; nothing where there are none) to `into`, at most `len` bytes, and returns how many it has. Sessions of one identity may share.
     pub identity: unsafe extern "C" fn(host: *mut c_void, into: *mut u8, len: usize) -> usize,
+    /// Calls `issue(argument, stream)` with the driver's handle of a stream of the frame's context, which is current meanwhile, and notes what was issued for the client's
+    /// knowledge of the stream's progress. With `wait`, or if the frame wants a reply, returns when the stream has come this far, others reading on meanwhile. On
+    /// stream [`NO_STREAM`](crate::api::library::NO_STREAM) nothing is noted or waited for. Returns a CUDA status. Only inside `dispatch`.
+    pub on_stream: unsafe extern "C" fn(
+        host: *mut c_void,
+        header: *const Header,
+        stream: u32,
+        wait: bool,
+        issue: Issue,
+        argument: *mut c_void,
+    ) -> i32,
+    /// The address of a function of the driver's library that the core plugin uses, or null.
+    pub driver_symbol:
+        unsafe extern "C" fn(host: *mut c_void, name: *const c_char) -> *const c_void,
     /// Writes to the worker's log: level 1 error … 5 trace, UTF-8 text.
     pub log: unsafe extern "C" fn(host: *mut c_void, level: u32, text: *const u8, len: usize),
     /// Ends the session (and the process) after a violation of the protocol; `text` goes to the log.

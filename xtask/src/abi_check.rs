@@ -30,6 +30,16 @@ const LIBRARIES: &[Library] = &[
         vendor: Some(13),
     },
     Library {
+        soname: "libcublas.so.12",
+        list: "frontend/cublas/symbols/libcublas.so.12.txt",
+        vendor: None,
+    },
+    Library {
+        soname: "libcublas.so.13",
+        list: "frontend/cublas/symbols/libcublas.so.13.txt",
+        vendor: None,
+    },
+    Library {
         soname: "libcuda.so.1",
         list: "frontend/cuda/symbols/libcuda.so.1.txt",
         vendor: None,

@@ -42,6 +42,16 @@ pub const PARTS: &[(&str, &str, &str)] = &[
         "libcudart13.so",
         "lib/libcudart.so.13",
     ),
+    (
+        "gvirtus-frontend-cublas12",
+        "libcublas12.so",
+        "lib/libcublas.so.12",
+    ),
+    (
+        "gvirtus-frontend-cublas13",
+        "libcublas13.so",
+        "lib/libcublas.so.13",
+    ),
     ("gvirtus-frontend-cuda", "libcuda.so", "lib/libcuda.so.1"),
     (
         "gvirtus-frontend-nvml",
@@ -52,6 +62,11 @@ pub const PARTS: &[(&str, &str, &str)] = &[
         "gvirtus-plugin-cudart",
         "libgvirtus_plugin_cudart.so",
         "lib/plugins/libgvirtus_plugin_cudart.so",
+    ),
+    (
+        "gvirtus-plugin-cublas",
+        "libgvirtus_plugin_cublas.so",
+        "lib/plugins/libgvirtus_plugin_cublas.so",
     ),
     (
         "gvirtus-plugin-nvml",

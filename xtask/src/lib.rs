@@ -3,6 +3,7 @@
 //! # Layout
 //! * [`toolchain`] – finds or fetches a CUDA compiler
 //! * [`symbols`], [`abi_check`] – what libraries export, ours against NVIDIA's
+//! * [`import_headers`] – declaration tables out of the vendor's headers
 //! * [`home`] – builds everything and lays it out as an installation
 //! * [`fixtures`] – compiles the CUDA programs of `tests/fixtures`
 //! * [`dist`] – packs the installation and the GPU suite
@@ -18,6 +19,7 @@ pub mod demo;
 pub mod dist;
 pub mod fixtures;
 pub mod home;
+pub mod import_headers;
 pub mod instructions;
 pub mod sh;
 pub mod status;

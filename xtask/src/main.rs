@@ -6,7 +6,10 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use xtask::home::Profile;
-use xtask::{abi_check, check, demo, dist, home, instructions, status, symbols, toolchain};
+use xtask::{
+    abi_check, check, demo, dist, home, import_headers, instructions, sh, status, symbols,
+    toolchain,
+};
 
 /// Builds, demonstrates, tests and packs GVirtuS.
 #[derive(Parser)]
@@ -45,6 +48,17 @@ enum Task {
         /// The library
         #[arg(long)]
         from: PathBuf,
+    },
+    /// Makes a compute library's declaration table (wire/src/api/<library>.rs) from NVIDIA's headers, the symbol lists and xtask/data/<library>.rules
+    ImportHeaders {
+        /// cublas, …
+        library: String,
+        /// NVIDIA's headers
+        #[arg(required = true)]
+        headers: Vec<PathBuf>,
+        /// Symbol list of a major version: `13=frontend/cublas/symbols/libcublas.so.13.txt`
+        #[arg(long, value_parser = import_headers::list)]
+        exports: Vec<(u32, PathBuf)>,
     },
     /// Holds the exports of our libraries against NVIDIA's
     AbiCheck {
@@ -99,6 +113,15 @@ fn perform(task: Task) -> Result<()> {
             for symbol in symbols::Exports::of(&from)?.symbols {
                 println!("{symbol}");
             }
+        }
+        Task::ImportHeaders {
+            library,
+            headers,
+            exports,
+        } => {
+            let rules = sh::root().join(format!("xtask/data/{library}.rules"));
+            let out = sh::root().join(format!("wire/src/api/{library}.rs"));
+            import_headers::import(&library, &headers, &exports, &rules, &out)?;
         }
         Task::AbiCheck { lib } => {
             let lib = match lib {

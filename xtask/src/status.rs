@@ -71,6 +71,23 @@ macro_rules! nvml_rows {
 }
 gvirtus_wire::nvml_api!(nvml_rows);
 
+macro_rules! cublas_rows {
+    ($(group $group:literal { $($class:ident [$($major:literal)*] fn $name:ident($($p:ident: $mode:ident $(($($argument:tt)+))?),*);)* })*) => {
+        const CUBLAS: &[Declared] = &[$($(Declared {
+            group: $group,
+            name: stringify!($name),
+            per_thread: None,
+            class: match stringify!($class).as_bytes() {
+                // Kept on the client, and sent behind.
+                b"state" => "local",
+                _ => stringify!($class),
+            },
+            majors: &[$($major),*],
+        },)*)*];
+    };
+}
+gvirtus_wire::cublas_api!(cublas_rows);
+
 /// A library of ours: its title, its symbol list, its declarations and how their names' documentation is reached.
 struct Library {
     soname: &'static str,
@@ -82,6 +99,13 @@ struct Library {
 fn libraries() -> Vec<Library> {
     let runtime = |major: u32| -> Vec<Declared> {
         RUNTIME
+            .iter()
+            .filter(|row| row.majors.contains(&major))
+            .cloned()
+            .collect()
+    };
+    let cublas = |major: u32| -> Vec<Declared> {
+        CUBLAS
             .iter()
             .filter(|row| row.majors.contains(&major))
             .cloned()
@@ -99,6 +123,18 @@ fn libraries() -> Vec<Library> {
             list: "frontend/cudart/symbols/libcudart.so.12.txt",
             declared: runtime(12),
             documentation: "cuda/cuda-runtime-api",
+        },
+        Library {
+            soname: "libcublas.so.13",
+            list: "frontend/cublas/symbols/libcublas.so.13.txt",
+            declared: cublas(13),
+            documentation: "cuda/cublas",
+        },
+        Library {
+            soname: "libcublas.so.12",
+            list: "frontend/cublas/symbols/libcublas.so.12.txt",
+            declared: cublas(12),
+            documentation: "cuda/cublas",
         },
         Library {
             soname: "libcuda.so.1",

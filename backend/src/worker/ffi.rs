@@ -4,14 +4,14 @@
 //! `gvirtus_wire::plugin` says.
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, c_void};
+use std::ffi::{CStr, c_char, c_void};
 use std::mem::ManuallyDrop;
 use std::os::fd::{IntoRawFd, OwnedFd};
 use std::path::Path;
 use std::ptr;
 
 use gvirtus_wire::frame::Header;
-use gvirtus_wire::plugin::{ENTRY, HostTable, PLUGIN_ABI, PluginEntry, PluginTable};
+use gvirtus_wire::plugin::{ENTRY, HostTable, Issue, PLUGIN_ABI, PluginEntry, PluginTable};
 use libloading::Library;
 
 /// What plugins may ask of the worker: [`HostTable`] without its pointers.
@@ -23,6 +23,7 @@ pub(super) trait Host: Sync + 'static {
     fn may_block(&'static self);
     fn take_descriptor(&'static self, tag: u64) -> Option<OwnedFd>;
     fn identity(&'static self) -> &'static [u8];
+    fn core(&'static self) -> Option<&'static Plugin>;
     fn log(&'static self, level: u32, text: &str);
     fn fail(&'static self, text: &str);
 }
@@ -39,6 +40,8 @@ pub(super) fn host_table<H: Host>(host: &'static H) -> &'static HostTable {
         may_block: may_block::<H>,
         take_descriptor: take_descriptor::<H>,
         identity: identity::<H>,
+        on_stream: on_stream::<H>,
+        driver_symbol: driver_symbol::<H>,
         log: log::<H>,
         fail: fail::<H>,
     }))
@@ -128,6 +131,38 @@ unsafe extern "C" fn identity<H: Host>(host: *mut c_void, into: *mut u8, len: us
         unsafe { ptr::copy_nonoverlapping(identity.as_ptr(), into, identity.len().min(len)) };
     }
     identity.len()
+}
+
+unsafe extern "C" fn on_stream<H: Host>(
+    host: *mut c_void,
+    header: *const Header,
+    stream: u32,
+    wait: bool,
+    issue: Issue,
+    argument: *mut c_void,
+) -> i32 {
+    // SAFETY: the plugin passes its table's host.
+    let core = unsafe { host_of::<H>(host) }.core();
+    match core.and_then(|core| Some((core.state, core.table.on_stream?))) {
+        // SAFETY: the state is the core's own; the other arguments are those that the plugin interface asks for.
+        Some((state, on_stream)) => unsafe {
+            on_stream(state, header, stream, wait, issue, argument)
+        },
+        None => super::NOT_SUPPORTED,
+    }
+}
+
+unsafe extern "C" fn driver_symbol<H: Host>(
+    host: *mut c_void,
+    name: *const c_char,
+) -> *const c_void {
+    // SAFETY: the plugin passes its table's host.
+    let core = unsafe { host_of::<H>(host) }.core();
+    match core.and_then(|core| Some((core.state, core.table.driver_symbol?))) {
+        // SAFETY: the state is the core's own, the name the plugin's.
+        Some((state, symbol)) => unsafe { symbol(state, name) },
+        None => ptr::null(),
+    }
 }
 
 unsafe extern "C" fn log<H: Host>(host: *mut c_void, level: u32, text: *const u8, len: usize) {

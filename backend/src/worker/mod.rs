@@ -438,6 +438,10 @@ impl ffi::Host for Worker {
         tenant.unwrap_or_default().as_bytes()
     }
 
+    fn core(&'static self) -> Option<&'static Plugin> {
+        self.plugins.get()?.iter().find(|p| p.name() == CORE)
+    }
+
     fn log(&'static self, level: u32, text: &str) {
         match level {
             ..=1 => tracing::error!("{text}"),

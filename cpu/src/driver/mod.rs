@@ -7,6 +7,7 @@
 //! * [`stream`], [`stream_api`], [`event`], [`scheduler`] (when work runs), [`work`] (what runs), [`capture`], [`graph`], [`graph_nodes`].
 //! * [`array`](mod@array), [`texture`]: arrays, texture and surface objects.
 //! * [`module`], [`library`], [`function`], [`fatbin`], [`jit`], [`link`], [`launch`], [`occupancy`], [`print`](mod@print).
+//! * [`provide`]: what providers of libraries (cuBLAS) on the CPU device ask.
 //! * [`entry_point`] (`cuGetProcAddress`), [`error`], [`ffi`], [`handles`].
 //!
 //! # Conventions
@@ -43,6 +44,7 @@ mod module;
 mod occupancy;
 mod primary;
 mod print;
+mod provide;
 mod scheduler;
 mod shared_event;
 mod state;

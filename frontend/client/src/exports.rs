@@ -143,6 +143,7 @@ pub extern "C" fn gvirtus_frontend_table(version: u32) -> *const FrontendTable {
         leave: stats::leave,
         trace: trace::line,
         call: crate::library_call::library_call,
+        submit: crate::library_call::submit,
     });
 
     if version != FRONTEND_TABLE_VERSION {

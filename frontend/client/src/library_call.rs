@@ -4,12 +4,15 @@ use std::ffi::c_void;
 
 use gvirtus_wire::api::Class;
 use gvirtus_wire::api::core::OPCODES;
+use gvirtus_wire::api::frontend_table::Submission;
+use gvirtus_wire::api::library::NO_STREAM;
 use gvirtus_wire::api::types::{CUresult, error};
 use gvirtus_wire::codec::{DecodeError, Reader, Wire};
 use gvirtus_wire::command::Command;
 use gvirtus_wire::frame::MAX_PAYLOAD;
 
 use crate::session::Session;
+use crate::streams;
 
 /// Bytes that somebody else understands.
 struct Raw(Vec<u8>);
@@ -83,9 +86,79 @@ pub(crate) unsafe extern "C" fn library_call(
     }
 }
 
+/// See [`FrontendTable::submit`](gvirtus_wire::api::frontend_table::FrontendTable::submit).
+///
+/// # Safety
+/// `submission` is valid, its payload has `len` readable bytes, and `sink` may be called with `sink_arg`.
+pub(crate) unsafe extern "C" fn submit(
+    submission: *const Submission,
+    sink: unsafe extern "C" fn(*mut c_void, *const u8, usize),
+    sink_arg: *mut c_void,
+) -> CUresult {
+    // SAFETY: by this function's contract.
+    let Some(submission) = (unsafe { submission.as_ref() }) else {
+        return error::ERROR_INVALID_VALUE;
+    };
+    if submission.payload.is_null() || submission.len > MAX_PAYLOAD as usize {
+        return error::ERROR_INVALID_VALUE;
+    }
+    // SAFETY: not null, and readable by this function's contract.
+    let payload = unsafe { std::slice::from_raw_parts(submission.payload, submission.len) };
+    let done = std::panic::catch_unwind(|| submitted(submission, payload))
+        .unwrap_or(Err(error::ERROR_UNKNOWN));
+    match done {
+        Ok(Some(Raw(bytes))) => {
+            // SAFETY: by this function's contract; the bytes live during the call.
+            unsafe { sink(sink_arg, bytes.as_ptr(), bytes.len()) };
+            error::SUCCESS
+        }
+        Ok(None) => error::SUCCESS,
+        Err(status) => status,
+    }
+}
+
+fn submitted(submission: &Submission, payload: &[u8]) -> Result<Option<Raw>, CUresult> {
+    let opcode = submission.opcode;
+    let words = submission
+        .words_len
+        .checked_mul(8)
+        .and_then(|len| payload.get(submission.words..)?.get(..len));
+    let (Some(words), false) = (words, not_for_libraries(opcode) || payload.len() < 4) else {
+        return Err(error::ERROR_INVALID_VALUE);
+    };
+    let session = Session::get()?;
+    let context = crate::driver::context::current()?;
+    session.check(context.id)?;
+    let make = |stream: u32| {
+        let mut payload = payload.to_vec();
+        payload[..4].copy_from_slice(&stream.to_le_bytes());
+        Foreign {
+            opcode,
+            payload: Raw(payload),
+        }
+    };
+    match (submission.on_stream, submission.wait) {
+        (false, false) => session.post(context.id, &make(NO_STREAM)).map(|()| None),
+        (false, true) => session.call(context.id, &make(NO_STREAM)).map(Some),
+        (true, wait) => {
+            let work = streams::Work {
+                stream: submission.stream,
+                words,
+                weight: submission.weight.clamp(1, streams::MOST_WEIGHT as u32) as usize,
+                wait,
+            };
+            streams::submit_library(session, &context, &work, make)
+        }
+    }
+}
+
+/// The core's own commands have invariants that only this library keeps; from 0x8000 on are the worker's messages.
+fn not_for_libraries(opcode: u16) -> bool {
+    opcode <= OPCODES.1 || opcode >= 0x8000
+}
+
 fn call(opcode: u16, payload: &[u8]) -> Result<Raw, CUresult> {
-    // The core's own commands have invariants that only this library keeps; from 0x8000 on are the worker's messages.
-    if opcode <= OPCODES.1 || opcode >= 0x8000 {
+    if not_for_libraries(opcode) {
         return Err(error::ERROR_INVALID_VALUE);
     }
     Session::get()?.call_unchecked(&Foreign {

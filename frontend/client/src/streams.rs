@@ -27,6 +27,9 @@ use crate::session::Session;
 /// Commands in flight per stream. The driver blocks at about 1,020, and the worker must never be caught in that.
 const CREDIT: usize = 900;
 
+/// The most that one command counts for.
+pub(crate) const MOST_WEIGHT: usize = 64;
+
 /// `CU_STREAM_LEGACY`.
 const LEGACY: u64 = 1;
 /// `CU_STREAM_PER_THREAD`.
@@ -122,23 +125,35 @@ impl Stream {
         command: &C,
         bulk: &[IoSlice<'_>],
     ) -> Result<u64, CUresult> {
+        self.post_weighing(session, command, bulk, 1)
+    }
+
+    /// [`post`](Self::post) for a command that makes the driver do several things.
+    fn post_weighing<C: Command>(
+        &self,
+        session: &Session,
+        command: &C,
+        bulk: &[IoSlice<'_>],
+        weight: usize,
+    ) -> Result<u64, CUresult> {
         let mut state = self.state.lock();
         if state.capture.is_some() {
             drop(state);
             return session.post_bulk(self.context, command, bulk, |_| ());
         }
-        while state.in_flight.len() >= CREDIT {
+        while state.in_flight.len() + weight > CREDIT {
             drop(state);
             session.flush();
             session.check(self.context)?;
             state = self.state.lock();
-            if state.in_flight.len() >= CREDIT {
+            if state.in_flight.len() + weight > CREDIT {
                 self.room.wait_for(&mut state, Duration::from_millis(100));
             }
         }
         drop(state);
         session.post_bulk(self.context, command, bulk, |sequence| {
-            self.state.lock().in_flight.push_back(sequence)
+            let mut state = self.state.lock();
+            (0..weight).for_each(|_| state.in_flight.push_back(sequence));
         })
     }
 
@@ -174,7 +189,7 @@ impl Stream {
             if first > sequence {
                 return;
             }
-            let awaited = state.in_flight.len() >= CREDIT || state.watchers > 0;
+            let awaited = state.in_flight.len() + MOST_WEIGHT > CREDIT || state.watchers > 0;
             let mut last = first;
             while let Some(&next) = state.in_flight.front().filter(|&&s| s <= sequence) {
                 state.in_flight.pop_front();
@@ -405,6 +420,48 @@ pub(crate) fn submit<C: Command>(
     let sequence = stream.post(session, &make(stream.id), &[])?;
     mapped::after(&used, &stream, sequence);
     Ok(())
+}
+
+/// A library's work, as its frontend gives it.
+pub(crate) struct Work<'a> {
+    pub(crate) stream: CUstream,
+    /// May be addresses of memory that the work uses.
+    pub(crate) words: &'a [u8],
+    /// About how many operations the driver will have pending for it.
+    pub(crate) weight: usize,
+    pub(crate) wait: bool,
+}
+
+/// [`submit`] for a library's work, which counts as `weight` commands; with `wait`, its reply.
+pub(crate) fn submit_library<C: Command>(
+    session: &Session,
+    context: &Context,
+    work: &Work<'_>,
+    make: impl FnOnce(u32) -> C,
+) -> Result<Option<C::Reply>, CUresult> {
+    let stream = resolve(session, context, work.stream)?;
+    if stream.context != context.id {
+        return Err(error::ERROR_INVALID_HANDLE);
+    }
+    crate::capture::enqueue_allowed(&stream)?;
+    if work.wait && stream.state.lock().capture.is_some() {
+        // The answer would be that of work which does not run.
+        return Err(error::ERROR_STREAM_CAPTURE_UNSUPPORTED);
+    }
+    let in_place = crate::memory::ledger::host_among(work.words);
+    let _underway = managed::before(session, &stream, managed::Uses::Kernel(work.words))?;
+    let used = mapped::before(session, &stream, &in_place, false)?;
+    if work.wait {
+        let mut number = 0;
+        let reply = session.call_bulk(context.id, &make(stream.id), &[], |sequence| {
+            number = sequence;
+        })?;
+        synchronized(&stream, number);
+        return Ok(Some(reply));
+    }
+    let sequence = stream.post_weighing(session, &make(stream.id), &[], work.weight)?;
+    mapped::after(&used, &stream, sequence);
+    Ok(None)
 }
 
 /// What has to be complete before what comes next on a stream may begin: each stream with the number of its last command, by the rules of the legacy default stream.

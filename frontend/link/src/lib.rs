@@ -3,6 +3,7 @@
 //! # Layout
 //! * [`session`]: finds and loads `libgvirtus.so`, lazily, and hands out its functions.
 //! * [`mod@driver`]: the table of driver API functions.
+//! * [`library`]: calls of compute libraries.
 //! * [`guard`]: what stands around the body of every exported function.
 //!
 //! # Finding the session
@@ -11,6 +12,7 @@
 
 pub mod driver;
 pub mod guard;
+pub mod library;
 pub mod session;
 
 pub use driver::{Driver, driver};

@@ -4,7 +4,7 @@
 //! `CUDA_ERROR_NOT_SUPPORTED`, and the symbol's name is logged once.
 
 use std::collections::HashSet;
-use std::ffi::{c_char, c_void};
+use std::ffi::{CStr, c_char, c_void};
 use std::path::Path;
 
 use gvirtus_wire::api::types::*;
@@ -65,6 +65,16 @@ macro_rules! driver_table { ($(group $group:literal { $($class:ident $since:lite
 gvirtus_wire::cuda_api!(driver_table);
 
 impl Driver {
+    /// The address of a symbol of the library, or null.
+    pub(crate) fn address(&self, symbol: &CStr) -> *const c_void {
+        // SAFETY: the address is only handed on.
+        unsafe {
+            self.library
+                .get::<*const c_void>(symbol.to_bytes_with_nul())
+        }
+        .map_or(std::ptr::null(), |address| *address)
+    }
+
     /// Whether the library exports a symbol.
     pub(crate) fn exports(&self, symbol: &str) -> bool {
         // SAFETY: the address is compared, never used.

@@ -58,12 +58,12 @@ mod words;
 )]
 mod tests;
 
-use std::ffi::c_void;
+use std::ffi::{CStr, c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use gvirtus_wire::api::core::OPCODES;
 use gvirtus_wire::frame::Header;
-use gvirtus_wire::plugin::{HostTable, PLUGIN_ABI, PluginTable};
+use gvirtus_wire::plugin::{HostTable, Issue, PLUGIN_ABI, PluginTable};
 
 use crate::host::Host;
 use crate::session::Session;
@@ -83,6 +83,8 @@ static TABLE: Table = Table(PluginTable {
     snapshot,
     dispatch,
     idle,
+    on_stream: Some(on_stream),
+    driver_symbol: Some(driver_symbol),
     close,
 });
 
@@ -173,6 +175,44 @@ unsafe extern "C" fn dispatch(
         unsafe { std::slice::from_raw_parts(payload, payload_len) }
     };
     session.dispatch(header, payload);
+}
+
+unsafe extern "C" fn on_stream(
+    state: *mut c_void,
+    header: *const Header,
+    stream: u32,
+    wait: bool,
+    issue: Issue,
+    argument: *mut c_void,
+) -> i32 {
+    // SAFETY: the worker passes what `create` returned, and the header of the frame that is being dispatched.
+    let (Some(session), Some(header)) = (unsafe { (session(state), header.as_ref()) }) else {
+        return errors::ERROR_INVALID_VALUE;
+    };
+    let run = AssertUnwindSafe(|| {
+        // SAFETY: the plugin that asks passes its own function with its argument.
+        session.lend_stream(header, stream, wait, |raw| unsafe { issue(argument, raw) })
+    });
+    match catch_unwind(run) {
+        Ok(Ok(())) => errors::SUCCESS,
+        Ok(Err(status)) => status,
+        Err(_) => {
+            session.host.fail("issuing another plugin's work panicked");
+            errors::ERROR_INVALID_VALUE
+        }
+    }
+}
+
+unsafe extern "C" fn driver_symbol(state: *mut c_void, name: *const c_char) -> *const c_void {
+    if name.is_null() {
+        return std::ptr::null();
+    }
+    // SAFETY: the worker passes what `create` returned, and a plugin's NUL-terminated text.
+    unsafe {
+        session(state).map_or(std::ptr::null(), |session| {
+            session.driver.address(CStr::from_ptr(name))
+        })
+    }
 }
 
 unsafe extern "C" fn idle(state: *mut c_void) {

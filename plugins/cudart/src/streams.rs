@@ -8,13 +8,14 @@ use gvirtus_wire::api::core::{
     StreamCopyAttributes, StreamCreate, StreamDestroy, StreamGetAttribute, StreamSetAttribute,
     StreamSynchronize, StreamWaitEvent,
 };
+use gvirtus_wire::api::library::NO_STREAM;
 use gvirtus_wire::api::types::CUstreamAttrValue;
 use gvirtus_wire::command::{Answer, Handle as Handler};
 use gvirtus_wire::frame::Header;
 
 use crate::contexts::Context;
 use crate::driver::{Handle, cu};
-use crate::errors::{ERROR_INVALID_VALUE, ERROR_NOT_READY, Result};
+use crate::errors::{ERROR_INVALID_VALUE, ERROR_NOT_READY, Result, SUCCESS};
 use crate::progress::Lane;
 use crate::session::Session;
 
@@ -124,6 +125,39 @@ impl Session {
             self.wait_for(&stream)?;
         }
         Ok(Answer::Now(()))
+    }
+}
+
+impl Session {
+    /// Lends a stream to another plugin: see `on_stream` in [`gvirtus_wire::plugin`].
+    pub(crate) fn lend_stream(
+        &self,
+        header: &Header,
+        id: u32,
+        wait: bool,
+        issue: impl FnOnce(*mut std::ffi::c_void) -> i32,
+    ) -> Result<()> {
+        let checked = |raw| match issue(raw) {
+            SUCCESS => Ok(()),
+            status => Err(status),
+        };
+        if id == NO_STREAM {
+            self.enter(header)?;
+            return checked(std::ptr::null_mut());
+        }
+        let mut used = None;
+        self.on_stream(header, id, |stream| {
+            used = Some(Arc::clone(stream));
+            checked(stream.raw.ptr())
+        })?;
+        match used {
+            Some(stream)
+                if (wait || header.wants_reply()) && !self.progress.capturing(&stream.lane) =>
+            {
+                self.wait_for(&stream)
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -39,6 +39,8 @@ static TABLE: Table = Table(PluginTable {
     snapshot,
     dispatch,
     idle,
+    on_stream: None,
+    driver_symbol: None,
     close,
 });
 

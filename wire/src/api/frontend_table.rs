@@ -83,6 +83,46 @@ pub struct FrontendTable {
     /// `sink(sink_arg, bytes, len)` during the call. Returns a CUDA status: `CUDA_ERROR_NOT_SUPPORTED` if the backend does not have the command. Independent of
     /// contexts and of their errors. Present if `size` says so ([`library_call`]).
     pub call: LibraryCall,
+    /// Sends a command of a library's own table on a stream of the current context (or none). Present if `size` says so ([`library_submit`]).
+    pub submit: LibrarySubmit,
+}
+
+/// A command for [`FrontendTable::submit`].
+#[repr(C)]
+#[derive(Debug)]
+pub struct Submission {
+    /// Above the core's.
+    pub opcode: u16,
+    /// The caller waits for the reply, which `sink` gets; otherwise what goes wrong later is reported by a later call.
+    pub wait: bool,
+    /// On a stream; otherwise on none, in order with everything that the calling thread sends.
+    pub on_stream: bool,
+    /// About how many operations the driver will have pending for it.
+    pub weight: u32,
+    /// The program's stream.
+    pub stream: super::types::CUstream,
+    /// The encoded command. Its first four bytes are replaced by the stream's number.
+    pub payload: *const u8,
+    /// Bytes of the command.
+    pub len: usize,
+    /// Where in the command words begin that may be addresses of memory that the work uses.
+    pub words: usize,
+    /// How many words.
+    pub words_len: usize,
+}
+
+/// The type of [`FrontendTable::submit`]. Returns a CUDA status.
+pub type LibrarySubmit = unsafe extern "C" fn(
+    submission: *const Submission,
+    sink: unsafe extern "C" fn(*mut c_void, *const u8, usize),
+    sink_arg: *mut c_void,
+) -> super::types::CUresult;
+
+/// [`FrontendTable::submit`], if the table is of a core that has it.
+#[must_use]
+pub fn library_submit(table: &FrontendTable) -> Option<LibrarySubmit> {
+    let end = std::mem::offset_of!(FrontendTable, submit) + size_of::<LibrarySubmit>();
+    (table.size as usize >= end).then_some(table.submit)
 }
 
 /// The type of [`FrontendTable::call`].

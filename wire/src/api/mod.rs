@@ -2,6 +2,7 @@
 //!
 //! * [`cuda_api!`](crate::cuda_api) and [`cudart_api!`](crate::cudart_api) declare the functions that programs call.
 //! * [`nvml_api!`](crate::nvml_api) declares NVML's, [`nvml_call`] how they travel.
+//! * [`cublas_api!`](crate::cublas_api) declares cuBLAS's, [`library`] how they travel.
 //! * [`core`] declares the commands that those functions become: opcode, parameters, class.
 //! * [`frontend_table`]: the C ABI between a frontend library and the client core of its process.
 
@@ -9,7 +10,10 @@ pub mod core;
 mod cuda;
 mod cudart;
 pub mod cudart_types;
+#[macro_use]
+mod cublas;
 pub mod frontend_table;
+pub mod library;
 #[macro_use]
 mod nvml;
 pub mod nvml_call;

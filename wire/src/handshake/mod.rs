@@ -55,11 +55,15 @@ pub const ENVIRONMENT: &[&str] = &[
 /// Opcode and schema revision of every command that this build knows.
 #[must_use]
 pub fn commands() -> Vec<(u16, u16)> {
-    [crate::api::core::COMMANDS, crate::api::nvml_call::COMMANDS]
-        .iter()
-        .flat_map(|table| table.iter())
-        .map(|command| (command.opcode, command.revision))
-        .collect()
+    [
+        crate::api::core::COMMANDS,
+        crate::api::nvml_call::COMMANDS,
+        &crate::api::library::CUBLAS_COMMANDS,
+    ]
+    .iter()
+    .flat_map(|table| table.iter())
+    .map(|command| (command.opcode, command.revision))
+    .collect()
 }
 
 /// The version that two ends speak, each given as (oldest, newest); `None` if they have none in common.

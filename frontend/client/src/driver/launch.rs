@@ -10,7 +10,6 @@ use std::ffi::c_void;
 use gvirtus_wire::api::core::Launch;
 use gvirtus_wire::api::types::{CUevent, CUfunction, CUlaunchConfig, CUstream, error};
 use gvirtus_wire::codec::Params;
-use smallvec::SmallVec;
 
 use crate::driver::device::{attr as device_attr, attribute as device_attribute};
 use crate::driver::function::{Function, attr};
@@ -326,19 +325,6 @@ impl Attributes {
     }
 }
 
-/// The pinned memory that a launch uses in place: a parameter counts as an address in it if it is one.
-#[inline]
-fn host_memory_in(params: &Params) -> SmallVec<[ledger::Entry; 2]> {
-    let mut used = SmallVec::new();
-    if ledger::host_pieces() > 0 {
-        for word in params.chunks_exact(8) {
-            let address = word.try_into().map_or(0, u64::from_ne_bytes);
-            used.extend(ledger::host(address));
-        }
-    }
-    used
-}
-
 /// Checks, packs and sends.
 ///
 /// # Safety
@@ -362,7 +348,7 @@ unsafe fn launch(
     }
     // SAFETY: by this function's contract.
     let params = unsafe { pack(&function, params, extra)? };
-    let in_place = host_memory_in(&params);
+    let in_place = ledger::host_among(&params);
     // What managed memory needs is known before the parameters are given away.
     let managed = if managed::any() {
         params.clone()

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use gvirtus_wire::api::core::{Extent, Plane};
 use parking_lot::RwLock;
+use smallvec::SmallVec;
 
 /// Kinds of memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,6 +151,17 @@ pub(crate) fn host(address: u64) -> Option<Entry> {
         (address < end).then_some(own)?
     };
     at(own)
+}
+
+/// The pieces of host memory that 8-byte words are addresses in.
+pub(crate) fn host_among(words: &[u8]) -> SmallVec<[Entry; 2]> {
+    let mut among = SmallVec::new();
+    if host_pieces() > 0 {
+        for word in words.chunks_exact(8) {
+            among.extend(host(word.try_into().map_or(0, u64::from_ne_bytes)));
+        }
+    }
+    among
 }
 
 /// The piece that begins at an address.

@@ -179,6 +179,21 @@ unsafe extern "C" fn identity(host: *mut c_void, into: *mut u8, len: usize) -> u
     identity.len()
 }
 
+unsafe extern "C" fn on_stream(
+    _: *mut c_void,
+    _: *const Header,
+    _: u32,
+    _: bool,
+    _: gvirtus_wire::plugin::Issue,
+    _: *mut c_void,
+) -> i32 {
+    unreachable!("the core does not ask itself")
+}
+
+unsafe extern "C" fn driver_symbol(_: *mut c_void, _: *const std::ffi::c_char) -> *const c_void {
+    unreachable!("the core does not ask itself")
+}
+
 unsafe extern "C" fn log(_: *mut c_void, level: u32, text: *const u8, len: usize) {
     let text = unsafe { bytes(text, len) };
     if std::env::var_os("GVIRTUS_TEST_LOG").is_some() {
@@ -289,6 +304,8 @@ impl Client {
             may_block,
             take_descriptor,
             identity,
+            on_stream,
+            driver_symbol,
             log,
             fail,
         };

@@ -1,0 +1,96 @@
+//! Calls that do work: on the handle's stream, scalars and results by its pointer mode.
+
+use std::ffi::c_void;
+use std::sync::PoisonError;
+
+use gvirtus_frontend_link::library::{Outcome, Target, call};
+use gvirtus_wire::api::library::{Function, Mode, command};
+
+use crate::handle::{self, Handle, opcode};
+use crate::status::{INVALID_VALUE, SUCCESS, of_driver};
+use crate::{Status, argument};
+
+/// About how many operations one call makes: workspace cleared, partial products, their sum.
+const WEIGHT: u32 = 4;
+
+/// Executes a function.
+///
+/// # Safety
+/// The arguments are those of the function's declaration, and its pointers to host memory are null or lead to what cuBLAS documents.
+pub unsafe fn compute(function: &Function, arguments: &[u64]) -> Status {
+    let handle = match handle::find(arguments.first().copied().unwrap_or(0) as *mut c_void) {
+        Ok(handle) => handle,
+        Err(status) => return status,
+    };
+    if argument::refused(function, arguments) {
+        return INVALID_VALUE;
+    }
+    // Whether the library has a variant only the library knows: the first call of each asks.
+    let variant = variant(function, arguments);
+    let ask = variant.is_some_and(|variant| !known(&handle, function, variant));
+    // SAFETY: by this function's contract.
+    let status = unsafe { send(&handle, function, arguments, ask) };
+    if let (Some(variant), true, SUCCESS) = (variant, ask, status) {
+        handle
+            .supported
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert((function.id(), variant));
+    }
+    status
+}
+
+/// Sends a call on the handle's stream.
+///
+/// # Safety
+/// As [`compute`].
+pub(crate) unsafe fn send(
+    handle: &Handle,
+    function: &Function,
+    arguments: &[u64],
+    ask: bool,
+) -> Status {
+    let (stream, pointer_mode) = {
+        let state = handle.state();
+        (state.stream, state.pointer_mode)
+    };
+    let target = Target {
+        opcode: opcode(command::CALL),
+        handle: handle.number,
+        stream,
+        host_scalars: pointer_mode == 0,
+        ask,
+        weight: WEIGHT,
+    };
+    // SAFETY: by this function's contract.
+    match unsafe { call(function, arguments, &target) } {
+        Outcome::Sent => SUCCESS,
+        Outcome::Answered(status) => status,
+        Outcome::Invalid => INVALID_VALUE,
+        Outcome::Failed(code) => of_driver(code),
+    }
+}
+
+fn known(handle: &Handle, function: &Function, variant: u64) -> bool {
+    handle
+        .supported
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .contains(&(function.id(), variant))
+}
+
+/// What tells apart the variants of a function that has any: its types and algorithms, and with which transpositions (FNV-1a).
+fn variant(function: &Function, arguments: &[u64]) -> Option<u64> {
+    let has_any = function.parameters.iter().any(|p| p.mode == Mode::Kind);
+    has_any.then(|| {
+        function
+            .parameters
+            .iter()
+            .zip(arguments)
+            .filter(|(p, _)| p.mode == Mode::Kind || p.name.starts_with("trans"))
+            .flat_map(|(_, argument)| argument.to_le_bytes())
+            .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+                (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+            })
+    })
+}

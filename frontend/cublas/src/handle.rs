@@ -1,0 +1,165 @@
+//! Handles: made here, known to the worker by the command that goes before the first call.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::c_void;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+
+use gvirtus_frontend_link::library::command as send;
+use gvirtus_frontend_link::session::session;
+use gvirtus_wire::api::library::{
+    CUBLAS_OPCODES, LibraryCreate, LibraryDestroy, LibraryInfo, LibraryStart, command,
+};
+use gvirtus_wire::codec::decode_all;
+
+use crate::status::{INVALID_VALUE, NOT_INITIALIZED, of_driver};
+use crate::{Status, context};
+
+/// What a program has set on a handle. The worker's library is told of every change, in order with the calls.
+#[derive(Debug, Clone)]
+pub struct State {
+    /// `cublasSetStream`.
+    pub stream: *mut c_void,
+    /// `cublasPointerMode_t`: 0 host, 1 device.
+    pub pointer_mode: i32,
+    /// Other settings by the setter's name without `cublasSet`.
+    pub settings: HashMap<&'static str, i64>,
+}
+
+// SAFETY: the stream is a number to this library.
+unsafe impl Send for State {}
+
+/// A handle.
+#[derive(Debug)]
+pub struct Handle {
+    /// What the worker calls it.
+    pub number: u32,
+    state: Mutex<State>,
+    /// Variants of functions that the box's library has been seen to support.
+    pub(crate) supported: Mutex<HashSet<(u32, u64)>>,
+}
+
+impl Handle {
+    /// Its state.
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+static HANDLES: LazyLock<RwLock<HashMap<u64, Arc<Handle>>>> = LazyLock::new(RwLock::default);
+static NUMBERS: AtomicU32 = AtomicU32::new(1);
+/// Handles look like no address of a program.
+const TAG: u64 = 0x4342_0000_0000_0000;
+
+/// The opcode of a command.
+#[must_use]
+pub fn opcode(command: u16) -> u16 {
+    CUBLAS_OPCODES.0 + command
+}
+
+/// The handle that a program means.
+///
+/// # Errors
+/// `CUBLAS_STATUS_NOT_INITIALIZED` for one that there is not.
+pub fn find(handle: *mut c_void) -> Result<Arc<Handle>, Status> {
+    HANDLES
+        .read()
+        .unwrap_or_else(PoisonError::into_inner)
+        .get(&(handle as u64))
+        .cloned()
+        .ok_or(NOT_INITIALIZED)
+}
+
+/// The major version that the program was linked against.
+static MAJOR: OnceLock<u32> = OnceLock::new();
+
+/// Says which major version the exports are of.
+pub fn set_major(major: u32) {
+    let _ = MAJOR.set(major);
+}
+
+/// What the box's library says of itself: asked once.
+///
+/// # Errors
+/// `CUBLAS_STATUS_NOT_INITIALIZED` without a session, or where the box has no cuBLAS.
+pub fn info() -> Result<LibraryInfo, Status> {
+    static INFO: Mutex<Option<LibraryInfo>> = Mutex::new(None);
+    let mut info = INFO.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(info) = &*info {
+        return Ok(info.clone());
+    }
+    session().ok_or(NOT_INITIALIZED)?;
+    context::ensure()?;
+    let start = LibraryStart {
+        stream: 0,
+        major: MAJOR.get().copied().unwrap_or(13),
+    };
+    let reply = send(opcode(command::START), &start, true).map_err(of_driver)?;
+    let told: LibraryInfo = decode_all(&reply).map_err(|_| NOT_INITIALIZED)?;
+    if told.status != 0 {
+        return Err(told.status);
+    }
+    *info = Some(told.clone());
+    Ok(told)
+}
+
+/// `cublasCreate`: <https://docs.nvidia.com/cuda/cublas/#cublascreate>. The box makes its handle behind our back; what goes wrong there is told by the first call.
+///
+/// # Errors
+/// cuBLAS's.
+///
+/// # Safety
+/// `out` is null or writable.
+pub unsafe fn create(out: *mut c_void) -> Result<(), Status> {
+    if out.is_null() {
+        return Err(INVALID_VALUE);
+    }
+    info()?;
+    context::ensure()?;
+    let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
+    let create = LibraryCreate {
+        stream: 0,
+        handle: number,
+        function: 0,
+        argument: 0,
+    };
+    send(opcode(command::CREATE), &create, false).map_err(of_driver)?;
+    let handle = TAG | u64::from(number);
+    HANDLES
+        .write()
+        .unwrap_or_else(PoisonError::into_inner)
+        .insert(
+            handle,
+            Arc::new(Handle {
+                number,
+                state: Mutex::new(State {
+                    stream: std::ptr::null_mut(),
+                    pointer_mode: 0,
+                    settings: HashMap::new(),
+                }),
+                supported: Mutex::default(),
+            }),
+        );
+    // SAFETY: not null, and the program's.
+    unsafe { out.cast::<u64>().write_unaligned(handle) };
+    Ok(())
+}
+
+/// `cublasDestroy`: <https://docs.nvidia.com/cuda/cublas/#cublasdestroy>.
+///
+/// # Errors
+/// cuBLAS's.
+pub fn destroy(handle: *mut c_void) -> Result<(), Status> {
+    let gone = HANDLES
+        .write()
+        .unwrap_or_else(PoisonError::into_inner)
+        .remove(&(handle as u64))
+        .ok_or(NOT_INITIALIZED)?;
+    let destroy = LibraryDestroy {
+        stream: 0,
+        handle: gone.number,
+    };
+    send(opcode(command::DESTROY), &destroy, false)
+        .map(drop)
+        .map_err(of_driver)
+}

@@ -1,0 +1,182 @@
+//! Calls of NVIDIA's compute libraries: from a declaration and the program's arguments to a command, and from the reply to where the program's pointers say. See
+//! [`gvirtus_wire::api::library`].
+
+use std::ffi::c_void;
+
+use gvirtus_wire::api::frontend_table::{Submission, library_submit};
+use gvirtus_wire::api::library::{Function, LibraryCall, LibraryReply, Mode};
+use gvirtus_wire::api::types::{CUresult, error};
+use gvirtus_wire::codec::{Params, Wire, decode_all};
+
+use crate::session::hooks;
+
+/// An argument of the program as a word.
+pub trait ToWord: Copy {
+    /// The word: values sign-extended, floating-point values as their bits, pointers as addresses.
+    fn to_word(self) -> u64;
+}
+
+macro_rules! words { ($($t:ty: $value:ident => $word:expr;)*) => { $(
+    impl ToWord for $t {
+        #[inline]
+        fn to_word(self) -> u64 {
+            let $value = self;
+            $word
+        }
+    }
+)* } }
+words! {
+    i32: value => i64::from(value).cast_unsigned();
+    i64: value => value.cast_unsigned();
+    f32: value => u64::from(value.to_bits());
+    f64: value => value.to_bits();
+    *mut c_void: value => value as u64;
+}
+
+/// Where a call goes.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    /// The library's first opcode plus the command's number.
+    pub opcode: u16,
+    /// The handle's number.
+    pub handle: u32,
+    /// The program's stream.
+    pub stream: *mut c_void,
+    /// Scalars and results are on the host.
+    pub host_scalars: bool,
+    /// Wait for the answer even if there is nothing to write.
+    pub ask: bool,
+    /// About how many operations the driver will have pending for it.
+    pub weight: u32,
+}
+
+/// What became of a call that reached the session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is under way.
+    Sent,
+    /// The library's status.
+    Answered(i32),
+    /// An argument from which a length follows is not valid.
+    Invalid,
+    /// The session's error.
+    Failed(CUresult),
+}
+
+/// Sends a call, and writes what came back to where the arguments say.
+///
+/// # Safety
+/// The arguments are those of the function's declaration; pointers to host memory are null or lead to as many bytes as it says.
+pub unsafe fn call(function: &Function, arguments: &[u64], target: &Target) -> Outcome {
+    let mut call = LibraryCall {
+        stream: 0,
+        function: function.id(),
+        handle: target.handle,
+        host_scalars: target.host_scalars,
+        words: Params::new(),
+        data: Params::new(),
+    };
+    let mut written = Vec::new();
+    for (parameter, &argument) in function.parameters.iter().zip(arguments) {
+        let mode = parameter.mode;
+        let word = match mode {
+            Mode::Handle | Mode::Stream => 0,
+            _ if mode.on_host(target.host_scalars) => u64::from(argument != 0),
+            _ => argument,
+        };
+        call.words.extend_from_slice(&word.to_le_bytes());
+        if !mode.on_host(target.host_scalars) || argument == 0 {
+            continue;
+        }
+        let Some(length) = function.length(mode, arguments) else {
+            return Outcome::Invalid;
+        };
+        if mode.is_read() {
+            // SAFETY: by this function's contract.
+            let bytes = unsafe { std::slice::from_raw_parts(argument as *const u8, length) };
+            call.data.extend_from_slice(bytes);
+        }
+        if mode.is_written() {
+            written.push((argument, length));
+        }
+    }
+    let wait = target.ask || function.answers(target.host_scalars);
+    let mut payload = Vec::with_capacity(32 + call.words.len() + call.data.len());
+    call.encode(&mut payload);
+    let submission = Submission {
+        opcode: target.opcode,
+        wait,
+        on_stream: true,
+        weight: target.weight,
+        stream: target.stream,
+        payload: payload.as_ptr(),
+        len: payload.len(),
+        // Stream, function, handle, where the scalars are, and how many bytes of words.
+        words: 4 + 4 + 4 + 1 + 4,
+        words_len: function.parameters.len(),
+    };
+    let reply = match submit(&submission) {
+        Ok(reply) => reply,
+        Err(status) => return Outcome::Failed(status),
+    };
+    if !wait {
+        return Outcome::Sent;
+    }
+    let Ok(reply) = decode_all::<LibraryReply>(&reply) else {
+        return Outcome::Failed(error::ERROR_UNKNOWN);
+    };
+    if reply.result == 0 {
+        let mut rest = reply.data.as_slice();
+        if rest.len() != written.iter().map(|(_, length)| length).sum::<usize>() {
+            return Outcome::Failed(error::ERROR_UNKNOWN);
+        }
+        for (address, length) in written {
+            let (bytes, after) = rest.split_at(length);
+            rest = after;
+            // SAFETY: the pointer has room for `length` bytes by this function's contract.
+            unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), address as *mut u8, length) };
+        }
+    }
+    Outcome::Answered(reply.result)
+}
+
+/// Sends a command that is on no stream, its first field left out for the session to fill in; with `wait`, its reply.
+///
+/// # Errors
+/// The session's.
+pub fn command<C: Wire>(opcode: u16, command: &C, wait: bool) -> Result<Vec<u8>, CUresult> {
+    let mut payload = Vec::new();
+    command.encode(&mut payload);
+    submit(&Submission {
+        opcode,
+        wait,
+        on_stream: false,
+        weight: 1,
+        stream: std::ptr::null_mut(),
+        payload: payload.as_ptr(),
+        len: payload.len(),
+        words: 0,
+        words_len: 0,
+    })
+}
+
+fn submit(submission: &Submission) -> Result<Vec<u8>, CUresult> {
+    let Some(submit) = hooks().and_then(library_submit) else {
+        return Err(error::ERROR_NOT_INITIALIZED);
+    };
+    let mut reply: Vec<u8> = Vec::new();
+    // SAFETY: the submission's payload and the reply outlive the call; `collect` takes the reply's address.
+    match unsafe { submit(submission, collect, (&raw mut reply).cast()) } {
+        error::SUCCESS => Ok(reply),
+        status => Err(status),
+    }
+}
+
+/// Appends bytes to the vector at `into`.
+unsafe extern "C" fn collect(into: *mut c_void, bytes: *const u8, len: usize) {
+    if bytes.is_null() || len == 0 {
+        return;
+    }
+    // SAFETY: `submit` passes its vector's address, and the client core readable bytes.
+    unsafe { (*into.cast::<Vec<u8>>()).extend_from_slice(std::slice::from_raw_parts(bytes, len)) };
+}

@@ -1,0 +1,136 @@
+//! A call of a C function whose parameters are known at run time only.
+//!
+//! Both C calling conventions that this runs on (System V x86-64, AAPCS64) pass integers and pointers in one sequence of registers and then of 8-byte slots, and the first
+//! eight floating-point values in another: so a function may be called with all its integers as 64-bit words, and eight floating-point registers filled.
+
+use std::ffi::c_void;
+
+use gvirtus_wire::api::library::{Mode, Parameter};
+
+/// Calls a function that returns an `int`. `None` if it has more parameters than are provided for.
+///
+/// # Safety
+/// `address` is that of a C function with these parameters, and the words are what it takes: values, floating-point values as their bits, addresses of live memory.
+#[must_use]
+pub unsafe fn invoke(
+    address: *const c_void,
+    parameters: &[Parameter],
+    words: &[u64],
+) -> Option<i32> {
+    let mut floats = [0.0f64; 8];
+    let mut float = 0;
+    let mut integers = Vec::with_capacity(words.len());
+    for (parameter, &word) in parameters.iter().zip(words) {
+        match parameter.mode {
+            // A `float` is the low half of its register.
+            Mode::F32 | Mode::F64 => {
+                *floats.get_mut(float)? = f64::from_bits(word);
+                float += 1;
+            }
+            _ => integers.push(word),
+        }
+    }
+    // SAFETY: by this function's contract, and the module's reasoning.
+    unsafe { call(address, &integers, floats) }
+}
+
+macro_rules! calls { ($address:ident $integers:ident $f:ident: $(($($i:ident)*))*) => {
+    match *$integers {
+        $([$($i),*] => {
+            // SAFETY: by the function's contract.
+            let function: extern "C" fn($(calls!(@word $i),)* f64, f64, f64, f64, f64, f64, f64, f64) -> i32 = unsafe { std::mem::transmute($address) };
+            Some(function($($i,)* $f[0], $f[1], $f[2], $f[3], $f[4], $f[5], $f[6], $f[7]))
+        })*
+        _ => None,
+    }
+};
+(@word $i:ident) => { u64 } }
+
+/// # Safety
+/// As [`invoke`].
+#[rustfmt::skip]
+unsafe fn call(address: *const c_void, integers: &[u64], f: [f64; 8]) -> Option<i32> {
+    calls! { address integers f:
+        ()
+        (a0)
+        (a0 a1)
+        (a0 a1 a2)
+        (a0 a1 a2 a3)
+        (a0 a1 a2 a3 a4)
+        (a0 a1 a2 a3 a4 a5)
+        (a0 a1 a2 a3 a4 a5 a6)
+        (a0 a1 a2 a3 a4 a5 a6 a7)
+        (a0 a1 a2 a3 a4 a5 a6 a7 a8)
+        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9)
+        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10)
+        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11)
+        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12)
+        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13)
+        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14)
+        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15)
+        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16)
+        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17)
+        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18)
+        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19)
+        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20)
+        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21)
+        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22)
+        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22 a23)
+        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22 a23 a24)
+        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22 a23 a24 a25)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    extern "C" fn many(
+        a: i32,
+        x: f32,
+        b: u64,
+        y: f64,
+        c: i32,
+        d: i32,
+        e: i64,
+        f: i32,
+        g: u8,
+        h: i32,
+    ) -> i32 {
+        assert_eq!((a, b, c, d, e, f, g, h), (-1, u64::MAX, 3, 4, -5, 6, 7, -8));
+        assert_eq!((x, y), (1.5, -2.25));
+        42
+    }
+
+    #[test]
+    fn integers_and_floats_arrive() {
+        let modes = [
+            Mode::I32,
+            Mode::F32,
+            Mode::Device,
+            Mode::F64,
+            Mode::I32,
+            Mode::I32,
+            Mode::I64,
+            Mode::I32,
+            Mode::I32,
+            Mode::I32,
+        ];
+        let parameters = modes.map(|mode| Parameter { name: "p", mode });
+        let words = [
+            (-1i64).cast_unsigned(),
+            u64::from(1.5f32.to_bits()),
+            u64::MAX,
+            (-2.25f64).to_bits(),
+            3,
+            4,
+            (-5i64).cast_unsigned(),
+            6,
+            7,
+            (-8i64).cast_unsigned(),
+        ];
+        // SAFETY: the function has these parameters.
+        let result = unsafe { invoke(many as *const c_void, &parameters, &words) };
+        assert_eq!(result, Some(42));
+    }
+}

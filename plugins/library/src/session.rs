@@ -1,0 +1,518 @@
+//! Frames to calls.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::{CStr, CString, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use gvirtus_wire::api::core::{ASYNC_ERROR, AsyncError, REPLY};
+use gvirtus_wire::api::library::{
+    Argument, Function, LibraryCall, LibraryCreate, LibraryDestroy, LibraryInfo, LibraryReply,
+    LibraryStart, Mode, NO_STREAM, arguments, command,
+};
+use gvirtus_wire::codec::{DecodeError, decode_all};
+use gvirtus_wire::frame::Header;
+use parking_lot::{Mutex, RwLock};
+
+use crate::Description;
+use crate::host::{self, Host};
+use crate::invoke::invoke;
+use crate::results::{BLOCK, Results};
+use crate::vendor::{Config, Library};
+
+/// The most handles of a session.
+const MOST_HANDLES: usize = 1 << 16;
+/// `CUDA_ERROR_INVALID_HANDLE`, `CUDA_ERROR_NOT_SUPPORTED`.
+const INVALID_HANDLE: i32 = 400;
+const NOT_SUPPORTED: i32 = 801;
+
+/// What a call came to.
+enum Failure {
+    /// The client broke the protocol.
+    Protocol(DecodeError),
+    /// A CUDA status.
+    Cuda(i32),
+}
+
+/// A handle of the library.
+struct Handle {
+    /// As the library made it, or the status with which it did not.
+    raw: Result<usize, i32>,
+    state: Mutex<State>,
+}
+
+/// What the library has last been told of a handle.
+struct State {
+    stream: usize,
+    pointer_mode: i32,
+}
+
+/// One session.
+pub(crate) struct Session {
+    description: &'static Description,
+    host: &'static Host,
+    config: Config,
+    functions: HashMap<u32, &'static Function>,
+    library: RwLock<Option<Library>>,
+    handles: RwLock<HashMap<u32, std::sync::Arc<Handle>>>,
+    results: Results,
+    /// Functions that the library lacks, each logged once.
+    missing: Mutex<HashSet<&'static str>>,
+}
+
+impl Session {
+    pub(crate) fn new(
+        description: &'static Description,
+        host: &'static Host,
+        config: &[u8],
+    ) -> Result<Self, String> {
+        Ok(Self {
+            description,
+            host,
+            config: serde_json::from_slice(config)
+                .map_err(|e| format!("the configuration: {e}"))?,
+            functions: description
+                .functions
+                .iter()
+                .filter(|f| matches!(f.class, "async" | "state"))
+                .map(|f| (f.id(), f))
+                .collect(),
+            library: RwLock::new(None),
+            handles: RwLock::default(),
+            results: Results::default(),
+            missing: Mutex::default(),
+        })
+    }
+
+    /// Executes one frame.
+    pub(crate) fn dispatch(&self, header: &Header, payload: &[u8]) {
+        let run = AssertUnwindSafe(|| self.execute(header, payload));
+        match catch_unwind(run) {
+            Ok(Ok(())) => {}
+            Ok(Err(Failure::Cuda(status))) => self.failed(header, status),
+            Ok(Err(Failure::Protocol(error))) => self.host.fail(&format!(
+                "{} frame {}: {error}",
+                self.description.name, header.sequence
+            )),
+            Err(_) => self.host.fail(&format!(
+                "{} frame {}: the handler panicked",
+                self.description.name, header.sequence
+            )),
+        }
+    }
+
+    fn execute(&self, header: &Header, payload: &[u8]) -> Result<(), Failure> {
+        match header.opcode - self.description.first_opcode {
+            command::START => {
+                let start: LibraryStart = decode_all(payload).map_err(Failure::Protocol)?;
+                self.host.may_block();
+                let info = self.start(start.major);
+                self.reply(header, &info);
+                Ok(())
+            }
+            command::CREATE => {
+                let create: LibraryCreate = decode_all(payload).map_err(Failure::Protocol)?;
+                self.create(header, &create)
+            }
+            command::DESTROY => {
+                let destroy: LibraryDestroy = decode_all(payload).map_err(Failure::Protocol)?;
+                self.destroy(header, &destroy)
+            }
+            command::CALL => {
+                let call: LibraryCall = decode_all(payload).map_err(Failure::Protocol)?;
+                self.call(header, &call)
+            }
+            _ => Err(Failure::Protocol(DecodeError::UnknownOpcode(header.opcode))),
+        }
+    }
+
+    fn reply<T: gvirtus_wire::codec::Wire>(&self, header: &Header, message: &T) {
+        let reply = Header {
+            opcode: REPLY,
+            sequence: header.sequence,
+            thread: header.thread,
+            ..Header::default()
+        };
+        self.host.send(reply, message);
+    }
+
+    /// Tells the client of a CUDA status: in place of the reply, or to be reported by a later call.
+    fn failed(&self, header: &Header, status: i32) {
+        if header.wants_reply() {
+            let reply = Header {
+                opcode: REPLY,
+                sequence: header.sequence,
+                thread: header.thread,
+                context: status.cast_unsigned(),
+                ..Header::default()
+            };
+            return self.host.send(reply, &());
+        }
+        let push = Header {
+            opcode: ASYNC_ERROR,
+            sequence: header.sequence,
+            thread: header.thread,
+            ..Header::default()
+        };
+        self.host.send(
+            push,
+            &AsyncError {
+                sequence: header.sequence,
+                thread: header.thread,
+                context: header.context,
+                status,
+                sticky: false,
+                opcode: header.opcode,
+            },
+        );
+    }
+
+    /// Loads the library, once.
+    fn start(&self, major: u32) -> LibraryInfo {
+        let mut library = self.library.write();
+        if library.is_none() {
+            match Library::find(self.description, self.host, &self.config, major) {
+                Ok(found) => *library = Some(found),
+                Err(reason) => {
+                    let text = format!("{} is not there: {reason}", self.description.name);
+                    self.host.log(host::WARN, &text);
+                    return LibraryInfo {
+                        status: self.description.not_initialized,
+                        version: 0,
+                    };
+                }
+            }
+        }
+        drop(library);
+        let property = |which: i32| {
+            let mut value = 0i32;
+            let address = self.address(self.description.get_property)?;
+            // SAFETY: NVIDIA documents this signature; the address is that of a local.
+            let status = unsafe {
+                let get: unsafe extern "C" fn(i32, *mut i32) -> i32 = std::mem::transmute(address);
+                get(which, &raw mut value)
+            };
+            (status == 0).then_some(value)
+        };
+        let version = (|| Some(property(0)? * 10_000 + property(1)? * 100 + property(2)?))();
+        LibraryInfo {
+            status: 0,
+            version: version.unwrap_or(0),
+        }
+    }
+
+    fn address(&self, name: &CStr) -> Option<*const c_void> {
+        self.library
+            .read()
+            .as_ref()?
+            .address(self.description, name)
+    }
+
+    fn create(&self, header: &Header, create: &LibraryCreate) -> Result<(), Failure> {
+        {
+            let handles = self.handles.read();
+            if handles.len() >= MOST_HANDLES || handles.contains_key(&create.handle) {
+                return Err(Failure::Cuda(INVALID_HANDLE));
+            }
+        }
+        let mut raw = Err(self.description.not_initialized);
+        let made = self.host.on_stream(header, NO_STREAM, false, |_| {
+            let Some(address) = self.address(self.description.create) else {
+                return;
+            };
+            let mut handle = std::ptr::null_mut();
+            // SAFETY: NVIDIA documents this signature; the address is that of a local. A context is current.
+            let status = unsafe {
+                let create: unsafe extern "C" fn(*mut *mut c_void) -> i32 =
+                    std::mem::transmute(address);
+                create(&raw mut handle)
+            };
+            raw = if status == 0 {
+                Ok(handle as usize)
+            } else {
+                Err(status)
+            };
+        });
+        let handle = Handle {
+            raw,
+            state: Mutex::new(State {
+                stream: 0,
+                pointer_mode: 0,
+            }),
+        };
+        self.handles
+            .write()
+            .insert(create.handle, std::sync::Arc::new(handle));
+        made.map_err(Failure::Cuda)?;
+        match raw {
+            Ok(_) => {
+                if header.wants_reply() {
+                    self.reply(header, &());
+                }
+                Ok(())
+            }
+            Err(status) => {
+                let text = format!(
+                    "{}: a handle cannot be made: status {status}",
+                    self.description.name
+                );
+                self.host.log(host::WARN, &text);
+                // Every call with the handle gets the library's status.
+                Err(Failure::Cuda((self.description.cuda_status)(status)))
+            }
+        }
+    }
+
+    fn destroy(&self, header: &Header, destroy: &LibraryDestroy) -> Result<(), Failure> {
+        let handle = self.handles.write().remove(&destroy.handle);
+        let raw = handle
+            .ok_or(Failure::Cuda(INVALID_HANDLE))?
+            .raw
+            .map_err(|_| Failure::Cuda(INVALID_HANDLE))?;
+        // It waits for what the handle's work uses.
+        self.host.may_block();
+        self.host
+            .on_stream(header, NO_STREAM, false, |_| {
+                if let Some(address) = self.address(self.description.destroy) {
+                    // SAFETY: NVIDIA documents this signature; the handle is the library's, and nobody else has it any more.
+                    unsafe {
+                        let destroy: unsafe extern "C" fn(usize) -> i32 =
+                            std::mem::transmute(address);
+                        destroy(raw);
+                    }
+                }
+            })
+            .map_err(Failure::Cuda)?;
+        if header.wants_reply() {
+            self.reply(header, &());
+        }
+        Ok(())
+    }
+
+    fn call(&self, header: &Header, call: &LibraryCall) -> Result<(), Failure> {
+        let function = *self
+            .functions
+            .get(&call.function)
+            .ok_or(Failure::Cuda(NOT_SUPPORTED))?;
+        let arguments = arguments(function, call).map_err(Failure::Protocol)?;
+        let handle = self.handles.read().get(&call.handle).cloned();
+        let handle = handle.ok_or(Failure::Cuda(INVALID_HANDLE))?;
+        let outcome = match handle.raw {
+            Ok(raw) => self.perform(header, call, function, &arguments, &handle, raw)?,
+            Err(status) => LibraryReply {
+                result: status,
+                data: Vec::new(),
+            },
+        };
+        if header.wants_reply() {
+            self.reply(header, &outcome);
+            return Ok(());
+        }
+        if outcome.result == 0 {
+            return Ok(());
+        }
+        let text = format!("{} failed: status {}", function.name, outcome.result);
+        self.host.log(host::WARN, &text);
+        Err(Failure::Cuda((self.description.cuda_status)(
+            outcome.result,
+        )))
+    }
+
+    /// Calls the library on the client's stream.
+    fn perform(
+        &self,
+        header: &Header,
+        call: &LibraryCall,
+        function: &'static Function,
+        arguments: &[Argument],
+        handle: &Handle,
+        raw: usize,
+    ) -> Result<LibraryReply, Failure> {
+        let result = |result| LibraryReply {
+            result,
+            data: Vec::new(),
+        };
+        let name = CString::new(function.name).unwrap_or_default();
+        let Some(address) = self.address(&name) else {
+            if self.missing.lock().insert(function.name) {
+                let text = format!("{} is not supported by this box's library", function.name);
+                self.host.log(host::WARN, &text);
+            }
+            return Ok(result(self.description.not_supported));
+        };
+        let mut buffers = Buffers::of(function, arguments);
+        // The GPU writes results to pinned memory, and the stream is waited for, so that no thread of ours waits inside the library.
+        let through_gpu = call.host_scalars
+            && self.description.set_pointer_mode.is_some()
+            && buffers.fits_block
+            && function
+                .parameters
+                .iter()
+                .any(|p| matches!(p.mode, Mode::Result(_)));
+        let waits = function.answers(call.host_scalars);
+        let mut block = None;
+        let mut status = Ok(self.description.not_initialized);
+        self.host
+            .on_stream(header, call.stream, waits, |stream| {
+                status = (|| {
+                    if through_gpu {
+                        block = Some(self.results.take(self.host)?);
+                    }
+                    self.prepare(
+                        handle,
+                        raw,
+                        stream as usize,
+                        i32::from(!call.host_scalars || through_gpu),
+                    )?;
+                    let words = buffers.words(function, arguments, raw, stream as usize, block);
+                    if function.name.as_bytes() == self.description.set_stream.to_bytes() {
+                        handle.state.lock().stream = stream as usize;
+                    }
+                    // SAFETY: the address is the library's, of the function that the declaration names; buffers are as long as it says and live.
+                    let status = unsafe { invoke(address, function.parameters, &words) };
+                    Ok(status.unwrap_or(self.description.not_supported))
+                })();
+            })
+            .map_err(Failure::Cuda)?;
+        let reply = status.map(|status| {
+            let data = if status == 0 && waits {
+                buffers.written(function, call.host_scalars, arguments, block)
+            } else {
+                Vec::new()
+            };
+            LibraryReply {
+                result: status,
+                data,
+            }
+        });
+        if let Some(block) = block {
+            self.results.give(block);
+        }
+        reply.map_err(Failure::Cuda)
+    }
+
+    /// Sets stream and pointer mode of a handle if they are others than before.
+    fn prepare(
+        &self,
+        handle: &Handle,
+        raw: usize,
+        stream: usize,
+        pointer_mode: i32,
+    ) -> Result<(), i32> {
+        let mut state = handle.state.lock();
+        if state.stream != stream
+            && let Some(address) = self.address(self.description.set_stream)
+        {
+            // SAFETY: NVIDIA documents this signature; handle and stream are alive.
+            unsafe {
+                let set: unsafe extern "C" fn(usize, usize) -> i32 = std::mem::transmute(address);
+                set(raw, stream);
+            }
+            state.stream = stream;
+        }
+        if state.pointer_mode != pointer_mode
+            && let Some(name) = self.description.set_pointer_mode
+            && let Some(address) = self.address(name)
+        {
+            // SAFETY: as above.
+            unsafe {
+                let set: unsafe extern "C" fn(usize, i32) -> i32 = std::mem::transmute(address);
+                set(raw, pointer_mode);
+            }
+            state.pointer_mode = pointer_mode;
+        }
+        Ok(())
+    }
+}
+
+/// Memory for what a call's pointers to host memory lead to, aligned for everything.
+struct Buffers {
+    memory: Vec<u128>,
+    /// Where each parameter's bytes begin, in the memory or in a block of pinned memory.
+    offsets: Vec<usize>,
+    /// All of it is not more than a block.
+    fits_block: bool,
+}
+
+impl Buffers {
+    fn of(function: &Function, arguments: &[Argument]) -> Self {
+        let mut offsets = Vec::with_capacity(function.parameters.len());
+        let mut end = 0;
+        for argument in arguments {
+            offsets.push(end);
+            if let Argument::Host { length, .. } = argument {
+                end += length.next_multiple_of(16);
+            }
+        }
+        let mut memory = vec![0u128; end / 16];
+        for (argument, &offset) in arguments.iter().zip(&offsets) {
+            if let Argument::Host { read, .. } = argument {
+                for (i, byte) in read.iter().enumerate() {
+                    memory[(offset + i) / 16] |= u128::from(*byte) << (8 * ((offset + i) % 16));
+                }
+            }
+        }
+        Self {
+            memory,
+            offsets,
+            fits_block: end <= BLOCK,
+        }
+    }
+
+    /// The arguments as the library takes them.
+    fn words(
+        &mut self,
+        function: &Function,
+        arguments: &[Argument],
+        handle: usize,
+        stream: usize,
+        block: Option<usize>,
+    ) -> Vec<u64> {
+        let base = block.unwrap_or(self.memory.as_mut_ptr() as usize);
+        function
+            .parameters
+            .iter()
+            .zip(arguments)
+            .zip(&self.offsets)
+            .map(
+                |((parameter, argument), offset)| match (parameter.mode, argument) {
+                    (Mode::Handle, _) => handle as u64,
+                    (Mode::Stream, _) => stream as u64,
+                    (_, Argument::Word(word)) => *word,
+                    (_, Argument::Host { .. }) => (base + offset) as u64,
+                },
+            )
+            .collect()
+    }
+
+    /// What the call has written.
+    fn written(
+        &self,
+        function: &Function,
+        host_scalars: bool,
+        arguments: &[Argument],
+        block: Option<usize>,
+    ) -> Vec<u8> {
+        let mut out = Vec::new();
+        for ((parameter, argument), &offset) in
+            function.parameters.iter().zip(arguments).zip(&self.offsets)
+        {
+            let Argument::Host { length, .. } = argument else {
+                continue;
+            };
+            if !parameter.mode.is_written() || !parameter.mode.on_host(host_scalars) {
+                continue;
+            }
+            match block {
+                // SAFETY: the block has room for all parameters (`fits_block`), and the work that writes to it is done.
+                Some(block) => out.extend_from_slice(unsafe {
+                    std::slice::from_raw_parts((block + offset) as *const u8, *length)
+                }),
+                None => out.extend(
+                    (offset..offset + length)
+                        .map(|at| (self.memory[at / 16] >> (8 * (at % 16))) as u8),
+                ),
+            }
+        }
+        out
+    }
+}

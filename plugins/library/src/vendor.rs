@@ -1,0 +1,141 @@
+//! Which library answers: the vendor's of the session's major version, another one, or the CPU device's provider.
+
+use std::ffi::{CStr, c_void};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::Description;
+use crate::host::{self, Host};
+
+/// The plugin's configuration, as the worker passes it to every plugin.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Config {
+    /// Where NVIDIA's libraries lie, before the usual places.
+    pub(crate) library_dirs: Vec<PathBuf>,
+}
+
+/// Where installers put NVIDIA's libraries.
+const DIRECTORIES: &[&str] = &[
+    "/usr/local/cuda/lib64",
+    "/usr/local/cuda-13/lib64",
+    "/usr/local/cuda-12/lib64",
+    "/usr/lib/x86_64-linux-gnu",
+    "/usr/lib/aarch64-linux-gnu",
+    "/usr/lib64",
+    "/usr/lib",
+];
+
+/// What answers.
+pub(crate) enum Library {
+    Vendor(libloading::Library),
+    Cpu(&'static Host),
+}
+
+impl Library {
+    /// Finds the library for programs of a major version.
+    ///
+    /// # Errors
+    /// A sentence for the log.
+    pub(crate) fn find(
+        description: &Description,
+        host: &'static Host,
+        config: &Config,
+        major: u32,
+    ) -> Result<Self, String> {
+        if host.is_cpu_device() {
+            return Ok(Self::Cpu(host));
+        }
+        let from_environment = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+        let directories: Vec<PathBuf> = config
+            .library_dirs
+            .iter()
+            .cloned()
+            .chain(std::env::split_paths(&from_environment))
+            .filter(|directory| directory.is_absolute())
+            .chain(DIRECTORIES.iter().map(PathBuf::from))
+            .collect();
+        let others = description.majors.iter().filter(|other| **other != major);
+        let mut reasons = Vec::new();
+        for candidate in std::iter::once(&major).chain(others) {
+            let file = format!("{}{candidate}", description.file);
+            for directory in &directories {
+                if !directory.join(&file).exists() {
+                    continue;
+                }
+                match load(description, directory, &file, *candidate) {
+                    Ok(library) => {
+                        let note = if *candidate == major {
+                            ""
+                        } else {
+                            ", which is not the program's major version"
+                        };
+                        host.log(
+                            host::INFO,
+                            &format!(
+                                "{} is {}{note}",
+                                description.name,
+                                directory.join(&file).display()
+                            ),
+                        );
+                        return Ok(Self::Vendor(library));
+                    }
+                    Err(reason) => reasons.push(reason),
+                }
+            }
+        }
+        if reasons.is_empty() {
+            reasons.push(format!(
+                "{}{major} is neither in LD_LIBRARY_PATH nor where CUDA is usually installed",
+                description.file
+            ));
+        }
+        Err(reasons.join("; "))
+    }
+
+    /// The address of a function.
+    pub(crate) fn address(&self, description: &Description, name: &CStr) -> Option<*const c_void> {
+        match self {
+            Self::Cpu(host) => (description.provider)(host, name),
+            // SAFETY: the address is only handed on; `invoke` calls it with the declaration's parameters.
+            Self::Vendor(library) => unsafe {
+                library
+                    .get::<*const c_void>(name.to_bytes_with_nul())
+                    .ok()
+                    .map(|symbol| *symbol)
+            },
+        }
+    }
+}
+
+/// Loads one library, but not our own frontend, and what it needs from beside it.
+fn load(
+    description: &Description,
+    directory: &Path,
+    file: &str,
+    major: u32,
+) -> Result<libloading::Library, String> {
+    let path = directory.join(file);
+    let shown = path.display();
+    let real = path.canonicalize().map_err(|e| format!("{shown}: {e}"))?;
+    for at in [&path, &real] {
+        if at
+            .parent()
+            .is_some_and(|directory| directory.join("libgvirtus.so").exists())
+        {
+            return Err(format!(
+                "{shown} lies beside libgvirtus.so: it is the frontend, not NVIDIA's library"
+            ));
+        }
+    }
+    for needed in description.needs {
+        let beside = directory.join(format!("{needed}{major}"));
+        // SAFETY: as below. Once it is loaded the loader finds it by its name.
+        if let Ok(library) = unsafe { libloading::Library::new(&beside) } {
+            std::mem::forget(library);
+        }
+    }
+    // SAFETY: the operator's configuration or the system's directories name the library; its initialisers are trusted as those of the driver.
+    unsafe { libloading::Library::new(&real) }.map_err(|e| format!("{shown}: {e}"))
+}

@@ -1,0 +1,458 @@
+//! How calls of NVIDIA's compute libraries (cuBLAS, …) travel: modes of parameters, functions as the tables declare them, and the commands that carry every call.
+//!
+//! A call becomes the id of its declaration (which both ends must have in common), one word per parameter, and behind them the bytes that its pointers to host memory
+//! lead to, in order of the parameters. How long these are follows from the declaration and the words alone. Device pointers are words: addresses are the same at both
+//! ends. What the call writes to host memory comes back in the reply, in order of the parameters; a call that writes none needs no reply.
+
+use crate::codec::{DecodeError, Params};
+
+/// What an element is made of: how many bytes a scalar has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Size {
+    /// So many bytes.
+    Fixed(usize),
+    /// So many elements of the `cudaDataType` that the named parameter gives.
+    Of(usize, &'static str),
+    /// The scale type of a `cublasComputeType_t` (first) for results of a `cudaDataType` (second).
+    Scale(&'static str, &'static str),
+}
+
+/// How a parameter travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// `handle`: the library's handle, which the client minted.
+    Handle,
+    /// `stream`: the stream that the command goes to.
+    Stream,
+    /// `i32`: a 32-bit value.
+    I32,
+    /// `kind`: a 32-bit value that says which variant is meant (a data type, an algorithm): the library may lack it.
+    Kind,
+    /// `i64`: a 64-bit value.
+    I64,
+    /// `f32`: a value.
+    F32,
+    /// `f64`: a value.
+    F64,
+    /// `dev`: a device address.
+    Device,
+    /// `scalar(…)`: read; on the host or the device by the handle's pointer mode.
+    Scalar(Size),
+    /// `result(…)`: written by the GPU; on the host or the device by the handle's pointer mode.
+    Result(Size),
+    /// `inout(…)`: read and written; on the host or the device by the handle's pointer mode.
+    InOut(Size),
+    /// `host_in(count; …)`: an array on the host that is read, as long as the named parameter says.
+    HostIn(&'static str, Size),
+    /// `host_out(n)`: on the host, written before the call returns.
+    HostOut(usize),
+}
+
+/// One parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parameter {
+    /// NVIDIA's name.
+    pub name: &'static str,
+    /// How it travels.
+    pub mode: Mode,
+}
+
+/// One function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Function {
+    /// Exported name.
+    pub name: &'static str,
+    /// The declaration's class: `async`, `state` (a setter that the client does by hand), `local`, `unsupported`.
+    pub class: &'static str,
+    /// Major versions of the library that export it.
+    pub majors: &'static [u32],
+    /// Parameters in order.
+    pub parameters: &'static [Parameter],
+}
+
+/// The [`Size`] of a declaration's words.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! library_size {
+    ($n:literal) => {
+        $crate::api::library::Size::Fixed($n)
+    };
+    ($p:ident) => {
+        $crate::api::library::Size::Of(1, stringify!($p))
+    };
+    ($n:literal $p:ident) => {
+        $crate::api::library::Size::Of($n, stringify!($p))
+    };
+    ($c:ident $t:ident) => {
+        $crate::api::library::Size::Scale(stringify!($c), stringify!($t))
+    };
+}
+
+/// The [`Mode`] of a declaration's words.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! library_mode {
+    (handle) => { $crate::api::library::Mode::Handle };
+    (stream) => { $crate::api::library::Mode::Stream };
+    (i32) => { $crate::api::library::Mode::I32 };
+    (kind) => { $crate::api::library::Mode::Kind };
+    (i64) => { $crate::api::library::Mode::I64 };
+    (f32) => { $crate::api::library::Mode::F32 };
+    (f64) => { $crate::api::library::Mode::F64 };
+    (dev) => { $crate::api::library::Mode::Device };
+    (scalar $($size:tt)+) => { $crate::api::library::Mode::Scalar($crate::library_size!($($size)+)) };
+    (result $($size:tt)+) => { $crate::api::library::Mode::Result($crate::library_size!($($size)+)) };
+    (inout $($size:tt)+) => { $crate::api::library::Mode::InOut($crate::library_size!($($size)+)) };
+    (host_in $count:ident; $($size:tt)+) => {
+        $crate::api::library::Mode::HostIn(stringify!($count), $crate::library_size!($($size)+))
+    };
+    (host_out $n:literal) => { $crate::api::library::Mode::HostOut($n) };
+}
+
+/// The C type of a parameter by its declaration's word.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! library_type {
+    (i32) => { i32 };
+    (kind) => { i32 };
+    (i64) => { i64 };
+    (f32) => { f32 };
+    (f64) => { f64 };
+    ($other:ident) => { *mut ::std::ffi::c_void };
+}
+
+/// The [`Function`] of a declaration.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! library_function {
+    ($class:ident [$($major:literal)*] $name:ident($($p:ident: $mode:ident $(($($argument:tt)+))?),*)) => {
+        $crate::api::library::Function {
+            name: stringify!($name),
+            class: stringify!($class),
+            majors: &[$($major),*],
+            parameters: &[$($crate::api::library::Parameter {
+                name: stringify!($p),
+                mode: $crate::library_mode!($mode $($($argument)+)?),
+            }),*],
+        }
+    };
+}
+
+/// Commands of a library, counted from the first opcode of its range.
+pub mod command {
+    /// [`LibraryStart`](super::LibraryStart), answered with [`LibraryInfo`](super::LibraryInfo).
+    pub const START: u16 = 0;
+    /// [`LibraryCreate`](super::LibraryCreate).
+    pub const CREATE: u16 = 1;
+    /// [`LibraryDestroy`](super::LibraryDestroy).
+    pub const DESTROY: u16 = 2;
+    /// [`LibraryCall`](super::LibraryCall), answered with [`LibraryReply`](super::LibraryReply) if it writes to host memory.
+    pub const CALL: u16 = 3;
+}
+
+/// In place of a stream: the command is on none.
+pub const NO_STREAM: u32 = u32::MAX;
+
+crate::records! {
+    /// Makes the library ready, once per session.
+    LibraryStart {
+        /// Not used.
+        stream: u32,
+        /// Major version that the program was linked against.
+        major: u32,
+    }
+    /// What the box's library says of itself.
+    LibraryInfo {
+        /// The library's status: 0 if it is there.
+        status: i32,
+        /// What its version function returns.
+        version: i32,
+    }
+    /// Makes a handle.
+    LibraryCreate {
+        /// Not used.
+        stream: u32,
+        /// Minted by the client, not 0.
+        handle: u32,
+        /// The create function's id.
+        function: u32,
+        /// Its further argument, if it takes one.
+        argument: i32,
+    }
+    /// Ends a handle.
+    LibraryDestroy {
+        /// Not used.
+        stream: u32,
+        /// As created.
+        handle: u32,
+    }
+    /// A call of one function.
+    LibraryCall {
+        /// Stream that the call's work goes to. First: the client core fills it in.
+        stream: u32,
+        /// [`Function::id`].
+        function: u32,
+        /// Handle.
+        handle: u32,
+        /// Scalars and results are on the host.
+        host_scalars: bool,
+        /// One word of 8 bytes per parameter; of a pointer to host memory 1, or 0 if it is null.
+        words: Params,
+        /// The bytes that pointers to host memory lead to.
+        data: Params,
+    }
+    /// What a call returned.
+    LibraryReply {
+        /// The library's status.
+        result: i32,
+        /// What it wrote to host memory.
+        data: Vec<u8>,
+    }
+}
+
+/// The commands of a library whose range begins with `first`.
+#[must_use]
+pub const fn commands(first: u16) -> [crate::command::CommandInfo; 4] {
+    use crate::api::Class::{Async, Sync};
+    use crate::command::CommandInfo;
+    const fn row(opcode: u16, class: crate::api::Class, name: &'static str) -> CommandInfo {
+        CommandInfo {
+            opcode,
+            revision: 1,
+            class,
+            name,
+        }
+    }
+    [
+        row(first + command::START, Sync, "LibraryStart"),
+        row(first + command::CREATE, Async, "LibraryCreate"),
+        row(first + command::DESTROY, Async, "LibraryDestroy"),
+        row(first + command::CALL, Async, "LibraryCall"),
+    ]
+}
+
+/// First and last opcode of cuBLAS's commands.
+pub const CUBLAS_OPCODES: (u16, u16) = (0x0300, 0x030f);
+/// cuBLAS's commands.
+pub static CUBLAS_COMMANDS: [crate::command::CommandInfo; 4] = commands(CUBLAS_OPCODES.0);
+
+macro_rules! functions {
+    ($(group $group:literal { $($class:ident [$($major:literal)*] fn $name:ident($($p:ident: $mode:ident $(($($argument:tt)+))?),*);)* })*) => {
+        /// cuBLAS's functions, in the order of the declarations.
+        pub static CUBLAS: &[Function] = &[$($(
+            $crate::library_function!($class [$($major)*] $name($($p: $mode $(($($argument)+))?),*)),
+        )*)*];
+    };
+}
+cublas_api!(functions);
+
+/// The most elements of an array on the host.
+const MOST_ELEMENTS: u64 = 1 << 16;
+
+/// Bytes of one element of a `cudaDataType`.
+#[must_use]
+pub fn data_type_size(data_type: i32) -> Option<usize> {
+    Some(match data_type {
+        // R_8I, R_8U, and the 8-bit floats.
+        3 | 8 | 28 | 29 | 30 => 1,
+        // R_16F, R_16BF, C_8I, C_8U, R_16I, R_16U.
+        2 | 14 | 7 | 9 | 20 | 22 => 2,
+        // R_32F, C_16F, C_16BF, R_32I, R_32U, C_16I, C_16U.
+        0 | 6 | 15 | 10 | 12 | 21 | 23 => 4,
+        // R_64F, C_32F, C_32I, C_32U, R_64I, R_64U.
+        1 | 4 | 11 | 13 | 24 | 26 => 8,
+        // C_64F, C_64I, C_64U.
+        5 | 25 | 27 => 16,
+        _ => return None,
+    })
+}
+
+/// Bytes of a scalar (`alpha`) for a `cublasComputeType_t` and a result of a `cudaDataType`.
+#[must_use]
+pub fn scale_size(compute_type: i32, data_type: i32) -> Option<usize> {
+    let real = match compute_type {
+        64 | 65 => 2,
+        68 | 69 | 72..=75 | 77 | 78 => 4,
+        70 | 71 | 79 => 8,
+        _ => return None,
+    };
+    // C_32F and C_64F.
+    Some(if matches!(data_type, 4 | 5) {
+        2 * real
+    } else {
+        real
+    })
+}
+
+const fn fold(mut hash: u32, bytes: &[u8]) -> u32 {
+    let mut i = 0;
+    while i < bytes.len() {
+        hash = (hash ^ bytes[i] as u32).wrapping_mul(0x0100_0193);
+        i += 1;
+    }
+    hash
+}
+
+const fn fold_number(hash: u32, n: usize) -> u32 {
+    fold(hash, &(n as u64).to_le_bytes())
+}
+
+const fn fold_size(hash: u32, size: Size) -> u32 {
+    match size {
+        Size::Fixed(n) => fold_number(fold(hash, b"n"), n),
+        Size::Of(n, p) => fold(fold_number(fold(hash, b"o"), n), p.as_bytes()),
+        Size::Scale(c, t) => fold(fold(fold(hash, b"s"), c.as_bytes()), t.as_bytes()),
+    }
+}
+
+const fn fold_mode(hash: u32, mode: Mode) -> u32 {
+    match mode {
+        Mode::Handle => fold(hash, b"H"),
+        Mode::Stream => fold(hash, b"S"),
+        Mode::I32 => fold(hash, b"i"),
+        Mode::Kind => fold(hash, b"k"),
+        Mode::I64 => fold(hash, b"l"),
+        Mode::F32 => fold(hash, b"f"),
+        Mode::F64 => fold(hash, b"d"),
+        Mode::Device => fold(hash, b"D"),
+        Mode::Scalar(size) => fold_size(fold(hash, b"A"), size),
+        Mode::Result(size) => fold_size(fold(hash, b"R"), size),
+        Mode::InOut(size) => fold_size(fold(hash, b"B"), size),
+        Mode::HostIn(count, size) => fold_size(fold(fold(hash, b"I"), count.as_bytes()), size),
+        Mode::HostOut(n) => fold_number(fold(hash, b"O"), n),
+    }
+}
+
+impl Mode {
+    /// Whether the parameter is a pointer to host memory in a call with scalars on the host (or not).
+    #[must_use]
+    pub fn on_host(self, host_scalars: bool) -> bool {
+        match self {
+            Self::Scalar(_) | Self::Result(_) | Self::InOut(_) => host_scalars,
+            Self::HostIn(..) | Self::HostOut(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the call reads what a pointer to host memory leads to.
+    #[must_use]
+    pub fn is_read(self) -> bool {
+        matches!(self, Self::Scalar(_) | Self::InOut(_) | Self::HostIn(..))
+    }
+
+    /// Whether the call writes what a pointer to host memory leads to.
+    #[must_use]
+    pub fn is_written(self) -> bool {
+        matches!(self, Self::Result(_) | Self::InOut(_) | Self::HostOut(_))
+    }
+}
+
+impl Function {
+    /// A number that two declarations have in common only if name and parameters are the same (FNV-1a), not 0.
+    #[must_use]
+    pub const fn id(&self) -> u32 {
+        let mut hash = fold(0x811c_9dc5, self.name.as_bytes());
+        let mut i = 0;
+        while i < self.parameters.len() {
+            hash = fold_mode(fold(hash, b";"), self.parameters[i].mode);
+            i += 1;
+        }
+        hash | 1
+    }
+
+    fn word(&self, words: &[u64], name: &str) -> Option<u64> {
+        let at = self.parameters.iter().position(|p| p.name == name)?;
+        words.get(at).copied()
+    }
+
+    fn bytes(&self, words: &[u64], size: Size) -> Option<usize> {
+        let number = |name| Some(self.word(words, name)? as i32);
+        match size {
+            Size::Fixed(n) => Some(n),
+            Size::Of(n, p) => Some(n * data_type_size(number(p)?)?),
+            Size::Scale(c, t) => scale_size(number(c)?, number(t)?),
+        }
+    }
+
+    /// How many bytes a parameter on the host has in a call with these words; `None` if it cannot be told: a type that there is not, a count below 0 or too large.
+    #[must_use]
+    pub fn length(&self, mode: Mode, words: &[u64]) -> Option<usize> {
+        match mode {
+            Mode::Scalar(size) | Mode::Result(size) | Mode::InOut(size) => self.bytes(words, size),
+            Mode::HostIn(count, size) => {
+                let count = self.word(words, count)?;
+                if count > MOST_ELEMENTS {
+                    return None;
+                }
+                Some(usize::try_from(count).ok()? * self.bytes(words, size)?)
+            }
+            Mode::HostOut(n) => Some(n),
+            _ => Some(0),
+        }
+    }
+
+    /// Whether a call with scalars on the host (or not) has to be answered.
+    #[must_use]
+    pub fn answers(&self, host_scalars: bool) -> bool {
+        self.parameters
+            .iter()
+            .any(|p| p.mode.on_host(host_scalars) && p.mode.is_written())
+    }
+}
+
+/// A parameter's argument as it arrived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Argument {
+    /// A value, a device address, or a null pointer.
+    Word(u64),
+    /// A pointer to host memory: what the call reads there, and how many bytes it writes.
+    Host {
+        /// Bytes to read, empty if the call only writes.
+        read: Vec<u8>,
+        /// Bytes that there are.
+        length: usize,
+    },
+}
+
+/// Reads the arguments of a call and checks them against the declaration.
+///
+/// # Errors
+/// Words or data that are not those of such a call.
+pub fn arguments(function: &Function, call: &LibraryCall) -> Result<Vec<Argument>, DecodeError> {
+    let (words, rest) = call.words.as_chunks::<8>();
+    let count = words.len();
+    let words: Vec<u64> = words
+        .iter()
+        .zip(function.parameters)
+        .map(|(word, parameter)| {
+            let word = u64::from_le_bytes(*word);
+            match parameter.mode {
+                // Only the low half is the value.
+                Mode::I32 | Mode::Kind => i64::from(word as u32 as i32).cast_unsigned(),
+                _ => word,
+            }
+        })
+        .collect();
+    if !rest.is_empty() || count != function.parameters.len() {
+        return Err(DecodeError::Invalid("number of arguments"));
+    }
+    let mut data = crate::codec::Reader::new(&call.data);
+    let mut arguments = Vec::with_capacity(words.len());
+    for (parameter, &word) in function.parameters.iter().zip(&words) {
+        let mode = parameter.mode;
+        if !mode.on_host(call.host_scalars) || word == 0 {
+            arguments.push(Argument::Word(word));
+            continue;
+        }
+        let length = function
+            .length(mode, &words)
+            .ok_or(DecodeError::Invalid("length of an argument"))?;
+        let read = if mode.is_read() { length } else { 0 };
+        arguments.push(Argument::Host {
+            read: data.take(read)?.to_vec(),
+            length,
+        });
+    }
+    data.finish()?;
+    Ok(arguments)
+}
