@@ -77,6 +77,7 @@ fixtures![
     atomics,
     attributes_occupancy,
     capture_and_allocate,
+    cublas,
     cooperative_grid,
     device_assert,
     device_math,

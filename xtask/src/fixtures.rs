@@ -30,6 +30,8 @@ pub struct Fixture {
     pub round_trips: Option<u64>,
     /// Whether it needs someone at its standard input.
     pub interactive: bool,
+    /// It opens libraries of ours beyond the driver's by name: `// opens libraries` among its first lines.
+    pub opens_libraries: bool,
 }
 
 impl Fixture {
@@ -78,6 +80,7 @@ pub fn all() -> Result<BTreeMap<String, Fixture>> {
                 links_libcuda: directive("link: libcuda").is_some(),
                 round_trips,
                 interactive: directive("interactive").is_some(),
+                opens_libraries: directive("opens libraries").is_some(),
                 source,
             },
         );

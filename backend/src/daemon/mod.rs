@@ -149,6 +149,7 @@ fn provisions(properties: &Properties) -> Result<Provisions, Stop> {
             "device": properties.device.as_text(),
             "cpu_library": plugins::cpu_library().map(|p| p.display().to_string()),
             "plugins_dir": properties.plugins_dir.as_ref().map(|p| p.display().to_string()),
+            "library_dirs": properties.library_dirs.iter().map(|p| p.display().to_string()).collect::<Vec<_>>(),
             "cpu": {"devices": properties.cpu.devices, "memory": properties.cpu.memory},
         }),
         environment,

@@ -6,7 +6,7 @@
 //! # Layout
 //! * [`export`]: what an export does. [`compute`]: calls that do work.
 //! * [`handle`]: handles and their state. [`setters`], [`getters`]: what programs do with it.
-//! * [`copy`]: `cublasSetMatrix` and the like, over the driver's copies. [`context`]: the device that a handle belongs to. [`status`]: names and texts.
+//! * [`copy`]: `cublasSetMatrix` and the like, over the driver's copies. `context`: the device that a handle belongs to. [`status`]: names and texts.
 //! * [`argument`]: what cuBLAS refuses at once.
 #![allow(non_snake_case, reason = "cuBLAS's names")]
 

@@ -63,34 +63,41 @@ pub enum Outcome {
     Failed(CUresult),
 }
 
-/// Sends a call, and writes what came back to where the arguments say.
+/// A call as it travels, and where what comes back goes: addresses and lengths.
+///
+/// # Errors
+/// [`Outcome::Invalid`].
 ///
 /// # Safety
 /// The arguments are those of the function's declaration; pointers to host memory are null or lead to as many bytes as it says.
-pub unsafe fn call(function: &Function, arguments: &[u64], target: &Target) -> Outcome {
+pub unsafe fn pack(
+    function: &Function,
+    arguments: &[u64],
+    handle: u32,
+    host_scalars: bool,
+) -> Result<(LibraryCall, Vec<(u64, usize)>), Outcome> {
     let mut call = LibraryCall {
         stream: 0,
         function: function.id(),
-        handle: target.handle,
-        host_scalars: target.host_scalars,
+        handle,
+        host_scalars,
         words: Params::new(),
         data: Params::new(),
     };
     let mut written = Vec::new();
     for (parameter, &argument) in function.parameters.iter().zip(arguments) {
         let mode = parameter.mode;
+        let on_host = mode.on_host(host_scalars);
         let word = match mode {
             Mode::Handle | Mode::Stream => 0,
-            _ if mode.on_host(target.host_scalars) => u64::from(argument != 0),
+            _ if on_host => u64::from(argument != 0),
             _ => argument,
         };
         call.words.extend_from_slice(&word.to_le_bytes());
-        if !mode.on_host(target.host_scalars) || argument == 0 {
+        if !on_host || argument == 0 {
             continue;
         }
-        let Some(length) = function.length(mode, arguments) else {
-            return Outcome::Invalid;
-        };
+        let length = function.length(mode, arguments).ok_or(Outcome::Invalid)?;
         if mode.is_read() {
             // SAFETY: by this function's contract.
             let bytes = unsafe { std::slice::from_raw_parts(argument as *const u8, length) };
@@ -100,6 +107,39 @@ pub unsafe fn call(function: &Function, arguments: &[u64], target: &Target) -> O
             written.push((argument, length));
         }
     }
+    Ok((call, written))
+}
+
+/// Writes what came back; false if it is not as much as there is room for.
+///
+/// # Safety
+/// `written` is what [`pack`] told, and the program's memory is still there.
+#[must_use]
+pub unsafe fn unpack(reply: &LibraryReply, written: &[(u64, usize)]) -> bool {
+    let mut rest = reply.data.as_slice();
+    if rest.len() != written.iter().map(|(_, length)| length).sum::<usize>() {
+        return false;
+    }
+    for &(address, length) in written {
+        let (bytes, after) = rest.split_at(length);
+        rest = after;
+        // SAFETY: the pointer has room for `length` bytes by this function's contract.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), address as *mut u8, length) };
+    }
+    true
+}
+
+/// Sends a call, and writes what came back to where the arguments say.
+///
+/// # Safety
+/// As [`pack`].
+pub unsafe fn call(function: &Function, arguments: &[u64], target: &Target) -> Outcome {
+    // SAFETY: by this function's contract.
+    let packed = unsafe { pack(function, arguments, target.handle, target.host_scalars) };
+    let (call, written) = match packed {
+        Ok(packed) => packed,
+        Err(outcome) => return outcome,
+    };
     let wait = target.ask || function.answers(target.host_scalars);
     let mut payload = Vec::with_capacity(32 + call.words.len() + call.data.len());
     call.encode(&mut payload);
@@ -125,17 +165,9 @@ pub unsafe fn call(function: &Function, arguments: &[u64], target: &Target) -> O
     let Ok(reply) = decode_all::<LibraryReply>(&reply) else {
         return Outcome::Failed(error::ERROR_UNKNOWN);
     };
-    if reply.result == 0 {
-        let mut rest = reply.data.as_slice();
-        if rest.len() != written.iter().map(|(_, length)| length).sum::<usize>() {
-            return Outcome::Failed(error::ERROR_UNKNOWN);
-        }
-        for (address, length) in written {
-            let (bytes, after) = rest.split_at(length);
-            rest = after;
-            // SAFETY: the pointer has room for `length` bytes by this function's contract.
-            unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), address as *mut u8, length) };
-        }
+    // SAFETY: the addresses are those of the call.
+    if reply.result == 0 && !unsafe { unpack(&reply, &written) } {
+        return Outcome::Failed(error::ERROR_UNKNOWN);
     }
     Outcome::Answered(reply.result)
 }

@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //! * this file: what the plugin is about; the rest is in `gvirtus_plugin_library`.
-//! * [`cpu`]: cuBLAS on the CPU device.
+//! * `cpu`: cuBLAS on the CPU device.
 
 mod cpu;
 

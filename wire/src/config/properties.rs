@@ -83,6 +83,8 @@ pub struct Properties {
     pub warm_workers: usize,
     /// `plugins_dir`: where plugins are looked for first.
     pub plugins_dir: Option<PathBuf>,
+    /// `library_dirs`: where NVIDIA's libraries (cuBLAS, …) are looked for first.
+    pub library_dirs: Vec<PathBuf>,
     /// `max_sessions`: more are refused as busy.
     pub max_sessions: usize,
     /// `connect_timeout`, seconds: how long a client tries to connect.
@@ -141,6 +143,7 @@ impl Properties {
             allow_unauthenticated_remote: false,
             warm_workers: 1,
             plugins_dir: None,
+            library_dirs: Vec::new(),
             max_sessions: 64,
             connect_timeout: Duration::from_secs(10),
             handshake_timeout: Duration::from_secs(10),
@@ -188,7 +191,7 @@ impl Read<'_> {
 
     fn properties(&mut self, root: &Node) -> Result<Properties, ConfigError> {
         const KEYS: &str = "communicator, secure_application, device, cpu, tenants, tenant, token, token_file, allow_unauthenticated_remote, \
-            warm_workers, plugins_dir, max_sessions, connect_timeout, handshake_timeout, worker_timeout, drain_timeout";
+            warm_workers, plugins_dir, library_dirs, max_sessions, connect_timeout, handshake_timeout, worker_timeout, drain_timeout";
         let mut out = Properties::defaults(self.file);
         let mut tenant = None;
         let mut token = None;
@@ -214,6 +217,7 @@ impl Read<'_> {
                 }
                 "warm_workers" => out.warm_workers = self.count(key, node, 0..=64)?,
                 "plugins_dir" => out.plugins_dir = Some(self.path(key, node)?),
+                "library_dirs" => out.library_dirs = self.paths(key, node)?,
                 "max_sessions" => out.max_sessions = self.count(key, node, 1..=4096)?,
                 "connect_timeout" => out.connect_timeout = self.seconds(key, node)?,
                 "handshake_timeout" => out.handshake_timeout = self.seconds(key, node)?,
@@ -526,6 +530,14 @@ impl Read<'_> {
     }
 
     /// A path; relative ones start at the file's directory.
+    /// One path, or a list.
+    fn paths(&self, key: &str, node: &Node) -> Result<Vec<PathBuf>, ConfigError> {
+        match &node.value {
+            Value::List(list) => list.iter().map(|item| self.path(key, item)).collect(),
+            _ => self.path(key, node).map(|path| vec![path]),
+        }
+    }
+
     fn path(&self, key: &str, node: &Node) -> Result<PathBuf, ConfigError> {
         let text = self.text(key, node)?;
         if text.is_empty() {

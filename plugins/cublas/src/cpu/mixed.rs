@@ -143,9 +143,10 @@ fn narrow<I: Narrow, O: Narrow>(h: &Handle, p: &Product) -> i32 {
         Box::new(move |_| {
             let (m, n, k) = (m as usize, n as usize, k as usize);
             for &(a, b, c) in &batch {
-                // SAFETY: elements of operands that are there.
                 let get = |at: usize, leading: usize, i: usize, j: usize| {
-                    unsafe { (at as *const I).add(i + j * leading).read_unaligned() }.widen()
+                    // SAFETY: an element of an operand that is there.
+                    let value = unsafe { (at as *const I).add(i + j * leading).read_unaligned() };
+                    value.widen()
                 };
                 let wide = |at, leading, operation, rows: usize, columns: usize| -> Vec<f32> {
                     let element = |i, j| turned(operation, |i, j| get(at, leading, i, j), i, j);

@@ -1,0 +1,478 @@
+//! Every function of the tables, from the program's arguments to a stand-in for the vendor's library: what arrives equals what was passed, what it writes comes back whole,
+//! and a function that writes nothing to host memory gets no reply.
+
+#![allow(
+    clippy::undocumented_unsafe_blocks,
+    reason = "the test plays program, worker and library: its pointers are those of the call"
+)]
+
+use std::cell::RefCell;
+use std::ffi::{CStr, c_char, c_void};
+use std::sync::Mutex;
+
+use gvirtus_frontend_link::library::{pack, unpack};
+use gvirtus_plugin_library::host::Host;
+use gvirtus_plugin_library::{Description, create, dispatch};
+use gvirtus_wire::api::core::REPLY;
+use gvirtus_wire::api::library::{
+    CUBLAS, CUBLAS_OPCODES, Function, LibraryCreate, LibraryReply, LibraryStart, Mode, command,
+};
+use gvirtus_wire::codec::{Wire, decode_all};
+use gvirtus_wire::frame::{FLAG_WANTS_REPLY, Header};
+use gvirtus_wire::plugin::{HostTable, Issue, PLUGIN_ABI};
+
+/// What the stand-in's next function expects and has seen.
+#[derive(Default)]
+struct Expected {
+    function: Option<&'static Function>,
+    host_scalars: bool,
+    words: Vec<u64>,
+    /// By parameter: what its pointer must lead to, and what to write there.
+    read: Vec<Option<Vec<u8>>>,
+    write: Vec<Option<Vec<u8>>>,
+    calls: usize,
+    pointer_mode: i32,
+}
+
+thread_local! {
+    static EXPECTED: RefCell<Expected> = RefCell::default();
+}
+
+const HANDLE: u64 = 0x7777_0000;
+
+fn record(arguments: &[u64]) -> i32 {
+    EXPECTED.with_borrow_mut(|expected| {
+        let Some(function) = expected.function else {
+            return 0;
+        };
+        expected.calls += 1;
+        for (i, (parameter, &got)) in function.parameters.iter().zip(arguments).enumerate() {
+            let what = format!("{} {}", function.name, parameter.name);
+            let mode = parameter.mode;
+            let passed = expected.words[i];
+            match mode {
+                Mode::Handle => assert_eq!(got, HANDLE, "{what}"),
+                Mode::Stream => assert_eq!(got, 0x1000 + 5, "{what}"),
+                Mode::I32 | Mode::Kind => assert_eq!(got as u32, passed as u32, "{what}"),
+                _ if !mode.on_host(expected.host_scalars) => assert_eq!(got, passed, "{what}"),
+                _ => {
+                    assert_ne!(got, 0, "{what}");
+                    if let Some(read) = &expected.read[i] {
+                        let there =
+                            unsafe { std::slice::from_raw_parts(got as *const u8, read.len()) };
+                        assert_eq!(there, read, "{what}");
+                    }
+                    if let Some(write) = &expected.write[i] {
+                        unsafe {
+                            std::ptr::copy_nonoverlapping(
+                                write.as_ptr(),
+                                got as *mut u8,
+                                write.len(),
+                            )
+                        };
+                    }
+                }
+            }
+        }
+        let results = function
+            .parameters
+            .iter()
+            .any(|p| matches!(p.mode, Mode::Result(_)));
+        let scalars = function
+            .parameters
+            .iter()
+            .any(|p| matches!(p.mode, Mode::Scalar(_) | Mode::InOut(_)));
+        let mode = expected.pointer_mode;
+        if scalars {
+            assert_eq!(mode, i32::from(!expected.host_scalars), "{}", function.name);
+        } else if results {
+            assert_eq!(mode, 1, "{}: the GPU writes results", function.name);
+        }
+        0
+    })
+}
+
+macro_rules! recorders { ($(($($a:ident)*))*) => {
+    /// A recorder for a number of parameters.
+    fn recorder(parameters: usize) -> *const c_void {
+        [$({
+            extern "C" fn recorder($($a: u64),*) -> i32 {
+                record(&[$($a),*])
+            }
+            recorder as *const c_void
+        }),*][parameters - 1]
+    }
+} }
+#[rustfmt::skip]
+recorders! {
+    (a0)
+    (a0 a1)
+    (a0 a1 a2)
+    (a0 a1 a2 a3)
+    (a0 a1 a2 a3 a4)
+    (a0 a1 a2 a3 a4 a5)
+    (a0 a1 a2 a3 a4 a5 a6)
+    (a0 a1 a2 a3 a4 a5 a6 a7)
+    (a0 a1 a2 a3 a4 a5 a6 a7 a8)
+    (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9)
+    (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10)
+    (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11)
+    (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12)
+    (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13)
+    (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14)
+    (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15)
+    (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16)
+    (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17)
+    (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18)
+    (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19)
+    (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20)
+    (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21)
+    (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22)
+    (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22 a23)
+    (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22 a23 a24)
+    (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22 a23 a24 a25)
+}
+
+extern "C" fn make(out: *mut u64) -> i32 {
+    unsafe { out.write(HANDLE) };
+    0
+}
+
+extern "C" fn set_pointer_mode(_: u64, mode: i32) -> i32 {
+    EXPECTED.with_borrow_mut(|expected| expected.pointer_mode = mode);
+    0
+}
+
+extern "C" fn set_stream(handle: u64, stream: u64) -> i32 {
+    let setter = EXPECTED.with_borrow(|e| {
+        e.function.is_some_and(|f| f.name == "cublasSetStream_v2")
+            && stream == 0x1005
+            && e.calls == 0
+    });
+    if setter { record(&[handle, stream]) } else { 0 }
+}
+
+extern "C" fn get_property(which: i32, out: *mut i32) -> i32 {
+    unsafe { out.write(10 + which) };
+    0
+}
+
+fn provider(_: &'static Host, name: &CStr) -> Option<*const c_void> {
+    let name = name.to_str().unwrap();
+    Some(match name {
+        "cublasCreate_v2" => make as *const c_void,
+        "cublasSetStream_v2" => set_stream as *const c_void,
+        "cublasGetProperty" => get_property as *const c_void,
+        "cublasSetPointerMode_v2" => set_pointer_mode as *const c_void,
+        _ => recorder(CUBLAS.iter().find(|f| f.name == name)?.parameters.len()),
+    })
+}
+
+static DESCRIPTION: Description = Description {
+    name: "cublas",
+    functions: CUBLAS,
+    first_opcode: CUBLAS_OPCODES.0,
+    file: "libcublas.so.",
+    needs: &[],
+    majors: &[13, 12],
+    create: c"cublasCreate_v2",
+    destroy: c"cublasDestroy_v2",
+    set_stream: c"cublasSetStream_v2",
+    set_pointer_mode: Some(c"cublasSetPointerMode_v2"),
+    get_property: c"cublasGetProperty",
+    not_initialized: 1,
+    not_supported: 15,
+    cuda_status: |status| status,
+    provider,
+};
+
+/// What the plugin has sent.
+static SENT: Mutex<Vec<(Header, Vec<u8>)>> = Mutex::new(Vec::new());
+
+unsafe extern "C" fn send(
+    _: *mut c_void,
+    header: *const Header,
+    payload: *const u8,
+    _: *const u8,
+) -> bool {
+    let header = unsafe { *header };
+    let payload = unsafe { std::slice::from_raw_parts(payload, header.len as usize) };
+    SENT.lock().unwrap().push((header, payload.to_vec()));
+    true
+}
+unsafe extern "C" fn send_start(_: *mut c_void, _: *const Header, _: *const u8) -> bool {
+    unreachable!("libraries send no bulk")
+}
+unsafe extern "C" fn send_bulk(_: *mut c_void, _: *const u8, _: usize) -> bool {
+    unreachable!("libraries send no bulk")
+}
+unsafe extern "C" fn read_bulk(_: *mut c_void, _: *mut u8, _: usize) -> bool {
+    unreachable!("libraries read no bulk")
+}
+unsafe extern "C" fn may_block(_: *mut c_void) {}
+unsafe extern "C" fn take_descriptor(_: *mut c_void, _: u64) -> i32 {
+    -1
+}
+unsafe extern "C" fn identity(_: *mut c_void, _: *mut u8, _: usize) -> usize {
+    0
+}
+unsafe extern "C" fn on_stream(
+    _: *mut c_void,
+    _: *const Header,
+    stream: u32,
+    _: bool,
+    issue: Issue,
+    argument: *mut c_void,
+) -> i32 {
+    unsafe { issue(argument, (0x1000 + stream as usize) as *mut c_void) }
+}
+unsafe extern "C" fn driver_symbol(_: *mut c_void, name: *const c_char) -> *const c_void {
+    unsafe extern "C" fn allocate(out: *mut *mut c_void, size: usize, _: u32) -> i32 {
+        unsafe {
+            out.write(
+                Box::leak(vec![0u128; size / 16].into_boxed_slice())
+                    .as_mut_ptr()
+                    .cast(),
+            )
+        };
+        0
+    }
+    match unsafe { CStr::from_ptr(name) }.to_str() {
+        Ok("cuMemHostAlloc") => allocate as *const c_void,
+        _ => make as *const c_void,
+    }
+}
+unsafe extern "C" fn log(_: *mut c_void, _: u32, text: *const u8, len: usize) {
+    eprintln!(
+        "{}",
+        String::from_utf8_lossy(unsafe { std::slice::from_raw_parts(text, len) })
+    );
+}
+unsafe extern "C" fn fail(_: *mut c_void, text: *const u8, len: usize) {
+    let text =
+        String::from_utf8_lossy(unsafe { std::slice::from_raw_parts(text, len) }).into_owned();
+    SENT.lock()
+        .unwrap()
+        .push((Header::default(), text.into_bytes()));
+}
+
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn bytes(&mut self, n: usize) -> Vec<u8> {
+        (0..n).map(|_| self.next() as u8).collect()
+    }
+}
+
+fn frame<C: Wire>(
+    state: *mut c_void,
+    number: u16,
+    command: &C,
+    wants_reply: bool,
+) -> Vec<(Header, Vec<u8>)> {
+    let mut payload = Vec::new();
+    command.encode(&mut payload);
+    let header = Header {
+        opcode: CUBLAS_OPCODES.0 + number,
+        len: payload.len() as u32,
+        sequence: 9,
+        flags: if wants_reply { FLAG_WANTS_REPLY } else { 0 },
+        ..Header::default()
+    };
+    SENT.lock().unwrap().clear();
+    unsafe { dispatch(state, &raw const header, payload.as_ptr(), payload.len()) };
+    SENT.lock().unwrap().drain(..).collect()
+}
+
+/// Words and memory for a call; memory by parameter.
+fn arguments(
+    function: &Function,
+    numbers: &mut Numbers,
+    host_scalars: bool,
+) -> (Vec<u64>, Vec<Option<Vec<u8>>>) {
+    const DATA_TYPES: [u64; 8] = [0, 1, 2, 3, 4, 5, 10, 14];
+    const COMPUTE_TYPES: [u64; 5] = [64, 68, 70, 72, 77];
+    let mut words: Vec<u64> = function
+        .parameters
+        .iter()
+        .map(|parameter| {
+            let n = numbers.next();
+            match parameter.mode {
+                Mode::Handle | Mode::Stream => HANDLE,
+                Mode::Kind if parameter.name.contains("omputeType") => {
+                    COMPUTE_TYPES[n as usize % 5]
+                }
+                Mode::Kind => DATA_TYPES[n as usize % 8],
+                _ if parameter.name == "group_count" => n % 6,
+                Mode::I32 => i64::from(n as i32).cast_unsigned(),
+                _ => n,
+            }
+        })
+        .collect();
+    let mut memory: Vec<Option<Vec<u8>>> = vec![None; words.len()];
+    for (i, parameter) in function.parameters.iter().enumerate() {
+        if parameter.mode.on_host(host_scalars) {
+            let length = function
+                .length(parameter.mode, &words)
+                .expect("the types are known");
+            memory[i] = Some(numbers.bytes(length));
+        }
+    }
+    for (word, memory) in words.iter_mut().zip(&mut memory) {
+        if let Some(memory) = memory {
+            // Room for nothing has no address of its own.
+            memory.reserve(1);
+            *word = memory.as_mut_ptr() as u64;
+        }
+    }
+    (words, memory)
+}
+
+fn one_call(
+    state: *mut c_void,
+    function: &'static Function,
+    numbers: &mut Numbers,
+    host_scalars: bool,
+) {
+    let (words, mut memory) = arguments(function, numbers, host_scalars);
+    let before = memory.clone();
+    let writes: Vec<Option<Vec<u8>>> = function
+        .parameters
+        .iter()
+        .zip(&memory)
+        .map(|(parameter, memory)| {
+            let memory = memory.as_ref()?;
+            parameter
+                .mode
+                .is_written()
+                .then(|| numbers.bytes(memory.len()))
+        })
+        .collect();
+    EXPECTED.with_borrow_mut(|expected| {
+        expected.function = Some(function);
+        expected.host_scalars = host_scalars;
+        expected.words = words.clone();
+        expected.read = function
+            .parameters
+            .iter()
+            .zip(&before)
+            .map(|(parameter, memory)| memory.clone().filter(|_| parameter.mode.is_read()))
+            .collect();
+        expected.write = writes.clone();
+        expected.calls = 0;
+    });
+    let (mut call, written) =
+        unsafe { pack(function, &words, 1, host_scalars) }.expect("the arguments are valid");
+    call.stream = 5;
+    let answers = function.answers(host_scalars);
+    let sent = frame(state, command::CALL, &call, answers);
+    let name = function.name;
+    EXPECTED.with_borrow_mut(|expected| {
+        // A pointer mode is the plugin's own business.
+        if name != "cublasSetPointerMode_v2" {
+            assert_eq!(expected.calls, 1, "{name}");
+        }
+        expected.function = None;
+    });
+    assert_eq!(answers, written.iter().any(|_| true), "{name}");
+    if !answers {
+        assert!(sent.is_empty(), "{name} is asynchronous, and answered");
+        return;
+    }
+    let [(header, payload)] = sent.as_slice() else {
+        panic!("{name} was answered {} times", sent.len());
+    };
+    assert_eq!((header.opcode, header.context), (REPLY, 0), "{name}");
+    let reply: LibraryReply = decode_all(payload).expect("a reply");
+    assert_eq!(reply.result, 0, "{name}");
+    assert!(unsafe { unpack(&reply, &written) }, "{name}");
+    for (i, memory) in memory.iter_mut().enumerate() {
+        let expected = writes[i].as_ref().or(before[i].as_ref());
+        assert_eq!(
+            memory.as_ref(),
+            expected,
+            "{name} {}",
+            function.parameters[i].name
+        );
+    }
+}
+
+#[test]
+fn what_arrives_is_what_was_passed() {
+    let table = HostTable {
+        abi: PLUGIN_ABI,
+        host: std::ptr::null_mut(),
+        send,
+        send_start,
+        send_bulk,
+        read_bulk,
+        may_block,
+        take_descriptor,
+        identity,
+        on_stream,
+        driver_symbol,
+        log,
+        fail,
+    };
+    let state = unsafe { create(&DESCRIPTION, &raw const table, b"{}".as_ptr(), 2) };
+    assert!(!state.is_null());
+    let started = frame(
+        state,
+        command::START,
+        &LibraryStart {
+            stream: 0,
+            major: 13,
+        },
+        true,
+    );
+    assert_eq!(started.len(), 1);
+    let made = frame(
+        state,
+        command::CREATE,
+        &LibraryCreate {
+            stream: 0,
+            handle: 1,
+            function: 0,
+            argument: 0,
+        },
+        false,
+    );
+    assert!(made.is_empty());
+
+    let mut numbers = Numbers(0x1234_5678_9abc_def1);
+    let mut functions = 0;
+    for function in CUBLAS
+        .iter()
+        .filter(|f| matches!(f.class, "async" | "state"))
+    {
+        functions += 1;
+        for round in 0..16 {
+            one_call(state, function, &mut numbers, round % 2 == 0);
+        }
+    }
+    assert!(functions > 480, "{functions}");
+
+    // What is not such a call ends the session, and nothing is called.
+    let gemm = CUBLAS.iter().find(|f| f.name == "cublasSgemm_v2").unwrap();
+    let (words, memory) = arguments(gemm, &mut numbers, true);
+    let (call, _) = unsafe { pack(gemm, &words, 1, true) }.unwrap();
+    drop(memory);
+    for change in 0..3 {
+        let mut call = call.clone();
+        match change {
+            0 => call.data.truncate(7),
+            1 => call.data.push(0),
+            _ => call.words.truncate(8),
+        }
+        let sent = frame(state, command::CALL, &call, false);
+        assert_eq!(sent.len(), 1);
+        assert_eq!(sent[0].0.opcode, 0, "the session ends");
+    }
+}
