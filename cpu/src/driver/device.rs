@@ -13,8 +13,9 @@ use parking_lot::Mutex;
 use super::config::Config;
 use super::error::{
     ERROR_INVALID_CONTEXT, ERROR_INVALID_DEVICE, ERROR_INVALID_VALUE, ERROR_NOT_FOUND,
-    ERROR_PEER_ACCESS_NOT_ENABLED, ERROR_PEER_ACCESS_UNSUPPORTED, Result,
+    ERROR_PEER_ACCESS_ALREADY_ENABLED, ERROR_PEER_ACCESS_NOT_ENABLED, Result,
 };
+use super::memory::memory;
 use super::primary::Primary;
 use super::{context, ffi, state};
 
@@ -278,9 +279,9 @@ pub(super) fn cuDeviceCanAccessPeer(
     dev: CUdevice,
     peerDev: CUdevice,
 ) -> Result {
-    resolve(dev)?;
-    resolve(peerDev)?;
-    ffi::put(canAccessPeer, 0)
+    // All are the host's memory.
+    let (device, peer) = (resolve(dev)?, resolve(peerDev)?);
+    ffi::put(canAccessPeer, i32::from(device.ordinal != peer.ordinal))
 }
 
 pub(super) fn cuDeviceGetP2PAttribute(
@@ -296,7 +297,8 @@ pub(super) fn cuDeviceGetP2PAttribute(
     if source.ordinal == destination.ordinal {
         return Err(ERROR_INVALID_DEVICE);
     }
-    ffi::put(value, 0)
+    // Access, and atomic operations; neither rank nor arrays.
+    ffi::put(value, i32::from(matches!(attrib, 2 | 3)))
 }
 
 pub(super) fn cuCtxEnablePeerAccess(peerContext: CUcontext, Flags: u32) -> Result {
@@ -307,15 +309,21 @@ pub(super) fn cuCtxEnablePeerAccess(peerContext: CUcontext, Flags: u32) -> Resul
     }
     if own.device == peer.device {
         Err(ERROR_INVALID_DEVICE)
+    } else if memory().set_peer(own.device, peer.device, true) {
+        Ok(())
     } else {
-        Err(ERROR_PEER_ACCESS_UNSUPPORTED)
+        Err(ERROR_PEER_ACCESS_ALREADY_ENABLED)
     }
 }
 
 pub(super) fn cuCtxDisablePeerAccess(peerContext: CUcontext) -> Result {
-    context::current()?;
-    context::resolve(peerContext).map_err(|_| ERROR_INVALID_CONTEXT)?;
-    Err(ERROR_PEER_ACCESS_NOT_ENABLED)
+    let own = context::current()?;
+    let peer = context::resolve(peerContext).map_err(|_| ERROR_INVALID_CONTEXT)?;
+    if memory().set_peer(own.device, peer.device, false) {
+        Ok(())
+    } else {
+        Err(ERROR_PEER_ACCESS_NOT_ENABLED)
+    }
 }
 
 pub(super) fn cuGetExportTable(

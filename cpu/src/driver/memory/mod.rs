@@ -19,7 +19,7 @@ pub(super) mod suballocator;
 pub(super) mod transfer;
 pub(super) mod vmm;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -90,9 +90,11 @@ impl Allocation {
 #[derive(Debug, Clone, Copy)]
 struct Access {
     end: u64,
-    /// `None`: host memory, which every device reaches.
-    device: Option<usize>,
-    writable: bool,
+    /// Devices that reach it, and that may write, a bit each.
+    readers: u32,
+    writers: u32,
+    /// Whose memory it is, where that device's peers reach it, too: memory of `cuMemAlloc`.
+    owner: Option<usize>,
 }
 
 /// 2 MiB that small allocations of one context share.
@@ -112,6 +114,8 @@ struct Ledger {
     /// `cuMemAddressReserve`: start to end.
     reservations: BTreeMap<u64, u64>,
     slabs: Vec<Slab>,
+    /// `cuCtxEnablePeerAccess`: who, and whose memory.
+    peers: BTreeSet<(usize, usize)>,
     /// Per device, the access ranges in order, neighbours joined; emptied by every change.
     snapshots: Vec<Option<Arc<[AddressRange]>>>,
 }
@@ -470,17 +474,17 @@ impl Memory {
         let mut ledger = self.ledger.write();
         let mut ranges: Vec<AddressRange> = Vec::new();
         for (&start, access) in &ledger.access {
-            if access.device.is_some_and(|owner| owner != device) {
+            let Some(writable) = ledger.writable(access, device) else {
                 continue;
-            }
+            };
             match ranges.last_mut() {
-                Some(last) if last.end == start && last.writable == access.writable => {
+                Some(last) if last.end == start && last.writable == writable => {
                     last.end = access.end
                 }
                 _ => ranges.push(AddressRange {
                     start,
                     end: access.end,
-                    writable: access.writable,
+                    writable,
                 }),
             }
         }
@@ -492,28 +496,72 @@ impl Memory {
     fn find(&self, device: usize, address: u64) -> Option<AddressRange> {
         let ledger = self.ledger.read();
         let (&start, access) = ledger.access.range(..=address).next_back()?;
-        (address < access.end && access.device.is_none_or(|owner| owner == device)).then_some(
-            AddressRange {
-                start,
-                end: access.end,
-                writable: access.writable,
-            },
-        )
+        let writable = ledger.writable(access, device)?;
+        (address < access.end).then_some(AddressRange {
+            start,
+            end: access.end,
+            writable,
+        })
+    }
+
+    /// Lets a device reach what another has allocated, or not any more. False if that changes nothing.
+    pub(super) fn set_peer(&self, accessor: usize, owner: usize, reaches: bool) -> bool {
+        let mut ledger = self.ledger.write();
+        ledger.snapshots.fill(None);
+        if reaches {
+            ledger.peers.insert((accessor, owner))
+        } else {
+            ledger.peers.remove(&(accessor, owner))
+        }
     }
 }
 
 impl Ledger {
-    /// Lets kernels touch a range; replaces what was granted there.
+    /// Lets kernels touch a range, those of its device (and of that one's peers) or, of host memory, all; replaces what was granted there.
     fn grant(&mut self, start: u64, length: u64, device: Option<usize>, writable: bool) {
+        let devices = device.map_or(u32::MAX, |device| 1 << device);
         self.revoke(start, start + length);
         self.access.insert(
             start,
             Access {
                 end: start + length,
-                device,
-                writable,
+                readers: devices,
+                writers: if writable { devices } else { 0 },
+                owner: device,
             },
         );
+    }
+
+    /// Sets what one device may do with a mapping: nothing, read, or write, too.
+    fn set_access(&mut self, start: u64, end: u64, device: usize, allowed: Option<bool>) {
+        let bit = 1 << device;
+        let old = self.access.get(&start).filter(|old| old.end == end);
+        let (mut readers, mut writers) = old.map_or((0, 0), |old| (old.readers, old.writers));
+        readers &= !bit;
+        writers &= !bit;
+        if let Some(writable) = allowed {
+            readers |= bit;
+            writers |= if writable { bit } else { 0 };
+        }
+        self.revoke(start, end);
+        if readers != 0 {
+            let access = Access {
+                end,
+                readers,
+                writers,
+                owner: None,
+            };
+            self.access.insert(start, access);
+        }
+    }
+
+    /// Whether a device may write to what it reaches; `None` if it does not reach it.
+    fn writable(&self, access: &Access, device: usize) -> Option<bool> {
+        let peer = access
+            .owner
+            .is_some_and(|owner| self.peers.contains(&(device, owner)));
+        let bit = 1 << device;
+        (peer || access.readers & bit != 0).then_some(peer || access.writers & bit != 0)
     }
 
     /// Takes a range from kernels.
@@ -546,9 +594,7 @@ impl Ledger {
             match self.access.range(..=reached).next_back() {
                 Some((_, access))
                     if access.end > reached
-                        && device.is_none_or(|device| {
-                            access.device.is_none_or(|owner| owner == device)
-                        }) =>
+                        && device.is_none_or(|device| self.writable(access, device).is_some()) =>
                 {
                     reached = access.end;
                 }

@@ -11,7 +11,7 @@ use gvirtus_wire::api::types::{CUmemAccessDesc, CUmemAllocationProp, CUmemLocati
 
 use super::physical::Block;
 use super::quiescence::Deferred;
-use super::{Access, Allocation, GRANULE, Kind, memory, reserve_addresses};
+use super::{Allocation, GRANULE, Kind, memory, reserve_addresses};
 use crate::driver::error::{
     ERROR_INVALID_DEVICE, ERROR_INVALID_VALUE, ERROR_NOT_SUPPORTED, Result,
 };
@@ -328,20 +328,13 @@ pub(in crate::driver) fn cuMemSetAccess(
         };
         for descriptor in &descriptors {
             let device = device_of(descriptor.location)?;
-            if device != mapping.device {
-                // No peer access between CPU devices.
-                return Err(ERROR_INVALID_DEVICE);
-            }
-            match descriptor.flags {
-                0 => ledger.revoke(start, mapping.end()),
-                ACCESS_READ | ACCESS_READ_WRITE => ledger.grant(
-                    start,
-                    mapping.size,
-                    Some(device),
-                    descriptor.flags == ACCESS_READ_WRITE,
-                ),
+            let allowed = match descriptor.flags {
+                0 => None,
+                ACCESS_READ => Some(false),
+                ACCESS_READ_WRITE => Some(true),
                 _ => return Err(ERROR_INVALID_VALUE),
-            }
+            };
+            ledger.set_access(start, mapping.end(), device, allowed);
         }
     }
     Ok(())
@@ -362,22 +355,14 @@ pub(in crate::driver) fn cuMemGetAccess(
     if !mapped {
         return Err(ERROR_INVALID_VALUE);
     }
-    let granted = match ledger.access.range(..=ptr).next_back() {
-        Some((
-            _,
-            Access {
-                end,
-                device: Some(owner),
-                writable,
-            },
-        )) if ptr < *end && *owner == device => {
-            if *writable {
-                ACCESS_READ_WRITE
-            } else {
-                ACCESS_READ
-            }
-        }
-        _ => 0,
+    let access = ledger.access.range(..=ptr).next_back();
+    let writable = access
+        .filter(|(_, access)| ptr < access.end)
+        .and_then(|(_, access)| ledger.writable(access, device));
+    let granted = match writable {
+        Some(true) => ACCESS_READ_WRITE,
+        Some(false) => ACCESS_READ,
+        None => 0,
     };
     ffi::put(flags, u64::from(granted))
 }

@@ -23,6 +23,7 @@ use gvirtus_wire::api::types::{
     CUmemGenericAllocationHandle, CUmemLocation, CUmemoryPool, error,
 };
 use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
 
 use crate::driver::{Result, context, memory, put, session, vmm};
 use crate::events::{self, INTERPROCESS};
@@ -456,15 +457,30 @@ pub(crate) unsafe fn cuMemPoolExportToShareableHandle(
         return Err(error::ERROR_INVALID_VALUE);
     }
     check_kind(handleType, flags)?;
-    let token = session.call(
-        pool.device,
-        &IpcExportPool {
-            device: pool.device,
-        },
-    )?;
-    let fd = to_descriptor(POOL, &token)?;
+    let fd = to_descriptor(POOL, &token_of(session, &pool)?)?;
     // SAFETY: not null; the caller gives room for a descriptor.
     unsafe { put(handle_out.cast::<i32>(), fd) }
+}
+
+/// The token of a pool, exported at first use.
+fn token_of(session: &Session, pool: &Pool) -> Result<Token> {
+    let mut known = pool.token.lock();
+    if let Some(token) = *known {
+        return Ok(token);
+    }
+    let command = IpcExportPool {
+        device: pool.device,
+    };
+    let token = session.call(pool.device, &command)?;
+    Ok(*known.insert(token))
+}
+
+/// By what memory is known to belong to a pool: no part of the pool's token can be got from it.
+fn mark_of(session: &Session, pool: &Pool) -> Result<[u8; 24]> {
+    let digest: [u8; 32] = Sha256::digest(token_of(session, pool)?).into();
+    let mut mark = [0; 24];
+    mark.copy_from_slice(&digest[..24]);
+    Ok(mark)
 }
 
 /// A pool of another program: nothing can be allocated from it here.
@@ -484,7 +500,7 @@ pub(crate) unsafe fn cuMemPoolImportFromShareableHandle(
     if !shared.pool {
         return Err(error::ERROR_INVALID_VALUE);
     }
-    let made = pool::import(shared.device);
+    let made = pool::import(shared.device, token);
     // SAFETY: not null, and the caller's.
     unsafe { put(pool_out, made.handle as CUmemoryPool) }
 }
@@ -502,9 +518,11 @@ pub(crate) unsafe fn cuMemPoolExportPointer(
     let Kind::Pooled { pool } = entry.kind else {
         return Err(error::ERROR_INVALID_VALUE);
     };
-    if !pool::by_handle(pool)?.exportable {
+    let pool = pool::by_handle(pool)?;
+    if !pool.exportable {
         return Err(error::ERROR_INVALID_VALUE);
     }
+    let mark = mark_of(session, &pool)?;
     let token = session.call(
         entry.device,
         &IpcExportMemory {
@@ -512,8 +530,10 @@ pub(crate) unsafe fn cuMemPoolExportPointer(
             size: entry.size,
         },
     )?;
+    let mut data = seal(POINTER, &own(token));
+    data[40..].copy_from_slice(&mark);
     // SAFETY: not null; the caller gives 64 bytes.
-    unsafe { put(shareData_out.cast::<[u8; 64]>(), seal(POINTER, &own(token))) }
+    unsafe { put(shareData_out.cast::<[u8; 64]>(), data) }
 }
 
 /// Maps memory of another program's pool; `cuMemFree` and `cuMemFreeAsync` unmap it.
@@ -530,6 +550,10 @@ pub(crate) unsafe fn cuMemPoolImportPointer(
     // SAFETY: not null; the caller gives 64 bytes.
     let data = unsafe { shareData.cast::<[u8; 64]>().read_unaligned() };
     let token = open(POINTER, &data)?;
+    if data[40..] != mark_of(session, &pool)? {
+        // It is another pool's.
+        return Err(error::ERROR_INVALID_VALUE);
+    }
     refuse_own(&token)?;
     let address = map(session, &token, Some(&pool))?;
     // SAFETY: not null, and the caller's.

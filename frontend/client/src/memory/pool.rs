@@ -37,6 +37,8 @@ pub(crate) struct Pool {
     pub(crate) exportable: bool,
     /// It is another program's.
     pub(crate) imported: bool,
+    /// The token that stands for it in other programs, or in its own.
+    pub(crate) token: Mutex<Option<[u8; 32]>>,
     /// Other devices that may use its memory, with their flags.
     pub(crate) access: Mutex<BTreeMap<u32, u32>>,
     /// The most bytes that it may hold.
@@ -73,27 +75,34 @@ pub(crate) struct Figures {
 
 /// Makes a pool of a device's memory. `most` is 0 for no limit of its own.
 pub(crate) fn create(device: u32, default: bool, most: u64) -> Arc<Pool> {
-    make(device, default, most, false, false)
+    make(device, default, most, false, None)
 }
 
 /// [`create`] for a pool that other programs may import.
 pub(crate) fn create_exportable(device: u32, most: u64) -> Arc<Pool> {
-    make(device, false, most, true, false)
+    make(device, false, most, true, None)
 }
 
 /// A pool of another program, of memory of a device of this session.
-pub(crate) fn import(device: u32) -> Arc<Pool> {
-    make(device, false, 0, false, true)
+pub(crate) fn import(device: u32, token: [u8; 32]) -> Arc<Pool> {
+    make(device, false, 0, false, Some(token))
 }
 
-fn make(device: u32, default: bool, most: u64, exportable: bool, imported: bool) -> Arc<Pool> {
+fn make(
+    device: u32,
+    default: bool,
+    most: u64,
+    exportable: bool,
+    token: Option<[u8; 32]>,
+) -> Arc<Pool> {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let pool = Arc::new(Pool {
         handle: TAG | NEXT.fetch_add(1, Ordering::Relaxed) << 4,
         device,
         default,
         exportable,
-        imported,
+        imported: token.is_some(),
+        token: Mutex::new(token),
         access: Mutex::default(),
         most: if most == 0 { u64::MAX } else { most },
         reuse: [const { AtomicI32::new(1) }; 3],
