@@ -239,7 +239,7 @@ fn a_client_that_drips_its_bytes_is_cut_off_in_time() {
     let (listener, endpoint) = listen();
     let mut client = TcpStream::connect((endpoint.server_address.as_str(), endpoint.port)).unwrap();
     let dripper = thread::spawn(move || {
-        for byte in b"GVirtuS\n\x01\0\x01\0\xff\xff\0\0"
+        for byte in b"GVirtuS\n\x02\0\x02\0\xff\xff\0\0"
             .iter()
             .chain([0; 4096].iter())
         {

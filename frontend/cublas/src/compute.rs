@@ -3,11 +3,12 @@
 use std::ffi::c_void;
 use std::sync::PoisonError;
 
+use gvirtus_frontend_link::guard::unsupported;
 use gvirtus_frontend_link::library::{Outcome, Target, call};
 use gvirtus_wire::api::library::{Function, Mode, command};
 
 use crate::handle::{self, Handle, opcode};
-use crate::status::{INVALID_VALUE, SUCCESS, of_driver};
+use crate::status::{INVALID_VALUE, NOT_SUPPORTED, SUCCESS, of_driver};
 use crate::{Status, argument};
 
 /// About how many operations one call makes: workspace cleared, partial products, their sum.
@@ -22,6 +23,10 @@ pub unsafe fn compute(function: &Function, arguments: &[u64]) -> Status {
         Ok(handle) => handle,
         Err(status) => return status,
     };
+    if handle::lacks(function.id()) {
+        unsupported(function.name);
+        return NOT_SUPPORTED;
+    }
     if argument::refused(function, arguments) {
         return INVALID_VALUE;
     }

@@ -78,6 +78,16 @@ pub fn set_major(major: u32) {
     let _ = MAJOR.set(major);
 }
 
+/// Functions that the box's library lacks.
+static MISSING: OnceLock<HashSet<u32>> = OnceLock::new();
+
+/// Whether the box's library lacks a function.
+pub(crate) fn lacks(function: u32) -> bool {
+    MISSING
+        .get()
+        .is_some_and(|missing| missing.contains(&function))
+}
+
 /// What the box's library says of itself: asked once.
 ///
 /// # Errors
@@ -99,6 +109,7 @@ pub fn info() -> Result<LibraryInfo, Status> {
     if told.status != 0 {
         return Err(told.status);
     }
+    let _ = MISSING.set(told.missing.iter().copied().collect());
     *info = Some(told.clone());
     Ok(told)
 }

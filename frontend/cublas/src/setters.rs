@@ -39,6 +39,9 @@ pub unsafe fn set(function: &Function, arguments: &[u64]) -> Status {
             INVALID_VALUE
         };
     }
+    if handle::lacks(function.id()) {
+        return NOT_SUPPORTED;
+    }
     {
         let mut state = handle.state();
         match name {

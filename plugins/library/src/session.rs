@@ -178,6 +178,7 @@ impl Session {
                     return LibraryInfo {
                         status: self.description.not_initialized,
                         version: 0,
+                        missing: Vec::new(),
                     };
                 }
             }
@@ -197,7 +198,17 @@ impl Session {
         LibraryInfo {
             status: 0,
             version: version.unwrap_or(0),
+            missing: self.lacking(),
         }
+    }
+
+    /// Functions that the library lacks.
+    fn lacking(&self) -> Vec<u32> {
+        let lacks = |function: &Function| {
+            CString::new(function.name).is_ok_and(|name| self.address(&name).is_none())
+        };
+        let lacking = self.functions.iter().filter(|(_, f)| lacks(f));
+        lacking.map(|(id, _)| *id).collect()
     }
 
     fn address(&self, name: &CStr) -> Option<*const c_void> {

@@ -167,6 +167,8 @@ crate::records! {
         status: i32,
         /// What its version function returns.
         version: i32,
+        /// Ids of functions that it lacks.
+        missing: Vec<u32>,
     }
     /// Makes a handle.
     LibraryCreate {

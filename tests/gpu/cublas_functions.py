@@ -1,0 +1,347 @@
+#!/usr/bin/env python3
+"""Every function of cuBLAS's table on the same random inputs, natively (twice) and through GVirtuS: status and every byte of every operand must be the same.
+
+    python3 cublas_functions.py --native DIR --home HOME [--device cuda] [--out FILE]
+
+DIR holds NVIDIA's libcublas.so.13, libcublasLt.so.13 and libcudart.so.13; HOME is an installation of GVirtuS. The functions' parameters come from the table that the libraries are
+made of (wire/src/api/cublas.rs). Functions whose native runs differ from one another are counted apart.
+"""
+import argparse
+import ctypes
+import datetime
+import hashlib
+import json
+import os
+import pathlib
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+ORDER, LEADING, BATCH = 24, 32, 3
+ELEMENTS = LEADING * LEADING * (BATCH + 1)
+SIZES = {0: 4, 1: 8, 2: 2, 4: 8, 5: 16, 14: 2}
+LETTERS = {"S": 0, "D": 1, "H": 2, "C": 4, "Z": 5}
+
+
+def table(path):
+    """Class, name and parameters (name, mode, argument) of every declaration."""
+    row = re.compile(r"^\s+(\w+) \[([\d ]*)\] fn (\w+)\((.*)\);$")
+    parameter = re.compile(r"(\w+): (\w+)(?:\(([^)]*)\))?")
+    for line in pathlib.Path(path).read_text().splitlines():
+        found = row.match(line)
+        if found:
+            yield found[1], found[3], parameter.findall(found[4])
+
+
+class Numbers:
+    """The same sequence on every machine."""
+
+    def __init__(self, text):
+        self.state = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") | 1
+
+    def next(self):
+        x = self.state
+        x ^= (x << 13) & (1 << 64) - 1
+        x ^= x >> 7
+        x ^= (x << 17) & (1 << 64) - 1
+        self.state = x
+        return x
+
+    def real(self):
+        return (self.next() % 2001 - 1000) / 1000
+
+
+def pack(data_type, values):
+    if data_type in (1, 5):
+        return struct.pack(f"<{len(values)}d", *values)
+    if data_type == 2:
+        return struct.pack(f"<{len(values)}e", *values)
+    if data_type == 14:
+        words = struct.unpack(f"<{len(values)}I", struct.pack(f"<{len(values)}f", *values))
+        return struct.pack(f"<{len(values)}H", *(w >> 16 for w in words))
+    return struct.pack(f"<{len(values)}f", *values)
+
+
+def matrix(data_type, numbers):
+    """Columns of LEADING elements; the diagonal is large, so that solutions are tame."""
+    per = 2 if data_type in (4, 5) else 1
+    values = []
+    for at in range(ELEMENTS):
+        i, j = at % LEADING, at // LEADING % LEADING
+        for part in range(per):
+            values.append(numbers.real() + (8.0 if i == j and part == 0 else 0.0))
+    return pack(data_type, values)
+
+
+class Device:
+    def __init__(self):
+        self.runtime = ctypes.CDLL("libcudart.so.13")
+        self.blas = ctypes.CDLL("libcublas.so.13")
+
+    def cuda(self, name, *arguments):
+        status = getattr(self.runtime, name)(*arguments)
+        if status:
+            sys.exit(f"{name}: CUDA error {status}")
+
+    def put(self, data):
+        at = ctypes.c_void_p()
+        self.cuda("cudaMalloc", ctypes.byref(at), ctypes.c_size_t(max(len(data), 16)))
+        self.cuda("cudaMemcpy", at, data, ctypes.c_size_t(len(data)), 1)
+        return at.value
+
+    def get(self, at, size):
+        data = ctypes.create_string_buffer(size)
+        self.cuda("cudaMemcpy", data, ctypes.c_void_p(at), ctypes.c_size_t(size), 2)
+        return data.raw
+
+    def free(self, at):
+        self.cuda("cudaFree", ctypes.c_void_p(at))
+
+
+def element_type(name):
+    """The type of a function's matrices, by its name."""
+    for start, data_type in (("cublasScnrm2", 4), ("cublasScasum", 4), ("cublasDznrm2", 5), ("cublasDzasum", 5), ("cublasHSH", 2), ("cublasHSS", 2), ("cublasTST", 14), ("cublasTSS", 14)):
+        if name.startswith(start):
+            return data_type
+    found = re.match(r"cublasI?([sdczSDCZH])", name)
+    return LETTERS[found[1].upper()] if found else 0
+
+
+def variants(name, parameters):
+    """What the functions with types are called with: type of operands, of results, compute type."""
+    if any(mode == "kind" for _, mode, _ in parameters):
+        if any(p == "computeType" for p, _, _ in parameters):
+            return [(0, 0, 68), (2, 2, 68), (2, 0, 68), (14, 14, 68), (14, 0, 68), (1, 1, 70), (4, 4, 68), (5, 5, 70), (0, 0, 77), (2, 2, 64)]
+        own = element_type(name) if re.match(r"cublas[SDCZ][a-z]", name) and "Ex" in name and not re.match(r"cublas(Scal|Dot|Swap|Copy|Asum|Axpy|Rot)", name) else None
+        return [(own, own, 0)] if own is not None else [(0, 0, 0), (1, 1, 1), (4, 4, 4), (5, 5, 5), (2, 2, 0)]
+    return [(element_type(name), element_type(name), 0)]
+
+
+def one(device, handle, name, parameters, types, host_scalars, turn):
+    operand, result, execution = types
+    numbers = Numbers(f"{name} {types} {turn}")
+    wide = name.endswith("_64")
+    base = name[:-3] if wide else name
+    hermitian = re.search(r"her|hem", base) is not None
+    batched = "Batched" in base and "Strided" not in base
+    blocks, outs, keep, arguments = [], [], [], []
+    integers = {
+        "m": ORDER, "n": ORDER, "k": ORDER if "gb" not in base and "sb" not in base and "hb" not in base and "tb" not in base else 3,
+        "kl": 3, "ku": 2, "nrhs": ORDER, "batchCount": BATCH, "batchSize": BATCH, "group_count": 2,
+        "incx": 1 + turn, "incy": 1 + turn, "uplo": turn, "side": turn, "diag": turn, "mode": turn,
+        "trans": 0 if not turn else (2 if hermitian else 1), "transa": turn, "transb": 1 - turn,
+    }
+    if "gels" in base:
+        integers["trans"] = 0
+    if "getr" in base and not turn:
+        integers["n"] = 8
+
+    def block(data):
+        at = device.put(data)
+        blocks.append((at, len(data)))
+        return at
+
+    def pointers(make):
+        parts = [block(make()) for _ in range(BATCH + 1)]
+        return block(struct.pack(f"<{len(parts)}Q", *parts)), parts
+
+    def scalar_type(argument):
+        if argument.isdigit():
+            return {2: 2, 4: 0, 8: 1 if element_type(name) in (1, 5) else 4, 16: 5, 20: 0, 40: 1}[int(argument)], int(argument)
+        words = argument.split()
+        if len(words) == 2 and words[0] == "computeType":
+            compute_type = {64: 2, 68: 0, 77: 0, 70: 1}[execution]
+            data_type = {0: 4, 1: 5}.get(compute_type, compute_type) if result in (4, 5) else compute_type
+            return data_type, SIZES[data_type]
+        times = int(words[0]) if words[0].isdigit() else 1
+        which = {"csType": operand if operand not in (4, 5) else operand - 4, "alphaType": execution if operand == 2 else operand}
+        data_type = which.get(words[-1], result if operand != 2 else 2)
+        if words[-1] == "resultType" and re.search(r"Nrm2|Asum", name) and operand in (4, 5):
+            data_type = operand - 4
+        return data_type, times * SIZES[data_type]
+
+    types_given = {}
+    for parameter, mode, argument in parameters:
+        if mode in ("scalar", "result", "inout") and not argument.isdigit() and "omputeType" not in argument:
+            types_given[argument.split()[-1]] = scalar_type(argument)[0]
+    for parameter, mode, argument in parameters:
+        if mode == "handle":
+            arguments.append(ctypes.c_void_p(handle))
+        elif mode == "kind":
+            lower = parameter.lower()
+            if parameter in types_given:
+                value = types_given[parameter]
+            elif lower == "computetype":
+                value = execution
+            elif lower == "executiontype":
+                value = execution
+            elif lower == "algo":
+                value = -1
+            else:
+                value = result if parameter in ("Ctype", "resultType") else operand
+            arguments.append(ctypes.c_int(value))
+        elif mode in ("i32", "i64"):
+            value = integers.get(parameter)
+            if value is None:
+                value = LEADING * LEADING if parameter.lower().startswith("stride") else LEADING
+            if parameter in ("lda",) and base.endswith("getrfBatched"):
+                value = LEADING
+            arguments.append((ctypes.c_int64 if mode == "i64" else ctypes.c_int)(value))
+        elif mode == "dev":
+            data_type = result if parameter.lower().startswith("c") else operand
+            integer = parameter in ("info", "P", "devIpiv", "devInfoArray")
+            if integer:
+                arguments.append(ctypes.c_void_p(block(struct.pack(f"<{ORDER * (BATCH + 1)}i", *(i % integers["n"] + 1 for i in range(ORDER * (BATCH + 1)))))))
+            elif batched:
+                at, _ = pointers(lambda: matrix(data_type, numbers)[: LEADING * LEADING * SIZES[data_type]])
+                arguments.append(ctypes.c_void_p(at))
+            else:
+                arguments.append(ctypes.c_void_p(block(matrix(data_type, numbers))))
+        elif mode in ("scalar", "result", "inout"):
+            data_type, size = scalar_type(argument)
+            count = size // {0: 4, 1: 8, 2: 2, 4: 4, 5: 8, 14: 2}[data_type]
+            data = pack(data_type, [numbers.real() for _ in range(count)]).ljust(size, b"\0")
+            if parameter == "param":
+                # A flag: full, or (for turns) with an implicit diagonal.
+                data = pack(data_type, [-1.0 if not turn else 0.0]) + data[size // 5 :]
+            if host_scalars:
+                memory = ctypes.create_string_buffer(data, size)
+                keep.append(memory)
+                if mode != "scalar":
+                    outs.append(memory)
+                arguments.append(memory)
+            else:
+                arguments.append(ctypes.c_void_p(block(data)))
+        elif mode == "host_in":
+            _, size = argument.split(";")
+            size = size.strip()
+            if parameter.startswith(("alpha", "beta")):
+                data_type, each = scalar_type(size)
+                data = pack(data_type, [numbers.real() for _ in range(2 * each // {0: 4, 1: 8, 2: 2, 4: 4, 5: 8, 14: 2}[data_type])])
+            else:
+                value = {"group_size": 2, "transa_array": 0, "transb_array": 1}.get(parameter, ORDER if parameter[0] in "mnk" else LEADING)
+                data = struct.pack("<2q" if size == "8" else "<2i", value, value)
+            memory = ctypes.create_string_buffer(data, len(data))
+            keep.append(memory)
+            arguments.append(memory)
+        elif mode == "host_out":
+            memory = ctypes.create_string_buffer(4)
+            outs.append(memory)
+            arguments.append(memory)
+        else:
+            arguments.append(ctypes.c_void_p(0))
+    device.blas.cublasSetPointerMode_v2(ctypes.c_void_p(handle), 0 if host_scalars else 1)
+    status = getattr(device.blas, name)(*arguments)
+    # What an asynchronous call ran into.
+    if later := device.runtime.cudaDeviceSynchronize():
+        status = f"{status}/cuda{later}"
+    digest = hashlib.sha256()
+    addresses = {struct.pack("<Q", at) for at, _ in blocks}
+    for at, size in blocks:
+        data = device.get(at, size)
+        # Arrays of pointers differ from run to run.
+        if data[:8] not in addresses:
+            digest.update(data)
+    for memory in outs:
+        digest.update(memory.raw)
+    for at, _ in blocks:
+        device.free(at)
+    return status, digest.hexdigest()[:24]
+
+
+def child(arguments):
+    device = Device()
+    handle = ctypes.c_void_p()
+    if status := device.blas.cublasCreate_v2(ctypes.byref(handle)):
+        sys.exit(f"cublasCreate: {status}")
+    for kind, name, parameters in table(arguments.table):
+        if kind != "async" or (arguments.only and not re.search(arguments.only, name)):
+            continue
+        if not hasattr(device.blas, name):
+            continue
+        for types in variants(name, parameters):
+            for host_scalars in (True, False):
+                # Grouped products read their scalars on the host alone.
+                for turn in (0, 1):
+                    status, digest = one(device, handle.value, name, parameters, types, host_scalars, turn)
+                    print(name, "/".join(map(str, types)), "host" if host_scalars else "device", turn, status, digest, flush=True)
+
+
+def run(arguments, libraries, extra):
+    command = [sys.executable, __file__, "--child", "--table", arguments.table]
+    if arguments.only:
+        command += ["--only", arguments.only]
+    environment = {**os.environ, **extra, "LD_LIBRARY_PATH": libraries}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=arguments.timeout)
+    if done.returncode:
+        print(done.stderr[-3000:], file=sys.stderr)
+        print(f"the run with {libraries} ended with {done.returncode} after {len(done.stdout.splitlines())} calls: {done.stdout.splitlines()[-1:]}", file=sys.stderr)
+    return {tuple(line.split()[:4]): line.split()[4:] for line in done.stdout.splitlines()}
+
+
+def main():
+    here = pathlib.Path(__file__).resolve().parent
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--table", default=str(here.parent.parent / "wire/src/api/cublas.rs"))
+    parser.add_argument("--native", help="directory of NVIDIA's libraries, or several with colons; without it, only ours runs")
+    parser.add_argument("--home")
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--only", help="functions whose names match")
+    parser.add_argument("--timeout", type=float, default=500)
+    parser.add_argument("--out")
+    arguments = parser.parse_args()
+    if arguments.child:
+        return child(arguments)
+    native = []
+    if arguments.native:
+        native = [run(arguments, arguments.native, {}) for _ in range(2)]
+    with tempfile.TemporaryDirectory() as directory:
+        config = pathlib.Path(directory, "properties.json")
+        config.write_text(json.dumps({
+            "communicator": [{"endpoint": {"suite": "unix", "protocol": "unix", "path": f"{directory}/s"}, "plugins": ["cudart", "cublas"]}],
+            "device": arguments.device,
+            "library_dirs": (arguments.native or "").split(":") if arguments.native else [],
+        }))
+        with open(f"{directory}/log", "w") as log:
+            backend = subprocess.Popen([f"{arguments.home}/bin/gvirtus-backend", str(config)], stdout=log, stderr=log)
+        time.sleep(2)
+        try:
+            ours = run(arguments, f"{arguments.home}/lib", {"GVIRTUS_CONFIG": str(config)})
+        finally:
+            backend.terminate()
+            backend.wait()
+        print(pathlib.Path(directory, "log").read_text()[-1500:], file=sys.stderr)
+    if not native:
+        supported = {key[0] for key, (status, _) in ours.items() if status == "0"}
+        print(f"{len(ours)} calls; {len(supported)} of {len({key[0] for key in ours})} functions succeed")
+        return None
+    equal, unlike, unsteady = set(), {}, set()
+    for key, first in native[0].items():
+        if native[1].get(key) != first:
+            unsteady.add(key)
+        elif ours.get(key) == first:
+            equal.add(key)
+        else:
+            unlike[key] = (first, ours.get(key))
+    for key, (first, got) in list(unlike.items())[:80]:
+        print(*key, "native", *first, "ours", *(got or ["nothing"]))
+    names = {key[0] for key in native[0]}
+    bad = {key[0] for key in unlike} | {key[0] for key in unsteady}
+    executed = {key[0] for key in equal if native[0][key][0] == "0"}
+    verified = sorted(executed - bad)
+    print(f"{len(native[0])} calls of {len(names)} functions: {len(equal)} equal, {len(unlike)} not, {len(unsteady)} differ natively; {len(verified)} functions verified")
+    print("never successful natively:", " ".join(sorted(names - {k[0] for k, v in native[0].items() if v[0] == "0"})))
+    if arguments.out:
+        query = subprocess.run(["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"], capture_output=True, text=True)
+        gpu, _, driver = query.stdout.strip().partition(", ")
+        record = {"date": datetime.date.today().isoformat(), "gpu": gpu, "driver": driver, "functions": {name: 1 for name in verified}}
+        pathlib.Path(arguments.out).write_text(json.dumps(record, indent=1) + "\n")
+    return int(bool(unlike))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
