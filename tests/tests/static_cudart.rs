@@ -107,6 +107,7 @@ fixtures![
     nvml,
     pinned_reuse,
     registered_memory,
+    several_devices,
     sticky_fault,
     stream_attributes,
     stream_kinds,
