@@ -61,6 +61,8 @@ pub(super) struct Capture {
     ended: AtomicBool,
     /// The streams that take part, the origin among them.
     streams: Mutex<Vec<Weak<Stream>>>,
+    /// Nodes on which a stream depended until the program said otherwise: they need not be joined.
+    released: Mutex<Vec<usize>>,
 }
 
 /// A stream's part in a capture.
@@ -388,6 +390,7 @@ pub(super) fn cuStreamBeginCapture_v2(hStream: CUstream, mode: u32) -> Result {
         invalid: AtomicBool::new(false),
         ended: AtomicBool::new(false),
         streams: Mutex::new(vec![Arc::downgrade(&stream)]),
+        released: Mutex::default(),
     });
     GRAPHS.insert(capture.graph.handle, Arc::clone(&capture.graph));
     *part = Some(Part {
@@ -421,7 +424,9 @@ pub(super) fn cuStreamEndCapture(hStream: CUstream, phGraph: *mut CUgraph) -> Re
     }
     capture.finish();
     let outcome = capture.check().and_then(|()| {
-        if capture.graph.is_joined(&leaves) {
+        let mut reached = leaves;
+        reached.append(&mut capture.released.lock());
+        if capture.graph.is_joined(&reached) {
             Ok(())
         } else {
             Err(ERROR_STREAM_CAPTURE_UNJOINED)
@@ -504,6 +509,52 @@ pub(super) fn cuStreamGetCaptureInfo_v3(
         dependencies_out,
         numDependencies_out,
     )
+}
+
+pub(super) fn cuStreamUpdateCaptureDependencies_v2(
+    hStream: CUstream,
+    dependencies: *mut CUgraphNode,
+    _dependencyData: *const std::ffi::c_void,
+    numDependencies: usize,
+    flags: u32,
+) -> Result {
+    const ADD: u32 = 0;
+    const SET: u32 = 1;
+    let stream = stream::resolve(hStream)?;
+    let mut guard = stream.capture.lock();
+    let part = guard.as_mut().ok_or(ERROR_ILLEGAL_STATE)?;
+    part.capture.check()?;
+    let nodes = ffi::get_slice(dependencies.cast_const(), numDependencies)?
+        .iter()
+        .map(|node| {
+            let found = part.capture.graph.index_of(node.addr());
+            found.ok_or(ERROR_INVALID_VALUE)
+        })
+        .collect::<Result<Vec<usize>>>()?;
+    match flags {
+        ADD => {}
+        SET => {
+            let old = std::mem::take(&mut part.dependencies);
+            part.capture.released.lock().extend(old);
+        }
+        _ => return Err(ERROR_INVALID_VALUE),
+    }
+    for node in nodes {
+        if !part.dependencies.contains(&node) {
+            part.dependencies.push(node);
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn cuStreamUpdateCaptureDependencies(
+    hStream: CUstream,
+    dependencies: *mut CUgraphNode,
+    numDependencies: usize,
+    flags: u32,
+) -> Result {
+    let plain = std::ptr::null();
+    cuStreamUpdateCaptureDependencies_v2(hStream, dependencies, plain, numDependencies, flags)
 }
 
 pub(super) fn cuThreadExchangeStreamCaptureMode(mode: *mut u32) -> Result {

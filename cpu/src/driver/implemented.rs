@@ -12,7 +12,7 @@ macro_rules! implemented { ($callback:ident) => { $callback! {
     }
     capture {
         cuStreamBeginCapture cuStreamBeginCapture_v2 cuStreamEndCapture cuStreamGetCaptureInfo_v2 cuStreamGetCaptureInfo_v3 cuStreamIsCapturing
-        cuThreadExchangeStreamCaptureMode
+        cuStreamUpdateCaptureDependencies cuStreamUpdateCaptureDependencies_v2 cuThreadExchangeStreamCaptureMode
     }
     context {
         cuCtxAttach cuCtxCreate_v2 cuCtxCreate_v3 cuCtxCreate_v4 cuCtxDestroy_v2 cuCtxDetach cuCtxGetApiVersion cuCtxGetCurrent cuCtxGetDevice

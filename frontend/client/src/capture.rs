@@ -2,12 +2,15 @@
 //! See <https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__STREAM.html> (`cuStreamBeginCapture`, `cuThreadExchangeStreamCaptureMode`).
 
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use gvirtus_wire::api::types::{CUresult, error};
 use parking_lot::Mutex;
 
+use crate::graph::work::Work;
+use crate::graph::{Edge, Graph};
 use crate::session::thread_number;
 use crate::streams::Stream;
 
@@ -36,6 +39,16 @@ pub(crate) struct Capture {
     invalidated: AtomicBool,
     ended: AtomicBool,
     streams: Mutex<Vec<Arc<Stream>>>,
+    /// What is captured, as the client records it.
+    pub(crate) graph: Arc<Graph>,
+    /// The graph is one that the program had before.
+    pub(crate) into_graph: bool,
+    /// The worker's capture is like the record: the program has not changed what depends on what.
+    pub(crate) mirrored: AtomicBool,
+    /// By number of the stream: the nodes that its next one depends on.
+    fronts: Mutex<HashMap<u64, Vec<usize>>>,
+    /// The same as a program was given them; they stay until it asks again.
+    listed: Mutex<HashMap<u64, Box<[usize]>>>,
 }
 
 static IDS: AtomicU64 = AtomicU64::new(1);
@@ -54,8 +67,29 @@ pub(crate) fn exchange_mode(mode: u32) -> u32 {
 
 impl Capture {
     /// Begins a capture on a stream.
-    pub(crate) fn begin(stream: &Arc<Stream>, mode: u32) -> Arc<Self> {
-        let capture = Arc::new(Self {
+    pub(crate) fn begin(
+        stream: &Arc<Stream>,
+        mode: u32,
+        graph: Arc<Graph>,
+        after: Option<Vec<usize>>,
+    ) -> Arc<Self> {
+        let capture = Self::new(stream, mode, graph, after.is_some());
+        capture.set_front(stream, after.unwrap_or_default());
+        capture.join(stream);
+        ACTIVE.lock().push(Arc::clone(&capture));
+        COUNT.fetch_add(1, Ordering::AcqRel);
+        capture
+    }
+
+    /// A capture of ours, on a stream of ours: no program sees it, and it forbids nothing.
+    pub(crate) fn private(stream: &Arc<Stream>) -> Arc<Self> {
+        let capture = Self::new(stream, MODE_RELAXED, Graph::nobodys(), false);
+        capture.join(stream);
+        capture
+    }
+
+    fn new(stream: &Arc<Stream>, mode: u32, graph: Arc<Graph>, into_graph: bool) -> Arc<Self> {
+        Arc::new(Self {
             id: IDS.fetch_add(1, Ordering::Relaxed),
             mode,
             thread: thread_number(),
@@ -63,11 +97,53 @@ impl Capture {
             invalidated: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             streams: Mutex::new(Vec::new()),
-        });
-        capture.join(stream);
-        ACTIVE.lock().push(Arc::clone(&capture));
-        COUNT.fetch_add(1, Ordering::AcqRel);
-        capture
+            graph,
+            into_graph,
+            mirrored: AtomicBool::new(!into_graph),
+            fronts: Mutex::default(),
+            listed: Mutex::default(),
+        })
+    }
+
+    /// The nodes that the next one of a stream depends on.
+    pub(crate) fn front(&self, stream: &Stream) -> Vec<usize> {
+        let fronts = self.fronts.lock();
+        fronts.get(&stream.number).cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn set_front(&self, stream: &Stream, nodes: Vec<usize>) {
+        self.fronts.lock().insert(stream.number, nodes);
+    }
+
+    /// What comes next on a stream depends on these nodes, too.
+    pub(crate) fn extend_front(&self, stream: &Stream, nodes: &[usize]) {
+        let mut fronts = self.fronts.lock();
+        let front = fronts.entry(stream.number).or_default();
+        for node in nodes {
+            if !front.contains(node) {
+                front.push(*node);
+            }
+        }
+    }
+
+    /// As [`front`](Self::front), in memory that stays as it is until the next question about the stream: count and address.
+    pub(crate) fn list_front(&self, stream: &Stream) -> (usize, *const usize) {
+        let mut listed = self.listed.lock();
+        listed.insert(stream.number, self.front(stream).into());
+        let list = &listed[&stream.number];
+        (list.len(), list.as_ptr())
+    }
+
+    /// Work of a stream becomes a node.
+    pub(crate) fn record(&self, stream: &Stream, work: Work) {
+        let live = |from: &usize| self.graph.nodes.lock().position(*from).is_some();
+        let after = self.front(stream).into_iter().filter(live);
+        let after = after.map(|from| Edge { from, data: [0; 8] }).collect();
+        match self.graph.add(work, after) {
+            Ok(node) => self.set_front(stream, vec![node]),
+            // A graph that lacks a node is none.
+            Err(_) => self.invalidate(),
+        }
     }
 
     /// A stream becomes part of the capture by waiting for one of its events.

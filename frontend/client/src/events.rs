@@ -39,8 +39,8 @@ pub(crate) enum Recorded {
     Never,
     /// On a stream, as the command of that number.
     On(Arc<Stream>, u64),
-    /// In a capture: it stands for a node, not for a moment.
-    Captured(Arc<Capture>),
+    /// In a capture: it stands for nodes, not for a moment.
+    Captured(Arc<Capture>, Vec<usize>),
 }
 
 #[derive(Default)]
@@ -161,8 +161,8 @@ impl Event {
             Recorded::Never => Ok(true),
             Recorded::On(stream, sequence) => Ok(stream.has_passed(*sequence)),
             // It stands for a node: asking for it spoils the capture, and afterwards it stands for nothing.
-            Recorded::Captured(capture) if capture.ended() => Err(error::ERROR_INVALID_VALUE),
-            Recorded::Captured(capture) => {
+            Recorded::Captured(capture, _) if capture.ended() => Err(error::ERROR_INVALID_VALUE),
+            Recorded::Captured(capture, _) => {
                 capture.invalidate();
                 Err(error::ERROR_CAPTURED_EVENT)
             }

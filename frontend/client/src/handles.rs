@@ -40,6 +40,10 @@ pub(crate) enum Kind {
     Array = 0x49,
     /// `CUmipmappedArray`
     Mipmap = 0x4a,
+    /// `CUgraphNode`
+    GraphNode = 0x4b,
+    /// `CUuserObject`
+    UserObject = 0x4c,
 }
 
 /// The kind in a handle's upper bits, whatever it is.

@@ -20,6 +20,7 @@ mod driver;
 mod events;
 mod exports;
 pub mod fatbin;
+mod graph;
 mod handles;
 mod library_call;
 mod memory;

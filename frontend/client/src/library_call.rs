@@ -1,6 +1,7 @@
 //! Commands of other libraries' tables (NVML, …), which their frontends encode and decode themselves; see `gvirtus_wire::api::frontend_table`.
 
 use std::ffi::c_void;
+use std::sync::Arc;
 
 use gvirtus_wire::api::Class;
 use gvirtus_wire::api::core::OPCODES;
@@ -11,8 +12,10 @@ use gvirtus_wire::codec::{DecodeError, Reader, Wire};
 use gvirtus_wire::command::Command;
 use gvirtus_wire::frame::MAX_PAYLOAD;
 
+use crate::graph::record;
+use crate::graph::work::Work;
 use crate::session::Session;
-use crate::streams;
+use crate::streams::{self, Stream};
 
 /// Bytes that somebody else understands.
 struct Raw(Vec<u8>);
@@ -52,6 +55,30 @@ impl Command for Foreign {
     const NAME: &'static str = "a library's command";
     fn opcode(&self) -> u16 {
         self.opcode
+    }
+}
+
+/// A library's work that was captured.
+pub(crate) struct Recorded {
+    opcode: u16,
+    payload: Vec<u8>,
+}
+
+impl Recorded {
+    /// Issues it again, on another stream.
+    ///
+    /// # Errors
+    /// Those of sending.
+    pub(crate) fn post(&self, session: &Session, stream: &Stream) -> Result<(), CUresult> {
+        let mut payload = self.payload.clone();
+        if let Some(number) = payload.first_chunk_mut() {
+            *number = stream.id.to_le_bytes();
+        }
+        let command = Foreign {
+            opcode: self.opcode,
+            payload: Raw(payload),
+        };
+        stream.post(session, &command, &[]).map(drop)
     }
 }
 
@@ -147,7 +174,12 @@ fn submitted(submission: &Submission, payload: &[u8]) -> Result<Option<Raw>, CUr
                 weight: submission.weight.clamp(1, streams::MOST_WEIGHT as u32) as usize,
                 wait,
             };
-            streams::submit_library(session, &context, &work, make)
+            let done = streams::submit_library(session, &context, &work, make)?;
+            record::on_handle(session, &context, submission.stream, || {
+                let payload = payload.to_vec();
+                Work::Library(Arc::new(Recorded { opcode, payload }))
+            });
+            Ok(done)
         }
     }
 }

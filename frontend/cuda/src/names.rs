@@ -63,6 +63,7 @@ macro_rules! with_per_thread_stream {
     (cuStreamQuery $($rest:tt)*) => { export_per_thread! { cuStreamQuery cuStreamQuery_ptsz $($rest)* } };
     (cuStreamSetAttribute $($rest:tt)*) => { export_per_thread! { cuStreamSetAttribute cuStreamSetAttribute_ptsz $($rest)* } };
     (cuStreamSynchronize $($rest:tt)*) => { export_per_thread! { cuStreamSynchronize cuStreamSynchronize_ptsz $($rest)* } };
+    (cuStreamUpdateCaptureDependencies $($rest:tt)*) => { export_per_thread! { cuStreamUpdateCaptureDependencies cuStreamUpdateCaptureDependencies_ptsz $($rest)* } };
     (cuStreamUpdateCaptureDependencies_v2 $($rest:tt)*) => { export_per_thread! { cuStreamUpdateCaptureDependencies_v2 cuStreamUpdateCaptureDependencies_v2_ptsz $($rest)* } };
     (cuStreamWaitEvent $($rest:tt)*) => { export_per_thread! { cuStreamWaitEvent cuStreamWaitEvent_ptsz $($rest)* } };
     (cuStreamWaitValue32 $($rest:tt)*) => { export_per_thread! { cuStreamWaitValue32 cuStreamWaitValue32_ptsz $($rest)* } };
@@ -120,17 +121,17 @@ macro_rules! unsupported_names { ($callback:ident) => { $callback! {
     cuEGLStreamProducerConnect cuEGLStreamProducerDisconnect cuEGLStreamProducerPresentFrame cuEGLStreamProducerReturnFrame cuGLCtxCreate
     cuGLCtxCreate_v2 cuGLGetDevices cuGLGetDevices_v2 cuGLInit cuGLMapBufferObject cuGLMapBufferObjectAsync cuGLMapBufferObjectAsync_v2
     cuGLMapBufferObjectAsync_v2_ptsz cuGLMapBufferObject_v2 cuGLMapBufferObject_v2_ptds cuGLRegisterBufferObject cuGLSetBufferObjectMapFlags
-    cuGLUnmapBufferObject cuGLUnmapBufferObjectAsync cuGLUnregisterBufferObject cuGraphAddDependencies cuGraphAddNode cuGraphExecKernelNodeSetParams
-    cuGraphExecUpdate cuGraphGetEdges cuGraphKernelNodeGetParams cuGraphKernelNodeSetParams cuGraphNodeGetDependencies cuGraphNodeGetDependentNodes
-    cuGraphRemoveDependencies cuGraphicsEGLRegisterImage cuGraphicsGLRegisterBuffer cuGraphicsGLRegisterImage cuGraphicsResourceGetMappedEglFrame
+    cuGLUnmapBufferObject cuGLUnmapBufferObjectAsync cuGLUnregisterBufferObject
+
+    cuGraphicsEGLRegisterImage cuGraphicsGLRegisterBuffer cuGraphicsGLRegisterImage cuGraphicsResourceGetMappedEglFrame
     cuGraphicsResourceGetMappedPointer cuGraphicsResourceSetMapFlags cuGraphicsVDPAURegisterOutputSurface cuGraphicsVDPAURegisterVideoSurface
     cuMemAlloc cuMemAllocHost cuMemAllocPitch cuMemFree cuMemGetAddressRange cuMemGetAttribute cuMemGetAttribute_v2 cuMemGetInfo
     cuMemHostGetDevicePointer cuMemcpy2D cuMemcpy2DAsync cuMemcpy2DUnaligned cuMemcpy3D cuMemcpy3DAsync cuMemcpy3DBatchAsync cuMemcpy3DBatchAsync_ptsz
     cuMemcpyAtoA cuMemcpyAtoA_v2_ptds cuMemcpyAtoD cuMemcpyAtoD_v2_ptds cuMemcpyAtoH cuMemcpyAtoHAsync cuMemcpyAtoH_v2_ptds cuMemcpyBatchAsync
     cuMemcpyBatchAsync_ptsz cuMemcpyDtoA cuMemcpyDtoA_v2_ptds cuMemcpyDtoD cuMemcpyDtoDAsync cuMemcpyDtoH cuMemcpyDtoHAsync cuMemcpyHtoA
     cuMemcpyHtoAAsync cuMemcpyHtoA_v2_ptds cuMemcpyHtoD cuMemcpyHtoDAsync cuMemsetD16 cuMemsetD2D16 cuMemsetD2D32 cuMemsetD2D8 cuMemsetD32 cuMemsetD8
-    cuModuleGetGlobal cuProfilerInitialize cuStreamUpdateCaptureDependencies
-    cuStreamUpdateCaptureDependencies_ptsz cuTexRefGetAddress cuTexRefSetAddress cuTexRefSetAddress2D cuTexRefSetAddress2D_v2 cuVDPAUCtxCreate
+    cuModuleGetGlobal cuProfilerInitialize
+    cuTexRefGetAddress cuTexRefSetAddress cuTexRefSetAddress2D cuTexRefSetAddress2D_v2 cuVDPAUCtxCreate
     cuVDPAUCtxCreate_v2 cuVDPAUGetDevice cudbgApiAttach cudbgApiDetach cudbgApiInit cudbgGetAPI cudbgGetAPIVersion cudbgMain cudbgReportDriverApiError
     cudbgReportDriverInternalError
 } } }

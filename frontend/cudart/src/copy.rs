@@ -329,6 +329,34 @@ pub unsafe fn cudaMemcpy2DAsync(
     )
 }
 
+/// Where part of a device variable lies, for a copy to it.
+pub(crate) fn symbol_target(
+    symbol: *const c_void,
+    count: usize,
+    offset: usize,
+    kind: u32,
+) -> Result<*mut c_void> {
+    let target = part(symbol, count, offset)?;
+    match Kind::of(kind)? {
+        HostToDevice | DeviceToDevice | Default => Ok(target),
+        HostToHost | DeviceToHost => Err(INVALID_MEMCPY_DIRECTION),
+    }
+}
+
+/// Where part of a device variable lies, for a copy from it.
+pub(crate) fn symbol_source(
+    symbol: *const c_void,
+    count: usize,
+    offset: usize,
+    kind: u32,
+) -> Result<*mut c_void> {
+    let source = part(symbol, count, offset)?;
+    match Kind::of(kind)? {
+        DeviceToHost | DeviceToDevice | Default => Ok(source),
+        HostToHost | HostToDevice => Err(INVALID_MEMCPY_DIRECTION),
+    }
+}
+
 /// Copies bytes between devices.
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__MEMORY.html>
 pub unsafe fn cudaMemcpyPeer(

@@ -136,6 +136,102 @@ fn copy_box(p: *const cudaMemcpy3DParms, when: When) -> Result {
     if p.extent.width == 0 || p.extent.height == 0 || p.extent.depth == 0 {
         return Ok(());
     }
+    let copy = driver_box(p)?;
+    match when.stream() {
+        None => cu!(cuMemcpy3D_v2(&copy)),
+        Some(stream) => cu!(cuMemcpy3DAsync_v2(&copy, stream)),
+    }?;
+    when.wait()
+}
+
+/// A copy in one row, as the driver describes it.
+pub(crate) fn driver_row(
+    dst: *mut c_void,
+    src: *const c_void,
+    count: usize,
+    kind: u32,
+) -> Result<CUDA_MEMCPY3D> {
+    let pointer = |ptr| cudaPitchedPtr {
+        ptr,
+        pitch: count,
+        xsize: count,
+        ysize: 1,
+    };
+    let none = cudaPos { x: 0, y: 0, z: 0 };
+    driver_box(&cudaMemcpy3DParms {
+        srcArray: null_mut(),
+        srcPos: none,
+        srcPtr: pointer(src.cast_mut()),
+        dstArray: null_mut(),
+        dstPos: none,
+        dstPtr: pointer(dst),
+        extent: cudaExtent {
+            width: count,
+            height: 1,
+            depth: 1,
+        },
+        kind,
+    })
+}
+
+/// The runtime's form of a copy that the driver describes.
+pub(crate) fn runtime_box(p: &CUDA_MEMCPY3D) -> cudaMemcpy3DParms {
+    const HOST: u32 = 1;
+    let kind = match (p.srcMemoryType, p.dstMemoryType) {
+        (HOST, HOST) => Kind::HostToHost,
+        (HOST, DEVICE) => Kind::HostToDevice,
+        (DEVICE, HOST) => Kind::DeviceToHost,
+        (DEVICE, DEVICE) => Kind::DeviceToDevice,
+        _ => Kind::Default,
+    };
+    let pointer = |kind, host: *const c_void, device: CUdeviceptr, pitch, ysize| cudaPitchedPtr {
+        ptr: if kind == HOST {
+            host.cast_mut()
+        } else {
+            device as *mut c_void
+        },
+        pitch,
+        xsize: p.WidthInBytes,
+        ysize,
+    };
+    cudaMemcpy3DParms {
+        srcArray: p.srcArray,
+        srcPos: cudaPos {
+            x: p.srcXInBytes,
+            y: p.srcY,
+            z: p.srcZ,
+        },
+        srcPtr: pointer(
+            p.srcMemoryType,
+            p.srcHost,
+            p.srcDevice,
+            p.srcPitch,
+            p.srcHeight,
+        ),
+        dstArray: p.dstArray,
+        dstPos: cudaPos {
+            x: p.dstXInBytes,
+            y: p.dstY,
+            z: p.dstZ,
+        },
+        dstPtr: pointer(
+            p.dstMemoryType,
+            p.dstHost,
+            p.dstDevice,
+            p.dstPitch,
+            p.dstHeight,
+        ),
+        extent: cudaExtent {
+            width: p.WidthInBytes,
+            height: p.Height,
+            depth: p.Depth,
+        },
+        kind: kind as u32,
+    }
+}
+
+/// The driver's form of a copy of a box.
+pub(crate) fn driver_box(p: &cudaMemcpy3DParms) -> Result<CUDA_MEMCPY3D> {
     let kind = Kind::of(p.kind)?;
     check_direction(kind, !p.srcArray.is_null(), !p.dstArray.is_null())?;
     let (source_type, target_type) = kind.memory_types();
@@ -145,7 +241,7 @@ fn copy_box(p: *const cudaMemcpy3DParms, when: When) -> Result {
     let extent = in_bytes(&p.extent, element)?;
     check_pitch(&from, &extent)?;
     check_pitch(&to, &extent)?;
-    let copy = CUDA_MEMCPY3D {
+    Ok(CUDA_MEMCPY3D {
         srcXInBytes: from.x,
         srcY: from.y,
         srcZ: from.z,
@@ -171,12 +267,7 @@ fn copy_box(p: *const cudaMemcpy3DParms, when: When) -> Result {
         WidthInBytes: extent.width,
         Height: extent.height,
         Depth: extent.depth,
-    };
-    match when.stream() {
-        None => cu!(cuMemcpy3D_v2(&copy)),
-        Some(stream) => cu!(cuMemcpy3DAsync_v2(&copy, stream)),
-    }?;
-    when.wait()
+    })
 }
 
 /// Copies a box of bytes.

@@ -11,7 +11,7 @@
 //! * `device`, `properties`: devices, limits, peers, versions, entry points; `cudaDeviceProp`.
 //! * `managed`: managed memory. `memory`, `copy`, `set`: other allocations and pointers, copies, fills.
 //! * `array`, `copy_box`: arrays, and copies of boxes and of arrays. `texture`: texture and surface objects.
-//! * `stream`: streams, events, capture. `graph`: graphs and libraries.
+//! * `stream`: streams, events, capture. `graph`: graphs and libraries; `graph_nodes`, `graph_edges`: what they consist of.
 //! * `error`, `error_table`: the last error, names and texts.
 //! * `export`: what stands around each exported function.
 //!
@@ -38,6 +38,8 @@ pub mod export;
 mod forward;
 mod function;
 mod graph;
+mod graph_edges;
+mod graph_nodes;
 mod launch;
 mod managed;
 mod memory;
@@ -53,8 +55,9 @@ pub use error::{Error, Result};
 /// The functions that both libraries have, with the same parameters.
 mod common {
     pub use crate::{
-        array::*, copy::*, copy_box::*, device::*, error::*, function::*, graph::*, launch::*,
-        managed::*, memory::*, properties::*, registry::*, set::*, stream::*, texture::*,
+        array::*, copy::*, copy_box::*, device::*, error::*, function::*, graph::*, graph_edges::*,
+        graph_nodes::*, launch::*, managed::*, memory::*, properties::*, registry::*, set::*,
+        stream::*, texture::*,
     };
 }
 
@@ -62,6 +65,7 @@ mod common {
 pub mod v12 {
     use crate::DefaultStream;
     pub use crate::common::*;
+    pub use crate::graph_edges::cuda12::*;
     use gvirtus_wire::api::cudart_types::cudaStream_t;
     use std::ffi::c_void;
 
@@ -103,6 +107,7 @@ pub mod v12 {
 /// What `libcudart.so.13` exports.
 pub mod v13 {
     pub use crate::common::*;
+    pub use crate::graph_edges::cuda13::*;
     pub use crate::managed::{
         cudaMemAdvise_v2 as cudaMemAdvise, cudaMemPrefetchAsync_v2 as cudaMemPrefetchAsync,
     };

@@ -225,6 +225,16 @@ impl Kernel {
         Ok(function)
     }
 
+    /// Whether that is the driver's function of this kernel in some context.
+    fn is(&self, function: CUfunction) -> bool {
+        let here = |slot: &Slot| {
+            !slot.context.load(Ordering::Acquire).is_null()
+                && slot.function.load(Ordering::Acquire) == function
+        };
+        let listed = |(_, known): &(ContextKey, usize)| *known == function as usize;
+        self.slots.iter().any(here) || self.others.lock().iter().any(listed)
+    }
+
     /// Remembers an attribute that was set.
     pub(crate) fn remember(&self, attribute: u32, value: i32) {
         let mut attributes = self.attributes.lock();
@@ -351,6 +361,20 @@ pub(crate) fn variable(name: *const c_void) -> Result<&'static Variable> {
         .get(&(name as usize))
         .copied()
         .ok_or(INVALID_SYMBOL)
+}
+
+/// What a program calls the kernel of that driver function: the address of its host function if it has one.
+pub(crate) fn name_of(function: CUfunction) -> Option<*const c_void> {
+    let kernels = KERNELS.read();
+    let mut found = kernels.iter().filter(|(_, kernel)| kernel.is(function));
+    let (mut name, kernel) = found.next()?;
+    // A registered kernel has two names; one is where we keep it.
+    if *name == std::ptr::from_ref(*kernel).addr()
+        && let Some((other, _)) = found.next()
+    {
+        name = other;
+    }
+    Some(*name as *const c_void)
 }
 
 /// Lets a program launch a kernel of a library that it loaded.

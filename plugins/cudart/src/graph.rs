@@ -2,12 +2,14 @@
 //!
 //! What captured copies need (staging memory, host functions) lives as long as the graph; what they write to pinned memory is sent to the client after every launch.
 
+use std::collections::HashMap;
+use std::ffi::c_void;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use gvirtus_wire::api::core::{
-    GraphCreate, GraphDestroy, GraphExecDestroy, GraphInstantiate, GraphLaunch, StreamBeginCapture,
-    StreamEndCapture,
+    CaptureAt, GraphCreate, GraphDestroy, GraphExecDestroy, GraphExecUpdate, GraphInstantiate,
+    GraphLaunch, StreamBeginCapture, StreamEndCapture,
 };
 use gvirtus_wire::command::{Answer, Handle as Handler};
 use gvirtus_wire::frame::Header;
@@ -15,7 +17,9 @@ use parking_lot::Mutex;
 
 use crate::contexts::Context;
 use crate::driver::{Handle, cu};
-use crate::errors::{ERROR_INVALID_VALUE, ERROR_STREAM_CAPTURE_INVALIDATED, Result};
+use crate::errors::{
+    ERROR_INVALID_HANDLE, ERROR_INVALID_VALUE, ERROR_STREAM_CAPTURE_INVALIDATED, Result,
+};
 use crate::host_function::NodeKey;
 use crate::host_memory::HostWrite;
 use crate::progress::Item;
@@ -40,10 +44,15 @@ pub(crate) struct Keep {
     shadows: Vec<(u64, u64, u64)>,
 }
 
+/// The most places of one capture that may be named.
+const MOST_PLACES: usize = 1 << 20;
+
 /// A capture in progress.
 pub(crate) struct Capture {
     id: u64,
     keep: Mutex<Keep>,
+    /// By the client's numbers: the driver's nodes that a stream depended on there.
+    places: Mutex<HashMap<u32, Vec<Handle>>>,
 }
 
 impl Capture {
@@ -88,15 +97,21 @@ impl Drop for Graph {
 
 /// An executable graph of the client.
 pub(crate) struct Exec {
-    raw: Handle,
     pub(crate) context: Arc<Context>,
+    what: Mutex<What>,
+}
+
+/// What an executable graph does at present.
+struct What {
+    raw: Handle,
     keep: Arc<Keep>,
 }
 
 impl Drop for Exec {
     fn drop(&mut self) {
         if self.context.alive.load(Ordering::Acquire) {
-            let _ = cu!(self.context.driver, cuGraphExecDestroy(self.raw.ptr()));
+            let raw = self.what.get_mut().raw;
+            let _ = cu!(self.context.driver, cuGraphExecDestroy(raw.ptr()));
         }
     }
 }
@@ -166,6 +181,7 @@ impl Handler<StreamBeginCapture> for Session {
         self.captures.lock().push(Arc::new(Capture {
             id,
             keep: Mutex::new(Keep::default()),
+            places: Mutex::default(),
         }));
         self.progress.captures.fetch_add(1, Ordering::AcqRel);
         Ok(Answer::Now(()))
@@ -241,20 +257,16 @@ impl Handler<GraphCreate> for Session {
     }
 }
 
-impl Handler<GraphInstantiate> for Session {
-    fn handle(&self, header: &Header, command: GraphInstantiate) -> Result<Answer<()>> {
-        self.execs.vacant(command.exec)?;
-        let graph = self.graphs.get(command.graph)?;
-        let context = self.enter(header)?;
-        if command.flags & !FLAGS != 0 {
+impl Session {
+    fn instantiate(&self, graph: &Graph, flags: u64) -> Result<Handle> {
+        if flags & !FLAGS != 0 {
             return Err(ERROR_INVALID_VALUE);
         }
-        self.host.may_block();
         let mut raw = std::ptr::null_mut();
-        if self.driver.cuGraphInstantiateWithFlags.is_some() || command.flags != 0 {
+        if self.driver.cuGraphInstantiateWithFlags.is_some() || flags != 0 {
             cu!(
                 self.driver,
-                cuGraphInstantiateWithFlags(&raw mut raw, graph.raw.ptr(), command.flags)
+                cuGraphInstantiateWithFlags(&raw mut raw, graph.raw.ptr(), flags)
             )?;
         } else {
             let none = std::ptr::null_mut();
@@ -263,16 +275,148 @@ impl Handler<GraphInstantiate> for Session {
                 cuGraphInstantiate_v2(&raw mut raw, graph.raw.ptr(), none, none.cast(), 0)
             )?;
         }
-        self.execs
-            .store(
-                command.exec,
-                Ok(Arc::new(Exec {
-                    raw: Handle::of(raw),
-                    context,
-                    keep: Arc::clone(&graph.keep),
-                })),
+        Ok(Handle::of(raw))
+    }
+
+    /// The driver's nodes that the next one of a capturing stream depends on.
+    fn capture_dependencies(&self, stream: &Stream) -> Result<Vec<Handle>> {
+        let (mut status, mut count) = (0, 0);
+        let mut nodes: *const *mut c_void = std::ptr::null();
+        let none: *mut c_void = std::ptr::null_mut();
+        if self.driver.cuStreamGetCaptureInfo_v2.is_some() {
+            cu!(
+                self.driver,
+                cuStreamGetCaptureInfo_v2(
+                    stream.raw.ptr(),
+                    &raw mut status,
+                    none.cast(),
+                    none.cast(),
+                    &raw mut nodes,
+                    &raw mut count,
+                )
+            )?;
+        } else {
+            cu!(
+                self.driver,
+                cuStreamGetCaptureInfo_v3(
+                    stream.raw.ptr(),
+                    &raw mut status,
+                    none.cast(),
+                    none.cast(),
+                    &raw mut nodes,
+                    none.cast(),
+                    &raw mut count,
+                )
+            )?;
+        }
+        if status != ACTIVE {
+            return Err(ERROR_STREAM_CAPTURE_INVALIDATED);
+        }
+        if count == 0 || nodes.is_null() {
+            return Ok(Vec::new());
+        }
+        // SAFETY: the driver's own array, valid until the next call on the stream.
+        let nodes = unsafe { std::slice::from_raw_parts(nodes, count) };
+        Ok(nodes.iter().map(|&node| Handle::of(node)).collect())
+    }
+
+    fn capture_at(&self, stream: &Stream, command: &CaptureAt) -> Result<()> {
+        /// `CU_STREAM_SET_CAPTURE_DEPENDENCIES`.
+        const SET: u32 = 1;
+        let capture = self.capture_of(stream).ok_or(ERROR_INVALID_VALUE)?;
+        let mut places = capture.places.lock();
+        if command.save != 0 {
+            if places.len() >= MOST_PLACES {
+                return Err(ERROR_INVALID_VALUE);
+            }
+            places.insert(command.save, self.capture_dependencies(stream)?);
+        }
+        let mut nodes: Vec<*mut c_void> = Vec::new();
+        for place in &command.after {
+            let place = places.get(place).ok_or(ERROR_INVALID_VALUE)?;
+            nodes.extend(place.iter().map(|node| node.ptr()));
+        }
+        nodes.sort_unstable();
+        nodes.dedup();
+        let list = if nodes.is_empty() {
+            std::ptr::null_mut()
+        } else {
+            nodes.as_mut_ptr()
+        };
+        if self.driver.cuStreamUpdateCaptureDependencies_v2.is_some() {
+            cu!(
+                self.driver,
+                cuStreamUpdateCaptureDependencies_v2(
+                    stream.raw.ptr(),
+                    list,
+                    std::ptr::null(),
+                    nodes.len(),
+                    SET
+                )
             )
+        } else {
+            cu!(
+                self.driver,
+                cuStreamUpdateCaptureDependencies(stream.raw.ptr(), list, nodes.len(), SET)
+            )
+        }
+    }
+}
+
+impl Handler<CaptureAt> for Session {
+    fn handle(&self, header: &Header, command: CaptureAt) -> Result<Answer<()>> {
+        let stream = self.stream(header, command.stream)?;
+        stream.context().make_current()?;
+        self.capture_at(&stream, &command).map(Answer::Now)
+    }
+}
+
+impl Handler<GraphInstantiate> for Session {
+    fn handle(&self, header: &Header, command: GraphInstantiate) -> Result<Answer<()>> {
+        self.execs.vacant(command.exec)?;
+        let graph = self.graphs.get(command.graph)?;
+        let context = self.enter(header)?;
+        self.host.may_block();
+        let raw = self.instantiate(&graph, command.flags)?;
+        let what = Mutex::new(What {
+            raw,
+            keep: Arc::clone(&graph.keep),
+        });
+        self.execs
+            .store(command.exec, Ok(Arc::new(Exec { context, what })))
             .map(Answer::Now)
+    }
+}
+
+impl Handler<GraphExecUpdate> for Session {
+    fn handle(&self, header: &Header, command: GraphExecUpdate) -> Result<Answer<()>> {
+        /// `CUgraphExecUpdateResultInfo`: the outcome, and two nodes.
+        #[repr(C)]
+        struct Outcome {
+            result: u32,
+            nodes: [*mut c_void; 2],
+        }
+        let exec = self.execs.get(command.exec)?;
+        let graph = self.graphs.get(command.graph)?;
+        self.enter(header)?;
+        let mut what = exec.what.lock();
+        let mut outcome = Outcome {
+            result: 0,
+            nodes: [std::ptr::null_mut(); 2],
+        };
+        let updated = self.driver.cuGraphExecUpdate_v2.is_some()
+            && cu!(
+                self.driver,
+                cuGraphExecUpdate_v2(what.raw.ptr(), graph.raw.ptr(), (&raw mut outcome).cast())
+            )
+            .is_ok();
+        if !updated {
+            let raw = self.instantiate(&graph, command.flags)?;
+            let old = std::mem::replace(&mut what.raw, raw);
+            let _ = cu!(self.driver, cuGraphExecDestroy(old.ptr()));
+        }
+        what.keep = Arc::clone(&graph.keep);
+        Ok(Answer::Now(()))
     }
 }
 
@@ -280,22 +424,23 @@ impl Handler<GraphLaunch> for Session {
     fn handle(&self, header: &Header, command: GraphLaunch) -> Result<Answer<()>> {
         let exec = self.execs.get(command.exec)?;
         self.on_stream_then_reply(header, command.stream, |stream| {
+            let what = exec.what.lock();
             // Memory that was freed since the capture is not mapped any more.
-            for (address, size, shadow) in &exec.keep.shadows {
+            for (address, size, shadow) in &what.keep.shadows {
                 if self.host_memory.shadow(*address, *size) != Some(*shadow) {
                     return Err(ERROR_INVALID_VALUE);
                 }
             }
-            cu!(self.driver, cuGraphLaunch(exec.raw.ptr(), stream.raw.ptr()))?;
+            cu!(self.driver, cuGraphLaunch(what.raw.ptr(), stream.raw.ptr()))?;
             let Keep {
                 leases,
                 nodes,
                 writes,
                 ..
-            } = &*exec.keep;
+            } = &*what.keep;
             if !(leases.is_empty() && nodes.is_empty() && writes.is_empty()) {
                 self.progress
-                    .attach(&stream.lane, Item::Keep(Arc::clone(&exec.keep)));
+                    .attach(&stream.lane, Item::Keep(Arc::clone(&what.keep)));
                 for write in writes {
                     self.progress
                         .attach(&stream.lane, Item::Write(write.clone()));
@@ -315,7 +460,10 @@ impl Handler<GraphExecDestroy> for Session {
 
 impl Handler<GraphDestroy> for Session {
     fn handle(&self, _: &Header, command: GraphDestroy) -> Result<Answer<()>> {
-        drop(self.graphs.remove(command.graph)?);
-        Ok(Answer::Now(()))
+        match self.graphs.remove(command.graph) {
+            Err(ERROR_INVALID_HANDLE) => Err(ERROR_INVALID_HANDLE),
+            // One that could not be made has been told of.
+            Ok(_) | Err(_) => Ok(Answer::Now(())),
+        }
     }
 }

@@ -801,6 +801,25 @@ crate::commands! {
         graph: u32,
     } -> ();
 
+    /// Between the commands of a capture: what comes next on the stream depends on the work of other places in the capture, not on what came before it.
+    0x0177 r 1 async CaptureAt {
+        /// Stream.
+        stream: u32,
+        /// Number by which the place where the stream is now may be named later; 0 for none.
+        save: u32,
+        /// Places that what comes next depends on; none for nothing.
+        after: Vec<u32>,
+    } -> ();
+    /// Makes an executable graph do what a graph describes: by `cuGraphExecUpdate`, or where the driver cannot, anew under the same number.
+    0x0178 r 1 async GraphExecUpdate {
+        /// Executable graph.
+        exec: u32,
+        /// Graph.
+        graph: u32,
+        /// As the executable graph was made with.
+        flags: u64,
+    } -> ();
+
     /// `cuStreamBatchMemOp`, and the functions for one operation.
     0x01b0 r 1 async StreamMemoryOperations {
         /// Stream.

@@ -74,7 +74,8 @@ impl Array {
         [row, height.max(1), depth.max(1)]
     }
 
-    fn pointer(&self) -> CUarray {
+    /// What the program holds.
+    pub(crate) fn pointer(&self) -> CUarray {
         std::ptr::without_provenance_mut(self.handle)
     }
 }

@@ -10,6 +10,7 @@ use gvirtus_wire::api::types::{CUevent, CUstream, error};
 
 use crate::driver::{Result, context, put, session};
 use crate::events::{self, DISABLE_TIMING, Event, INTERPROCESS, Recorded};
+use crate::graph::work::Work;
 use crate::memory::pool;
 use crate::{capture, streams};
 
@@ -53,9 +54,13 @@ pub(crate) fn cuEventRecord(event: CUevent, stream: CUstream) -> Result<()> {
 }
 
 /// As `cuEventRecord`; `CU_EVENT_RECORD_EXTERNAL` (1) only in captures.
-pub(crate) fn cuEventRecordWithFlags(event: CUevent, stream: CUstream, flags: u32) -> Result<()> {
+pub(crate) fn cuEventRecordWithFlags(
+    event_handle: CUevent,
+    stream: CUstream,
+    flags: u32,
+) -> Result<()> {
     let session = session()?;
-    let event = events::resolve(event)?;
+    let event = events::resolve(event_handle)?;
     let context = context::current()?;
     let stream = streams::resolve(session, &context, stream)?;
     if flags & !1 != 0 {
@@ -78,10 +83,17 @@ pub(crate) fn cuEventRecordWithFlags(event: CUevent, stream: CUstream, flags: u3
         },
         &[],
     )?;
-    *recorded = match capture::of(&stream) {
-        Some(capture) => Recorded::Captured(capture),
-        None => Recorded::On(stream, sequence),
-    };
+    match capture::of(&stream) {
+        // A node; the event is recorded when the graph runs.
+        Some(capture) if flags == EXTERNAL => {
+            capture.record(&stream, Work::Record(event_handle as usize));
+        }
+        Some(capture) => {
+            let front = capture.front(&stream);
+            *recorded = Recorded::Captured(capture, front);
+        }
+        None => *recorded = Recorded::On(stream, sequence),
+    }
     drop(recorded);
     if is_shared(&event) {
         // Whom the program tells of the record must find it made.

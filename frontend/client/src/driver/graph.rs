@@ -1,243 +1,89 @@
-//! Stream capture and graphs: <https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__STREAM.html>,
-//! <https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__GRAPH.html>.
+//! Graphs as a whole: made, copied, made executable, launched. <https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__GRAPH.html>
+//!
+//! A graph is the client's ([`crate::graph`]); the worker gets it when it is made executable.
 #![allow(non_snake_case, reason = "CUDA's names")]
 
-use std::ffi::c_void;
+use std::ffi::{CStr, c_char, c_void};
+use std::fmt::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use gvirtus_wire::api::core::{
-    GraphCreate, GraphDestroy, GraphExecDestroy, GraphInstantiate, GraphLaunch, StreamBeginCapture,
-    StreamEndCapture,
-};
-use gvirtus_wire::api::types::{CUgraph, CUgraphExec, CUgraphNode, CUresult, CUstream, error};
+use gvirtus_wire::api::core::GraphInstantiate;
+use gvirtus_wire::api::types::{CUgraph, CUgraphExec, CUgraphNode, CUstream, error};
 
-use crate::capture::{self, Capture, CaptureStatus, MODE_RELAXED};
-use crate::driver::{Result, context, put, put_if, session};
-use crate::handles::{Kind, Table};
-use crate::memory::managed::Uses;
-use crate::session::{self, Session};
-use crate::streams;
-
-struct Graph {
-    id: u32,
-    context: u32,
-    handle: usize,
-    nodes: u32,
-}
-
-struct Exec {
-    id: u32,
-    context: u32,
-    handle: usize,
-}
-
-static GRAPHS: Table<Graph> = Table::new(Kind::Graph);
-static EXECS: Table<Exec> = Table::new(Kind::GraphExec);
-
-fn graph(handle: CUgraph) -> std::result::Result<Arc<Graph>, CUresult> {
-    GRAPHS.get(handle).ok_or(error::ERROR_INVALID_VALUE)
-}
-
-/// Begins a capture with the mode of CUDA 10.0, global.
-pub(crate) fn cuStreamBeginCapture(stream: CUstream) -> Result<()> {
-    cuStreamBeginCapture_v2(stream, capture::MODE_GLOBAL)
-}
-
-/// Begins a capture. The legacy default stream cannot capture.
-pub(crate) fn cuStreamBeginCapture_v2(stream: CUstream, mode: u32) -> Result<()> {
-    let session = session()?;
-    let context = context::current()?;
-    let stream = streams::resolve(session, &context, stream)?;
-    if mode > MODE_RELAXED {
-        return Err(error::ERROR_INVALID_VALUE);
-    }
-    session.check(stream.context)?;
-    if stream.id == 0 {
-        return Err(error::ERROR_STREAM_CAPTURE_UNSUPPORTED);
-    }
-    if capture::of(&stream).is_some() {
-        return Err(error::ERROR_ILLEGAL_STATE);
-    }
-    session.call(stream.context, &StreamBeginCapture { stream: stream.id })?;
-    Capture::begin(&stream, mode);
-    Ok(())
-}
-
-/// Ends a capture and gives the graph, null if the capture was invalidated.
-pub(crate) unsafe fn cuStreamEndCapture(stream: CUstream, out: *mut CUgraph) -> Result<()> {
-    let session = session()?;
-    let context = context::current()?;
-    let stream = streams::resolve(session, &context, stream)?;
-    let capture = capture::of(&stream).ok_or(error::ERROR_ILLEGAL_STATE)?;
-    if capture.origin != stream.id {
-        capture.invalidate();
-        return Err(error::ERROR_STREAM_CAPTURE_UNMATCHED);
-    }
-    if capture.mode != MODE_RELAXED && capture.thread != session::thread_number() {
-        return Err(error::ERROR_STREAM_CAPTURE_WRONG_THREAD);
-    }
-    if out.is_null() {
-        return Err(error::ERROR_INVALID_VALUE);
-    }
-    let invalidated = capture.status() == CaptureStatus::Invalidated;
-    let mut result = Err(error::ERROR_STREAM_CAPTURE_INVALIDATED);
-    let created = GRAPHS.try_insert(|handle, id| {
-        result = session.call(
-            stream.context,
-            &StreamEndCapture {
-                stream: stream.id,
-                graph: id,
-            },
-        );
-        let nodes = *result.as_ref().map_err(|&code| code)?;
-        Ok(Graph {
-            id,
-            context: stream.context,
-            handle: handle as usize,
-            nodes,
-        })
-    });
-    capture.end();
-    // SAFETY: the caller's pointer.
-    unsafe { put(out, std::ptr::null_mut())? };
-    let created = created?;
-    if invalidated {
-        destroy(session, &created)?;
-        return Err(error::ERROR_STREAM_CAPTURE_INVALIDATED);
-    }
-    // SAFETY: the caller's pointer.
-    unsafe { put(out, created.handle as *mut c_void) }
-}
-
-/// Whether a stream is capturing. The legacy stream's question is refused while a blocking stream captures.
-pub(crate) unsafe fn cuStreamIsCapturing(stream: CUstream, status: *mut u32) -> Result<()> {
-    let session = session()?;
-    let context = context::current()?;
-    let stream = streams::resolve(session, &context, stream)?;
-    if stream.id == 0 {
-        capture::legacy_may_ask(&stream)?;
-    }
-    let now = capture::of(&stream).map_or(CaptureStatus::None, |c| c.status());
-    // SAFETY: the caller's pointer.
-    unsafe { put(status, now as u32) }
-}
-
-/// Status and id of a stream's capture. Graph and dependencies are the backend's and cannot be given while it captures.
-pub(crate) unsafe fn cuStreamGetCaptureInfo_v2(
-    stream: CUstream,
-    status: *mut u32,
-    id: *mut u64,
-    graph: *mut CUgraph,
-    dependencies: *mut *const CUgraphNode,
-    count: *mut usize,
-) -> Result<()> {
-    let session = session()?;
-    let context = context::current()?;
-    let stream = streams::resolve(session, &context, stream)?;
-    if stream.id == 0 {
-        capture::legacy_may_ask(&stream)?;
-    }
-    let capture = capture::of(&stream);
-    if capture.is_some() && !(graph.is_null() && dependencies.is_null() && count.is_null()) {
-        crate::log::unsupported("cuStreamGetCaptureInfo (graph and dependencies)");
-        return Err(error::ERROR_NOT_SUPPORTED);
-    }
-    // SAFETY: the caller's pointers.
-    unsafe {
-        put(
-            status,
-            capture.as_ref().map_or(CaptureStatus::None, |c| c.status()) as u32,
-        )?;
-        if let Some(capture) = capture {
-            put_if(id, capture.id);
-        }
-    }
-    Ok(())
-}
-
-/// As `_v2`, with edge data.
-pub(crate) unsafe fn cuStreamGetCaptureInfo_v3(
-    stream: CUstream,
-    status: *mut u32,
-    id: *mut u64,
-    graph: *mut CUgraph,
-    dependencies: *mut *const CUgraphNode,
-    edges: *mut *const c_void,
-    count: *mut usize,
-) -> Result<()> {
-    if !edges.is_null() {
-        crate::log::unsupported("cuStreamGetCaptureInfo (edge data)");
-        return Err(error::ERROR_NOT_SUPPORTED);
-    }
-    // SAFETY: the caller's pointers.
-    unsafe { cuStreamGetCaptureInfo_v2(stream, status, id, graph, dependencies, count) }
-}
-
-/// Exchanges the calling thread's capture mode.
-pub(crate) unsafe fn cuThreadExchangeStreamCaptureMode(mode: *mut u32) -> Result<()> {
-    session()?;
-    if mode.is_null() {
-        return Err(error::ERROR_INVALID_VALUE);
-    }
-    // SAFETY: not null; the caller's pointer.
-    let new = unsafe { mode.read_unaligned() };
-    if new > MODE_RELAXED {
-        return Err(error::ERROR_INVALID_VALUE);
-    }
-    // SAFETY: as above.
-    unsafe { put(mode, capture::exchange_mode(new)) }
-}
+use crate::capture;
+use crate::driver::context::{self, Context};
+use crate::driver::graph_exec::{self, Exec};
+use crate::driver::{Result, put, session};
+use crate::graph::work::Work;
+use crate::graph::{self, Graph, Nodes, replay};
+use crate::session::Session;
 
 /// An empty graph. Flags must be 0.
 pub(crate) unsafe fn cuGraphCreate(out: *mut CUgraph, flags: u32) -> Result<()> {
-    let session = session()?;
+    session()?;
     if out.is_null() || flags != 0 {
         return Err(error::ERROR_INVALID_VALUE);
     }
-    let context = context::current()?.id;
-    let created = GRAPHS.try_insert(|handle, id| {
-        session.post(context, &GraphCreate { graph: id })?;
-        Ok(Graph {
-            id,
-            context,
-            handle: handle as usize,
-            nodes: 0,
-        })
-    })?;
+    let created = Graph::create(context::current()?.id)?;
     // SAFETY: the caller's pointer.
     unsafe { put(out, created.handle as *mut c_void) }
-}
-
-fn destroy(session: &Session, graph: &Graph) -> Result<()> {
-    GRAPHS.remove_with(graph.handle as *mut c_void, || {
-        session.post(graph.context, &GraphDestroy { graph: graph.id })
-    })
 }
 
 /// Destroys a graph; what was instantiated from it stays.
 pub(crate) fn cuGraphDestroy(handle: CUgraph) -> Result<()> {
     let session = session()?;
-    destroy(session, &*graph(handle)?)
+    graph::destroy(session, &*graph::resolve(handle)?)
 }
 
-/// Number of nodes. The nodes themselves have no handles here yet.
-pub(crate) unsafe fn cuGraphGetNodes(
-    handle: CUgraph,
-    nodes: *mut CUgraphNode,
-    count: *mut usize,
-) -> Result<()> {
+/// Copies a graph, graphs inside it included. Graphs with memory nodes cannot be copied.
+pub(crate) unsafe fn cuGraphClone(out: *mut CUgraph, original: CUgraph) -> Result<()> {
     session()?;
-    let graph = graph(handle)?;
-    if !nodes.is_null() {
-        crate::log::unsupported("cuGraphGetNodes (node handles)");
+    let original = graph::resolve(original)?;
+    if out.is_null() {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
+    let mut memory = false;
+    original.nodes.lock().for_each(&mut |node| {
+        memory |= matches!(node.work, Work::Allocate(_) | Work::Free(_));
+    });
+    if memory {
         return Err(error::ERROR_NOT_SUPPORTED);
     }
+    let copy = original.copy(false)?;
     // SAFETY: the caller's pointer.
-    unsafe { put(count, graph.nodes as usize) }
+    unsafe { put(out, copy.handle as *mut c_void) }
 }
 
 /// `CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH | UPLOAD | USE_NODE_PRIORITY`; device launch is not supported.
 const INSTANTIATE_FLAGS: u64 = 1 | 2 | 8;
+
+/// Where a graph's work is: the context of its kernels, else the one in which it was made.
+pub(crate) fn context_of(nodes: &Nodes, made_in: u32) -> Result<Arc<Context>> {
+    let mut of_kernel = None;
+    nodes.for_each(&mut |node| {
+        if let Work::Kernel(kernel) = &node.work {
+            of_kernel.get_or_insert(kernel.function.context);
+        }
+    });
+    context::by_handle(context::handle_of(of_kernel.unwrap_or(made_in)))
+}
+
+/// Sees to it that the worker has the graph.
+fn bring(session: &'static Session, graph: &Graph) -> Result<()> {
+    if graph.mirrored.load(Ordering::Acquire) {
+        return Ok(());
+    }
+    graph::tell_gone(session, graph)?;
+    let nodes = graph.nodes.lock().clone();
+    let context = context_of(&nodes, graph.context)?;
+    replay::replay(session, &context, &nodes, graph)?;
+    // A graph inside may be changed without this one being told.
+    let whole = |node: &graph::Node| !matches!(node.work, Work::Child(_));
+    let mirrored = nodes.list.iter().all(whole);
+    graph.mirrored.store(mirrored, Ordering::Release);
+    Ok(())
+}
 
 /// Makes an executable graph.
 pub(crate) unsafe fn cuGraphInstantiateWithFlags(
@@ -246,7 +92,7 @@ pub(crate) unsafe fn cuGraphInstantiateWithFlags(
     flags: u64,
 ) -> Result<()> {
     let session = session()?;
-    let graph = graph(handle)?;
+    let graph = graph::resolve(handle)?;
     if out.is_null() {
         return Err(error::ERROR_INVALID_VALUE);
     }
@@ -254,7 +100,8 @@ pub(crate) unsafe fn cuGraphInstantiateWithFlags(
         return Err(error::ERROR_NOT_SUPPORTED);
     }
     capture::forbid()?;
-    let created = EXECS.try_insert(|handle, id| {
+    bring(session, &graph)?;
+    let created = graph_exec::insert(|handle, id| {
         session.call(
             graph.context,
             &GraphInstantiate {
@@ -263,11 +110,7 @@ pub(crate) unsafe fn cuGraphInstantiateWithFlags(
                 flags,
             },
         )?;
-        Ok(Exec {
-            id,
-            context: graph.context,
-            handle: handle as usize,
-        })
+        Ok(Exec::new(id, handle as usize, flags, &graph))
     })?;
     // SAFETY: the caller's pointer.
     unsafe { put(out, created.handle as *mut c_void) }
@@ -301,31 +144,116 @@ pub(crate) unsafe fn cuGraphInstantiateWithParams(
     }
 }
 
-/// Launches an executable graph on a stream.
-pub(crate) fn cuGraphLaunch(handle: CUgraphExec, stream: CUstream) -> Result<()> {
-    let session = session()?;
-    let exec = EXECS.get(handle).ok_or(error::ERROR_INVALID_VALUE)?;
-    let context = context::current()?;
-    streams::submit(session, &context, stream, &[], Uses::Graph, |stream| {
-        GraphLaunch {
-            exec: exec.id,
-            stream,
+/// CUDA 11's form: says nothing in the buffer, and names no node.
+pub(crate) unsafe fn cuGraphInstantiate_v2(
+    out: *mut CUgraphExec,
+    handle: CUgraph,
+    error_node: *mut CUgraphNode,
+    log: *mut c_char,
+    size: usize,
+) -> Result<()> {
+    // SAFETY: the caller's pointers.
+    unsafe {
+        crate::driver::put_if(error_node, std::ptr::null_mut());
+        if size > 0 {
+            crate::driver::put_if(log, 0);
         }
-    })
+        cuGraphInstantiateWithFlags(out, handle, 0)
+    }
 }
 
-/// Uploads an executable graph ahead of its launch: the worker's driver does that at the first launch, nothing is due here.
-pub(crate) fn cuGraphUpload(handle: CUgraphExec, stream: CUstream) -> Result<()> {
-    let session = session()?;
-    EXECS.get(handle).ok_or(error::ERROR_INVALID_VALUE)?;
-    streams::resolve(session, &*context::current()?, stream).map(drop)
+/// CUDA 10's form.
+pub(crate) unsafe fn cuGraphInstantiate(
+    out: *mut CUgraphExec,
+    handle: CUgraph,
+    error_node: *mut CUgraphNode,
+    log: *mut c_char,
+    size: usize,
+) -> Result<()> {
+    // SAFETY: the caller's pointers.
+    unsafe { cuGraphInstantiate_v2(out, handle, error_node, log, size) }
 }
 
-/// Destroys an executable graph; launches of it go on.
-pub(crate) fn cuGraphExecDestroy(handle: CUgraphExec) -> Result<()> {
-    let session = session()?;
-    let exec = EXECS.get(handle).ok_or(error::ERROR_INVALID_VALUE)?;
-    EXECS.remove_with(handle, || {
-        session.post(exec.context, &GraphExecDestroy { exec: exec.id })
-    })
+/// The name that NVIDIA's driver writes for a kind of node.
+fn kind_name(work: &Work) -> &'static str {
+    match work {
+        Work::Kernel(_) | Work::Library(_) => "KERNEL",
+        Work::Copy(..) => "MEMCPY",
+        Work::Fill(..) => "MEMSET",
+        Work::Host(_) => "HOST",
+        Work::Child(_) => "GRAPH",
+        Work::Empty => "EMPTY",
+        Work::Wait(_) => "WAIT_EVENT",
+        Work::Record(_) => "EVENT_RECORD",
+        Work::Allocate(_) => "MEM_ALLOC",
+        Work::Free(_) => "MEM_FREE",
+        Work::Operations(..) => "BATCH_MEM_OP",
+    }
+}
+
+/// Describes a graph for Graphviz; graphs inside are clusters of their own.
+fn describe(nodes: &Nodes, number: &mut u32, text: &mut String) {
+    *number += 1;
+    let own = *number;
+    let _ = writeln!(
+        text,
+        "subgraph cluster_{own} {{\nlabel=\"graph_{own}\" graph[style=\"dashed\"];"
+    );
+    let mut inside = Vec::new();
+    for (at, node) in nodes.list.iter().enumerate() {
+        let more = match &node.work {
+            Work::Kernel(kernel) => {
+                let [gx, gy, gz] = kernel.geometry.grid;
+                let [bx, by, bz] = kernel.geometry.block;
+                format!(
+                    "\\n{} <<<{gx},{gy},{gz},{bx},{by},{bz},{}>>>",
+                    kernel.function.name.to_string_lossy(),
+                    kernel.geometry.shared
+                )
+            }
+            Work::Child(child) => {
+                inside.push(Arc::clone(child));
+                String::new()
+            }
+            _ => String::new(),
+        };
+        let kind = kind_name(&node.work);
+        let _ = writeln!(
+            text,
+            "\"graph_{own}_node_{at}\"[style=\"solid\" shape=\"rectangle\" label=\"{at}\\n{kind}{more}\"];"
+        );
+        for edge in &node.after {
+            if let Some(from) = nodes.position(edge.from) {
+                let _ = writeln!(
+                    text,
+                    "\"graph_{own}_node_{from}\" -> \"graph_{own}_node_{at}\";"
+                );
+            }
+        }
+    }
+    text.push_str("}\n");
+    for child in inside {
+        describe(&child.nodes.lock(), number, text);
+    }
+}
+
+/// Writes a graph as text for Graphviz. The flags ask for more detail than there is here.
+pub(crate) unsafe fn cuGraphDebugDotPrint(
+    handle: CUgraph,
+    path: *const c_char,
+    flags: u32,
+) -> Result<()> {
+    const FLAGS: u32 = (1 << 16) - 1;
+    session()?;
+    let graph = graph::resolve(handle)?;
+    if path.is_null() || flags & !FLAGS != 0 {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
+    // SAFETY: not null, and the caller's C string.
+    let path = unsafe { CStr::from_ptr(path) };
+    let path = path.to_str().map_err(|_| error::ERROR_INVALID_VALUE)?;
+    let mut text = String::from("digraph dot {\n");
+    describe(&graph.nodes.lock(), &mut 0, &mut text);
+    text.push_str("}\n");
+    std::fs::write(path, text).map_err(|_| error::ERROR_OPERATING_SYSTEM)
 }

@@ -3,11 +3,14 @@
 #![allow(non_snake_case, reason = "CUDA's names")]
 
 use std::ffi::c_void;
+use std::sync::Arc;
 
 use gvirtus_wire::api::core::HostFunction as HostFunctionCommand;
 use gvirtus_wire::api::types::{CUhostFn, CUresult, CUstream, CUstreamCallback, error};
 
 use crate::driver::{Result, context, session};
+use crate::graph::record;
+use crate::graph::work::{Host, Work};
 use crate::session::HostFunction;
 use crate::{capture, streams};
 
@@ -35,6 +38,7 @@ pub(crate) fn cuLaunchHostFunc(
     enqueue(
         stream,
         Box::new(move |_: CUresult| unsafe { function(data.get()) }),
+        |id| Host::registered(Some(function), data.get(), id),
     )
 }
 
@@ -54,10 +58,16 @@ pub(crate) fn cuStreamAddCallback(
     enqueue(
         stream,
         Box::new(move |status: CUresult| unsafe { callback(handle.get(), status, data.get()) }),
+        // The function is not one that the program could be shown.
+        |id| Host::registered(None, data.get(), id),
     )
 }
 
-fn enqueue(stream: CUstream, function: HostFunction) -> Result<()> {
+fn enqueue(
+    stream: CUstream,
+    function: HostFunction,
+    node: impl FnOnce(u64) -> Arc<Host>,
+) -> Result<()> {
     let session = session()?;
     let context = context::current()?;
     let stream = streams::resolve(session, &context, stream)?;
@@ -73,8 +83,9 @@ fn enqueue(stream: CUstream, function: HostFunction) -> Result<()> {
         },
         &[],
     );
-    if posted.is_err() {
-        session.callbacks.forget(id);
+    match &posted {
+        Ok(_) => record::on(&stream, || Work::Host(node(id))),
+        Err(_) => session.callbacks.forget(id),
     }
     posted.map(drop)
 }

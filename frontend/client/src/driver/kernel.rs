@@ -41,6 +41,17 @@ pub(crate) fn handle(kernel: &Kernel) -> CUkernel {
     std::ptr::without_provenance_mut(kernel.handle)
 }
 
+/// What the program holds for the kernel of which a function is the form in its context; null if it is a module's function.
+pub(crate) fn of_function(function: &Arc<Function>) -> CUkernel {
+    let is = |kernel: &Kernel| {
+        let functions = kernel.functions.read();
+        functions.iter().any(|known| Arc::ptr_eq(known, function))
+    };
+    KERNELS
+        .find(is)
+        .map_or(std::ptr::null_mut(), |k| handle(&k))
+}
+
 /// A new kernel of a library.
 pub(crate) fn insert(
     library: Weak<Library>,

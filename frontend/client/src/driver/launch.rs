@@ -6,14 +6,19 @@
 #![allow(clippy::too_many_arguments, reason = "parameters are CUDA's")]
 
 use std::ffi::c_void;
+use std::sync::Arc;
 
 use gvirtus_wire::api::core::Launch;
 use gvirtus_wire::api::types::{CUevent, CUfunction, CUlaunchConfig, CUstream, error};
 use gvirtus_wire::codec::Params;
 
+use crate::capture;
+use crate::driver::context::Context;
 use crate::driver::device::{attr as device_attr, attribute as device_attribute};
 use crate::driver::function::{Function, attr};
 use crate::driver::{Result, context, kernel, occupancy, session};
+use crate::graph::record;
+use crate::graph::work::{Kernel, Work};
 use crate::memory::ledger;
 use crate::memory::managed::{self, Uses};
 use crate::streams;
@@ -47,11 +52,14 @@ const REGISTER_STEP: u32 = 256;
 const WARP: u32 = 32;
 
 /// A launch's size.
-#[derive(Debug, Clone, Copy)]
-struct Geometry {
-    grid: [u32; 3],
-    block: [u32; 3],
-    shared: u32,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Geometry {
+    /// Blocks.
+    pub(crate) grid: [u32; 3],
+    /// Threads per block.
+    pub(crate) block: [u32; 3],
+    /// Dynamic shared memory per block, bytes.
+    pub(crate) shared: u32,
 }
 
 fn within(size: [u32; 3], most: [u32; 3]) -> bool {
@@ -355,6 +363,14 @@ unsafe fn launch(
     } else {
         Params::new()
     };
+    let recorded = capture::any().then(|| {
+        Kernel::new(
+            Arc::clone(&function),
+            geometry,
+            &params,
+            attributes.list.clone(),
+        )
+    });
     streams::submit(
         session,
         &context,
@@ -370,7 +386,30 @@ unsafe fn launch(
             params,
             attributes: attributes.list,
         },
-    )
+    )?;
+    if let Some(kernel) = recorded {
+        record::on_handle(session, &context, stream, || Work::Kernel(kernel));
+    }
+    Ok(())
+}
+
+/// What a kernel node does, checked and packed as a launch is.
+///
+/// # Safety
+/// The parameters are as in [`pack`].
+pub(crate) unsafe fn node(
+    f: CUfunction,
+    context: &Arc<Context>,
+    geometry: Geometry,
+    params: *mut *mut c_void,
+    extra: *mut *mut c_void,
+    attributes: Vec<(u32, [u8; 64])>,
+) -> Result<Arc<Kernel>> {
+    let function = kernel::resolve(f, context)?;
+    geometry.check(&function)?;
+    // SAFETY: by this function's contract.
+    let params = unsafe { pack(&function, params, extra)? };
+    Ok(Kernel::new(function, geometry, &params, attributes))
 }
 
 /// Launches a kernel, its parameters by pointer each (`kernelParams`) or packed (`extra`).

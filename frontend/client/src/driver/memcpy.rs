@@ -11,6 +11,7 @@
 use std::ffi::c_void;
 use std::io::IoSlice;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use gvirtus_wire::api::core::{
     COPY_FROM_BULK, COPY_FROM_PULL, COPY_FROM_SHADOW, COPY_ON_DEVICE, COPY_TO_REPLY,
@@ -21,7 +22,9 @@ use gvirtus_wire::api::types::{CUcontext, CUdeviceptr, CUstream, error};
 use crate::capture;
 use crate::driver::array::Array;
 use crate::driver::context::Context;
-use crate::driver::{Result, context, session};
+use crate::driver::{Result, context, memcpy_box, session};
+use crate::graph::record;
+use crate::graph::work::Work;
 use crate::memory::{ledger, managed, mapped, staging, writes};
 use crate::session::Session;
 use crate::session::inbox::{self, gather, rows};
@@ -40,8 +43,8 @@ pub(super) enum Said {
 }
 
 /// What a side is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Is {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Is {
     Device,
     /// Pinned, and the worker's shadow of it is another piece of memory.
     Pinned,
@@ -71,12 +74,12 @@ impl Side {
         }
     }
 
-    fn array_id(&self) -> u32 {
+    pub(super) fn array_id(&self) -> u32 {
         self.array.as_ref().map_or(0, |array| array.id)
     }
 
     /// What the side is; `CUDA_ERROR_INVALID_VALUE` if it is null, or claims to be the device's and is not, or sticks out of its allocation.
-    fn is(&self, extent: &Extent) -> Result<Is> {
+    pub(super) fn is(&self, extent: &Extent) -> Result<Is> {
         if self.array.is_some() {
             // Whoever made the side has checked that the box lies in the array.
             return Ok(Is::Device);
@@ -143,11 +146,25 @@ pub(super) unsafe fn copy(
     let (to, from) = (dst.is(&extent)?, src.is(&extent)?);
     capture::enqueue_allowed(&stream)?;
     let captured = capture::of(&stream);
-    if let Some(capture) = &captured
-        && (wait == Wait::Yes || to == Is::Pageable || from == Is::Pageable)
-    {
-        capture.invalidate();
-        return Err(error::ERROR_STREAM_CAPTURE_UNSUPPORTED);
+    let of_host = |side| side != Is::Device;
+    let record = || {
+        record::on(&stream, || {
+            let to = (dst, of_host(to));
+            let described = memcpy_box::described(to, (src, of_host(from)), &extent);
+            Work::copy(described, context::handle(&context) as usize)
+        });
+    };
+    if let Some(capture) = &captured {
+        if wait == Wait::Yes {
+            capture.invalidate();
+            return Err(error::ERROR_STREAM_CAPTURE_UNSUPPORTED);
+        }
+        if to == Is::Pageable || from == Is::Pageable || (of_host(to) && of_host(from)) {
+            // The client has a part in such a node: it is made when the graph is replayed.
+            capture.mirrored.store(false, Ordering::Release);
+            record();
+            return Ok(());
+        }
     }
     let (dst_size, src_size) = (
         ledger::span(&dst.plane, &extent).ok_or(error::ERROR_INVALID_VALUE)?,
@@ -163,7 +180,7 @@ pub(super) unsafe fn copy(
     let job = Job {
         session,
         context: &context,
-        stream,
+        stream: Arc::clone(&stream),
         dst: &dst.plane,
         src: &src.plane,
         dst_array: dst.array_id(),
@@ -171,7 +188,7 @@ pub(super) unsafe fn copy(
         extent: &extent,
     };
     // SAFETY: the caller's contract.
-    unsafe {
+    let issued = unsafe {
         match (to, from) {
             (Is::Device, Is::Device) => {
                 job.post(COPY_ON_DEVICE, &[])?;
@@ -188,7 +205,12 @@ pub(super) unsafe fn copy(
             (host, Is::Device) => job.to_host(wait, host == Is::Pinned),
             (_, _) => job.on_host(),
         }
+    };
+    issued?;
+    if captured.is_some() {
+        record();
     }
+    Ok(())
 }
 
 impl Job<'_> {
@@ -396,7 +418,7 @@ impl Job<'_> {
 }
 
 /// Row by row, so that two planes of different pitch go in step.
-fn unmerged(plane: &Plane, extent: &Extent) -> impl Iterator<Item = (u64, usize)> {
+pub(crate) fn unmerged(plane: &Plane, extent: &Extent) -> impl Iterator<Item = (u64, usize)> {
     let (plane, extent) = (plane.clone(), extent.clone());
     (0..extent.depth)
         .flat_map(move |z| (0..extent.height).map(move |y| (z, y)))

@@ -10,7 +10,7 @@ use gvirtus_wire::api::types::{
 };
 
 use crate::driver::array::{self, Array};
-use crate::driver::memcpy::{Said, Side, Wait, copy, line};
+use crate::driver::memcpy::{Is, Said, Side, Wait, copy, line};
 use crate::driver::{Result, session};
 
 const MEMORYTYPE_HOST: u32 = 1;
@@ -219,6 +219,115 @@ macro_rules! described_3d {
             },
         )
     };
+}
+
+/// A copy that is described, and what its sides are.
+pub(crate) struct Plan {
+    pub(crate) dst: Plane,
+    pub(crate) src: Plane,
+    /// The worker's numbers of arrays, 0 for memory.
+    pub(crate) dst_array: u32,
+    pub(crate) src_array: u32,
+    pub(crate) extent: Extent,
+    pub(crate) to: Is,
+    pub(crate) from: Is,
+}
+
+/// Looks at a copy that a graph's node is to do.
+///
+/// # Errors
+/// Those that the copy itself would have.
+pub(crate) fn plan(p: &CUDA_MEMCPY3D) -> Result<Plan> {
+    let (dst, src, extent) = described_3d!(p);
+    if p.srcLOD != 0 || p.dstLOD != 0 {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
+    let (dst, src) = (dst.side(&extent)?, src.side(&extent)?);
+    let nothing = extent.width == 0 || extent.height == 0 || extent.depth == 0;
+    let (to, from) = if nothing {
+        (Is::Device, Is::Device)
+    } else {
+        (dst.is(&extent)?, src.is(&extent)?)
+    };
+    Ok(Plan {
+        dst_array: dst.array_id(),
+        src_array: src.array_id(),
+        dst: dst.plane,
+        src: src.plane,
+        extent,
+        to,
+        from,
+    })
+}
+
+/// The driver's description of a copy; each side with whether it is host memory.
+pub(super) fn described(
+    (dst, to_host): (&Side, bool),
+    (src, from_host): (&Side, bool),
+    extent: &Extent,
+) -> CUDA_MEMCPY3D {
+    let kind = |side: &Side, host| match (&side.array, host) {
+        (Some(_), _) => MEMORYTYPE_ARRAY,
+        (None, true) => MEMORYTYPE_HOST,
+        (None, false) => MEMORYTYPE_DEVICE,
+    };
+    let address = |side: &Side, wanted| {
+        if wanted && side.array.is_none() {
+            side.plane.address
+        } else {
+            0
+        }
+    };
+    let array = |side: &Side| {
+        let array = side.array.as_ref();
+        array.map_or(std::ptr::null_mut(), |array| array.pointer())
+    };
+    let place = |side: &Side| match side.array {
+        Some(_) => [
+            side.plane.address & ((1 << ARRAY_ROW) - 1),
+            (side.plane.address >> ARRAY_ROW) & ((1 << (ARRAY_SLICE - ARRAY_ROW)) - 1),
+            side.plane.address >> ARRAY_SLICE,
+        ]
+        .map(|n| n as usize),
+        None => [0; 3],
+    };
+    let rows = |side: &Side| match side.array {
+        Some(_) => [0; 2],
+        None => {
+            let given = side.plane.slice.checked_div(side.plane.pitch);
+            let height = given.unwrap_or(0).max(extent.height);
+            [side.plane.pitch as usize, height as usize]
+        }
+    };
+    let ([src_x, src_y, src_z], [dst_x, dst_y, dst_z]) = (place(src), place(dst));
+    let ([src_pitch, src_height], [dst_pitch, dst_height]) = (rows(src), rows(dst));
+    CUDA_MEMCPY3D {
+        srcXInBytes: src_x,
+        srcY: src_y,
+        srcZ: src_z,
+        srcLOD: 0,
+        srcMemoryType: kind(src, from_host),
+        srcHost: address(src, from_host) as *const _,
+        srcDevice: address(src, !from_host),
+        srcArray: array(src),
+        reserved0: std::ptr::null_mut(),
+        srcPitch: src_pitch,
+        srcHeight: src_height,
+        dstXInBytes: dst_x,
+        dstY: dst_y,
+        dstZ: dst_z,
+        dstLOD: 0,
+        dstMemoryType: kind(dst, to_host),
+        dstHost: address(dst, to_host) as *mut _,
+        dstDevice: address(dst, !to_host),
+        dstArray: array(dst),
+        reserved1: std::ptr::null_mut(),
+        dstPitch: dst_pitch,
+        dstHeight: dst_height,
+        WidthInBytes: extent.width as usize,
+        Height: extent.height as usize,
+        Depth: extent.depth as usize,
+    }
 }
 
 unsafe fn copy_3d(stream: CUstream, wait: Wait, parameters: *const CUDA_MEMCPY3D) -> Result<()> {

@@ -6,7 +6,7 @@ use gvirtus_wire::api::types::{CUdeviceptr, error};
 use crate::driver::{Result, context, put, put_if, session};
 use crate::memory::ledger::{self, Entry, Kind};
 use crate::session::Session;
-use crate::{capture, memory, streams};
+use crate::{capture, graph, memory, streams};
 
 /// Rows of pitched memory begin at multiples of this, as natively.
 const PITCH: usize = 512;
@@ -77,6 +77,10 @@ pub(crate) fn cuMemFree_v2(address: CUdeviceptr) -> Result<()> {
         };
     }
     quiesce(session, &entry)?;
+    if let Some(freed) = graph::memory::free(address) {
+        // The graph keeps the place.
+        return freed;
+    }
     // Of two threads that free the same memory one finds it gone.
     let entry = ledger::remove(address).ok_or(error::ERROR_INVALID_VALUE)?;
     match entry.kind {

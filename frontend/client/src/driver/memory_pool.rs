@@ -9,7 +9,9 @@ use gvirtus_wire::api::types::{
     CUdevice, CUdeviceptr, CUmemAccessDesc, CUmemLocation, CUmemoryPool, CUstream, error,
 };
 
-use crate::driver::{Result, context, device, ipc, put, session};
+use crate::driver::{Result, context, device, graph_memory, ipc, put, session};
+use crate::graph;
+use crate::graph::work::Work;
 use crate::memory::ledger::{self, Kind};
 use crate::memory::pool::{self, Pool};
 use crate::streams::{self, Stream};
@@ -59,18 +61,12 @@ fn handle(pool: &Pool) -> CUmemoryPool {
 }
 
 /// The stream that a program orders allocations on.
-fn stream(handle: CUstream, what: &'static str) -> Result<Arc<Stream>> {
+fn stream(handle: CUstream) -> Result<Arc<Stream>> {
     let session = session()?;
     let context = context::current()?;
     let stream = streams::resolve(session, &context, handle)?;
     session.check(stream.context)?;
     capture::enqueue_allowed(&stream)?;
-    if let Some(capture) = capture::of(&stream) {
-        // Natively it would become a memory node.
-        log::unsupported(what);
-        capture.invalidate();
-        return Err(error::ERROR_NOT_SUPPORTED);
-    }
     Ok(stream)
 }
 
@@ -87,7 +83,7 @@ unsafe fn allocate(
         context::current()?;
         return Err(error::ERROR_INVALID_VALUE);
     }
-    let stream = stream(on, "cuMemAllocAsync in a capture")?;
+    let stream = stream(on)?;
     let own;
     let pool = match from {
         Some(pool) => pool,
@@ -99,7 +95,14 @@ unsafe fn allocate(
     if pool.imported {
         return Err(error::ERROR_INVALID_VALUE);
     }
-    let address = pool::allocate(session, pool, &stream, size as u64)?;
+    let address = if let Some(capture) = capture::of(&stream) {
+        let memory = graph_memory::captured(session, pool.device, size as u64)?;
+        let address = memory.address;
+        capture.record(&stream, Work::Allocate(memory));
+        address
+    } else {
+        pool::allocate(session, pool, &stream, size as u64)?
+    };
     // SAFETY: this function's contract.
     unsafe { put(pointer, address) }
 }
@@ -130,7 +133,7 @@ pub(crate) unsafe fn cuMemAllocFromPoolAsync(
 /// Frees behind what is on the stream; nobody waits.
 pub(crate) fn cuMemFreeAsync(address: CUdeviceptr, on: CUstream) -> Result<()> {
     let session = session()?;
-    let stream = stream(on, "cuMemFreeAsync in a capture")?;
+    let stream = stream(on)?;
     let entry = ledger::at(address)
         .filter(|e| {
             matches!(
@@ -139,6 +142,17 @@ pub(crate) fn cuMemFreeAsync(address: CUdeviceptr, on: CUstream) -> Result<()> {
             )
         })
         .ok_or(error::ERROR_INVALID_VALUE)?;
+    if let Some(capture) = capture::of(&stream) {
+        if !graph::memory::is(address) {
+            capture.invalidate();
+            return Err(error::ERROR_INVALID_VALUE);
+        }
+        capture.record(&stream, Work::Free(address));
+        return Ok(());
+    }
+    if let Some(freed) = graph::memory::free(address) {
+        return freed;
+    }
     if let Kind::Imported { pool } = entry.kind {
         // Unmapping does not wait for the stream, so this waits.
         return if pool == 0 {

@@ -1,10 +1,14 @@
 //! Memsets: <https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__MEM.html>. Natively they return before the device is done, and so do these.
 #![allow(non_snake_case, reason = "CUDA's names")]
 
+use std::sync::atomic::Ordering;
+
 use gvirtus_wire::api::core::{Extent, Memset, Plane};
 use gvirtus_wire::api::types::{CUdeviceptr, CUstream, error};
 
 use crate::driver::{Result, context, session};
+use crate::graph::record;
+use crate::graph::work::Work;
 use crate::memory::{ledger, managed};
 use crate::session::inbox::rows;
 use crate::{capture, streams};
@@ -50,7 +54,24 @@ fn fill(stream: CUstream, fill: &Fill) -> Result<()> {
     };
     let size = ledger::span(&plane, &extent).ok_or(error::ERROR_INVALID_VALUE)?;
     let entry = ledger::holds(fill.address, size).ok_or(error::ERROR_INVALID_VALUE)?;
+    let node = || {
+        Work::fill(crate::graph::work::Fill {
+            address: fill.address,
+            pitch: fill.pitch,
+            value: fill.value,
+            element: u32::from(fill.element),
+            width: fill.width,
+            height: fill.height,
+            context: context::handle(&context) as usize,
+        })
+    };
     if !entry.is_device() {
+        if let Some(capture) = capture::of(&stream) {
+            // The client does it when the graph runs: it is made when the graph is replayed.
+            capture.mirrored.store(false, Ordering::Release);
+            capture.record(&stream, node());
+            return Ok(());
+        }
         return fill_here(&stream, fill, &plane, &extent);
     }
     let _underway = managed::before_range(session, &stream, fill.address, size, true)?;
@@ -62,7 +83,9 @@ fn fill(stream: CUstream, fill: &Fill) -> Result<()> {
         width: fill.width as u64,
         height: rows,
     };
-    stream.post(session, &command, &[]).map(drop)
+    stream.post(session, &command, &[])?;
+    record::on(&stream, node);
+    Ok(())
 }
 
 /// A function that is not asynchronous waits if it fills managed memory, as natively.
@@ -75,9 +98,6 @@ fn wait_if_managed(address: u64) -> Result<()> {
 
 /// Pinned memory is the program's own: filled here, after what was issued on the stream. Natively such a memset is synchronous, too.
 fn fill_here(stream: &streams::Stream, fill: &Fill, plane: &Plane, extent: &Extent) -> Result<()> {
-    if capture::of(stream).is_some() {
-        return Err(error::ERROR_NOT_SUPPORTED);
-    }
     crate::driver::stream::cuStreamSynchronize(streams::handle(stream))?;
     let pattern = &fill.value.to_le_bytes()[..usize::from(fill.element)];
     for (address, len) in rows(plane, extent) {

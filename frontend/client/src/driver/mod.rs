@@ -15,6 +15,11 @@ pub(crate) mod event;
 pub(crate) mod export_table;
 pub(crate) mod function;
 pub(crate) mod graph;
+pub(crate) mod graph_edges;
+pub(crate) mod graph_exec;
+pub(crate) mod graph_memory;
+pub(crate) mod graph_node_params;
+pub(crate) mod graph_nodes;
 pub(crate) mod host_function;
 pub(crate) mod host_memory;
 pub(crate) mod init;
@@ -36,9 +41,11 @@ pub(crate) mod pointer;
 pub(crate) mod proc_address;
 pub(crate) mod profiler;
 pub(crate) mod stream;
+pub(crate) mod stream_capture;
 pub(crate) mod stream_memory;
 pub(crate) mod tensor_map;
 pub(crate) mod texture;
+pub(crate) mod user_object;
 pub(crate) mod vmm;
 
 /// What a driver function comes to: the error is the status that the program gets.

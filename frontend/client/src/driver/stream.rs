@@ -11,10 +11,13 @@ use gvirtus_wire::api::types::{CUcontext, CUevent, CUstream, CUstreamAttrValue, 
 
 use crate::driver::{Result, context, put, put_if, session};
 use crate::events::{self, Recorded};
+use crate::graph::work::Work;
 use crate::memory::pool;
 use crate::session::Session;
 use crate::{capture, streams};
 
+/// `CU_EVENT_WAIT_EXTERNAL`.
+const EXTERNAL: u32 = 1;
 /// `CU_STREAM_ATTRIBUTE_PRIORITY`.
 const PRIORITY: u32 = 8;
 
@@ -118,13 +121,26 @@ fn refuse_while_capturing(stream: &streams::Stream) -> Result<()> {
 }
 
 /// Later work on the stream waits for the event. A captured event draws the stream into its capture.
-pub(crate) fn cuStreamWaitEvent(stream: CUstream, event: CUevent, flags: u32) -> Result<()> {
+pub(crate) fn cuStreamWaitEvent(stream: CUstream, event_handle: CUevent, flags: u32) -> Result<()> {
     let session = session()?;
     let context = context::current()?;
     let stream = streams::resolve(session, &context, stream)?;
-    let event = events::resolve(event)?;
-    if flags & !1 != 0 {
+    let event = events::resolve(event_handle)?;
+    if flags & !EXTERNAL != 0 {
         return Err(error::ERROR_INVALID_VALUE);
+    }
+    if flags == EXTERNAL {
+        // A node that waits for whatever the event stands for when the graph runs.
+        let capture = capture::of(&stream).ok_or(error::ERROR_ILLEGAL_STATE)?;
+        capture::enqueue_allowed(&stream)?;
+        let command = StreamWaitEvent {
+            stream: stream.id,
+            event: event.id,
+            flags,
+        };
+        stream.post(session, &command, &[])?;
+        capture.record(&stream, Work::Wait(event_handle as usize));
+        return Ok(());
     }
     let shared = event.shared.load(Ordering::Acquire);
     let recorded = if shared {
@@ -142,7 +158,7 @@ pub(crate) fn cuStreamWaitEvent(stream: CUstream, event: CUevent, flags: u32) ->
             }
         }
         Recorded::Never => return session.check(stream.context),
-        Recorded::Captured(capture) => {
+        Recorded::Captured(capture, nodes) => {
             if capture.status() == capture::CaptureStatus::Invalidated {
                 return Err(error::ERROR_STREAM_CAPTURE_INVALIDATED);
             }
@@ -156,6 +172,7 @@ pub(crate) fn cuStreamWaitEvent(stream: CUstream, event: CUevent, flags: u32) ->
                     return Err(error::ERROR_STREAM_CAPTURE_MERGE);
                 }
             }
+            capture.extend_front(&stream, &nodes);
         }
         Recorded::On(on, sequence) => {
             if let Some(capture) = capture::of(&stream) {

@@ -4,18 +4,21 @@
 #![allow(non_snake_case, reason = "CUDA's names")]
 
 use std::ffi::c_void;
+use std::sync::Arc;
 
 use gvirtus_wire::api::core::{MemoryOperation, StreamMemoryOperations};
 use gvirtus_wire::api::types::{CUdeviceptr, CUstream, error};
 use smallvec::SmallVec;
 
 use crate::driver::{Result, context, session};
+use crate::graph::record;
+use crate::graph::work::Work;
 use crate::memory::ledger::{self, Entry};
 use crate::memory::managed::Uses;
-use crate::{log, streams};
+use crate::{capture, log, streams};
 
 /// The most operations of one call.
-const MOST: u32 = 256;
+pub(crate) const MOST: u32 = 256;
 /// `CUstreamBatchMemOpType`.
 const WAIT_32: u32 = 1;
 const WRITE_32: u32 = 2;
@@ -28,7 +31,7 @@ const WAIT_LAST: u32 = 3;
 const WAIT_FLUSH: u32 = 1 << 30;
 
 /// Checks an operation; returns the host memory that it writes.
-fn check(operation: &MemoryOperation) -> Result<Option<Entry>> {
+pub(crate) fn check(operation: &MemoryOperation) -> Result<Option<Entry>> {
     let (size, most_flags) = match operation.operation {
         WAIT_32 => (4, WAIT_LAST),
         WAIT_64 => (8, WAIT_LAST),
@@ -79,9 +82,16 @@ fn submit(stream: CUstream, operations: Vec<MemoryOperation>) -> Result<()> {
         .flat_map(|operation| operation.address.to_ne_bytes())
         .collect();
     let uses = Uses::Kernel(&words);
+    let recorded = capture::any().then(|| Arc::new(operations.clone()));
     streams::submit(session, &context, stream, &in_place, uses, |stream| {
         StreamMemoryOperations { stream, operations }
-    })
+    })?;
+    if let Some(operations) = recorded {
+        record::on_handle(session, &context, stream, || {
+            Work::Operations(operations, context::handle(&context) as usize)
+        });
+    }
+    Ok(())
 }
 
 macro_rules! single { ($($name:ident $name_v2:ident $operation:ident $value:ty;)*) => { $(
@@ -116,8 +126,21 @@ pub(crate) unsafe fn cuStreamBatchMemOp_v2(
     if count == 0 {
         return streams::resolve(session()?, &*context::current()?, stream).map(drop);
     }
+    // SAFETY: the caller gives an array of `count` unions.
+    let operations = unsafe { read_operations(parameters, count) };
+    submit(stream, operations)
+}
+
+/// The operations that a program describes.
+///
+/// # Safety
+/// An array of `count` unions of six words.
+pub(crate) unsafe fn read_operations(
+    parameters: *const c_void,
+    count: u32,
+) -> Vec<MemoryOperation> {
     let read = |at: usize| {
-        // SAFETY: the caller gives an array of `count` unions of six words.
+        // SAFETY: this function's contract.
         let words: [u64; 6] = unsafe { parameters.cast::<[u64; 6]>().add(at).read_unaligned() };
         let operation = words[0] as u32;
         match operation {
@@ -141,7 +164,7 @@ pub(crate) unsafe fn cuStreamBatchMemOp_v2(
             },
         }
     };
-    submit(stream, (0..count as usize).map(read).collect())
+    (0..count as usize).map(read).collect()
 }
 
 /// As [`cuStreamBatchMemOp_v2`].

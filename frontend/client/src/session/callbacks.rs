@@ -39,14 +39,22 @@ impl Callbacks {
         self.registered
             .lock()
             .insert(id, Registered { function, repeats });
-        self.outstanding.fetch_add(1, Ordering::AcqRel);
+        if !repeats {
+            self.outstanding.fetch_add(1, Ordering::AcqRel);
+        }
         id
+    }
+
+    /// A graph is launched that calls so many functions.
+    pub(crate) fn launched(&self, calls: usize) {
+        self.outstanding.fetch_add(calls, Ordering::AcqRel);
     }
 
     /// A host function that could not be enqueued after all.
     pub(crate) fn forget(&self, id: u64) {
-        if self.registered.lock().remove(&id).is_some() {
-            self.outstanding.fetch_sub(1, Ordering::AcqRel);
+        let gone = self.registered.lock().remove(&id);
+        if gone.is_some_and(|entry| !entry.repeats) {
+            self.called();
         }
     }
 
@@ -99,8 +107,15 @@ impl Callbacks {
         (entry.function)(status);
         if entry.repeats {
             self.registered.lock().insert(id, entry);
-        } else {
-            self.outstanding.fetch_sub(1, Ordering::AcqRel);
         }
+        self.called();
+    }
+
+    /// A function that was outstanding is not any more. A graph may call more often than was counted.
+    fn called(&self) {
+        let less = |n: usize| n.checked_sub(1);
+        let _ = self
+            .outstanding
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
     }
 }

@@ -1,0 +1,530 @@
+//! Executable graphs: launched, changed, destroyed. <https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__GRAPH.html>
+//!
+//! An executable graph keeps a copy of the nodes that it was made from. What a program changes in it is changed in the copy; before the next launch the worker gets the
+//! copy as a graph and brings its own executable graph up to it, in one step for any number of changes.
+#![allow(non_snake_case, reason = "CUDA's names")]
+
+use std::ffi::c_void;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use gvirtus_wire::api::core::{GraphExecDestroy, GraphExecUpdate, GraphLaunch};
+use gvirtus_wire::api::types::{
+    CUDA_MEMCPY3D, CUcontext, CUevent, CUgraph, CUgraphExec, CUgraphNode, CUstream, error,
+};
+use parking_lot::Mutex;
+
+use crate::driver::graph::context_of;
+use crate::driver::{
+    Result, context, graph_node_params as params, put, put_if, session, user_object,
+};
+use crate::events::{self, Recorded};
+use crate::graph::memory::Effects;
+use crate::graph::work::{Host, Work};
+use crate::graph::{self, Graph, Node, Nodes, record, replay};
+use crate::handles::{Kind, Table};
+use crate::memory::managed::{self, Uses};
+use crate::memory::{ledger, mapped};
+use crate::session::Session;
+use crate::{capture, streams};
+
+/// `CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH`.
+const AUTO_FREE: u64 = 1;
+
+/// An executable graph.
+pub(crate) struct Exec {
+    id: u32,
+    context: u32,
+    pub(crate) handle: usize,
+    flags: u64,
+    nodes: Mutex<Nodes>,
+    derived: Mutex<Derived>,
+    /// The worker's is not up to the nodes.
+    dirty: AtomicBool,
+    /// User objects: handle and references.
+    objects: Vec<(usize, u32)>,
+}
+
+/// What follows from the nodes.
+#[derive(Default)]
+struct Derived {
+    effects: Effects,
+    /// Events that are recorded.
+    records: Vec<usize>,
+    /// Functions that are called on the client.
+    calls: usize,
+}
+
+impl Derived {
+    fn of(nodes: &Nodes) -> Self {
+        let mut derived = Self {
+            effects: Effects::of(nodes),
+            ..Self::default()
+        };
+        let host = |address: u64| ledger::find(address).is_none_or(|e| !e.is_device());
+        nodes.for_each(&mut |node| match &node.work {
+            _ if !node.enabled => {}
+            Work::Record(event) => derived.records.push(*event),
+            Work::Host(_) => derived.calls += 1,
+            Work::Copy(copy, _) => {
+                use crate::driver::memcpy::Is;
+                use crate::driver::memcpy_box::plan;
+                derived.calls += usize::from(plan(&copy.params).is_ok_and(|plan| {
+                    plan.to == Is::Pageable
+                        || plan.from == Is::Pageable
+                        || (plan.to != Is::Device && plan.from != Is::Device)
+                }));
+            }
+            Work::Fill(fill, _) => derived.calls += usize::from(host(fill.address)),
+            _ => {}
+        });
+        derived
+    }
+}
+
+static EXECS: Table<Exec> = Table::new(Kind::GraphExec);
+
+impl Exec {
+    /// What was instantiated from a graph.
+    pub(crate) fn new(id: u32, handle: usize, flags: u64, graph: &Graph) -> Self {
+        let nodes = graph.nodes.lock().frozen();
+        let objects = graph.objects.lock().clone();
+        for &(object, count) in &objects {
+            let _ = user_object::retain(object, count);
+        }
+        Self {
+            id,
+            context: graph.context,
+            handle,
+            flags,
+            derived: Mutex::new(Derived::of(&nodes)),
+            nodes: Mutex::new(nodes),
+            dirty: AtomicBool::new(false),
+            objects,
+        }
+    }
+
+    /// Brings the worker's up to the nodes.
+    fn refresh(&self, session: &'static Session) -> Result<()> {
+        if !self.dirty.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let nodes = self.nodes.lock().clone();
+        let context = context_of(&nodes, self.context)?;
+        let scratch = Graph::create(self.context)?;
+        let replayed = replay::replay(session, &context, &nodes, &scratch);
+        let updated = replayed.and_then(|()| self.update(session, &scratch));
+        graph::destroy(session, &scratch)?;
+        updated
+    }
+
+    fn update(&self, session: &Session, graph: &Graph) -> Result<()> {
+        let command = GraphExecUpdate {
+            exec: self.id,
+            graph: graph.id,
+            flags: self.flags,
+        };
+        session.post(self.context, &command)?;
+        self.dirty.store(false, Ordering::Release);
+        Ok(())
+    }
+
+    fn changed(&self, nodes: &Nodes) {
+        *self.derived.lock() = Derived::of(nodes);
+        self.dirty.store(true, Ordering::Release);
+    }
+
+    /// Changes the node that was made from a node of the original graph, or of a graph inside.
+    fn change(&self, node: CUgraphNode, mut f: impl FnMut(&mut Node) -> Result<()>) -> Result<()> {
+        let mut nodes = self.nodes.lock();
+        nodes
+            .deep_mut(node as usize, &mut f)
+            .ok_or(error::ERROR_INVALID_VALUE)??;
+        self.changed(&nodes);
+        Ok(())
+    }
+}
+
+/// A new executable graph, unless `make` fails; `make` is told its handle and number.
+pub(crate) fn insert(make: impl FnOnce(*mut c_void, u32) -> Result<Exec>) -> Result<Arc<Exec>> {
+    EXECS.try_insert(make)
+}
+
+/// The executable graph behind a handle.
+pub(crate) fn resolve(handle: CUgraphExec) -> Result<Arc<Exec>> {
+    session()?;
+    EXECS.get(handle).ok_or(error::ERROR_INVALID_VALUE)
+}
+
+/// Changes a node of an executable graph.
+///
+/// # Errors
+/// `CUDA_ERROR_INVALID_VALUE` if it has no such node, or one that does something else.
+pub(crate) fn set_work(exec: CUgraphExec, node: CUgraphNode, work: Work) -> Result<()> {
+    resolve(exec)?.change(node, |node| {
+        if node.work.kind() != work.kind() {
+            return Err(error::ERROR_INVALID_VALUE);
+        }
+        node.work = work.clone();
+        Ok(())
+    })
+}
+
+/// Launches an executable graph on a stream.
+pub(crate) fn cuGraphLaunch(handle: CUgraphExec, stream_handle: CUstream) -> Result<()> {
+    let session = session()?;
+    let exec = resolve(handle)?;
+    let context = context::current()?;
+    let stream = streams::resolve(session, &context, stream_handle)?;
+    if stream.context != context.id {
+        return Err(error::ERROR_INVALID_HANDLE);
+    }
+    session.check(stream.context)?;
+    capture::enqueue_allowed(&stream)?;
+    exec.refresh(session)?;
+    let captured = capture::of(&stream);
+    if captured.is_none() {
+        let derived = exec.derived.lock();
+        derived.effects.launch(exec.flags & AUTO_FREE != 0)?;
+        session.callbacks.launched(derived.calls);
+    }
+    let sequence = {
+        let _underway = managed::before(session, &stream, Uses::Graph)?;
+        let used = mapped::before(session, &stream, &[], true)?;
+        let command = GraphLaunch {
+            exec: exec.id,
+            stream: stream.id,
+        };
+        let sequence = stream.post(session, &command, &[])?;
+        mapped::after(&used, &stream, sequence);
+        sequence
+    };
+    if captured.is_some() {
+        let nodes = exec.nodes.lock().frozen();
+        record::on(&stream, || Work::Child(Graph::holding(nodes)));
+        return Ok(());
+    }
+    for &event in &exec.derived.lock().records {
+        if let Ok(event) = events::resolve(event as *mut c_void) {
+            *event.recorded.lock() = Recorded::On(Arc::clone(&stream), sequence);
+        }
+    }
+    Ok(())
+}
+
+/// Uploads an executable graph ahead of its launch: the worker's driver does that at the first launch, nothing is due here.
+pub(crate) fn cuGraphUpload(handle: CUgraphExec, stream: CUstream) -> Result<()> {
+    let session = session()?;
+    resolve(handle)?;
+    streams::resolve(session, &*context::current()?, stream).map(drop)
+}
+
+/// Destroys an executable graph; launches of it go on.
+pub(crate) fn cuGraphExecDestroy(handle: CUgraphExec) -> Result<()> {
+    let session = session()?;
+    let exec = resolve(handle)?;
+    EXECS.remove_with(handle, || {
+        session.post(exec.context, &GraphExecDestroy { exec: exec.id })
+    })?;
+    for &(object, count) in &exec.objects {
+        user_object::release(object, count);
+    }
+    Ok(())
+}
+
+/// The flags that it was made with.
+pub(crate) unsafe fn cuGraphExecGetFlags(handle: CUgraphExec, flags: *mut u64) -> Result<()> {
+    let exec = resolve(handle)?;
+    // SAFETY: the caller's pointer.
+    unsafe { put(flags, exec.flags) }
+}
+
+/// `CUgraphExecUpdateResult`.
+mod outcome {
+    pub(super) const SUCCESS: u32 = 0;
+    pub(super) const TOPOLOGY_CHANGED: u32 = 2;
+    pub(super) const TYPE_CHANGED: u32 = 3;
+    pub(super) const UNSUPPORTED_FUNCTION_CHANGE: u32 = 7;
+    pub(super) const NOT_SUPPORTED: u32 = 6;
+}
+
+/// Why nodes cannot take the place of others: the outcome, the node, and where an edge is concerned, the node that it comes from.
+type Mismatch = (u32, usize, usize);
+
+/// Gives nodes what those at the same places of another graph do.
+fn adopt(mine: &mut Nodes, theirs: &Nodes) -> std::result::Result<(), Mismatch> {
+    if mine.list.len() != theirs.list.len() {
+        return Err((outcome::TOPOLOGY_CHANGED, 0, 0));
+    }
+    for at in 0..mine.list.len() {
+        let (own, other) = (&mine.list[at], &theirs.list[at]);
+        if own.work.kind() != other.work.kind() {
+            return Err((outcome::TYPE_CHANGED, other.handle, 0));
+        }
+        let places = |nodes: &Nodes, node: &Node| {
+            let mut places: Vec<_> = node
+                .after
+                .iter()
+                .map(|edge| nodes.position(edge.from))
+                .collect();
+            places.sort_unstable();
+            places
+        };
+        if places(mine, own) != places(theirs, other) {
+            let from = other.after.first().map_or(0, |edge| edge.from);
+            return Err((outcome::TOPOLOGY_CHANGED, other.handle, from));
+        }
+        let work = match (&own.work, &other.work) {
+            (Work::Child(own), Work::Child(other)) => {
+                adopt(&mut own.nodes.lock(), &other.nodes.lock())?;
+                continue;
+            }
+            (Work::Kernel(own), Work::Kernel(new))
+                if own.function.context != new.function.context =>
+            {
+                return Err((outcome::UNSUPPORTED_FUNCTION_CHANGE, other.handle, 0));
+            }
+            (Work::Allocate(own), Work::Allocate(new)) if !Arc::ptr_eq(own, new) => {
+                return Err((outcome::NOT_SUPPORTED, other.handle, 0));
+            }
+            (_, new) => new.clone(),
+        };
+        mine.list[at].work = work;
+    }
+    Ok(())
+}
+
+/// `CUgraphExecUpdateResultInfo`.
+#[repr(C)]
+struct ResultInfo {
+    result: u32,
+    node: CUgraphNode,
+    from: CUgraphNode,
+}
+
+/// Gives an executable graph the parameters of a graph of the same shape.
+pub(crate) unsafe fn cuGraphExecUpdate_v2(
+    handle: CUgraphExec,
+    graph: CUgraph,
+    info: *mut c_void,
+) -> Result<()> {
+    let session = session()?;
+    let exec = resolve(handle)?;
+    let graph = graph::resolve(graph)?;
+    if info.is_null() {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
+    let theirs = graph.nodes.lock().frozen();
+    let mut nodes = exec.nodes.lock();
+    let mut adopted = nodes.frozen();
+    let (result, node, from) = match adopt(&mut adopted, &theirs) {
+        Ok(()) => (outcome::SUCCESS, 0, 0),
+        Err(mismatch) => mismatch,
+    };
+    let told = ResultInfo {
+        result,
+        node: node as *mut c_void,
+        from: from as *mut c_void,
+    };
+    // SAFETY: not null, and the caller's structure.
+    unsafe { info.cast::<ResultInfo>().write_unaligned(told) };
+    if result != outcome::SUCCESS {
+        return Err(error::ERROR_GRAPH_EXEC_UPDATE_FAILURE);
+    }
+    let whole = adopted.list.iter().all(|node| node.enabled);
+    *nodes = adopted;
+    exec.changed(&nodes);
+    drop(nodes);
+    if whole && graph.mirrored.load(Ordering::Acquire) {
+        exec.update(session, &graph)?;
+    }
+    Ok(())
+}
+
+/// CUDA 10's form.
+pub(crate) unsafe fn cuGraphExecUpdate(
+    handle: CUgraphExec,
+    graph: CUgraph,
+    node: *mut CUgraphNode,
+    result: *mut u32,
+) -> Result<()> {
+    let mut info = ResultInfo {
+        result: 0,
+        node: std::ptr::null_mut(),
+        from: std::ptr::null_mut(),
+    };
+    // SAFETY: the caller's pointers.
+    unsafe {
+        let updated = cuGraphExecUpdate_v2(handle, graph, (&raw mut info).cast());
+        put_if(node, info.node);
+        put_if(result, info.result);
+        updated
+    }
+}
+
+/// Lets a node run or not: kernels, copies and fills only.
+pub(crate) fn cuGraphNodeSetEnabled(
+    handle: CUgraphExec,
+    node: CUgraphNode,
+    enabled: u32,
+) -> Result<()> {
+    resolve(handle)?.change(node, |node| {
+        if !matches!(node.work, Work::Kernel(_) | Work::Copy(..) | Work::Fill(..)) {
+            return Err(error::ERROR_INVALID_VALUE);
+        }
+        node.enabled = enabled != 0;
+        Ok(())
+    })
+}
+
+/// Whether a node runs.
+pub(crate) unsafe fn cuGraphNodeGetEnabled(
+    handle: CUgraphExec,
+    node: CUgraphNode,
+    enabled: *mut u32,
+) -> Result<()> {
+    let exec = resolve(handle)?;
+    let found = exec
+        .nodes
+        .lock()
+        .deep_mut(node as usize, &mut |node| node.enabled)
+        .ok_or(error::ERROR_INVALID_VALUE)?;
+    // SAFETY: the caller's pointer.
+    unsafe { put(enabled, u32::from(found)) }
+}
+
+/// Changes a kernel node.
+pub(crate) unsafe fn cuGraphExecKernelNodeSetParams_v2(
+    handle: CUgraphExec,
+    node: CUgraphNode,
+    given: *const c_void,
+) -> Result<()> {
+    let exec = resolve(handle)?;
+    // SAFETY: the caller's structure.
+    let new = unsafe { params::kernel(given, true, &[])? };
+    exec.change(node, |node| {
+        let Work::Kernel(old) = &node.work else {
+            return Err(error::ERROR_INVALID_VALUE);
+        };
+        node.work = Work::Kernel(new.with_attributes(old.attributes.clone()));
+        Ok(())
+    })
+}
+
+/// As `_v2`, with functions only.
+pub(crate) unsafe fn cuGraphExecKernelNodeSetParams(
+    handle: CUgraphExec,
+    node: CUgraphNode,
+    given: *const c_void,
+) -> Result<()> {
+    let exec = resolve(handle)?;
+    // SAFETY: the caller's structure.
+    let new = unsafe { params::kernel(given, false, &[])? };
+    exec.change(node, |node| {
+        let Work::Kernel(old) = &node.work else {
+            return Err(error::ERROR_INVALID_VALUE);
+        };
+        node.work = Work::Kernel(new.with_attributes(old.attributes.clone()));
+        Ok(())
+    })
+}
+
+/// Changes a copy node.
+pub(crate) unsafe fn cuGraphExecMemcpyNodeSetParams(
+    handle: CUgraphExec,
+    node: CUgraphNode,
+    given: *const CUDA_MEMCPY3D,
+    context: CUcontext,
+) -> Result<()> {
+    session()?;
+    // SAFETY: the caller's structure.
+    set_work(handle, node, unsafe { params::copy(given, context)? })
+}
+
+/// Changes a fill node.
+pub(crate) unsafe fn cuGraphExecMemsetNodeSetParams(
+    handle: CUgraphExec,
+    node: CUgraphNode,
+    given: *const c_void,
+    context: CUcontext,
+) -> Result<()> {
+    session()?;
+    // SAFETY: the caller's structure.
+    set_work(handle, node, unsafe { params::fill(given, context)? })
+}
+
+/// Changes a host node.
+pub(crate) unsafe fn cuGraphExecHostNodeSetParams(
+    handle: CUgraphExec,
+    node: CUgraphNode,
+    given: *const c_void,
+) -> Result<()> {
+    session()?;
+    // SAFETY: the caller's structure.
+    let (function, data) = unsafe { params::host(given)? };
+    set_work(handle, node, Work::Host(Host::new(function, data)))
+}
+
+/// Gives a graph inside the parameters of another of the same shape.
+pub(crate) fn cuGraphExecChildGraphNodeSetParams(
+    handle: CUgraphExec,
+    node: CUgraphNode,
+    child: CUgraph,
+) -> Result<()> {
+    let exec = resolve(handle)?;
+    let theirs = graph::resolve(child)?.nodes.lock().frozen();
+    exec.change(node, |node| {
+        let Work::Child(own) = &node.work else {
+            return Err(error::ERROR_INVALID_VALUE);
+        };
+        adopt(&mut own.nodes.lock(), &theirs).map_err(|_| error::ERROR_INVALID_VALUE)
+    })
+}
+
+/// Changes the event that a node records.
+pub(crate) fn cuGraphExecEventRecordNodeSetEvent(
+    handle: CUgraphExec,
+    node: CUgraphNode,
+    event: CUevent,
+) -> Result<()> {
+    session()?;
+    events::resolve(event)?;
+    set_work(handle, node, Work::Record(event as usize))
+}
+
+/// Changes the event that a node waits for.
+pub(crate) fn cuGraphExecEventWaitNodeSetEvent(
+    handle: CUgraphExec,
+    node: CUgraphNode,
+    event: CUevent,
+) -> Result<()> {
+    session()?;
+    events::resolve(event)?;
+    set_work(handle, node, Work::Wait(event as usize))
+}
+
+/// Changes a node of stream memory operations.
+pub(crate) unsafe fn cuGraphExecBatchMemOpNodeSetParams(
+    handle: CUgraphExec,
+    node: CUgraphNode,
+    given: *const c_void,
+) -> Result<()> {
+    session()?;
+    // SAFETY: the caller's structure.
+    set_work(handle, node, unsafe { params::operations(given)? })
+}
+
+/// Changes a node, whatever it does.
+pub(crate) unsafe fn cuGraphExecNodeSetParams(
+    handle: CUgraphExec,
+    node: CUgraphNode,
+    given: *mut c_void,
+) -> Result<()> {
+    session()?;
+    // SAFETY: the caller's structure.
+    let work = unsafe { params::any(given)? };
+    if let Work::Child(child) = &work {
+        return cuGraphExecChildGraphNodeSetParams(handle, node, child.handle as *mut c_void);
+    }
+    set_work(handle, node, work)
+}

@@ -1,0 +1,432 @@
+//! Graphs as the client knows them: nodes with what they do, and edges. Whatever is asked about a graph is answered here.
+//!
+//! The worker learns of a graph when it is made executable: the nodes are then *replayed* as a capture on a stream of ours ([`replay`]), so a node is executed by what
+//! executes the same command on a stream. What a program captures is recorded here as well ([`record`]), beside the worker's capture; the worker's graph is used as long as
+//! the program does not change it.
+
+pub(crate) mod memory;
+pub(crate) mod record;
+pub(crate) mod replay;
+pub(crate) mod work;
+
+use std::collections::HashMap;
+use std::ffi::c_void;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+
+use gvirtus_wire::api::core::GraphDestroy;
+use gvirtus_wire::api::types::{CUgraph, CUgraphNode, error};
+use parking_lot::Mutex;
+
+use crate::driver::Result;
+use crate::handles::{Kind, Table};
+use crate::session::Session;
+use work::Work;
+
+/// `CUgraphEdgeData`.
+pub(crate) type EdgeData = [u8; 8];
+
+/// What a node must wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Edge {
+    /// Handle of the node that comes before.
+    pub(crate) from: usize,
+    pub(crate) data: EdgeData,
+}
+
+/// A node of a graph.
+#[derive(Clone)]
+pub(crate) struct Node {
+    pub(crate) handle: usize,
+    /// The node that it was copied from, else itself.
+    pub(crate) origin: usize,
+    pub(crate) work: Work,
+    pub(crate) after: Vec<Edge>,
+    /// Whether it runs; only nodes of executable graphs may be switched off.
+    pub(crate) enabled: bool,
+}
+
+/// Nodes in the order in which they were added.
+#[derive(Clone, Default)]
+pub(crate) struct Nodes {
+    pub(crate) list: Vec<Node>,
+    at: HashMap<usize, usize>,
+}
+
+impl Nodes {
+    pub(crate) fn position(&self, handle: usize) -> Option<usize> {
+        self.at.get(&handle).copied()
+    }
+
+    pub(crate) fn get(&self, handle: usize) -> Option<&Node> {
+        self.position(handle).map(|at| &self.list[at])
+    }
+
+    pub(crate) fn get_mut(&mut self, handle: usize) -> Option<&mut Node> {
+        self.position(handle).map(|at| &mut self.list[at])
+    }
+
+    fn push(&mut self, node: Node) {
+        self.at.insert(node.handle, self.list.len());
+        self.list.push(node);
+    }
+
+    fn remove(&mut self, handle: usize) {
+        self.list.retain(|node| node.handle != handle);
+        for node in &mut self.list {
+            node.after.retain(|edge| edge.from != handle);
+        }
+        self.at = self
+            .list
+            .iter()
+            .enumerate()
+            .map(|(at, node)| (node.handle, at))
+            .collect();
+    }
+
+    /// Positions such that every node comes after those that it depends on, in the order of addition where that leaves a choice.
+    ///
+    /// # Errors
+    /// `CUDA_ERROR_INVALID_VALUE` if there is a cycle.
+    pub(crate) fn in_order(&self) -> Result<Vec<usize>> {
+        let mut missing: Vec<usize> = self.list.iter().map(|node| node.after.len()).collect();
+        let mut next: Vec<Vec<usize>> = vec![Vec::new(); self.list.len()];
+        for (at, node) in self.list.iter().enumerate() {
+            for edge in &node.after {
+                let from = self.position(edge.from).ok_or(error::ERROR_INVALID_VALUE)?;
+                next[from].push(at);
+            }
+        }
+        let mut ready: std::collections::BTreeSet<usize> = (0..self.list.len())
+            .filter(|&at| missing[at] == 0)
+            .collect();
+        let mut order = Vec::with_capacity(self.list.len());
+        while let Some(at) = ready.pop_first() {
+            order.push(at);
+            for &after in &next[at] {
+                missing[after] -= 1;
+                if missing[after] == 0 {
+                    ready.insert(after);
+                }
+            }
+        }
+        if order.len() == self.list.len() {
+            Ok(order)
+        } else {
+            Err(error::ERROR_INVALID_VALUE)
+        }
+    }
+
+    /// The nodes that no other depends on.
+    pub(crate) fn leaves(&self) -> Vec<usize> {
+        let mut leaf = vec![true; self.list.len()];
+        for edge in self.list.iter().flat_map(|node| &node.after) {
+            if let Some(from) = self.position(edge.from) {
+                leaf[from] = false;
+            }
+        }
+        (0..self.list.len()).filter(|&at| leaf[at]).collect()
+    }
+
+    /// Looks a node up, also in graphs inside; gives what `f` makes of it.
+    pub(crate) fn deep_mut<R>(
+        &mut self,
+        handle: usize,
+        f: &mut dyn FnMut(&mut Node) -> R,
+    ) -> Option<R> {
+        if let Some(node) = self.get_mut(handle) {
+            return Some(f(node));
+        }
+        for node in &self.list {
+            if let Work::Child(child) = &node.work
+                && let Some(found) = child.nodes.lock().deep_mut(handle, f)
+            {
+                return Some(found);
+            }
+        }
+        None
+    }
+
+    /// Every node, those of graphs inside among them.
+    pub(crate) fn for_each(&self, f: &mut dyn FnMut(&Node)) {
+        for node in &self.list {
+            f(node);
+            if let Work::Child(child) = &node.work {
+                child.nodes.lock().for_each(f);
+            }
+        }
+    }
+
+    /// A copy with graphs inside copied, too, under the same handles: what an executable graph keeps.
+    pub(crate) fn frozen(&self) -> Self {
+        let mut copy = self.clone();
+        for node in &mut copy.list {
+            if let Work::Child(child) = &node.work {
+                let nodes = child.nodes.lock().frozen();
+                node.work = Work::Child(Graph::unlisted(nodes));
+            }
+        }
+        copy
+    }
+}
+
+/// A graph.
+pub(crate) struct Graph {
+    /// The worker's number; 0 for what the worker never hears of.
+    pub(crate) id: u32,
+    pub(crate) context: u32,
+    /// What the program holds; 0 if it does not know of it.
+    pub(crate) handle: usize,
+    /// Part of a node, with which it lives and dies.
+    inside: bool,
+    pub(crate) nodes: Mutex<Nodes>,
+    /// The worker has a graph under the number.
+    pub(crate) known: AtomicBool,
+    /// And it is like this one.
+    pub(crate) mirrored: AtomicBool,
+    /// User objects: handle and references.
+    pub(crate) objects: Mutex<Vec<(usize, u32)>>,
+}
+
+/// Which graph a node's handle belongs to.
+struct NodeRef {
+    graph: Weak<Graph>,
+}
+
+impl std::fmt::Debug for Graph {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Graph")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+static GRAPHS: Table<Graph> = Table::new(Kind::Graph);
+static NODES: Table<NodeRef> = Table::new(Kind::GraphNode);
+
+impl Graph {
+    fn new(id: u32, context: u32, handle: usize, inside: bool) -> Self {
+        Self {
+            id,
+            context,
+            handle,
+            inside,
+            nodes: Mutex::default(),
+            known: AtomicBool::new(false),
+            mirrored: AtomicBool::new(false),
+            objects: Mutex::default(),
+        }
+    }
+
+    /// A new empty graph of the program.
+    ///
+    /// # Errors
+    /// `CUDA_ERROR_OUT_OF_MEMORY` if there are too many.
+    pub(crate) fn create(context: u32) -> Result<Arc<Self>> {
+        GRAPHS.try_insert(|handle, id| Ok(Self::new(id, context, handle as usize, false)))
+    }
+
+    /// An empty graph that no program sees.
+    pub(crate) fn nobodys() -> Arc<Self> {
+        Self::unlisted(Nodes::default())
+    }
+
+    /// Nodes that no program's handle leads to.
+    fn unlisted(nodes: Nodes) -> Arc<Self> {
+        let graph = Self::new(0, 0, 0, true);
+        *graph.nodes.lock() = nodes;
+        Arc::new(graph)
+    }
+
+    /// A graph inside a captured node.
+    pub(crate) fn holding(nodes: Nodes) -> Arc<Self> {
+        let unlisted = Self::unlisted(nodes);
+        // Where there are too many graphs, it stays one that the program cannot ask about.
+        unlisted.copy(true).unwrap_or(unlisted)
+    }
+
+    /// A copy of the nodes, under new handles that remember their originals.
+    ///
+    /// # Errors
+    /// `CUDA_ERROR_OUT_OF_MEMORY` if there are too many.
+    pub(crate) fn copy(&self, inside: bool) -> Result<Arc<Self>> {
+        let copy = GRAPHS
+            .try_insert(|handle, id| Ok(Self::new(id, self.context, handle as usize, inside)))?;
+        copy.take_nodes_of(self)?;
+        Ok(copy)
+    }
+
+    fn take_nodes_of(self: &Arc<Self>, from: &Self) -> Result<()> {
+        let mut nodes = from.nodes.lock().clone();
+        let mut new = HashMap::new();
+        for node in &mut nodes.list {
+            if let Work::Child(child) = &node.work {
+                node.work = Work::Child(child.copy(true)?);
+            }
+            node.origin = node.handle;
+            node.handle = self.mint_node()?;
+            new.insert(node.origin, node.handle);
+        }
+        let mut mine = Nodes::default();
+        for mut node in nodes.list {
+            for edge in &mut node.after {
+                if let Some(&handle) = new.get(&edge.from) {
+                    edge.from = handle;
+                }
+            }
+            mine.push(node);
+        }
+        *self.nodes.lock() = mine;
+        Ok(())
+    }
+
+    fn mint_node(self: &Arc<Self>) -> Result<usize> {
+        let mut minted = 0;
+        NODES
+            .insert(|handle| {
+                minted = handle as usize;
+                NodeRef {
+                    graph: Arc::downgrade(self),
+                }
+            })
+            .map(|_| minted)
+            .ok_or(error::ERROR_OUT_OF_MEMORY)
+    }
+
+    /// The program has changed the graph: the worker's is another one now.
+    pub(crate) fn changed(&self) {
+        self.mirrored.store(false, Ordering::Release);
+    }
+
+    /// Adds a node.
+    ///
+    /// # Errors
+    /// `CUDA_ERROR_INVALID_VALUE` if it depends on a node of another graph, or twice on one.
+    pub(crate) fn add(self: &Arc<Self>, work: Work, after: Vec<Edge>) -> Result<usize> {
+        let mut nodes = self.nodes.lock();
+        for (at, edge) in after.iter().enumerate() {
+            let again = after[..at].iter().any(|other| other.from == edge.from);
+            if again || nodes.position(edge.from).is_none() {
+                return Err(error::ERROR_INVALID_VALUE);
+            }
+        }
+        let handle = self.mint_node()?;
+        nodes.push(Node {
+            handle,
+            origin: handle,
+            work,
+            after,
+            enabled: true,
+        });
+        Ok(handle)
+    }
+
+    /// Takes a node out, and the edges from and to it.
+    pub(crate) fn remove_node(&self, handle: usize) {
+        let gone = {
+            let mut nodes = self.nodes.lock();
+            let gone = nodes.get(handle).cloned();
+            nodes.remove(handle);
+            gone
+        };
+        NODES.remove(handle as *mut c_void);
+        self.changed();
+        drop_inside(gone.as_slice());
+    }
+}
+
+/// Graphs inside nodes that are gone: their handles die with them.
+fn drop_inside(nodes: &[Node]) {
+    for node in nodes {
+        if let Work::Child(child) = &node.work
+            && child.handle != 0
+        {
+            GRAPHS.remove(child.handle as *mut c_void);
+            forget_nodes(child);
+        }
+    }
+}
+
+fn forget_nodes(graph: &Graph) {
+    let nodes = std::mem::take(&mut *graph.nodes.lock());
+    for node in &nodes.list {
+        NODES.remove(node.handle as *mut c_void);
+    }
+    drop_inside(&nodes.list);
+}
+
+/// The graph behind a handle.
+///
+/// # Errors
+/// `CUDA_ERROR_INVALID_VALUE` for anything else.
+pub(crate) fn resolve(handle: CUgraph) -> Result<Arc<Graph>> {
+    GRAPHS.get(handle).ok_or(error::ERROR_INVALID_VALUE)
+}
+
+/// The graph that a node is part of.
+///
+/// # Errors
+/// `CUDA_ERROR_INVALID_VALUE` for anything but a live node.
+pub(crate) fn of_node(node: CUgraphNode) -> Result<Arc<Graph>> {
+    NODES
+        .get(node)
+        .and_then(|node| node.graph.upgrade())
+        .ok_or(error::ERROR_INVALID_VALUE)
+}
+
+/// Runs `f` on a live node.
+///
+/// # Errors
+/// What `f` returns; `CUDA_ERROR_INVALID_VALUE` for anything but a live node.
+pub(crate) fn with_node<R>(node: CUgraphNode, f: impl FnOnce(&Node) -> Result<R>) -> Result<R> {
+    let graph = of_node(node)?;
+    let nodes = graph.nodes.lock();
+    f(nodes.get(node as usize).ok_or(error::ERROR_INVALID_VALUE)?)
+}
+
+/// Changes a live node.
+///
+/// # Errors
+/// As [`with_node`].
+pub(crate) fn change_node(
+    node: CUgraphNode,
+    f: impl FnOnce(&mut Node) -> Result<()>,
+) -> Result<()> {
+    let graph = of_node(node)?;
+    let mut nodes = graph.nodes.lock();
+    f(nodes
+        .get_mut(node as usize)
+        .ok_or(error::ERROR_INVALID_VALUE)?)?;
+    drop(nodes);
+    graph.changed();
+    Ok(())
+}
+
+/// Destroys a graph; what was instantiated from it stays.
+///
+/// # Errors
+/// `CUDA_ERROR_INVALID_VALUE` for a graph that is part of a node; those of sending.
+pub(crate) fn destroy(session: &Session, graph: &Graph) -> Result<()> {
+    if graph.inside {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
+    GRAPHS.remove_with(graph.handle as *mut c_void, || tell_gone(session, graph))?;
+    forget_nodes(graph);
+    let objects = std::mem::take(&mut *graph.objects.lock());
+    for (object, count) in objects {
+        crate::driver::user_object::release(object, count);
+    }
+    Ok(())
+}
+
+/// The worker's graph, if it has one, is not wanted any more.
+///
+/// # Errors
+/// Those of sending.
+pub(crate) fn tell_gone(session: &Session, graph: &Graph) -> Result<()> {
+    graph.changed();
+    if graph.known.swap(false, Ordering::AcqRel) {
+        session.post(graph.context, &GraphDestroy { graph: graph.id })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,397 @@
+//! Makes a graph of the worker out of the client's: its nodes are issued one after another on a stream of ours that captures, each behind those that it depends on.
+//!
+//! Copy nodes from and to pageable memory go through pinned memory of ours; a host function on the client moves the bytes when the graph gets there, so they are read and
+//! written when the graph runs, as natively.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use gvirtus_wire::api::core::{
+    COPY_FROM_PULL, COPY_FROM_SHADOW, COPY_ON_DEVICE, COPY_TO_SHADOW, CaptureAt, Copy, CopyArray,
+    EventRecord, Extent, HostFunction, Launch, Memset, Plane, StreamBeginCapture, StreamEndCapture,
+    StreamMemoryOperations, StreamWaitEvent,
+};
+use gvirtus_wire::api::types::{CUresult, error};
+use parking_lot::Mutex;
+
+use super::work::{Bounce, Fill, Kernel, Work};
+use super::{Graph, Node, Nodes};
+use crate::capture::Capture;
+use crate::driver::Result;
+use crate::driver::context::Context;
+use crate::driver::memcpy::{Is, unmerged};
+use crate::driver::memcpy_box::{Plan, plan};
+use crate::memory::{ledger, mapped, pinned};
+use crate::session::Session;
+use crate::streams::{self, NON_BLOCKING, Stream};
+
+/// `CU_EVENT_RECORD_EXTERNAL`, `CU_EVENT_WAIT_EXTERNAL`.
+const EXTERNAL: u32 = 1;
+
+/// The streams on which graphs are replayed, one per context.
+static BUILDERS: Mutex<Vec<Arc<Stream>>> = Mutex::new(Vec::new());
+/// Pinned memory and functions of nodes that are gone, to be given back when nothing runs that may use them.
+static RETIRED: Mutex<Vec<(u64, u64)>> = Mutex::new(Vec::new());
+
+/// A node is gone: its pinned memory (0 for none) and the number of its function.
+pub(crate) fn retire(address: u64, id: u64) {
+    RETIRED.lock().push((address, id));
+}
+
+fn reclaim(session: &Session) {
+    let mut retired = RETIRED.lock();
+    if retired.is_empty() || !streams::running().is_empty() {
+        return;
+    }
+    for (address, id) in retired.drain(..) {
+        session.callbacks.forget(id);
+        if let Some(entry) = ledger::at(address) {
+            let _ = pinned::free(session, &entry);
+        }
+    }
+}
+
+/// Makes graph `graph` of the worker, which is `known` to it from then on.
+///
+/// # Errors
+/// `CUDA_ERROR_NOT_SUPPORTED` for what cannot be replayed, `CUDA_ERROR_INVALID_VALUE` for what no graph can hold; those of sending. What the worker refuses is told by the
+/// command that uses the graph.
+pub(crate) fn replay(
+    session: &'static Session,
+    context: &Arc<Context>,
+    nodes: &Nodes,
+    graph: &Graph,
+) -> Result<()> {
+    reclaim(session);
+    nodes.in_order()?;
+    prepare(session, context, nodes)?;
+    let mut builders = BUILDERS.lock();
+    let stream = builder(session, context, &mut builders)?;
+    let capture = Capture::private(&stream);
+    session.post(stream.context, &StreamBeginCapture { stream: stream.id })?;
+    let mut replay = Replay {
+        session,
+        stream: &stream,
+        places: 0,
+    };
+    let issued = replay.nodes(nodes, &[]);
+    graph.known.store(true, Ordering::Release);
+    let ended = session.post(
+        stream.context,
+        &StreamEndCapture {
+            stream: stream.id,
+            graph: graph.id,
+        },
+    );
+    capture.end();
+    issued?;
+    ended
+}
+
+fn builder(
+    session: &Session,
+    context: &Context,
+    builders: &mut Vec<Arc<Stream>>,
+) -> Result<Arc<Stream>> {
+    builders.retain(|stream| streams::by_handle(stream.handle).is_ok());
+    if let Some(stream) = builders.iter().find(|s| s.context == context.id) {
+        return Ok(Arc::clone(stream));
+    }
+    let stream = streams::create(session, context, NON_BLOCKING, 0)?;
+    streams::keep_private(&stream);
+    builders.push(Arc::clone(&stream));
+    Ok(stream)
+}
+
+/// What must be there before the capture begins.
+fn prepare(session: &'static Session, context: &Arc<Context>, nodes: &Nodes) -> Result<()> {
+    let mut prepared = Ok(());
+    nodes.for_each(&mut |node| {
+        if prepared.is_ok() {
+            prepared = match &node.work {
+                Work::Copy(copy, bounce) => {
+                    plan(&copy.params).and_then(|plan| bounced(session, context, &plan, bounce))
+                }
+                Work::Kernel(kernel) if kernel.function.context != context.id => {
+                    crate::log::unsupported("a graph with kernels of several contexts");
+                    Err(error::ERROR_NOT_SUPPORTED)
+                }
+                _ => Ok(()),
+            };
+        }
+    });
+    prepared
+}
+
+/// Makes the pinned memory and the function that a copy node needs, if it does.
+fn bounced(
+    session: &'static Session,
+    context: &Arc<Context>,
+    plan: &Plan,
+    bounce: &Bounce,
+) -> Result<()> {
+    let extent = plan.extent.clone();
+    let bytes = extent.width * extent.height * extent.depth;
+    if bytes == 0 {
+        return Ok(());
+    }
+    let function = |to: Plane, from: Plane| {
+        let extent = extent.clone();
+        session.callbacks.register(
+            Box::new(move |_: CUresult| {
+                for ((to, len), (from, _)) in unmerged(&to, &extent).zip(unmerged(&from, &extent)) {
+                    // SAFETY: one side is pinned memory of ours, the other the program's, which gave it to be copied when the graph gets here; rows may overlap.
+                    unsafe { std::ptr::copy(from as *const u8, to as *mut u8, len) };
+                }
+            }),
+            true,
+        )
+    };
+    match (plan.to, plan.from) {
+        (Is::Device, Is::Pageable) => bounce.get(|| {
+            let address = pinned::allocate(session, context, bytes, 0)?;
+            let id = function(packed(address, &extent), plan.src.clone());
+            Ok((address, id))
+        }),
+        (Is::Pageable, Is::Device) => bounce.get(|| {
+            let address = pinned::allocate(session, context, bytes, 0)?;
+            let id = function(plan.dst.clone(), packed(address, &extent));
+            Ok((address, id))
+        }),
+        (Is::Device, _) | (_, Is::Device) => return Ok(()),
+        _ => bounce.get(|| Ok((0, function(plan.dst.clone(), plan.src.clone())))),
+    }
+    .map(drop)
+}
+
+/// Rows one behind the other.
+fn packed(address: u64, extent: &Extent) -> Plane {
+    Plane {
+        address,
+        pitch: extent.width,
+        slice: extent.width * extent.height,
+    }
+}
+
+struct Replay<'a> {
+    session: &'static Session,
+    stream: &'a Arc<Stream>,
+    /// How many places have a number.
+    places: u32,
+}
+
+impl Replay<'_> {
+    /// Issues nodes; those that depend on none of them come after `before`. Returns the places of those on which none depends.
+    fn nodes(&mut self, nodes: &Nodes, before: &[u32]) -> Result<Vec<u32>> {
+        let mut ends: Vec<Vec<u32>> = vec![Vec::new(); nodes.list.len()];
+        for at in nodes.in_order()? {
+            let node = &nodes.list[at];
+            let mut after: Vec<u32> = if node.after.is_empty() {
+                before.to_vec()
+            } else {
+                let from = node
+                    .after
+                    .iter()
+                    .filter_map(|edge| nodes.position(edge.from));
+                from.flat_map(|from| ends[from].iter().copied()).collect()
+            };
+            after.sort_unstable();
+            after.dedup();
+            ends[at] = self.node(node, after)?;
+        }
+        let mut last: Vec<u32> = nodes
+            .leaves()
+            .into_iter()
+            .flat_map(|at| ends[at].iter().copied())
+            .collect();
+        if nodes.list.is_empty() {
+            last = before.to_vec();
+        }
+        last.sort_unstable();
+        last.dedup();
+        Ok(last)
+    }
+
+    fn node(&mut self, node: &Node, after: Vec<u32>) -> Result<Vec<u32>> {
+        match &node.work {
+            // Only their place in the order matters.
+            Work::Empty | Work::Allocate(_) | Work::Free(_) => return Ok(after),
+            _ if !node.enabled => return Ok(after),
+            Work::Child(child) => {
+                let nodes = child.nodes.lock().clone();
+                return self.nodes(&nodes, &after);
+            }
+            _ => {}
+        }
+        let command = CaptureAt {
+            stream: self.stream.id,
+            // Where the node before ends.
+            save: self.places,
+            after,
+        };
+        self.stream.post(self.session, &command, &[])?;
+        match &node.work {
+            Work::Kernel(kernel) => self.kernel(kernel)?,
+            Work::Copy(copy, bounce) => self.copy(&plan(&copy.params)?, bounce)?,
+            Work::Fill(fill, id) => self.fill(fill, id)?,
+            Work::Host(host) => self.call(host.id(self.session))?,
+            Work::Record(event) => {
+                let command = EventRecord {
+                    event: streams::event_id(*event as *mut _)?,
+                    stream: self.stream.id,
+                    flags: EXTERNAL,
+                };
+                self.stream.post(self.session, &command, &[])?;
+            }
+            Work::Wait(event) => {
+                let command = StreamWaitEvent {
+                    stream: self.stream.id,
+                    event: streams::event_id(*event as *mut _)?,
+                    flags: EXTERNAL,
+                };
+                self.stream.post(self.session, &command, &[])?;
+            }
+            Work::Operations(operations, _) => {
+                let command = StreamMemoryOperations {
+                    stream: self.stream.id,
+                    operations: operations.to_vec(),
+                };
+                self.stream.post(self.session, &command, &[])?;
+            }
+            Work::Library(work) => work.post(self.session, self.stream)?,
+            Work::Empty | Work::Allocate(_) | Work::Free(_) | Work::Child(_) => {}
+        }
+        self.places += 1;
+        Ok(vec![self.places])
+    }
+
+    fn kernel(&self, kernel: &Kernel) -> Result<()> {
+        let params = kernel.params();
+        let in_place = ledger::host_among(&params);
+        mapped::before(self.session, self.stream, &in_place, false)?;
+        let command = Launch {
+            function: kernel.function.id,
+            stream: self.stream.id,
+            grid: kernel.geometry.grid,
+            block: kernel.geometry.block,
+            shared: kernel.geometry.shared,
+            params,
+            attributes: kernel.attributes.clone(),
+        };
+        self.stream.post(self.session, &command, &[]).map(drop)
+    }
+
+    fn call(&self, id: u64) -> Result<()> {
+        let command = HostFunction {
+            stream: self.stream.id,
+            id,
+        };
+        self.stream.post(self.session, &command, &[]).map(drop)
+    }
+
+    fn copy_kind(&self, kind: u8, dst: &Plane, src: &Plane, plan: &Plan) -> Result<()> {
+        if plan.dst_array != 0 || plan.src_array != 0 {
+            let command = CopyArray {
+                kind,
+                stream: self.stream.id,
+                dst_array: plan.dst_array,
+                src_array: plan.src_array,
+                dst: dst.clone(),
+                src: src.clone(),
+                extent: plan.extent.clone(),
+            };
+            return self.stream.post(self.session, &command, &[]).map(drop);
+        }
+        let command = Copy {
+            kind,
+            stream: self.stream.id,
+            dst: dst.clone(),
+            src: src.clone(),
+            extent: plan.extent.clone(),
+        };
+        self.stream.post(self.session, &command, &[]).map(drop)
+    }
+
+    fn copy(&self, plan: &Plan, bounce: &Bounce) -> Result<()> {
+        let Plan {
+            dst,
+            src,
+            extent,
+            to,
+            from,
+            ..
+        } = plan;
+        if extent.width == 0 || extent.height == 0 || extent.depth == 0 {
+            return Ok(());
+        }
+        let made = || bounce.get(|| Err(error::ERROR_INVALID_VALUE));
+        match (to, from) {
+            (Is::Device, Is::Device) => self.copy_kind(COPY_ON_DEVICE, dst, src, plan),
+            (Is::Device, Is::Shared) => self.copy_kind(COPY_FROM_SHADOW, dst, src, plan),
+            (Is::Device, Is::Pinned) => self.copy_kind(COPY_FROM_PULL, dst, src, plan),
+            (Is::Shared | Is::Pinned, Is::Device) => self.copy_kind(COPY_TO_SHADOW, dst, src, plan),
+            (Is::Device, Is::Pageable) => {
+                let (address, id) = made()?;
+                self.call(id)?;
+                let kind = if shared(address) {
+                    COPY_FROM_SHADOW
+                } else {
+                    COPY_FROM_PULL
+                };
+                self.copy_kind(kind, dst, &packed(address, extent), plan)
+            }
+            (Is::Pageable, Is::Device) => {
+                let (address, id) = made()?;
+                self.copy_kind(COPY_TO_SHADOW, &packed(address, extent), src, plan)?;
+                self.call(id)
+            }
+            _ => self.call(made()?.1),
+        }
+    }
+
+    fn fill(&self, fill: &Fill, id: &std::sync::OnceLock<u64>) -> Result<()> {
+        if fill.width == 0 || fill.height == 0 {
+            return Ok(());
+        }
+        let on_host = ledger::find(fill.address).is_none_or(|entry| !entry.is_device());
+        if on_host {
+            let fill = *fill;
+            let id = *id.get_or_init(|| {
+                let body = move |_: CUresult| fill_here(&fill);
+                self.session.callbacks.register(Box::new(body), true)
+            });
+            return self.call(id);
+        }
+        let command = Memset {
+            stream: self.stream.id,
+            dst: Plane {
+                address: fill.address,
+                pitch: fill.pitch as u64,
+                slice: 0,
+            },
+            element: fill.element as u8,
+            value: fill.value,
+            width: fill.width as u64,
+            height: fill.height as u64,
+        };
+        self.stream.post(self.session, &command, &[]).map(drop)
+    }
+}
+
+/// Whether the worker has the same memory.
+fn shared(address: u64) -> bool {
+    ledger::find(address).is_some_and(|entry| !entry.is_device() && !entry.has_shadow())
+}
+
+/// Fills pinned memory of the program.
+fn fill_here(fill: &Fill) {
+    let pattern = &fill.value.to_le_bytes()[..(fill.element as usize).min(4)];
+    for row in 0..fill.height {
+        let start = fill.address as usize + row * fill.pitch;
+        for at in 0..fill.width {
+            let to = (start + at * pattern.len()) as *mut u8;
+            // SAFETY: memory that the program gave to be filled when the graph gets here.
+            unsafe { std::ptr::copy_nonoverlapping(pattern.as_ptr(), to, pattern.len()) };
+        }
+    }
+}
