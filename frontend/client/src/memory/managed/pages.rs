@@ -19,6 +19,12 @@ pub(super) const LONGEST: usize = 1024;
 /// The most bytes sent at a time.
 const MESSAGE: usize = 8 << 20;
 
+/// Where pages are of which there are none: any range is wider.
+const NOWHERE: Range<usize> = Range {
+    start: usize::MAX,
+    end: 0,
+};
+
 const AWAY: u8 = 0;
 const CLEAN: u8 = 1;
 const DIRTY: u8 = 2;
@@ -55,8 +61,9 @@ pub(super) trait Memory {
 #[derive(Debug)]
 pub(super) struct Pages {
     states: Vec<u8>,
-    /// Pages that are not away.
+    /// Pages that are not away, and where they lie: large pieces of which little is used are not gone through.
     here: usize,
+    within: Range<usize>,
     /// Pages that are busy.
     busy: usize,
     /// Nothing has been sent yet: pages never touched need not be looked at.
@@ -72,6 +79,7 @@ impl Pages {
         Self {
             states: vec![DIRTY; pages],
             here: pages,
+            within: 0..pages,
             busy: 0,
             fresh: true,
             next: usize::MAX,
@@ -84,6 +92,7 @@ impl Pages {
         Self {
             states: vec![AWAY; pages],
             here: 0,
+            within: NOWHERE,
             busy: 0,
             fresh: false,
             next: usize::MAX,
@@ -107,10 +116,17 @@ impl Pages {
     }
 
     fn set(&mut self, pages: Range<usize>, new: u8) {
+        if new != AWAY {
+            self.within.start = self.within.start.min(pages.start);
+            self.within.end = self.within.end.max(pages.end);
+        }
         for state in &mut self.states[pages] {
             self.here = self.here + usize::from(new != AWAY) - usize::from(*state != AWAY);
             self.busy = self.busy + usize::from(new & BUSY != 0) - usize::from(*state & BUSY != 0);
             *state = new;
+        }
+        if self.here == 0 {
+            self.within = NOWHERE;
         }
     }
 
@@ -144,6 +160,8 @@ impl Pages {
         keep: bool,
         send: &mut impl FnMut(usize, &[u8]) -> Result<(), E>,
     ) -> Result<bool, E> {
+        let whole = pages.len() == self.states.len();
+        let pages = pages.start.max(self.within.start)..pages.end.min(self.within.end);
         if self.here == 0 || pages.is_empty() {
             return Ok(false);
         }
@@ -169,7 +187,7 @@ impl Pages {
         } else {
             let (at, len) = bytes(&pages);
             memory.protect(at, len, Access::None)?;
-            if pages.len() == self.states.len() {
+            if whole {
                 self.fresh = false;
             }
             self.set(pages, AWAY);
@@ -222,7 +240,7 @@ impl Pages {
         send: &mut impl FnMut(usize, &[u8]) -> Result<(), E>,
     ) -> Result<bool, E> {
         let mut sent = false;
-        for run in self.runs(0..self.states.len(), |state| state & BUSY != 0) {
+        for run in self.runs(self.within.clone(), |state| state & BUSY != 0) {
             sent |= self.flush(memory, spans, run, false, send)?;
         }
         Ok(sent)

@@ -219,6 +219,9 @@ impl World {
         }
         let here = self.near.access.iter().filter(|a| **a != Access::None);
         assert_eq!(here.count(), self.pages.here);
+        for (page, access) in self.near.access.iter().enumerate() {
+            assert!(*access == Access::None || self.pages.within.contains(&page));
+        }
     }
 }
 
