@@ -80,7 +80,8 @@ class Case:
             return [os.path.join(self.directory, self.name + ".cu")]
         excluded = self.description.get("exclude", [])
         found = sorted(glob.glob(self.directory + "/*.cu") + glob.glob(self.directory + "/*.cpp"))
-        return [path for path in found if os.path.basename(path) not in excluded]
+        shared = [os.path.join(self.directory, "../Common", name) for name in self.description.get("common", [])]
+        return [path for path in found if os.path.basename(path) not in excluded] + shared
 
     def expected_output(self, cuda):
         if self.kind != "fixture" or self.description.get("own_output"):
@@ -121,18 +122,21 @@ def build(case, nvcc, cuda_root, arch, out, options):
     if not any(os.path.exists(path + "/cuda_profiler_api.h") for path in [cuda_root + "/include"] + glob.glob(cuda_root + "/targets/*/include")):
         # The packages of a compiler alone lack this header, which samples include and hardly use.
         include += ["-I", os.path.join(HERE, "compat")]
+    for name in case.description.get("directories", []):
+        if not os.path.exists(os.path.join(target, name)):
+            os.symlink(os.path.join(case.directory, name), os.path.join(target, name))
     common = nvcc + ["--cudart=" + options.cudart, "-std=c++17", "-Wno-deprecated-gpu-targets", "-w", "-arch=" + arch] + include
     commands = []
     for kind in ["fatbin", "ptx"]:
         for made, source in case.description.get(kind, {}).items():
             commands.append(common + ["-" + kind, "-o", os.path.join(target, made), os.path.join(case.directory, source)])
-    link = []
+    link = ["-rdc=true", "-lcudadevrt"] if case.description.get("rdc") else []
     if case.driver:
         stubs = [path for path in glob.glob(cuda_root + "/lib64/stubs") + glob.glob(cuda_root + "/targets/*/lib/stubs") if os.path.exists(path + "/libcuda.so")]
         if stubs:
-            link = ["-L", stubs[0], "-lcuda"]
+            link += ["-L", stubs[0], "-lcuda"]
         else:
-            link = ["-L", os.path.join(options.home, "lib"), "-l:libcuda.so.1", "-Xlinker=--allow-shlib-undefined"]
+            link += ["-L", os.path.join(options.home, "lib"), "-l:libcuda.so.1", "-Xlinker=--allow-shlib-undefined"]
     commands.append(common + case.sources() + link + ["-o", os.path.join(target, case.name)])
     for command in commands:
         done = subprocess.run(command, capture_output=True, text=True, cwd=target)
