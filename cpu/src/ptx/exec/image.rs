@@ -138,41 +138,33 @@ impl Warp {
     ) -> Result<(), Trouble> {
         let mut results = [[0u32; 32]; 4];
         let mut known: Option<(u64, std::sync::Arc<Texture>)> = None;
+        // Whether all of the texture was found to be readable, so that its texels need not be checked one by one.
+        let mut direct = false;
         each(mask, |lane| {
             let handle = operands.handles[lane];
             if known.as_ref().is_none_or(|(of, _)| *of != handle) {
                 let texture = grid.env.images.texture(handle);
                 let texture = texture.ok_or(fault(FaultKind::IllegalAddress, lane, handle))?;
+                direct = texture.levels.iter().all(|level| self.reaches(grid, level));
                 known = Some((handle, texture));
             }
             let Some((_, texture)) = &known else {
                 return Ok(());
             };
-            let mut sampler = Sampler {
-                texture,
-                read: |address: u64, size: u32| {
-                    let at = self.resolve_one(
-                        grid,
-                        shared,
-                        Where::Global,
-                        address,
-                        u64::from(size),
-                        lane as u32,
-                        false,
-                    )?;
-                    let mut bytes = [0; 16];
-                    // SAFETY: `resolve_one` has checked so many bytes; elements have 16 at most.
-                    unsafe {
-                        std::ptr::copy_nonoverlapping(
-                            at as *const u8,
-                            bytes.as_mut_ptr(),
-                            size as usize,
-                        );
-                    }
-                    Ok(bytes)
-                },
+            let texel = if direct {
+                // SAFETY: all of the texture's levels lie in memory that the kernel may read, and the sampler reads whole elements inside of them.
+                let read = |address: u64, size: u32| Ok(unsafe { element(address, size) });
+                take(&mut Sampler { texture, read }, operands, lane)?
+            } else {
+                let read = |address: u64, size: u32| {
+                    let (bytes, lane) = (u64::from(size), lane as u32);
+                    let at =
+                        self.resolve_one(grid, shared, Where::Global, address, bytes, lane, false)?;
+                    // SAFETY: `resolve_one` has checked so many bytes.
+                    Ok(unsafe { element(at, size) })
+                };
+                take(&mut Sampler { texture, read }, operands, lane)?
             };
-            let texel = take(&mut sampler, operands, lane)?;
             for (result, value) in results.iter_mut().zip(texel) {
                 result[lane] = value;
             }
@@ -183,6 +175,12 @@ impl Warp {
             unsafe { put(bases, *loc, result, mask) };
         }
         Ok(())
+    }
+
+    /// Whether all bytes of a level may be read.
+    fn reaches(&mut self, grid: &Grid<'_>, level: &Level) -> bool {
+        let bytes = u64::from(level.depth) * level.slice;
+        self.readable(grid, level.address, bytes)
     }
 
     /// The address of the bytes that a lane accesses; `None` outside where nothing is to be done.
@@ -340,7 +338,27 @@ impl Warp {
     }
 }
 
+/// An element's bytes; the rest is zero.
+///
+/// # Safety
+/// So many bytes must be readable.
+#[inline(always)]
+unsafe fn element(address: u64, size: u32) -> [u8; 16] {
+    // SAFETY: the caller's promise; other threads may write, as kernels do: what is read is plain bits.
+    let bits = unsafe {
+        match size {
+            1 => u128::from((address as *const u8).read()),
+            2 => u128::from((address as *const u16).read_unaligned()),
+            4 => u128::from((address as *const u32).read_unaligned()),
+            8 => u128::from((address as *const u64).read_unaligned()),
+            _ => (address as *const u128).read_unaligned(),
+        }
+    };
+    bits.to_le_bytes()
+}
+
 /// What one lane reads.
+#[inline(always)]
 fn take<R: sample::Read>(
     sampler: &mut Sampler<'_, R>,
     operands: &Operands<'_>,

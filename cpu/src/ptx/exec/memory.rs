@@ -201,6 +201,24 @@ impl Warp {
         }
     }
 
+    /// Whether a run of global memory may be read; it becomes the current one.
+    pub(crate) fn readable(&mut self, grid: &Grid<'_>, start: u64, bytes: u64) -> bool {
+        let holds = |r: &AddressRange| start >= r.start && start < r.end && r.end - start >= bytes;
+        self.choose_range(start);
+        if holds(&self.range) {
+            return true;
+        }
+        match find(grid, start) {
+            Some(range) if holds(&range) => {
+                self.range = range;
+                self.ranges.rotate_right(1);
+                self.ranges[0] = range;
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Makes the range that holds `address` the current one, if it was seen before.
     #[inline(always)]
     fn choose_range(&mut self, address: u64) {

@@ -3,6 +3,7 @@
 //! The driver is the CPU device, built by cargo if need be; `GVIRTUS_TEST_DEVICE` names another (`cuda`, or a path).
 
 mod alone;
+mod arrays;
 mod copies;
 mod errors;
 mod fuzz;
@@ -256,7 +257,7 @@ impl<C: Command> Pending<'_, C> {
         self.wait_with_bulk().map(|(reply, _)| reply)
     }
 
-    fn wait_with_bulk(self) -> Result<(C::Reply, Vec<u8>), i32> {
+    pub(super) fn wait_with_bulk(self) -> Result<(C::Reply, Vec<u8>), i32> {
         let frame = self
             .client
             .wait_for(|f| f.header.opcode == REPLY && f.header.sequence == self.sequence);
