@@ -8,7 +8,10 @@ use std::sync::Arc;
 use gvirtus_wire::api::types::{CUgraph, CUgraphExec, CUgraphNode, CUstream};
 use parking_lot::Mutex;
 
-use super::error::{ERROR_INVALID_HANDLE, ERROR_INVALID_VALUE, ERROR_NOT_SUPPORTED, Result};
+use super::error::{
+    ERROR_GRAPH_EXEC_UPDATE_FAILURE, ERROR_INVALID_HANDLE, ERROR_INVALID_VALUE,
+    ERROR_NOT_SUPPORTED, Result,
+};
 use super::handles::{self, Table};
 use super::scheduler::Task;
 use super::stream;
@@ -40,7 +43,7 @@ pub(super) struct Shape {
 
 /// An executable graph.
 struct Executable {
-    shape: Arc<Shape>,
+    shape: Mutex<Arc<Shape>>,
     flags: u64,
     /// The end of its last launch: launches of one executable graph do not overlap.
     last: Mutex<Option<Arc<Task>>>,
@@ -199,7 +202,7 @@ fn instantiate(out: *mut CUgraphExec, hGraph: CUgraph, flags: u64) -> Result {
     EXECUTABLES.insert(
         handle,
         Arc::new(Executable {
-            shape: Arc::new(graph.shape()),
+            shape: Mutex::new(Arc::new(graph.shape())),
             flags,
             last: Mutex::new(None),
         }),
@@ -285,10 +288,10 @@ pub(super) fn cuGraphUpload(hGraphExec: CUgraphExec, hStream: CUstream) -> Resul
 pub(super) fn cuGraphLaunch(hGraphExec: CUgraphExec, hStream: CUstream) -> Result {
     let executable = resolve_executable(hGraphExec)?;
     let stream = stream::resolve(hStream)?;
-    if capture::add(&stream, &Work::Child(Arc::clone(&executable.shape)))? {
+    let shape = Arc::clone(&executable.shape.lock());
+    if capture::add(&stream, &Work::Child(Arc::clone(&shape)))? {
         return Ok(());
     }
-    let shape = &executable.shape;
     let mut last = executable.last.lock();
     let end = stream.append_graph(
         shape.nodes.clone(),
@@ -304,6 +307,40 @@ pub(super) fn cuGraphLaunch(hGraphExec: CUgraphExec, hStream: CUstream) -> Resul
         },
     )?;
     *last = Some(end);
+    Ok(())
+}
+
+pub(super) fn cuGraphExecUpdate_v2(
+    hGraphExec: CUgraphExec,
+    hGraph: CUgraph,
+    resultInfo: *mut c_void,
+) -> Result {
+    /// `CUgraphExecUpdateResultInfo`.
+    #[repr(C)]
+    #[derive(Clone, Copy)]
+    struct Info {
+        result: u32,
+        nodes: [CUgraphNode; 2],
+    }
+    const SUCCESS: u32 = 0;
+    const TOPOLOGY_CHANGED: u32 = 2;
+    let executable = resolve_executable(hGraphExec)?;
+    let new = resolve(hGraph)?.shape();
+    let mut shape = executable.shape.lock();
+    let same = shape.nodes.len() == new.nodes.len()
+        && shape.nodes.iter().zip(&new.nodes).all(|(old, new)| {
+            old.1 == new.1 && std::mem::discriminant(&old.0) == std::mem::discriminant(&new.0)
+        });
+    let info = Info {
+        result: if same { SUCCESS } else { TOPOLOGY_CHANGED },
+        nodes: [std::ptr::null_mut(); 2],
+    };
+    ffi::put(resultInfo.cast(), info)?;
+    if !same {
+        return Err(ERROR_GRAPH_EXEC_UPDATE_FAILURE);
+    }
+    // Launches that are under way keep what they began with.
+    *shape = Arc::new(new);
     Ok(())
 }
 

@@ -40,7 +40,7 @@ macro_rules! implemented { ($callback:ident) => { $callback! {
         cuFuncSetSharedMemConfig
     }
     graph {
-        cuGraphCreate cuGraphDestroy cuGraphExecDestroy cuGraphExecGetFlags cuGraphGetNodes cuGraphGetRootNodes cuGraphInstantiate
+        cuGraphCreate cuGraphDestroy cuGraphExecDestroy cuGraphExecGetFlags cuGraphExecUpdate_v2 cuGraphGetNodes cuGraphGetRootNodes cuGraphInstantiate
         cuGraphInstantiateWithFlags cuGraphInstantiateWithParams cuGraphInstantiate_v2 cuGraphLaunch cuGraphNodeGetType cuGraphUpload
     }
     graph_nodes {

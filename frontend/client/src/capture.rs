@@ -39,6 +39,8 @@ pub(crate) struct Capture {
     invalidated: AtomicBool,
     ended: AtomicBool,
     streams: Mutex<Vec<Arc<Stream>>>,
+    /// Streams that the program has destroyed: they go when the capture ends.
+    pub(crate) leaving: Mutex<Vec<Arc<Stream>>>,
     /// What is captured, as the client records it.
     pub(crate) graph: Arc<Graph>,
     /// The graph is one that the program had before.
@@ -97,6 +99,7 @@ impl Capture {
             invalidated: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             streams: Mutex::new(Vec::new()),
+            leaving: Mutex::default(),
             graph,
             into_graph,
             mirrored: AtomicBool::new(!into_graph),
@@ -134,12 +137,16 @@ impl Capture {
         (list.len(), list.as_ptr())
     }
 
-    /// Work of a stream becomes a node.
-    pub(crate) fn record(&self, stream: &Stream, work: Work) {
+    /// The edges of a stream's next node.
+    pub(crate) fn after(&self, stream: &Stream) -> Vec<Edge> {
         let live = |from: &usize| self.graph.nodes.lock().position(*from).is_some();
         let after = self.front(stream).into_iter().filter(live);
-        let after = after.map(|from| Edge { from, data: [0; 8] }).collect();
-        match self.graph.add(work, after) {
+        after.map(|from| Edge { from, data: [0; 8] }).collect()
+    }
+
+    /// Work of a stream becomes a node.
+    pub(crate) fn record(&self, stream: &Stream, work: Work) {
+        match self.graph.add(work, self.after(stream)) {
             Ok(node) => self.set_front(stream, vec![node]),
             // A graph that lacks a node is none.
             Err(_) => self.invalidate(),

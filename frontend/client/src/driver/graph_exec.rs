@@ -522,7 +522,7 @@ pub(crate) unsafe fn cuGraphExecNodeSetParams(
 ) -> Result<()> {
     session()?;
     // SAFETY: the caller's structure.
-    let work = unsafe { params::any(given)? };
+    let work = unsafe { params::any(given, None)? };
     if let Work::Child(child) = &work {
         return cuGraphExecChildGraphNodeSetParams(handle, node, child.handle as *mut c_void);
     }

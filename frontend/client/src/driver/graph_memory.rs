@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use gvirtus_wire::api::types::{CUdevice, CUdeviceptr, CUgraph, CUgraphNode, error};
 
+use crate::capture::Capture;
 use crate::driver::graph_node_params::AllocateParams;
 use crate::driver::graph_nodes::add;
-use crate::driver::{Result, context, device, put, session};
-use crate::graph;
+use crate::driver::{Result, context, device, graph_edges, put, session};
 use crate::graph::memory::{self, Memory};
 use crate::graph::work::Work;
+use crate::graph::{self, Edge, Graph};
 use crate::session::Session;
+use crate::streams::Stream;
 
 /// `CU_MEM_ALLOCATION_TYPE_PINNED` and no handle types, as the first word of `CUmemPoolProps`.
 const PINNED: u64 = 1;
@@ -22,8 +24,18 @@ const ON_DEVICE: u32 = 1;
 const MOST_ACCESS: usize = 64;
 
 /// Memory for a captured allocation.
-pub(crate) fn captured(session: &Session, device: u32, size: u64) -> Result<Arc<Memory>> {
+pub(crate) fn captured(
+    session: &Session,
+    capture: &Capture,
+    stream: &Stream,
+    device: u32,
+    size: u64,
+) -> Result<Arc<Memory>> {
     let context = context::current()?;
+    let after = capture.after(stream);
+    if let Some(known) = memory::reusable(&capture.graph.nodes.lock(), &after, device, size) {
+        return Ok(known);
+    }
     let location = u64::from(ON_DEVICE) | u64::from(device) << 32;
     let mut properties = [0; 11];
     properties[0] = PINNED;
@@ -35,7 +47,11 @@ pub(crate) fn captured(session: &Session, device: u32, size: u64) -> Result<Arc<
 ///
 /// # Safety
 /// The caller's structure.
-pub(crate) unsafe fn new(given: *mut AllocateParams) -> Result<Arc<Memory>> {
+pub(crate) unsafe fn new(
+    given: *mut AllocateParams,
+    graph: &Graph,
+    after: &[Edge],
+) -> Result<Arc<Memory>> {
     let session = session()?;
     let context = context::current()?;
     if given.is_null() {
@@ -59,7 +75,11 @@ pub(crate) unsafe fn new(given: *mut AllocateParams) -> Result<Arc<Memory>> {
     let access = (0..p.access_count).map(|at| unsafe { p.access.add(at).read_unaligned() });
     let access = access.collect();
     let size = p.size as u64;
-    let memory = Memory::new(session, &context, ordinal, size, p.properties, access)?;
+    let known = memory::reusable(&graph.nodes.lock(), after, ordinal, size);
+    let memory = match known {
+        Some(known) => known,
+        None => Memory::new(session, &context, ordinal, size, p.properties, access)?,
+    };
     p.address = memory.address;
     // SAFETY: as above.
     unsafe { given.write_unaligned(p) };
@@ -87,10 +107,11 @@ pub(crate) unsafe fn cuGraphAddMemAllocNode(
     given: *mut c_void,
 ) -> Result<()> {
     session()?;
-    graph::resolve(handle)?;
+    let graph = graph::resolve(handle)?;
     // SAFETY: the caller's structure and pointers.
     unsafe {
-        let memory = new(given.cast())?;
+        let after = graph_edges::read(dependencies, std::ptr::null(), count)?;
+        let memory = new(given.cast(), &graph, &after)?;
         add(out, handle, dependencies, count, Work::Allocate(memory))
     }
 }
@@ -149,8 +170,8 @@ pub(crate) unsafe fn cuGraphMemFreeNodeGetParams(
 /// Gives back what no graph uses any more.
 pub(crate) fn cuDeviceGraphMemTrim(dev: CUdevice) -> Result<()> {
     let session = session()?;
-    device::by_handle(dev)?;
-    memory::reclaim(session);
+    let (ordinal, _) = device::by_handle(dev)?;
+    memory::trim(session, ordinal);
     Ok(())
 }
 

@@ -13,8 +13,8 @@ use crate::driver::launch::{self, Geometry};
 use crate::driver::stream_memory::{MOST, check, read_operations};
 use crate::driver::{Result, context, graph_memory, memcpy_box};
 use crate::events;
-use crate::graph;
 use crate::graph::work::{Fill, Host, Kernel, Work};
+use crate::graph::{self, Edge, Graph};
 
 /// `CUDA_KERNEL_NODE_PARAMS_v1`, with which all later versions begin.
 #[repr(C)]
@@ -223,11 +223,11 @@ const BODY: usize = 16;
 /// `CU_GRAPH_NODE_TYPE_CONDITIONAL`.
 const CONDITIONAL: u32 = 13;
 
-/// The parameters of a node of any type. Those of an allocation are written back.
+/// The parameters of a node of any type; of a `new` one the graph is given, and what it comes after. Those of an allocation are written back.
 ///
 /// # Safety
 /// The caller's structure.
-pub(crate) unsafe fn any(given: *mut c_void) -> Result<Work> {
+pub(crate) unsafe fn any(given: *mut c_void, new: Option<(&Graph, &[Edge])>) -> Result<Work> {
     // SAFETY: this function's contract; the structure is 256 bytes long, whatever the type is.
     unsafe {
         let kind: u32 = read(given)?;
@@ -260,7 +260,11 @@ pub(crate) unsafe fn any(given: *mut c_void) -> Result<Work> {
                     Work::Record(event as usize)
                 }
             }
-            10 => Work::Allocate(graph_memory::new(body.cast())?),
+            10 => {
+                // Natively allocations cannot be changed.
+                let (graph, after) = new.ok_or(error::ERROR_NOT_SUPPORTED)?;
+                Work::Allocate(graph_memory::new(body.cast(), graph, after)?)
+            }
             11 => graph_memory::free(read(body)?)?,
             12 => operations(body)?,
             8 | 9 | CONDITIONAL => {

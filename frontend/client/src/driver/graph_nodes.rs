@@ -520,10 +520,11 @@ pub(crate) unsafe fn cuGraphAddNode_v2(
     given: *mut c_void,
 ) -> Result<()> {
     session()?;
-    graph::resolve(handle)?;
+    let graph = graph::resolve(handle)?;
     // SAFETY: the caller's structure and pointers.
     unsafe {
-        match params::any(given)? {
+        let after = graph_edges::read(dependencies, edges, count)?;
+        match params::any(given, Some((&graph, &after)))? {
             Work::Child(child) => {
                 let child = child.handle as *mut c_void;
                 add_child(out, handle, dependencies, edges, count, child)
@@ -550,7 +551,7 @@ pub(crate) unsafe fn cuGraphAddNode(
 pub(crate) unsafe fn cuGraphNodeSetParams(node: CUgraphNode, given: *mut c_void) -> Result<()> {
     session()?;
     // SAFETY: the caller's structure.
-    match unsafe { params::any(given)? } {
+    match unsafe { params::any(given, None)? } {
         Work::Kernel(kernel) => set_kernel(node, &kernel),
         // Natively neither can be changed.
         Work::Child(_) | Work::Allocate(_) | Work::Free(_) => Err(error::ERROR_NOT_SUPPORTED),

@@ -96,7 +96,7 @@ unsafe fn allocate(
         return Err(error::ERROR_INVALID_VALUE);
     }
     let address = if let Some(capture) = capture::of(&stream) {
-        let memory = graph_memory::captured(session, pool.device, size as u64)?;
+        let memory = graph_memory::captured(session, &capture, &stream, pool.device, size as u64)?;
         let address = memory.address;
         capture.record(&stream, Work::Allocate(memory));
         address

@@ -1,6 +1,7 @@
 //! Streams: <https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__STREAM.html>.
 #![allow(non_snake_case, reason = "CUDA's names")]
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use gvirtus_wire::api::core::{
@@ -14,6 +15,7 @@ use crate::events::{self, Recorded};
 use crate::graph::work::Work;
 use crate::memory::pool;
 use crate::session::Session;
+use crate::streams::Stream;
 use crate::{capture, streams};
 
 /// `CU_EVENT_WAIT_EXTERNAL`.
@@ -56,11 +58,28 @@ pub(crate) fn cuStreamDestroy_v2(stream: CUstream) -> Result<()> {
     let session = session()?;
     let stream = streams::by_handle(stream as u64)?;
     if let Some(capture) = capture::of(&stream) {
-        capture.invalidate();
-        return Err(error::ERROR_STREAM_CAPTURE_UNSUPPORTED);
+        if capture.origin == stream.id {
+            capture.invalidate();
+            return Err(error::ERROR_STREAM_CAPTURE_UNSUPPORTED);
+        }
+        // What it captured stays; the worker must not lose a stream that takes part.
+        let mut leaving = capture.leaving.lock();
+        if leaving.iter().any(|known| Arc::ptr_eq(known, &stream)) {
+            return Err(error::ERROR_INVALID_HANDLE);
+        }
+        leaving.push(stream);
+        return Ok(());
     }
+    destroy(session, &stream)
+}
+
+/// Tells the worker that a stream is gone.
+///
+/// # Errors
+/// Those of sending.
+pub(crate) fn destroy(session: &Session, stream: &Arc<Stream>) -> Result<()> {
     session.post(stream.context, &StreamDestroy { stream: stream.id })?;
-    streams::remove(&stream);
+    streams::remove(stream);
     Ok(())
 }
 

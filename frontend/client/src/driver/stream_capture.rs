@@ -11,7 +11,7 @@ use gvirtus_wire::api::core::{StreamBeginCapture, StreamEndCapture};
 use gvirtus_wire::api::types::{CUgraph, CUgraphNode, CUstream, error};
 
 use crate::capture::{self, Capture, CaptureStatus, MODE_RELAXED};
-use crate::driver::{Result, context, graph_edges, put, put_if, session};
+use crate::driver::{Result, context, graph_edges, put, put_if, session, stream};
 use crate::graph::{self, Graph};
 use crate::session;
 use crate::streams;
@@ -98,6 +98,9 @@ pub(crate) unsafe fn cuStreamEndCapture(stream: CUstream, out: *mut CUgraph) -> 
         },
     );
     capture.end();
+    for stream in capture.leaving.lock().drain(..) {
+        stream::destroy(session, &stream)?;
+    }
     // SAFETY: the caller's pointer.
     unsafe { put(out, std::ptr::null_mut())? };
     // Where the program has changed the graph, the worker's may fail by what is not so in the program's.

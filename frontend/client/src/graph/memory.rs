@@ -2,15 +2,15 @@
 //!
 //! Between two launches it is *allocated* or not, by what the launches' nodes and the program's own frees say; that decides what a launch or a free may do, as natively.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use gvirtus_wire::api::types::{CUmemAccessDesc, error};
 use parking_lot::Mutex;
 
-use super::Nodes;
 use super::work::Work;
+use super::{Edge, Nodes};
 use crate::driver::Result;
 use crate::driver::context::Context;
 use crate::memory::{device, ledger};
@@ -110,6 +110,42 @@ pub(crate) fn free(address: u64) -> Option<Result<()>> {
     })
 }
 
+/// Memory of a graph that a new allocation node may have, too: as large, and free before it, by what it comes `after`.
+pub(crate) fn reusable(
+    nodes: &Nodes,
+    after: &[Edge],
+    device: u32,
+    size: u64,
+) -> Option<Arc<Memory>> {
+    let mut before: HashSet<usize> = HashSet::new();
+    let mut open: Vec<usize> = after.iter().map(|edge| edge.from).collect();
+    while let Some(handle) = open.pop() {
+        if before.insert(handle) {
+            let node = nodes.get(handle)?;
+            open.extend(node.after.iter().map(|edge| edge.from));
+        }
+    }
+    // By address: how many nodes allocate it, and how many free it before.
+    let mut balance: BTreeMap<u64, (Option<Arc<Memory>>, usize, usize)> = BTreeMap::new();
+    for node in &nodes.list {
+        match &node.work {
+            Work::Allocate(memory) => {
+                let entry = balance.entry(memory.address).or_default();
+                entry.0 = Some(Arc::clone(memory));
+                entry.1 += 1;
+            }
+            Work::Free(address) if before.contains(&node.handle) => {
+                balance.entry(*address).or_default().2 += 1;
+            }
+            _ => {}
+        }
+    }
+    balance
+        .into_values()
+        .filter(|(_, allocated, freed)| allocated == freed)
+        .find_map(|(memory, ..)| memory.filter(|m| m.device == device && m.size == size))
+}
+
 /// What an executable graph allocates and frees.
 #[derive(Default)]
 pub(crate) struct Effects {
@@ -139,11 +175,19 @@ impl Effects {
         }
         for memory in &self.allocates {
             memory.launched.store(true, Ordering::Release);
-            let stays = !self.frees.contains(&memory.address);
-            memory.allocated.store(stays, Ordering::Release);
+            // Several nodes may have the same memory, one after the other.
+            let same = |other: &&Arc<Memory>| Arc::ptr_eq(other, memory);
+            let allocated = self.allocates.iter().filter(same).count();
+            let freed = self.frees.iter().filter(|at| **at == memory.address);
+            memory
+                .allocated
+                .store(allocated > freed.count(), Ordering::Release);
         }
         for &address in &self.frees {
-            if let Some(memory) = find(address) {
+            let own = |memory: &Arc<Memory>| memory.address == address;
+            if !self.allocates.iter().any(own)
+                && let Some(memory) = find(address)
+            {
                 memory.allocated.store(false, Ordering::Release);
             }
         }
@@ -170,7 +214,17 @@ pub(crate) fn reclaim(session: &Session) {
     });
 }
 
-/// What graphs use of a device's memory.
+/// The program wants back what is not allocated: it counts again from the next launch that allocates it. The graph keeps its place, so the memory itself stays.
+pub(crate) fn trim(session: &Session, device: u32) {
+    reclaim(session);
+    for memory in ALL.lock().values().filter_map(Weak::upgrade) {
+        if memory.device == device && !memory.allocated.load(Ordering::Acquire) {
+            memory.launched.store(false, Ordering::Release);
+        }
+    }
+}
+
+/// What graphs use of a device's memory: that of nodes that have been launched, from then until it is free and trimmed.
 pub(crate) fn usage(device: u32) -> Usage {
     let mut usage = Usage {
         used: 0,
@@ -181,9 +235,7 @@ pub(crate) fn usage(device: u32) -> Usage {
         if memory.device == device && memory.launched.load(Ordering::Acquire) {
             let size = memory.size.next_multiple_of(UNIT);
             usage.reserved += size;
-            if memory.allocated.load(Ordering::Acquire) {
-                usage.used += size;
-            }
+            usage.used += size;
         }
     }
     let retired = RETIRED.lock();

@@ -239,3 +239,71 @@ fn a_graph_does_not_outlive_the_pinned_memory_it_uses() {
         Err(ERROR_INVALID_VALUE)
     );
 }
+
+#[test]
+fn a_graph_is_replayed_by_places_and_changed() {
+    let mut client = Client::new();
+    let kernel = begin(&mut client).function;
+    client.write(client.device, &[0; 256]);
+    let at = |save, after: &[u32]| CaptureAt {
+        stream: 1,
+        save,
+        after: after.to_vec(),
+    };
+    let capture = |client: &Client, graph, amount| {
+        client.cast(StreamBeginCapture { stream: 1 });
+        client.cast(at(0, &[]));
+        client.cast(add(kernel, 1, client.device, amount, 10));
+        // Beside the first, not behind it.
+        client.cast(at(1, &[]));
+        client.cast(add(kernel, 1, client.device + 64, amount, 10));
+        client.cast(at(2, &[1, 2]));
+        client.cast(add(kernel, 1, client.device, amount, 10));
+        // The last place does not lead to the third node, which is part of the graph all the same.
+        client.cast(at(3, &[2]));
+        let nodes = client.call(StreamEndCapture { stream: 1, graph });
+        assert_eq!(nodes, Ok(3));
+    };
+    capture(&client, 1, 5);
+    client
+        .call(GraphInstantiate {
+            graph: 1,
+            exec: 1,
+            flags: 0,
+        })
+        .unwrap();
+    client.cast(GraphLaunch { exec: 1, stream: 1 });
+    client.call(StreamSynchronize { stream: 1 }).unwrap();
+    let expect = |first: u32, second: u32| {
+        assert_eq!(u32s(&client.read(client.device, 40)), vec![first; 10]);
+        assert_eq!(u32s(&client.read(client.device + 64, 40)), vec![second; 10]);
+    };
+    expect(10, 5);
+    // The same shape with other parameters, and then another shape.
+    capture(&client, 2, 100);
+    let update = |graph| GraphExecUpdate {
+        exec: 1,
+        graph,
+        flags: 0,
+    };
+    client.call(update(2)).unwrap();
+    client.cast(GraphDestroy { graph: 2 });
+    client.cast(GraphLaunch { exec: 1, stream: 1 });
+    client.call(StreamSynchronize { stream: 1 }).unwrap();
+    expect(210, 105);
+    client.cast(GraphCreate { graph: 3 });
+    client.call(update(3)).unwrap();
+    client.cast(GraphLaunch { exec: 1, stream: 1 });
+    client.call(StreamSynchronize { stream: 1 }).unwrap();
+    expect(210, 105);
+    // A place that is none, and a stream that does not capture.
+    assert_eq!(client.call(at(0, &[])), Err(ERROR_INVALID_VALUE));
+    client.cast(StreamBeginCapture { stream: 1 });
+    assert_eq!(client.call(at(0, &[9])), Err(ERROR_INVALID_VALUE));
+    client
+        .call(StreamEndCapture {
+            stream: 1,
+            graph: 4,
+        })
+        .unwrap();
+}
