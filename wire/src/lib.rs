@@ -18,4 +18,5 @@ pub mod config;
 pub mod delta;
 pub mod frame;
 pub mod handshake;
+pub mod image;
 pub mod plugin;

@@ -12,6 +12,7 @@ use gvirtus_wire::api::core::{
 use gvirtus_wire::api::types::CUlaunchConfig;
 use gvirtus_wire::command::{Answer, Handle as Handler};
 use gvirtus_wire::frame::Header;
+use gvirtus_wire::image::prints;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
@@ -281,6 +282,9 @@ impl Handler<ModuleLoad> for Session {
         self.modules.vacant(command.module)?;
         let context = self.enter(header)?;
         let mut image = self.read_hashed_image(header, &command.hash)?;
+        if prints(&image) {
+            self.output.expect();
+        }
         // Nothing is compiled of a binary, so there is nothing to ask for and no log.
         let mut jit = if image.starts_with(ELF) {
             crate::jit::numbers(&command.options)?;

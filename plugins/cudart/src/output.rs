@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use gvirtus_wire::api::core::{self, Output as OutputMessage};
 use parking_lot::Mutex;
@@ -31,6 +32,8 @@ struct Captured {
 /// Standard output and error, caught in memory.
 pub(crate) struct Output {
     captured: Mutex<Vec<Captured>>,
+    /// Something may be printed.
+    expected: AtomicBool,
 }
 
 impl Output {
@@ -38,6 +41,7 @@ impl Output {
     pub(crate) fn none() -> Self {
         Self {
             captured: Mutex::new(Vec::new()),
+            expected: AtomicBool::new(false),
         }
     }
 
@@ -71,11 +75,20 @@ impl Output {
         }
         Ok(Self {
             captured: Mutex::new(captured),
+            expected: AtomicBool::new(false),
         })
+    }
+
+    /// A module that prints or asserts is loaded: until then there is nothing to look for.
+    pub(crate) fn expect(&self) {
+        self.expected.store(true, Ordering::Release);
     }
 
     /// Sends what was printed since the last time.
     pub(crate) fn forward(&self, host: &Host) {
+        if !self.expected.load(Ordering::Acquire) {
+            return;
+        }
         let mut captured = self.captured.lock();
         if captured.is_empty() {
             return;

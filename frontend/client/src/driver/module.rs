@@ -13,6 +13,7 @@ use gvirtus_wire::api::core::{
     FunctionInfo, GetFunction, GlobalInfo, JitReport, ModuleInfo, ModuleLoad, ModuleUnload,
 };
 use gvirtus_wire::api::types::{CUdeviceptr, CUfunction, CUmodule, error};
+use gvirtus_wire::image::prints;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
@@ -69,23 +70,6 @@ pub(crate) fn forget_context(context: u32) {
     function::forget(|function| function.context == context);
 }
 
-/// Whether kernels of the image may print: then results of synchronization wait for output.
-fn prints(image: &[u8]) -> bool {
-    let contains = |needle: &[u8]| {
-        // SAFETY: both slices are valid for their lengths.
-        let found = unsafe {
-            libc::memmem(
-                image.as_ptr().cast(),
-                image.len(),
-                needle.as_ptr().cast(),
-                needle.len(),
-            )
-        };
-        !found.is_null()
-    };
-    contains(b"vprintf") || contains(b"__assertfail")
-}
-
 /// A module, or why the compiler gave none, and what it logged in either case.
 pub(crate) type Loaded = (Result<Arc<Module>>, JitReport);
 
@@ -99,6 +83,7 @@ pub(crate) fn load(
     static NEXT: AtomicU32 = AtomicU32::new(1);
     let session = session()?;
     let id = NEXT.fetch_add(1, Ordering::Relaxed);
+    // Then results of synchronization wait for output.
     if prints(image) {
         session.set_prints();
     }

@@ -17,6 +17,9 @@ use super::bell::Bell;
 const INLINE_BULK: usize = 32 << 10;
 /// A queue of this size is written by whoever made it so large: memory stays bounded and the network's pace is felt.
 const QUEUE_LIMIT: usize = 256 << 10;
+/// What a buffer of the queue begins with, and how many are kept.
+const INITIAL: usize = 64 << 10;
+const SPARES: usize = 3;
 /// The flusher leaves so much time between two looks: each takes the lock and the memory that issuing threads use.
 const FLUSHER_PACE: Duration = Duration::from_micros(4);
 /// How long the flusher looks for more before it sleeps: a burst of launches then pays for no wake-up.
@@ -31,7 +34,8 @@ pub(crate) struct Outbox {
 
 struct Queue {
     bytes: Vec<u8>,
-    spare: Vec<u8>,
+    /// Buffers that were sent, to be filled again: one is being sent by the flusher, one by who waits for a reply, and one is being filled.
+    spare: Vec<Vec<u8>>,
     sequence: u64,
 }
 
@@ -51,7 +55,7 @@ impl Outbox {
         Self {
             link: Mutex::new(link),
             queue: Mutex::new(Queue {
-                bytes: Vec::with_capacity(64 << 10),
+                bytes: Vec::with_capacity(INITIAL),
                 spare: Vec::new(),
                 sequence: 0,
             }),
@@ -97,10 +101,13 @@ impl Outbox {
     /// Writes all that is queued.
     pub(crate) fn flush(&self) -> std::io::Result<()> {
         let mut link = self.link.lock();
-        let bytes = self.queue.lock().take();
-        if bytes.is_empty() {
-            return Ok(());
-        }
+        let bytes = {
+            let mut queue = self.queue.lock();
+            if queue.bytes.is_empty() {
+                return Ok(());
+            }
+            queue.take()
+        };
         link.send_vectored(&[IoSlice::new(&bytes)])?;
         drop(link);
         self.queue.lock().give_back(bytes);
@@ -165,13 +172,17 @@ impl Queue {
     }
 
     fn take(&mut self) -> Vec<u8> {
-        std::mem::replace(&mut self.bytes, std::mem::take(&mut self.spare))
+        let next = self
+            .spare
+            .pop()
+            .unwrap_or_else(|| Vec::with_capacity(INITIAL));
+        std::mem::replace(&mut self.bytes, next)
     }
 
     fn give_back(&mut self, mut bytes: Vec<u8>) {
         bytes.clear();
-        if bytes.capacity() <= 2 * QUEUE_LIMIT {
-            self.spare = bytes;
+        if bytes.capacity() <= 2 * QUEUE_LIMIT && self.spare.len() < SPARES {
+            self.spare.push(bytes);
         }
     }
 }
