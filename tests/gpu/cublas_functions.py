@@ -258,7 +258,7 @@ def child(arguments):
     if status := device.blas.cublasCreate_v2(ctypes.byref(handle)):
         sys.exit(f"cublasCreate: {status}")
     for kind, name, parameters in table(arguments.table):
-        if kind != "async" or (arguments.only and not re.search(arguments.only, name)):
+        if kind not in ("async", "sync") or (arguments.only and not re.search(arguments.only, name)):
             continue
         if not hasattr(device.blas, name):
             continue

@@ -186,7 +186,7 @@ pub fn properties(transport: Transport, directory: &Path, port: &str) -> Value {
         }),
     };
     json!({
-        "communicator": [{"endpoint": endpoint, "plugins": ["cudart", "nvml", "cublas"]}],
+        "communicator": [{"endpoint": endpoint, "plugins": ["cudart", "nvml", "cublas", "cufft"]}],
         "secure_application": false,
         "device": "cpu",
     })

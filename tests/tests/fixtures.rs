@@ -78,6 +78,7 @@ fixtures![
     attributes_occupancy,
     capture_and_allocate,
     cublas,
+    cufft,
     cooperative_grid,
     device_assert,
     device_math,

@@ -40,6 +40,16 @@ const LIBRARIES: &[Library] = &[
         vendor: None,
     },
     Library {
+        soname: "libcufft.so.11",
+        list: "frontend/cufft/symbols/libcufft.so.11.txt",
+        vendor: None,
+    },
+    Library {
+        soname: "libcufft.so.12",
+        list: "frontend/cufft/symbols/libcufft.so.12.txt",
+        vendor: None,
+    },
+    Library {
         soname: "libcuda.so.1",
         list: "frontend/cuda/symbols/libcuda.so.1.txt",
         vendor: None,

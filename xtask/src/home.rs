@@ -52,6 +52,16 @@ pub const PARTS: &[(&str, &str, &str)] = &[
         "libcublas13.so",
         "lib/libcublas.so.13",
     ),
+    (
+        "gvirtus-frontend-cufft11",
+        "libcufft11.so",
+        "lib/libcufft.so.11",
+    ),
+    (
+        "gvirtus-frontend-cufft12",
+        "libcufft12.so",
+        "lib/libcufft.so.12",
+    ),
     ("gvirtus-frontend-cuda", "libcuda.so", "lib/libcuda.so.1"),
     (
         "gvirtus-frontend-nvml",
@@ -67,6 +77,11 @@ pub const PARTS: &[(&str, &str, &str)] = &[
         "gvirtus-plugin-cublas",
         "libgvirtus_plugin_cublas.so",
         "lib/plugins/libgvirtus_plugin_cublas.so",
+    ),
+    (
+        "gvirtus-plugin-cufft",
+        "libgvirtus_plugin_cufft.so",
+        "lib/plugins/libgvirtus_plugin_cufft.so",
     ),
     (
         "gvirtus-plugin-nvml",

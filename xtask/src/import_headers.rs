@@ -142,7 +142,9 @@ impl Rules {
             .parameters
             .first()
             .is_some_and(|(c_type, _)| is_handle(c_type));
-        let status = prototype.returns.contains("Status_t") || prototype.returns.contains("Result");
+        let status =
+            prototype.returns.contains("Status_t") || prototype.returns.ends_with("Result");
+        let handle = handle || find(&self.classes, name) == Some("sync");
         if class == "unsupported" || (class == "async" && !(handle && status)) {
             return Ok(("unsupported", String::new()));
         }
@@ -185,7 +187,12 @@ impl Rules {
         Ok(match c_type {
             _ if is_handle(c_type) => "handle",
             "cudaStream_t" => "stream",
-            "int64_t" | "size_t" | "long long" | "long long int" | "unsigned long long" => "i64",
+            "int64_t"
+            | "size_t"
+            | "long long"
+            | "long long int"
+            | "const long long int"
+            | "unsigned long long" => "i64",
             "float" => "f32",
             "double" => "f64",
             "cublasLogCallback" => "dev",

@@ -71,9 +71,9 @@ macro_rules! nvml_rows {
 }
 gvirtus_wire::nvml_api!(nvml_rows);
 
-macro_rules! cublas_rows {
+macro_rules! library_rows {
     ($(group $group:literal { $($class:ident [$($major:literal)*] fn $name:ident($($p:ident: $mode:ident $(($($argument:tt)+))?),*);)* })*) => {
-        const CUBLAS: &[Declared] = &[$($(Declared {
+        const ROWS: &[Declared] = &[$($(Declared {
             group: $group,
             name: stringify!($name),
             per_thread: None,
@@ -86,7 +86,18 @@ macro_rules! cublas_rows {
         },)*)*];
     };
 }
-gvirtus_wire::cublas_api!(cublas_rows);
+mod cublas {
+    use super::Declared;
+    gvirtus_wire::cublas_api!(library_rows);
+    pub(super) const CUBLAS: &[Declared] = ROWS;
+}
+mod cufft {
+    use super::Declared;
+    gvirtus_wire::cufft_api!(library_rows);
+    pub(super) const CUFFT: &[Declared] = ROWS;
+}
+use cublas::CUBLAS;
+use cufft::CUFFT;
 
 /// A library of ours: its title, its symbol list, its declarations and how their names' documentation is reached.
 struct Library {
@@ -104,9 +115,8 @@ fn libraries() -> Vec<Library> {
             .cloned()
             .collect()
     };
-    let cublas = |major: u32| -> Vec<Declared> {
-        CUBLAS
-            .iter()
+    let of_major = |rows: &[Declared], major: u32| -> Vec<Declared> {
+        rows.iter()
             .filter(|row| row.majors.contains(&major))
             .cloned()
             .collect()
@@ -127,14 +137,26 @@ fn libraries() -> Vec<Library> {
         Library {
             soname: "libcublas.so.13",
             list: "frontend/cublas/symbols/libcublas.so.13.txt",
-            declared: cublas(13),
+            declared: of_major(CUBLAS, 13),
             documentation: "cuda/cublas",
         },
         Library {
             soname: "libcublas.so.12",
             list: "frontend/cublas/symbols/libcublas.so.12.txt",
-            declared: cublas(12),
+            declared: of_major(CUBLAS, 12),
             documentation: "cuda/cublas",
+        },
+        Library {
+            soname: "libcufft.so.12",
+            list: "frontend/cufft/symbols/libcufft.so.12.txt",
+            declared: of_major(CUFFT, 12),
+            documentation: "cuda/cufft",
+        },
+        Library {
+            soname: "libcufft.so.11",
+            list: "frontend/cufft/symbols/libcufft.so.11.txt",
+            declared: of_major(CUFFT, 11),
+            documentation: "cuda/cufft",
         },
         Library {
             soname: "libcuda.so.1",

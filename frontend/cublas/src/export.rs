@@ -110,6 +110,9 @@ macro_rules! export_function {
     (async $name:ident($($p:ident: $mode:ident $(($($argument:tt)+))?),*)) => {
         $crate::export_call! { Async $crate::compute::compute, $name($($p: $mode $(($($argument)+))?),*) }
     };
+    (sync $name:ident($($p:ident: $mode:ident $(($($argument:tt)+))?),*)) => {
+        $crate::export_call! { Sync $crate::compute::compute, $name($($p: $mode $(($($argument)+))?),*) }
+    };
     (state $name:ident($($p:ident: $mode:ident $(($($argument:tt)+))?),*)) => {
         $crate::export_call! { Local $crate::setters::set, $name($($p: $mode $(($($argument)+))?),*) }
     };

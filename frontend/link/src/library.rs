@@ -146,7 +146,7 @@ pub unsafe fn call(function: &Function, arguments: &[u64], target: &Target) -> O
     let submission = Submission {
         opcode: target.opcode,
         wait,
-        on_stream: true,
+        on_stream: !function.is_setup(),
         weight: target.weight,
         stream: target.stream,
         payload: payload.as_ptr(),

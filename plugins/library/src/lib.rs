@@ -3,8 +3,10 @@
 //! # Layout
 //! * this file: the description, and the worker's interface. [`host`]: the worker's functions.
 //! * `session`: frames to calls. `invoke`: a call with any parameters. `results`: where the GPU writes results that the client waits for.
+//! * [`cpu`]: for providers on the CPU device.
 //! * `vendor`: which library answers.
 
+pub mod cpu;
 pub mod host;
 mod invoke;
 mod results;

@@ -73,7 +73,7 @@ impl Session {
             functions: description
                 .functions
                 .iter()
-                .filter(|f| matches!(f.class, "async" | "state"))
+                .filter(|f| matches!(f.class, "async" | "sync" | "state"))
                 .map(|f| (f.id(), f))
                 .collect(),
             library: RwLock::new(None),
@@ -305,8 +305,26 @@ impl Session {
             .get(&call.function)
             .ok_or(Failure::Cuda(NOT_SUPPORTED))?;
         let arguments = arguments(function, call).map_err(Failure::Protocol)?;
-        let handle = self.handles.read().get(&call.handle).cloned();
-        let handle = handle.ok_or(Failure::Cuda(INVALID_HANDLE))?;
+        let has_handle = function.parameters.iter().any(|p| p.mode == Mode::Handle);
+        let handle = if has_handle {
+            let handle = self.handles.read().get(&call.handle).cloned();
+            handle.ok_or(Failure::Cuda(INVALID_HANDLE))?
+        } else {
+            std::sync::Arc::new(Handle {
+                raw: Ok(0),
+                state: Mutex::new(State {
+                    stream: 0,
+                    pointer_mode: 0,
+                }),
+            })
+        };
+        if function.is_setup() != (call.stream == NO_STREAM) {
+            return Err(Failure::Protocol(DecodeError::Invalid("stream")));
+        }
+        if call.stream == NO_STREAM {
+            // It may allocate, which waits for work that the client may have to help along; the thread that called waits, too.
+            self.host.may_block();
+        }
         let outcome = match handle.raw {
             Ok(raw) => self.perform(header, call, function, &arguments, &handle, raw)?,
             Err(status) => LibraryReply {
@@ -368,12 +386,14 @@ impl Session {
                     if through_gpu {
                         block = Some(self.results.take(self.host)?);
                     }
-                    self.prepare(
-                        handle,
-                        raw,
-                        stream as usize,
-                        i32::from(!call.host_scalars || through_gpu),
-                    )?;
+                    if call.stream != NO_STREAM {
+                        self.prepare(
+                            handle,
+                            raw,
+                            stream as usize,
+                            i32::from(!call.host_scalars || through_gpu),
+                        )?;
+                    }
                     let words = buffers.words(function, arguments, raw, stream as usize, block);
                     if function.name.as_bytes() == self.description.set_stream.to_bytes() {
                         handle.state.lock().stream = stream as usize;

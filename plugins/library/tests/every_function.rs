@@ -15,7 +15,8 @@ use gvirtus_plugin_library::host::Host;
 use gvirtus_plugin_library::{Description, create, dispatch};
 use gvirtus_wire::api::core::REPLY;
 use gvirtus_wire::api::library::{
-    CUBLAS, CUBLAS_OPCODES, Function, LibraryCreate, LibraryReply, LibraryStart, Mode, command,
+    CUBLAS, CUBLAS_OPCODES, CUFFT, CUFFT_OPCODES, Function, LibraryCreate, LibraryReply,
+    LibraryStart, Mode, NO_STREAM, command,
 };
 use gvirtus_wire::codec::{Wire, decode_all};
 use gvirtus_wire::frame::{FLAG_WANTS_REPLY, Header};
@@ -145,9 +146,7 @@ extern "C" fn set_pointer_mode(_: u64, mode: i32) -> i32 {
 
 extern "C" fn set_stream(handle: u64, stream: u64) -> i32 {
     let setter = EXPECTED.with_borrow(|e| {
-        e.function.is_some_and(|f| f.name == "cublasSetStream_v2")
-            && stream == 0x1005
-            && e.calls == 0
+        e.function.is_some_and(|f| f.name.contains("SetStream")) && stream == 0x1005 && e.calls == 0
     });
     if setter { record(&[handle, stream]) } else { 0 }
 }
@@ -160,11 +159,18 @@ extern "C" fn get_property(which: i32, out: *mut i32) -> i32 {
 fn provider(_: &'static Host, name: &CStr) -> Option<*const c_void> {
     let name = name.to_str().unwrap();
     Some(match name {
-        "cublasCreate_v2" => make as *const c_void,
-        "cublasSetStream_v2" => set_stream as *const c_void,
-        "cublasGetProperty" => get_property as *const c_void,
+        "cublasCreate_v2" | "cufftCreate" => make as *const c_void,
+        "cublasSetStream_v2" | "cufftSetStream" => set_stream as *const c_void,
+        "cublasGetProperty" | "cufftGetProperty" => get_property as *const c_void,
         "cublasSetPointerMode_v2" => set_pointer_mode as *const c_void,
-        _ => recorder(CUBLAS.iter().find(|f| f.name == name)?.parameters.len()),
+        _ => recorder(
+            CUBLAS
+                .iter()
+                .chain(CUFFT)
+                .find(|f| f.name == name)?
+                .parameters
+                .len(),
+        ),
     })
 }
 
@@ -182,6 +188,24 @@ static DESCRIPTION: Description = Description {
     get_property: c"cublasGetProperty",
     not_initialized: 1,
     not_supported: 15,
+    cuda_status: |status| status,
+    provider,
+};
+
+static CUFFT_DESCRIPTION: Description = Description {
+    name: "cufft",
+    functions: CUFFT,
+    first_opcode: CUFFT_OPCODES.0,
+    file: "libcufft.so.",
+    needs: &[],
+    majors: &[12, 11],
+    create: c"cufftCreate",
+    destroy: c"cufftDestroy",
+    set_stream: c"cufftSetStream",
+    set_pointer_mode: None,
+    get_property: c"cufftGetProperty",
+    not_initialized: 7,
+    not_supported: 16,
     cuda_status: |status| status,
     provider,
 };
@@ -272,7 +296,7 @@ impl Numbers {
 }
 
 fn frame<C: Wire>(
-    state: *mut c_void,
+    state: (*mut c_void, u16),
     number: u16,
     command: &C,
     wants_reply: bool,
@@ -280,14 +304,14 @@ fn frame<C: Wire>(
     let mut payload = Vec::new();
     command.encode(&mut payload);
     let header = Header {
-        opcode: CUBLAS_OPCODES.0 + number,
+        opcode: state.1 + number,
         len: payload.len() as u32,
         sequence: 9,
         flags: if wants_reply { FLAG_WANTS_REPLY } else { 0 },
         ..Header::default()
     };
     SENT.lock().unwrap().clear();
-    unsafe { dispatch(state, &raw const header, payload.as_ptr(), payload.len()) };
+    unsafe { dispatch(state.0, &raw const header, payload.as_ptr(), payload.len()) };
     SENT.lock().unwrap().drain(..).collect()
 }
 
@@ -310,7 +334,7 @@ fn arguments(
                     COMPUTE_TYPES[n as usize % 5]
                 }
                 Mode::Kind => DATA_TYPES[n as usize % 8],
-                _ if parameter.name == "group_count" => n % 6,
+                _ if matches!(parameter.name, "group_count" | "rank") => n % 6,
                 Mode::I32 => i64::from(n as i32).cast_unsigned(),
                 _ => n,
             }
@@ -336,7 +360,7 @@ fn arguments(
 }
 
 fn one_call(
-    state: *mut c_void,
+    state: (*mut c_void, u16),
     function: &'static Function,
     numbers: &mut Numbers,
     host_scalars: bool,
@@ -370,7 +394,7 @@ fn one_call(
     });
     let (mut call, written) =
         unsafe { pack(function, &words, 1, host_scalars) }.expect("the arguments are valid");
-    call.stream = 5;
+    call.stream = if function.is_setup() { NO_STREAM } else { 5 };
     let answers = function.answers(host_scalars);
     let sent = frame(state, command::CALL, &call, answers);
     let name = function.name;
@@ -421,43 +445,43 @@ fn what_arrives_is_what_was_passed() {
         log,
         fail,
     };
-    let state = unsafe { create(&DESCRIPTION, &raw const table, b"{}".as_ptr(), 2) };
-    assert!(!state.is_null());
-    let started = frame(
-        state,
-        command::START,
-        &LibraryStart {
+    let start = |description: &'static Description| {
+        let state = unsafe { create(description, &raw const table, b"{}".as_ptr(), 2) };
+        assert!(!state.is_null());
+        let state = (state, description.first_opcode);
+        let start = LibraryStart {
             stream: 0,
-            major: 13,
-        },
-        true,
-    );
-    assert_eq!(started.len(), 1);
-    let made = frame(
-        state,
-        command::CREATE,
-        &LibraryCreate {
+            major: description.majors[0],
+        };
+        assert_eq!(frame(state, command::START, &start, true).len(), 1);
+        let create = LibraryCreate {
             stream: 0,
             handle: 1,
             function: 0,
             argument: 0,
-        },
-        false,
-    );
-    assert!(made.is_empty());
-
+        };
+        assert!(frame(state, command::CREATE, &create, false).is_empty());
+        state
+    };
     let mut numbers = Numbers(0x1234_5678_9abc_def1);
-    let mut functions = 0;
-    for function in CUBLAS
-        .iter()
-        .filter(|f| matches!(f.class, "async" | "state"))
-    {
-        functions += 1;
-        for round in 0..16 {
-            one_call(state, function, &mut numbers, round % 2 == 0);
+    for (description, least) in [(&DESCRIPTION, 480), (&CUFFT_DESCRIPTION, 28)] {
+        let state = start(description);
+        let mut functions = 0;
+        let sent = |f: &&Function| matches!(f.class, "async" | "sync" | "state");
+        for function in description.functions.iter().filter(sent) {
+            functions += 1;
+            for round in 0..16 {
+                one_call(
+                    state,
+                    function,
+                    &mut numbers,
+                    round % 2 == 0 || description.set_pointer_mode.is_none(),
+                );
+            }
         }
+        assert!(functions > least, "{functions}");
     }
-    assert!(functions > 480, "{functions}");
+    let state = start(&DESCRIPTION);
 
     // What is not such a call ends the session, and nothing is called.
     let gemm = CUBLAS.iter().find(|f| f.name == "cublasSgemm_v2").unwrap();

@@ -14,7 +14,7 @@ macro_rules! cublas_api {
             async [12 13] fn cublasCdgmm_64(handle: handle, mode: i32, m: i64, n: i64, A: dev, lda: i64, x: dev, incx: i64, C: dev, ldc: i64);
             async [12 13] fn cublasCgeam(handle: handle, transa: i32, transb: i32, m: i32, n: i32, alpha: scalar(8), A: dev, lda: i32, beta: scalar(8), B: dev, ldb: i32, C: dev, ldc: i32);
             async [12 13] fn cublasCgeam_64(handle: handle, transa: i32, transb: i32, m: i64, n: i64, alpha: scalar(8), A: dev, lda: i64, beta: scalar(8), B: dev, ldb: i64, C: dev, ldc: i64);
-            async [12 13] fn cublasCgelsBatched(handle: handle, trans: i32, m: i32, n: i32, nrhs: i32, Aarray: dev, lda: i32, Carray: dev, ldc: i32, info: host_out(4), devInfoArray: dev, batchSize: i32);
+            sync [12 13] fn cublasCgelsBatched(handle: handle, trans: i32, m: i32, n: i32, nrhs: i32, Aarray: dev, lda: i32, Carray: dev, ldc: i32, info: host_out(4), devInfoArray: dev, batchSize: i32);
             async [12 13] fn cublasCgemm3mBatched(handle: handle, transa: i32, transb: i32, m: i32, n: i32, k: i32, alpha: scalar(8), Aarray: dev, lda: i32, Barray: dev, ldb: i32, beta: scalar(8), Carray: dev, ldc: i32, batchCount: i32);
             async [12 13] fn cublasCgemm3mBatched_64(handle: handle, transa: i32, transb: i32, m: i64, n: i64, k: i64, alpha: scalar(8), Aarray: dev, lda: i64, Barray: dev, ldb: i64, beta: scalar(8), Carray: dev, ldc: i64, batchCount: i64);
             async [12 13] fn cublasCgemm3mEx(handle: handle, transa: i32, transb: i32, m: i32, n: i32, k: i32, alpha: scalar(8), A: dev, Atype: kind, lda: i32, B: dev, Btype: kind, ldb: i32, beta: scalar(8), C: dev, Ctype: kind, ldc: i32);
@@ -31,10 +31,10 @@ macro_rules! cublas_api {
             async [12 13] fn cublasCgemvBatched_64(handle: handle, trans: i32, m: i64, n: i64, alpha: scalar(8), Aarray: dev, lda: i64, xarray: dev, incx: i64, beta: scalar(8), yarray: dev, incy: i64, batchCount: i64);
             async [12 13] fn cublasCgemvStridedBatched(handle: handle, trans: i32, m: i32, n: i32, alpha: scalar(8), A: dev, lda: i32, strideA: i64, x: dev, incx: i32, stridex: i64, beta: scalar(8), y: dev, incy: i32, stridey: i64, batchCount: i32);
             async [12 13] fn cublasCgemvStridedBatched_64(handle: handle, trans: i32, m: i64, n: i64, alpha: scalar(8), A: dev, lda: i64, strideA: i64, x: dev, incx: i64, stridex: i64, beta: scalar(8), y: dev, incy: i64, stridey: i64, batchCount: i64);
-            async [12 13] fn cublasCgeqrfBatched(handle: handle, m: i32, n: i32, Aarray: dev, lda: i32, TauArray: dev, info: host_out(4), batchSize: i32);
+            sync [12 13] fn cublasCgeqrfBatched(handle: handle, m: i32, n: i32, Aarray: dev, lda: i32, TauArray: dev, info: host_out(4), batchSize: i32);
             async [12 13] fn cublasCgetrfBatched(handle: handle, n: i32, A: dev, lda: i32, P: dev, info: dev, batchSize: i32);
             async [12 13] fn cublasCgetriBatched(handle: handle, n: i32, A: dev, lda: i32, P: dev, C: dev, ldc: i32, info: dev, batchSize: i32);
-            async [12 13] fn cublasCgetrsBatched(handle: handle, trans: i32, n: i32, nrhs: i32, Aarray: dev, lda: i32, devIpiv: dev, Barray: dev, ldb: i32, info: host_out(4), batchSize: i32);
+            sync [12 13] fn cublasCgetrsBatched(handle: handle, trans: i32, n: i32, nrhs: i32, Aarray: dev, lda: i32, devIpiv: dev, Barray: dev, ldb: i32, info: host_out(4), batchSize: i32);
             async [12 13] fn cublasCherk3mEx(handle: handle, uplo: i32, trans: i32, n: i32, k: i32, alpha: scalar(4), A: dev, Atype: kind, lda: i32, beta: scalar(4), C: dev, Ctype: kind, ldc: i32);
             async [12 13] fn cublasCherk3mEx_64(handle: handle, uplo: i32, trans: i32, n: i64, k: i64, alpha: scalar(4), A: dev, Atype: kind, lda: i64, beta: scalar(4), C: dev, Ctype: kind, ldc: i64);
             async [12 13] fn cublasCherkEx(handle: handle, uplo: i32, trans: i32, n: i32, k: i32, alpha: scalar(4), A: dev, Atype: kind, lda: i32, beta: scalar(4), C: dev, Ctype: kind, ldc: i32);
@@ -54,7 +54,7 @@ macro_rules! cublas_api {
             async [12 13] fn cublasDdgmm_64(handle: handle, mode: i32, m: i64, n: i64, A: dev, lda: i64, x: dev, incx: i64, C: dev, ldc: i64);
             async [12 13] fn cublasDgeam(handle: handle, transa: i32, transb: i32, m: i32, n: i32, alpha: scalar(8), A: dev, lda: i32, beta: scalar(8), B: dev, ldb: i32, C: dev, ldc: i32);
             async [12 13] fn cublasDgeam_64(handle: handle, transa: i32, transb: i32, m: i64, n: i64, alpha: scalar(8), A: dev, lda: i64, beta: scalar(8), B: dev, ldb: i64, C: dev, ldc: i64);
-            async [12 13] fn cublasDgelsBatched(handle: handle, trans: i32, m: i32, n: i32, nrhs: i32, Aarray: dev, lda: i32, Carray: dev, ldc: i32, info: host_out(4), devInfoArray: dev, batchSize: i32);
+            sync [12 13] fn cublasDgelsBatched(handle: handle, trans: i32, m: i32, n: i32, nrhs: i32, Aarray: dev, lda: i32, Carray: dev, ldc: i32, info: host_out(4), devInfoArray: dev, batchSize: i32);
             async [12 13] fn cublasDgemmBatched(handle: handle, transa: i32, transb: i32, m: i32, n: i32, k: i32, alpha: scalar(8), Aarray: dev, lda: i32, Barray: dev, ldb: i32, beta: scalar(8), Carray: dev, ldc: i32, batchCount: i32);
             async [12 13] fn cublasDgemmBatched_64(handle: handle, transa: i32, transb: i32, m: i64, n: i64, k: i64, alpha: scalar(8), Aarray: dev, lda: i64, Barray: dev, ldb: i64, beta: scalar(8), Carray: dev, ldc: i64, batchCount: i64);
             async [12 13] fn cublasDgemmGroupedBatched(handle: handle, transa_array: host_in(group_count; 4), transb_array: host_in(group_count; 4), m_array: host_in(group_count; 4), n_array: host_in(group_count; 4), k_array: host_in(group_count; 4), alpha_array: host_in(group_count; 8), Aarray: dev, lda_array: host_in(group_count; 4), Barray: dev, ldb_array: host_in(group_count; 4), beta_array: host_in(group_count; 8), Carray: dev, ldc_array: host_in(group_count; 4), group_count: i32, group_size: host_in(group_count; 4));
@@ -65,10 +65,10 @@ macro_rules! cublas_api {
             async [12 13] fn cublasDgemvBatched_64(handle: handle, trans: i32, m: i64, n: i64, alpha: scalar(8), Aarray: dev, lda: i64, xarray: dev, incx: i64, beta: scalar(8), yarray: dev, incy: i64, batchCount: i64);
             async [12 13] fn cublasDgemvStridedBatched(handle: handle, trans: i32, m: i32, n: i32, alpha: scalar(8), A: dev, lda: i32, strideA: i64, x: dev, incx: i32, stridex: i64, beta: scalar(8), y: dev, incy: i32, stridey: i64, batchCount: i32);
             async [12 13] fn cublasDgemvStridedBatched_64(handle: handle, trans: i32, m: i64, n: i64, alpha: scalar(8), A: dev, lda: i64, strideA: i64, x: dev, incx: i64, stridex: i64, beta: scalar(8), y: dev, incy: i64, stridey: i64, batchCount: i64);
-            async [12 13] fn cublasDgeqrfBatched(handle: handle, m: i32, n: i32, Aarray: dev, lda: i32, TauArray: dev, info: host_out(4), batchSize: i32);
+            sync [12 13] fn cublasDgeqrfBatched(handle: handle, m: i32, n: i32, Aarray: dev, lda: i32, TauArray: dev, info: host_out(4), batchSize: i32);
             async [12 13] fn cublasDgetrfBatched(handle: handle, n: i32, A: dev, lda: i32, P: dev, info: dev, batchSize: i32);
             async [12 13] fn cublasDgetriBatched(handle: handle, n: i32, A: dev, lda: i32, P: dev, C: dev, ldc: i32, info: dev, batchSize: i32);
-            async [12 13] fn cublasDgetrsBatched(handle: handle, trans: i32, n: i32, nrhs: i32, Aarray: dev, lda: i32, devIpiv: dev, Barray: dev, ldb: i32, info: host_out(4), batchSize: i32);
+            sync [12 13] fn cublasDgetrsBatched(handle: handle, trans: i32, n: i32, nrhs: i32, Aarray: dev, lda: i32, devIpiv: dev, Barray: dev, ldb: i32, info: host_out(4), batchSize: i32);
             async [12 13] fn cublasDmatinvBatched(handle: handle, n: i32, A: dev, lda: i32, Ainv: dev, lda_inv: i32, info: dev, batchSize: i32);
             async [12 13] fn cublasDotEx(handle: handle, n: i32, x: dev, xType: kind, incx: i32, y: dev, yType: kind, incy: i32, result: result(resultType), resultType: kind, executionType: kind);
             async [12 13] fn cublasDotEx_64(handle: handle, n: i64, x: dev, xType: kind, incx: i64, y: dev, yType: kind, incy: i64, result: result(resultType), resultType: kind, executionType: kind);
@@ -117,7 +117,7 @@ macro_rules! cublas_api {
             unsupported [12 13] fn cublasSetBackdoorEx();
             async [12 13] fn cublasSgeam(handle: handle, transa: i32, transb: i32, m: i32, n: i32, alpha: scalar(4), A: dev, lda: i32, beta: scalar(4), B: dev, ldb: i32, C: dev, ldc: i32);
             async [12 13] fn cublasSgeam_64(handle: handle, transa: i32, transb: i32, m: i64, n: i64, alpha: scalar(4), A: dev, lda: i64, beta: scalar(4), B: dev, ldb: i64, C: dev, ldc: i64);
-            async [12 13] fn cublasSgelsBatched(handle: handle, trans: i32, m: i32, n: i32, nrhs: i32, Aarray: dev, lda: i32, Carray: dev, ldc: i32, info: host_out(4), devInfoArray: dev, batchSize: i32);
+            sync [12 13] fn cublasSgelsBatched(handle: handle, trans: i32, m: i32, n: i32, nrhs: i32, Aarray: dev, lda: i32, Carray: dev, ldc: i32, info: host_out(4), devInfoArray: dev, batchSize: i32);
             async [12 13] fn cublasSgemmBatched(handle: handle, transa: i32, transb: i32, m: i32, n: i32, k: i32, alpha: scalar(4), Aarray: dev, lda: i32, Barray: dev, ldb: i32, beta: scalar(4), Carray: dev, ldc: i32, batchCount: i32);
             async [12 13] fn cublasSgemmBatched_64(handle: handle, transa: i32, transb: i32, m: i64, n: i64, k: i64, alpha: scalar(4), Aarray: dev, lda: i64, Barray: dev, ldb: i64, beta: scalar(4), Carray: dev, ldc: i64, batchCount: i64);
             async [12 13] fn cublasSgemmEx(handle: handle, transa: i32, transb: i32, m: i32, n: i32, k: i32, alpha: scalar(4), A: dev, Atype: kind, lda: i32, B: dev, Btype: kind, ldb: i32, beta: scalar(4), C: dev, Ctype: kind, ldc: i32);
@@ -130,10 +130,10 @@ macro_rules! cublas_api {
             async [12 13] fn cublasSgemvBatched_64(handle: handle, trans: i32, m: i64, n: i64, alpha: scalar(4), Aarray: dev, lda: i64, xarray: dev, incx: i64, beta: scalar(4), yarray: dev, incy: i64, batchCount: i64);
             async [12 13] fn cublasSgemvStridedBatched(handle: handle, trans: i32, m: i32, n: i32, alpha: scalar(4), A: dev, lda: i32, strideA: i64, x: dev, incx: i32, stridex: i64, beta: scalar(4), y: dev, incy: i32, stridey: i64, batchCount: i32);
             async [12 13] fn cublasSgemvStridedBatched_64(handle: handle, trans: i32, m: i64, n: i64, alpha: scalar(4), A: dev, lda: i64, strideA: i64, x: dev, incx: i64, stridex: i64, beta: scalar(4), y: dev, incy: i64, stridey: i64, batchCount: i64);
-            async [12 13] fn cublasSgeqrfBatched(handle: handle, m: i32, n: i32, Aarray: dev, lda: i32, TauArray: dev, info: host_out(4), batchSize: i32);
+            sync [12 13] fn cublasSgeqrfBatched(handle: handle, m: i32, n: i32, Aarray: dev, lda: i32, TauArray: dev, info: host_out(4), batchSize: i32);
             async [12 13] fn cublasSgetrfBatched(handle: handle, n: i32, A: dev, lda: i32, P: dev, info: dev, batchSize: i32);
             async [12 13] fn cublasSgetriBatched(handle: handle, n: i32, A: dev, lda: i32, P: dev, C: dev, ldc: i32, info: dev, batchSize: i32);
-            async [12 13] fn cublasSgetrsBatched(handle: handle, trans: i32, n: i32, nrhs: i32, Aarray: dev, lda: i32, devIpiv: dev, Barray: dev, ldb: i32, info: host_out(4), batchSize: i32);
+            sync [12 13] fn cublasSgetrsBatched(handle: handle, trans: i32, n: i32, nrhs: i32, Aarray: dev, lda: i32, devIpiv: dev, Barray: dev, ldb: i32, info: host_out(4), batchSize: i32);
             async [12 13] fn cublasSmatinvBatched(handle: handle, n: i32, A: dev, lda: i32, Ainv: dev, lda_inv: i32, info: dev, batchSize: i32);
             async [12 13] fn cublasStpttr(handle: handle, uplo: i32, n: i32, AP: dev, A: dev, lda: i32);
             async [12 13] fn cublasStrsmBatched(handle: handle, side: i32, uplo: i32, trans: i32, diag: i32, m: i32, n: i32, alpha: scalar(4), A: dev, lda: i32, B: dev, ldb: i32, batchCount: i32);
@@ -153,7 +153,7 @@ macro_rules! cublas_api {
             async [12 13] fn cublasZdgmm_64(handle: handle, mode: i32, m: i64, n: i64, A: dev, lda: i64, x: dev, incx: i64, C: dev, ldc: i64);
             async [12 13] fn cublasZgeam(handle: handle, transa: i32, transb: i32, m: i32, n: i32, alpha: scalar(16), A: dev, lda: i32, beta: scalar(16), B: dev, ldb: i32, C: dev, ldc: i32);
             async [12 13] fn cublasZgeam_64(handle: handle, transa: i32, transb: i32, m: i64, n: i64, alpha: scalar(16), A: dev, lda: i64, beta: scalar(16), B: dev, ldb: i64, C: dev, ldc: i64);
-            async [12 13] fn cublasZgelsBatched(handle: handle, trans: i32, m: i32, n: i32, nrhs: i32, Aarray: dev, lda: i32, Carray: dev, ldc: i32, info: host_out(4), devInfoArray: dev, batchSize: i32);
+            sync [12 13] fn cublasZgelsBatched(handle: handle, trans: i32, m: i32, n: i32, nrhs: i32, Aarray: dev, lda: i32, Carray: dev, ldc: i32, info: host_out(4), devInfoArray: dev, batchSize: i32);
             async [12 13] fn cublasZgemmBatched(handle: handle, transa: i32, transb: i32, m: i32, n: i32, k: i32, alpha: scalar(16), Aarray: dev, lda: i32, Barray: dev, ldb: i32, beta: scalar(16), Carray: dev, ldc: i32, batchCount: i32);
             async [12 13] fn cublasZgemmBatched_64(handle: handle, transa: i32, transb: i32, m: i64, n: i64, k: i64, alpha: scalar(16), Aarray: dev, lda: i64, Barray: dev, ldb: i64, beta: scalar(16), Carray: dev, ldc: i64, batchCount: i64);
             async [12 13] fn cublasZgemmStridedBatched(handle: handle, transa: i32, transb: i32, m: i32, n: i32, k: i32, alpha: scalar(16), A: dev, lda: i32, strideA: i64, B: dev, ldb: i32, strideB: i64, beta: scalar(16), C: dev, ldc: i32, strideC: i64, batchCount: i32);
@@ -162,10 +162,10 @@ macro_rules! cublas_api {
             async [12 13] fn cublasZgemvBatched_64(handle: handle, trans: i32, m: i64, n: i64, alpha: scalar(16), Aarray: dev, lda: i64, xarray: dev, incx: i64, beta: scalar(16), yarray: dev, incy: i64, batchCount: i64);
             async [12 13] fn cublasZgemvStridedBatched(handle: handle, trans: i32, m: i32, n: i32, alpha: scalar(16), A: dev, lda: i32, strideA: i64, x: dev, incx: i32, stridex: i64, beta: scalar(16), y: dev, incy: i32, stridey: i64, batchCount: i32);
             async [12 13] fn cublasZgemvStridedBatched_64(handle: handle, trans: i32, m: i64, n: i64, alpha: scalar(16), A: dev, lda: i64, strideA: i64, x: dev, incx: i64, stridex: i64, beta: scalar(16), y: dev, incy: i64, stridey: i64, batchCount: i64);
-            async [12 13] fn cublasZgeqrfBatched(handle: handle, m: i32, n: i32, Aarray: dev, lda: i32, TauArray: dev, info: host_out(4), batchSize: i32);
+            sync [12 13] fn cublasZgeqrfBatched(handle: handle, m: i32, n: i32, Aarray: dev, lda: i32, TauArray: dev, info: host_out(4), batchSize: i32);
             async [12 13] fn cublasZgetrfBatched(handle: handle, n: i32, A: dev, lda: i32, P: dev, info: dev, batchSize: i32);
             async [12 13] fn cublasZgetriBatched(handle: handle, n: i32, A: dev, lda: i32, P: dev, C: dev, ldc: i32, info: dev, batchSize: i32);
-            async [12 13] fn cublasZgetrsBatched(handle: handle, trans: i32, n: i32, nrhs: i32, Aarray: dev, lda: i32, devIpiv: dev, Barray: dev, ldb: i32, info: host_out(4), batchSize: i32);
+            sync [12 13] fn cublasZgetrsBatched(handle: handle, trans: i32, n: i32, nrhs: i32, Aarray: dev, lda: i32, devIpiv: dev, Barray: dev, ldb: i32, info: host_out(4), batchSize: i32);
             async [12 13] fn cublasZmatinvBatched(handle: handle, n: i32, A: dev, lda: i32, Ainv: dev, lda_inv: i32, info: dev, batchSize: i32);
             async [12 13] fn cublasZtpttr(handle: handle, uplo: i32, n: i32, AP: dev, A: dev, lda: i32);
             async [12 13] fn cublasZtrsmBatched(handle: handle, side: i32, uplo: i32, trans: i32, diag: i32, m: i32, n: i32, alpha: scalar(16), A: dev, lda: i32, B: dev, ldb: i32, batchCount: i32);

@@ -62,7 +62,7 @@ pub struct Parameter {
 pub struct Function {
     /// Exported name.
     pub name: &'static str,
-    /// The declaration's class: `async`, `state` (a setter that the client does by hand), `local`, `unsupported`.
+    /// The declaration's class: `async`, `sync`, `state` (a setter that the client does by hand), `local`, `unsupported`.
     pub class: &'static str,
     /// Major versions of the library that export it.
     pub majors: &'static [u32],
@@ -240,13 +240,27 @@ pub static CUBLAS_COMMANDS: [crate::command::CommandInfo; 4] = commands(CUBLAS_O
 
 macro_rules! functions {
     ($(group $group:literal { $($class:ident [$($major:literal)*] fn $name:ident($($p:ident: $mode:ident $(($($argument:tt)+))?),*);)* })*) => {
-        /// cuBLAS's functions, in the order of the declarations.
-        pub static CUBLAS: &[Function] = &[$($(
+        /// The functions, in the order of the declarations.
+        pub static FUNCTIONS: &[$crate::api::library::Function] = &[$($(
             $crate::library_function!($class [$($major)*] $name($($p: $mode $(($($argument)+))?),*)),
         )*)*];
     };
 }
-cublas_api!(functions);
+mod cublas_functions {
+    cublas_api!(functions);
+}
+mod cufft_functions {
+    cufft_api!(functions);
+}
+/// cuBLAS's functions.
+pub use cublas_functions::FUNCTIONS as CUBLAS;
+/// cuFFT's functions.
+pub use cufft_functions::FUNCTIONS as CUFFT;
+
+/// First and last opcode of cuFFT's commands.
+pub const CUFFT_OPCODES: (u16, u16) = (0x0320, 0x032f);
+/// cuFFT's commands.
+pub static CUFFT_COMMANDS: [crate::command::CommandInfo; 4] = commands(CUFFT_OPCODES.0);
 
 /// The most elements of an array on the host.
 const MOST_ELEMENTS: u64 = 1 << 16;
@@ -391,6 +405,14 @@ impl Function {
             Mode::HostOut(n) => Some(n),
             _ => Some(0),
         }
+    }
+
+    /// Whether the function only makes something ready, or tells something: it writes to host memory alone, and its call is on no stream.
+    #[must_use]
+    pub fn is_setup(&self) -> bool {
+        let none = |which: fn(Mode) -> bool| !self.parameters.iter().any(|p| which(p.mode));
+        !none(|mode| matches!(mode, Mode::HostOut(_)))
+            && none(|mode| matches!(mode, Mode::Device | Mode::Result(_) | Mode::InOut(_)))
     }
 
     /// Whether a call with scalars on the host (or not) has to be answered.

@@ -12,6 +12,8 @@ mod cudart;
 pub mod cudart_types;
 #[macro_use]
 mod cublas;
+#[macro_use]
+mod cufft;
 pub mod frontend_table;
 pub mod library;
 #[macro_use]

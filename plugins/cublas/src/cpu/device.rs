@@ -1,118 +1,19 @@
-//! Handles, operands in device memory, and the way to the stream.
+//! Handles and operands in device memory.
 
 use std::ffi::c_void;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
-use gvirtus_plugin_library::host::Host;
+use gvirtus_plugin_library::cpu;
+pub(super) use gvirtus_plugin_library::cpu::{Memory, Work};
 
 use super::scalar::Scalar;
 use super::{EXECUTION_FAILED, INVALID_VALUE, NOT_SUPPORTED, SUCCESS, Table};
-
-/// The functions of the CPU device that are needed here.
-struct Driver {
-    accessible: unsafe extern "C" fn(i32, u64, u64) -> bool,
-    current_device: unsafe extern "C" fn(*mut i32) -> i32,
-    launch_host: unsafe extern "C" fn(usize, unsafe extern "C" fn(*mut c_void), *mut c_void) -> i32,
-    capturing: unsafe extern "C" fn(usize, *mut i32) -> i32,
-}
-
-static DRIVER: OnceLock<Option<Driver>> = OnceLock::new();
-
-/// Finds the driver's functions.
-pub(super) fn start(host: &Host) {
-    DRIVER.get_or_init(|| {
-        let symbol = |name| {
-            let address = host.driver_symbol(name);
-            (!address.is_null()).then_some(address)
-        };
-        // SAFETY: the CPU device's functions have these signatures.
-        unsafe {
-            Some(Driver {
-                accessible: std::mem::transmute::<
-                    *const c_void,
-                    unsafe extern "C" fn(i32, u64, u64) -> bool,
-                >(symbol(c"gvirtus_cpu_accessible")?),
-                current_device: std::mem::transmute::<
-                    *const c_void,
-                    unsafe extern "C" fn(*mut i32) -> i32,
-                >(symbol(c"cuCtxGetDevice")?),
-                launch_host: std::mem::transmute::<
-                    *const c_void,
-                    unsafe extern "C" fn(
-                        usize,
-                        unsafe extern "C" fn(*mut c_void),
-                        *mut c_void,
-                    ) -> i32,
-                >(symbol(c"cuLaunchHostFunc")?),
-                capturing: std::mem::transmute::<
-                    *const c_void,
-                    unsafe extern "C" fn(usize, *mut i32) -> i32,
-                >(symbol(c"cuStreamIsCapturing")?),
-            })
-        }
-    });
-}
-
-fn driver() -> Option<&'static Driver> {
-    DRIVER.get()?.as_ref()
-}
 
 /// A handle. Its address is what the plugin keeps; no client names it.
 pub(super) struct Handle {
     stream: AtomicUsize,
     pointer_mode: AtomicI32,
     device: i32,
-}
-
-/// Work on device memory; false if an operand that only the work knows of is not there.
-pub(super) type Work = Box<dyn Fn(&Memory) -> bool + Send>;
-
-/// What work asks whether memory is there.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Memory {
-    device: i32,
-}
-
-impl Memory {
-    /// Whether `bytes` at `address` are device memory.
-    pub(super) fn has(self, address: u64, bytes: u64) -> bool {
-        // SAFETY: the function takes any numbers.
-        bytes == 0
-            || driver().is_some_and(|d| unsafe { (d.accessible)(self.device, address, bytes) })
-    }
-}
-
-struct Boxed {
-    work: Work,
-    memory: Memory,
-    operands: Vec<(u64, u64)>,
-}
-
-impl Boxed {
-    fn run(&self) {
-        let there = self
-            .operands
-            .iter()
-            .all(|&(at, bytes)| self.memory.has(at, bytes));
-        let done = catch_unwind(AssertUnwindSafe(|| there && (self.work)(&self.memory)));
-        if !matches!(done, Ok(true)) {
-            eprintln!(
-                "gvirtus-cpu: a cuBLAS call's operand is not in device memory: the call did nothing"
-            );
-        }
-    }
-}
-
-unsafe extern "C" fn run_once(work: *mut c_void) {
-    // SAFETY: `submit` hands over a box, once.
-    unsafe { Box::from_raw(work.cast::<Boxed>()) }.run();
-}
-
-unsafe extern "C" fn run_again(work: *mut c_void) {
-    // SAFETY: `submit` hands over a box that is never freed: a graph may run it any number of times.
-    unsafe { &*work.cast::<Boxed>() }.run();
 }
 
 impl Handle {
@@ -138,36 +39,13 @@ impl Handle {
 
     /// Sends work to the handle's stream, if its operands are there.
     pub(super) fn submit(&self, operands: Operands, work: Work) -> i32 {
-        let Some(driver) = driver() else {
-            return EXECUTION_FAILED;
-        };
-        let memory = Memory {
-            device: self.device,
-        };
         if operands.wrong {
             return INVALID_VALUE;
         }
-        if !operands
-            .list
-            .iter()
-            .all(|&(at, bytes)| memory.has(at, bytes))
-        {
-            return EXECUTION_FAILED;
-        }
         let stream = self.stream.load(Ordering::Relaxed);
-        let mut capturing = 0;
-        // SAFETY: the stream is the core's; the address that of a local.
-        unsafe { (driver.capturing)(stream, &raw mut capturing) };
-        let boxed = Box::into_raw(Box::new(Boxed {
-            work,
-            memory,
-            operands: operands.list,
-        }));
-        let run = if capturing == 0 { run_once } else { run_again };
-        // SAFETY: the function gets the box that it takes.
-        match unsafe { (driver.launch_host)(stream, run, boxed.cast()) } {
-            0 => SUCCESS,
-            _ => EXECUTION_FAILED,
+        match cpu::submit("cuBLAS", self.device, stream, operands.list, work) {
+            Ok(()) => SUCCESS,
+            Err(()) => EXECUTION_FAILED,
         }
     }
 }
@@ -307,12 +185,9 @@ impl<T: Scalar> Matrix<T> {
 }
 
 extern "C" fn create(out: *mut *mut Handle) -> i32 {
-    let mut device = 0;
-    // SAFETY: the address is that of a local.
-    let found = driver().is_some_and(|d| unsafe { (d.current_device)(&raw mut device) } == 0);
-    if !found {
+    let Some(device) = cpu::current_device() else {
         return 1;
-    }
+    };
     let handle = Box::new(Handle {
         stream: AtomicUsize::new(0),
         pointer_mode: AtomicI32::new(0),

@@ -49,7 +49,7 @@ impl Table {
 pub(super) fn address(host: &'static Host, name: &CStr) -> Option<*const c_void> {
     static TABLE: OnceLock<Table> = OnceLock::new();
     let table = TABLE.get_or_init(|| {
-        device::start(host);
+        gvirtus_plugin_library::cpu::start(host);
         let mut table = Table::default();
         device::register(&mut table);
         vector::register(&mut table);
