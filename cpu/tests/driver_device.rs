@@ -21,6 +21,7 @@ fn every_row_that_the_table_supports_is_implemented() {
             "MemAdvise",
             "MemDiscard",
             "MemRange",
+            "TexRef",
             // Graphs beyond what captures make of them.
             "cuGraph",
             "GraphMem",

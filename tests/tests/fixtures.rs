@@ -122,6 +122,7 @@ fixtures![
     symbols,
     tensor_map,
     texture_objects,
+    texture_references,
     texture_shapes,
     thread_handover,
     threads_streams,

@@ -121,6 +121,7 @@ fixtures![
     symbols,
     tensor_map,
     texture_objects,
+    texture_references,
     texture_shapes,
     thread_handover,
     threads_streams,

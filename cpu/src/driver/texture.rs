@@ -224,6 +224,12 @@ fn look(source: &mut Source, view: &CUDA_RESOURCE_VIEW_DESC) -> Result {
         }
         source.element = seen;
     }
+    // Other sizes are for views of compressed formats, or as such.
+    let whole = source.levels[0];
+    let sizes = [view.width, view.height.max(1), view.depth.max(1)];
+    if sizes != [whole.width, whole.height, whole.depth].map(|n| n as usize) {
+        return Err(ERROR_INVALID_VALUE);
+    }
     let (first, last) = (
         view.firstMipmapLevel as usize,
         view.lastMipmapLevel as usize,

@@ -40,6 +40,8 @@ pub(crate) enum Kind {
     Array = 0x49,
     /// `CUmipmappedArray`
     Mipmap = 0x4a,
+    /// `CUtexref`
+    TextureReference = 0x4f,
     /// `CUgraphNode`
     GraphNode = 0x4b,
     /// `CUuserObject`

@@ -143,10 +143,15 @@ impl<R: Read> Sampler<'_, R> {
 
     /// The texel at any indices.
     #[inline(always)]
-    fn texel(&mut self, level: &Level, at: [i64; 3], place: &Place) -> Result<Texel, Trouble> {
+    fn texel<const D: usize>(
+        &mut self,
+        level: &Level,
+        at: [i64; 3],
+        place: &Place,
+    ) -> Result<Texel, Trouble> {
         let sizes = [level.width, level.height, level.depth];
         let mut inside = [0; 3];
-        for k in 0..place.dimensions {
+        for k in 0..D {
             match index(self.texture.address_modes[k], at[k], sizes[k]) {
                 Some(i) => inside[k] = i,
                 None => return Ok(self.border()),
@@ -159,9 +164,13 @@ impl<R: Read> Sampler<'_, R> {
     }
 
     /// Coordinates in texels.
-    fn scaled(&self, level: &Level, place: &Place) -> [f64; 3] {
+    #[inline(always)]
+    fn scaled<const D: usize>(&self, level: &Level, place: &Place) -> [f64; 3] {
         let sizes = [level.width, level.height, level.depth];
         std::array::from_fn(|k| {
+            if k >= D {
+                return 0.0;
+            }
             let c = place.at[k];
             let c = if self.texture.normalized {
                 c * sizes[k] as f32
@@ -188,15 +197,23 @@ impl<R: Read> Sampler<'_, R> {
     /// What one level gives.
     fn on_level(&mut self, level: usize, place: &Place) -> Result<Texel, Trouble> {
         let level = self.texture.levels[level];
-        let c = self.scaled(&level, place);
+        match place.dimensions {
+            1 => self.blend::<1>(&level, place),
+            2 => self.blend::<2>(&level, place),
+            _ => self.blend::<3>(&level, place),
+        }
+    }
+
+    fn blend<const D: usize>(&mut self, level: &Level, place: &Place) -> Result<Texel, Trouble> {
+        let c = self.scaled::<D>(level, place);
         if !self.texture.linear {
-            return self.texel(&level, c.map(floor), place);
+            return self.texel::<D>(level, c.map(floor), place);
         }
         let n = c.map(Self::neighbours);
         let mut sum = [0.0f64; 4];
-        for corner in 0..1usize << place.dimensions {
+        for corner in 0..1usize << D {
             let (mut at, mut weight) = ([0; 3], 1.0);
-            for k in 0..place.dimensions {
+            for k in 0..D {
                 let second = corner >> k & 1;
                 at[k] = n[k].first + second as i64;
                 let share = n[k].share as f64 / STEPS;
@@ -205,7 +222,7 @@ impl<R: Read> Sampler<'_, R> {
             if weight == 0.0 {
                 continue;
             }
-            let texel = self.texel(&level, at, place)?;
+            let texel = self.texel::<D>(level, at, place)?;
             for (sum, value) in sum.iter_mut().zip(texel) {
                 *sum += weight * f64::from(f32::from_bits(value));
             }
@@ -245,19 +262,23 @@ impl<R: Read> Sampler<'_, R> {
         if self.texture.memory && !(0..i64::from(level.width)).contains(&at[0]) {
             return Ok([0; 4]);
         }
-        self.texel(&level, at, place)
+        match place.dimensions {
+            1 => self.texel::<1>(&level, at, place),
+            2 => self.texel::<2>(&level, at, place),
+            _ => self.texel::<3>(&level, at, place),
+        }
     }
 
     /// One channel of the four texels that a blended read would use, counter-clockwise from the lower left.
     pub(super) fn gather(&mut self, place: &Place, channel: usize) -> Result<Texel, Trouble> {
         let level = self.texture.levels[0];
         let [x, y, _] = self
-            .scaled(&level, place)
+            .scaled::<2>(&level, place)
             .map(|c| Self::neighbours(c).first);
         let mut out = [0; 4];
         let order = [(x, y + 1), (x + 1, y + 1), (x + 1, y), (x, y)];
         for (out, (x, y)) in out.iter_mut().zip(order) {
-            *out = self.texel(&level, [x, y, 0], place)?[channel];
+            *out = self.texel::<2>(&level, [x, y, 0], place)?[channel];
         }
         Ok(out)
     }

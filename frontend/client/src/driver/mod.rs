@@ -45,6 +45,7 @@ pub(crate) mod stream_capture;
 pub(crate) mod stream_memory;
 pub(crate) mod tensor_map;
 pub(crate) mod texture;
+pub(crate) mod texture_reference;
 pub(crate) mod user_object;
 pub(crate) mod vmm;
 
