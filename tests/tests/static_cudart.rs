@@ -92,6 +92,7 @@ fixtures![
     graph_captured,
     graph_explicit,
     graph_memory,
+    graph_params,
     host_function_copy,
     ipc,
     jit_link,

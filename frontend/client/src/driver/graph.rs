@@ -187,7 +187,7 @@ fn kind_name(work: &Work) -> &'static str {
         Work::Record(_) => "EVENT_RECORD",
         Work::Allocate(_) => "MEM_ALLOC",
         Work::Free(_) => "MEM_FREE",
-        Work::Operations(..) => "BATCH_MEM_OP",
+        Work::Operations(_) => "BATCH_MEM_OP",
     }
 }
 

@@ -13,7 +13,7 @@ use crate::driver::launch::{self, Geometry};
 use crate::driver::stream_memory::{MOST, check, read_operations};
 use crate::driver::{Result, context, graph_memory, memcpy_box};
 use crate::events;
-use crate::graph::work::{Fill, Host, Kernel, Work};
+use crate::graph::work::{Fill, Host, Kernel, Operations, Work};
 use crate::graph::{self, Edge, Graph};
 
 /// `CUDA_KERNEL_NODE_PARAMS_v1`, with which all later versions begin.
@@ -215,7 +215,8 @@ pub(crate) unsafe fn operations(given: *const c_void) -> Result<Work> {
     for operation in &list {
         check(operation)?;
     }
-    Ok(Work::Operations(Arc::new(list), p.context as usize))
+    let context = p.context as usize;
+    Ok(Work::Operations(Operations::new(list, context)))
 }
 
 /// The offset of the parameters in `CUgraphNodeParams`, behind the node's type.

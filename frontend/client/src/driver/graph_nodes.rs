@@ -481,17 +481,17 @@ pub(crate) unsafe fn cuGraphAddBatchMemOpNode(
     }
 }
 
-/// The number and context of a node's stream memory operations; the operations themselves are not given out.
+/// A node's stream memory operations; they stay where they are until the node is changed.
 pub(crate) unsafe fn cuGraphBatchMemOpNodeGetParams(
     node: CUgraphNode,
     out: *mut c_void,
 ) -> Result<()> {
     session()?;
     let found = graph::with_node(node, |node| match &node.work {
-        Work::Operations(list, context) => Ok(OperationsParams {
-            context: *context as *mut c_void,
-            count: list.len() as u32,
-            list: std::ptr::null_mut(),
+        Work::Operations(operations) => Ok(OperationsParams {
+            context: operations.context as *mut c_void,
+            count: operations.list.len() as u32,
+            list: operations.described(),
             flags: 0,
         }),
         _ => Err(error::ERROR_INVALID_VALUE),

@@ -119,7 +119,7 @@ pub(super) enum Wait {
 struct Job<'a> {
     session: &'static Session,
     context: &'a Context,
-    stream: Arc<Stream>,
+    stream: &'a Arc<Stream>,
     dst: &'a Plane,
     src: &'a Plane,
     dst_array: u32,
@@ -180,7 +180,7 @@ pub(super) unsafe fn copy(
     let job = Job {
         session,
         context: &context,
-        stream: Arc::clone(&stream),
+        stream: &stream,
         dst: &dst.plane,
         src: &src.plane,
         dst_array: dst.array_id(),
@@ -193,9 +193,7 @@ pub(super) unsafe fn copy(
             (Is::Device, Is::Device) => {
                 job.post(COPY_ON_DEVICE, &[])?;
                 if wait == Wait::Yes && (written.is_some() || read.is_some()) {
-                    return crate::driver::stream::cuStreamSynchronize(streams::handle(
-                        &job.stream,
-                    ));
+                    return crate::driver::stream::cuStreamSynchronize(streams::handle(job.stream));
                 }
                 Ok(())
             }
@@ -256,7 +254,7 @@ impl Job<'_> {
                 .session
                 .call_bulk(context, &self.command(kind), bulk, |s| sequence = s),
         }?;
-        streams::synchronized(&self.stream, sequence);
+        streams::synchronized(self.stream, sequence);
         Ok(())
     }
 
@@ -307,10 +305,10 @@ impl Job<'_> {
         let done = unsafe {
             if kind == COPY_FROM_SHADOW {
                 let from = self.src.address;
-                staging::to_device(self.session, self.context, &self.stream, from, len, post)
+                staging::to_device(self.session, self.context, self.stream, from, len, post)
             } else {
                 let to = self.dst.address;
-                staging::to_host(self.session, self.context, &self.stream, to, len, post)
+                staging::to_host(self.session, self.context, self.stream, to, len, post)
             }
         }?;
         Ok(done == len)
@@ -318,7 +316,7 @@ impl Job<'_> {
 
     /// Waits for what was issued on the stream.
     fn wait(&self) -> Result<()> {
-        crate::driver::stream::cuStreamSynchronize(streams::handle(&self.stream))
+        crate::driver::stream::cuStreamSynchronize(streams::handle(self.stream))
     }
 
     /// To or from memory that the worker has, too: no bytes travel.
@@ -347,7 +345,7 @@ impl Job<'_> {
             _ => COPY_FROM_BULK,
         };
         if kind == COPY_FROM_SHADOW {
-            mapped::refresh(self.session, &self.stream, self.src.address)?;
+            mapped::refresh(self.session, self.stream, self.src.address)?;
         }
         let bulk: Vec<IoSlice<'_>> = if kind == COPY_FROM_BULK {
             // SAFETY: this function's contract; the bytes are on their way or copied when `post` or `call` returns.
@@ -357,7 +355,7 @@ impl Job<'_> {
         };
         // A synchronous copy from pageable memory waits for the stream, natively, and then for nothing more if it is small: its bytes are taken.
         let taken = kind == COPY_FROM_BULK && !pinned && size <= TAKEN_AT_ONCE;
-        if wait == Wait::No || (taken && streams::work_before(&self.stream).is_empty()) {
+        if wait == Wait::No || (taken && streams::work_before(self.stream).is_empty()) {
             return self.post(kind, &bulk).map(drop);
         }
         self.call(kind, &bulk)
@@ -369,8 +367,8 @@ impl Job<'_> {
         if wait == Wait::No && pinned {
             let size = ledger::span(self.dst, self.extent).ok_or(error::ERROR_INVALID_VALUE)?;
             let sequence = self.post(COPY_TO_SHADOW, &[])?;
-            if capture::of(&self.stream).is_none() {
-                writes::add(self.dst.address, size, &self.stream, sequence);
+            if capture::of(self.stream).is_none() {
+                writes::add(self.dst.address, size, self.stream, sequence);
             }
             return Ok(());
         }
@@ -397,7 +395,7 @@ impl Job<'_> {
                 ),
             }?
         };
-        streams::synchronized(&self.stream, sequence);
+        streams::synchronized(self.stream, sequence);
         Ok(())
     }
 
@@ -406,7 +404,7 @@ impl Job<'_> {
     /// # Safety
     /// The source is readable and the destination writable.
     unsafe fn on_host(&self) -> Result<()> {
-        crate::driver::stream::cuStreamSynchronize(streams::handle(&self.stream))?;
+        crate::driver::stream::cuStreamSynchronize(streams::handle(self.stream))?;
         for ((to, len), (from, _)) in
             unmerged(self.dst, self.extent).zip(unmerged(self.src, self.extent))
         {

@@ -4,7 +4,6 @@
 #![allow(non_snake_case, reason = "CUDA's names")]
 
 use std::ffi::c_void;
-use std::sync::Arc;
 
 use gvirtus_wire::api::core::{MemoryOperation, StreamMemoryOperations};
 use gvirtus_wire::api::types::{CUdeviceptr, CUstream, error};
@@ -12,7 +11,7 @@ use smallvec::SmallVec;
 
 use crate::driver::{Result, context, session};
 use crate::graph::record;
-use crate::graph::work::Work;
+use crate::graph::work::{Operations, Work};
 use crate::memory::ledger::{self, Entry};
 use crate::memory::managed::Uses;
 use crate::{capture, log, streams};
@@ -22,10 +21,10 @@ pub(crate) const MOST: u32 = 256;
 /// `CUstreamBatchMemOpType`.
 const WAIT_32: u32 = 1;
 const WRITE_32: u32 = 2;
-const FLUSH: u32 = 3;
+pub(crate) const FLUSH: u32 = 3;
 const WAIT_64: u32 = 4;
 const WRITE_64: u32 = 5;
-const BARRIER: u32 = 6;
+pub(crate) const BARRIER: u32 = 6;
 /// `CU_STREAM_WAIT_VALUE_NOR`, the last comparison; and `…_FLUSH`.
 const WAIT_LAST: u32 = 3;
 const WAIT_FLUSH: u32 = 1 << 30;
@@ -82,13 +81,16 @@ fn submit(stream: CUstream, operations: Vec<MemoryOperation>) -> Result<()> {
         .flat_map(|operation| operation.address.to_ne_bytes())
         .collect();
     let uses = Uses::Kernel(&words);
-    let recorded = capture::any().then(|| Arc::new(operations.clone()));
+    let recorded = capture::any().then(|| operations.clone());
     streams::submit(session, &context, stream, &in_place, uses, |stream| {
         StreamMemoryOperations { stream, operations }
     })?;
     if let Some(operations) = recorded {
         record::on_handle(session, &context, stream, || {
-            Work::Operations(operations, context::handle(&context) as usize)
+            Work::Operations(Operations::new(
+                operations,
+                context::handle(&context) as usize,
+            ))
         });
     }
     Ok(())

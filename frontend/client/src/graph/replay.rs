@@ -251,10 +251,10 @@ impl Replay<'_> {
                 };
                 self.stream.post(self.session, &command, &[])?;
             }
-            Work::Operations(operations, _) => {
+            Work::Operations(operations) => {
                 let command = StreamMemoryOperations {
                     stream: self.stream.id,
-                    operations: operations.to_vec(),
+                    operations: operations.list.clone(),
                 };
                 self.stream.post(self.session, &command, &[])?;
             }

@@ -13,6 +13,7 @@ use super::memory::Memory;
 use crate::driver::Result;
 use crate::driver::function::Function;
 use crate::driver::launch::Geometry;
+use crate::driver::stream_memory::{BARRIER, FLUSH};
 use crate::library_call::Recorded;
 use crate::session::{HostFunction, Session};
 
@@ -144,6 +145,14 @@ impl Host {
     }
 }
 
+impl Drop for Host {
+    fn drop(&mut self) {
+        if let Some(id) = self.id.take() {
+            super::replay::retire(0, id);
+        }
+    }
+}
+
 fn call(function: CUhostFn, data: UserData) -> HostFunction {
     Box::new(move |_: CUresult| {
         let data = data;
@@ -185,6 +194,38 @@ impl Drop for Bounce {
     }
 }
 
+/// Stream memory operations.
+pub(crate) struct Operations {
+    pub(crate) list: Vec<MemoryOperation>,
+    /// The same as `CUstreamBatchMemOpParams`: what a program gets that asks for them.
+    described: Box<[[u64; 6]]>,
+    /// Handle of the context that the program named.
+    pub(crate) context: usize,
+}
+
+impl Operations {
+    pub(crate) fn new(list: Vec<MemoryOperation>, context: usize) -> Arc<Self> {
+        let described = list.iter().map(|operation| {
+            let (kind, flags) = (u64::from(operation.operation), u64::from(operation.flags));
+            match operation.operation {
+                // Flags follow the operation.
+                FLUSH | BARRIER => [kind | flags << 32, 0, 0, 0, 0, 0],
+                _ => [kind, operation.address, operation.value, flags, 0, 0],
+            }
+        });
+        Arc::new(Self {
+            described: described.collect(),
+            list,
+            context,
+        })
+    }
+
+    /// For a program that reads them; valid as long as the node stays as it is.
+    pub(crate) fn described(&self) -> *mut c_void {
+        self.described.as_ptr().cast_mut().cast()
+    }
+}
+
 /// What a node does.
 #[derive(Clone)]
 pub(crate) enum Work {
@@ -201,7 +242,7 @@ pub(crate) enum Work {
     Allocate(Arc<Memory>),
     /// The address that is free from here on.
     Free(u64),
-    Operations(Arc<Vec<MemoryOperation>>, usize),
+    Operations(Arc<Operations>),
     /// Work of a library, captured; natively these are kernels of its own.
     Library(Arc<Recorded>),
 }
@@ -220,7 +261,7 @@ impl Work {
             Self::Record(_) => 7,
             Self::Allocate(_) => 10,
             Self::Free(_) => 11,
-            Self::Operations(..) => 12,
+            Self::Operations(_) => 12,
         }
     }
 
