@@ -5,6 +5,10 @@ use gvirtus_wire::api::library::{Function, Mode};
 /// Whether an argument is such that cuBLAS returns `CUBLAS_STATUS_INVALID_VALUE`.
 #[must_use]
 pub fn refused(function: &Function, arguments: &[u64]) -> bool {
+    // Who waits for the library's answer gets its own, with what it says in `info`.
+    if function.class == "Sync" {
+        return false;
+    }
     let has_scalars_by_value = |mode: Mode| matches!(mode, Mode::I32 | Mode::I64);
     let number = |name: &str| {
         function
@@ -32,7 +36,9 @@ pub fn refused(function: &Function, arguments: &[u64]) -> bool {
     ]
     .iter()
     .all(|name| not_negative(name));
-    let steps = ["incx", "incy"].iter().all(|name| number(name) != Some(0));
+    // Some functions also take a vector of one element for any length.
+    let steps = function.name.contains("dgmm")
+        || ["incx", "incy"].iter().all(|name| number(name) != Some(0));
     !(vectors_only || (dimensions && steps))
         || !within("uplo", 2)
         || !within("diag", 1)
@@ -50,7 +56,7 @@ fn leading(function: &Function, number: &impl Fn(&str) -> Option<i64>) -> bool {
         _ => true,
     };
     let turned = |name: &str, plain: &str, other: &str| {
-        number(name).and_then(|t| number(if t == 0 { plain } else { other }))
+        number(name).and_then(|t| number(if t == 0 || t == 3 { plain } else { other }))
     };
     let product = function.name.contains("gemm") || function.name.contains("Gemm");
     !product

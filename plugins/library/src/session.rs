@@ -384,7 +384,7 @@ impl Session {
             .on_stream(header, call.stream, waits, |stream| {
                 status = (|| {
                     if through_gpu {
-                        block = Some(self.results.take(self.host)?);
+                        block = Some(buffers.lay_out(self.results.take(self.host)?));
                     }
                     if call.stream != NO_STREAM {
                         self.prepare(
@@ -487,6 +487,19 @@ impl Buffers {
             offsets,
             fits_block: end <= BLOCK,
         }
+    }
+
+    /// Fills a block with what the call reads, and zeros where it writes.
+    fn lay_out(&self, block: usize) -> usize {
+        // SAFETY: all parameters fit a block (`fits_block`), which is nobody else's until it is given back.
+        unsafe {
+            std::ptr::copy_nonoverlapping(
+                self.memory.as_ptr(),
+                block as *mut u128,
+                self.memory.len(),
+            );
+        }
+        block
     }
 
     /// The arguments as the library takes them.

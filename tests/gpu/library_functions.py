@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Every function of cuBLAS's table on the same random inputs, natively (twice) and through GVirtuS: status and every byte of every operand must be the same.
+"""Every function of a compute library on the same random inputs, natively (twice) and through GVirtuS: status and every byte of every operand must be the same.
 
-    python3 cublas_functions.py --native DIR --home HOME [--device cuda] [--out FILE]
+    python3 library_functions.py cublas|cufft --native DIR --home HOME [--device cuda] [--out FILE]
 
-DIR holds NVIDIA's libcublas.so.13, libcublasLt.so.13 and libcudart.so.13; HOME is an installation of GVirtuS. The functions' parameters come from the table that the libraries are
-made of (wire/src/api/cublas.rs). Functions whose native runs differ from one another are counted apart.
+DIR holds NVIDIA's libraries for CUDA 13 (libcublas.so.13, libcublasLt.so.13, libcufft.so.12, libcudart.so.13), several directories with colons between; HOME is an installation of GVirtuS. The functions' parameters of cuBLAS come from the table that our
+library is made of (wire/src/api/cublas.rs). Functions whose native runs differ from one another are counted apart.
 """
 import argparse
 import ctypes
@@ -79,7 +79,6 @@ def matrix(data_type, numbers):
 class Device:
     def __init__(self):
         self.runtime = ctypes.CDLL("libcudart.so.13")
-        self.blas = ctypes.CDLL("libcublas.so.13")
 
     def cuda(self, name, *arguments):
         status = getattr(self.runtime, name)(*arguments)
@@ -252,8 +251,54 @@ def one(device, handle, name, parameters, types, host_scalars, turn):
     return status, digest.hexdigest()[:24]
 
 
+def cufft(device):
+    """Plans of rank 1 to 3, complex and real, both precisions, both ways, in place and not."""
+    fft = ctypes.CDLL("libcufft.so.12")
+    types = {"C2C": 0x29, "R2C": 0x2A, "C2R": 0x2C, "Z2Z": 0x69, "D2Z": 0x6A, "Z2D": 0x6C}
+    for shape in ((4096,), (1000,), (17,), (64, 48), (31, 50), (16, 12, 20), (7, 9, 10)):
+        for kind, number in types.items():
+            for batch in (1, 3):
+                many = (ctypes.c_int * len(shape))(*shape)
+                plan, work = ctypes.c_int(), ctypes.c_size_t()
+                name = "cufftPlanMany" if batch > 1 else f"cufftPlan{len(shape)}d"
+                if batch > 1:
+                    status = fft.cufftPlanMany(ctypes.byref(plan), len(shape), many, None, 1, 0, None, 1, 0, number, batch)
+                else:
+                    status = getattr(fft, name)(ctypes.byref(plan), *shape, number, *([1] if len(shape) == 1 else []))
+                size = fft.cufftGetSize(plan, ctypes.byref(work))
+                print(name, "x".join(map(str, shape)), kind, batch, status, f"{size}/{work.value}", flush=True)
+                if status:
+                    continue
+                total = batch
+                for extent in shape:
+                    total *= extent
+                numbers = Numbers(f"{shape} {kind} {batch}")
+                data = matrix(1 if kind[0] in "ZD" else 0, numbers)
+                room = total * 16 * 2 + 65536
+                data = (data * (room // len(data) + 1))[:room]
+                for direction in (-1, 1) if kind in ("C2C", "Z2Z") else (0,):
+                    for in_place in (False, True):
+                        source, target = device.put(data), device.put(b"\0" * room)
+                        if in_place:
+                            device.free(target)
+                            target = source
+                        call = getattr(fft, f"cufftExec{kind}")
+                        extra = [direction] if direction else []
+                        status = call(plan, ctypes.c_void_p(source), ctypes.c_void_p(target), *extra)
+                        later = device.runtime.cudaDeviceSynchronize()
+                        digest = hashlib.sha256(device.get(target, room)).hexdigest()[:24]
+                        print(f"cufftExec{kind}", "x".join(map(str, shape)), f"{direction}/{in_place}", batch, f"{status}/{later}" if later else status, digest, flush=True)
+                        device.free(source)
+                        if not in_place:
+                            device.free(target)
+                print("cufftDestroy", "x".join(map(str, shape)), kind, batch, fft.cufftDestroy(plan), "-", flush=True)
+
+
 def child(arguments):
     device = Device()
+    if arguments.library == "cufft":
+        return cufft(device)
+    device.blas = ctypes.CDLL("libcublas.so.13")
     handle = ctypes.c_void_p()
     if status := device.blas.cublasCreate_v2(ctypes.byref(handle)):
         sys.exit(f"cublasCreate: {status}")
@@ -271,7 +316,7 @@ def child(arguments):
 
 
 def run(arguments, libraries, extra):
-    command = [sys.executable, __file__, "--child", "--table", arguments.table]
+    command = [sys.executable, __file__, arguments.library, "--child", "--table", arguments.table]
     if arguments.only:
         command += ["--only", arguments.only]
     environment = {**os.environ, **extra, "LD_LIBRARY_PATH": libraries}
@@ -285,6 +330,7 @@ def run(arguments, libraries, extra):
 def main():
     here = pathlib.Path(__file__).resolve().parent
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("library", choices=["cublas", "cufft"])
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--table", default=str(here.parent.parent / "wire/src/api/cublas.rs"))
     parser.add_argument("--native", help="directory of NVIDIA's libraries, or several with colons; without it, only ours runs")
@@ -302,7 +348,7 @@ def main():
     with tempfile.TemporaryDirectory() as directory:
         config = pathlib.Path(directory, "properties.json")
         config.write_text(json.dumps({
-            "communicator": [{"endpoint": {"suite": "unix", "protocol": "unix", "path": f"{directory}/s"}, "plugins": ["cudart", "cublas"]}],
+            "communicator": [{"endpoint": {"suite": "unix", "protocol": "unix", "path": f"{directory}/s"}, "plugins": ["cudart", "cublas", "cufft"]}],
             "device": arguments.device,
             "library_dirs": (arguments.native or "").split(":") if arguments.native else [],
         }))
