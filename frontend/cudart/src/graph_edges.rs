@@ -5,6 +5,8 @@ use gvirtus_wire::api::cudart_types::{cudaGraph_t, cudaGraphNode_t, cudaStream_t
 use std::ffi::c_void;
 
 forward! {
+    /// Gives a kernel node the launch attributes of another. CUDA 12 declares the parameters the other way round; what its runtime does with them is the same.
+    fn cudaGraphKernelNodeCopyAttributes(hDst: cudaGraphNode_t, hSrc: cudaGraphNode_t) => cuGraphKernelNodeCopyAttributes(hDst, hSrc);
     /// The edges of a graph.
     fn cudaGraphGetEdges_v2(graph: cudaGraph_t, from: *mut cudaGraphNode_t, to: *mut cudaGraphNode_t, edgeData: *mut c_void, numEdges: *mut usize)
         => cuGraphGetEdges_v2(graph, from, to, edgeData, numEdges);
@@ -52,8 +54,6 @@ pub mod cuda12 {
         /// Changes what the next captured work of a stream depends on.
         fn cudaStreamUpdateCaptureDependencies[default](stream: cudaStream_t, dependencies: *mut cudaGraphNode_t, numDependencies: usize, flags: u32)
             => cuStreamUpdateCaptureDependencies(default.resolve(stream), dependencies, numDependencies, flags);
-        /// Gives a kernel node the launch attributes of another.
-        fn cudaGraphKernelNodeCopyAttributes(hSrc: cudaGraphNode_t, hDst: cudaGraphNode_t) => cuGraphKernelNodeCopyAttributes(hDst, hSrc);
     }
 
     /// Adds a node of any type.
@@ -91,9 +91,4 @@ pub mod cuda13 {
         cudaStreamUpdateCaptureDependencies_v2 as cudaStreamUpdateCaptureDependencies,
     };
     pub use crate::graph_nodes::cudaGraphAddNode_v2 as cudaGraphAddNode;
-
-    super::forward! {
-        /// Gives a kernel node the launch attributes of another.
-        fn cudaGraphKernelNodeCopyAttributes(hDst: super::cudaGraphNode_t, hSrc: super::cudaGraphNode_t) => cuGraphKernelNodeCopyAttributes(hDst, hSrc);
-    }
 }
