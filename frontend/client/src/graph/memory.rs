@@ -92,6 +92,12 @@ fn find(address: u64) -> Option<Arc<Memory>> {
     ALL.lock().get(&address).and_then(Weak::upgrade)
 }
 
+/// All that is there. The list is not locked when they are let go of: the last who does takes the memory out of it.
+fn all() -> Vec<Arc<Memory>> {
+    let all = ALL.lock();
+    all.values().filter_map(Weak::upgrade).collect()
+}
+
 /// Whether an allocation node has that address.
 pub(crate) fn is(address: u64) -> bool {
     find(address).is_some()
@@ -217,7 +223,7 @@ pub(crate) fn reclaim(session: &Session) {
 /// The program wants back what is not allocated: it counts again from the next launch that allocates it. The graph keeps its place, so the memory itself stays.
 pub(crate) fn trim(session: &Session, device: u32) {
     reclaim(session);
-    for memory in ALL.lock().values().filter_map(Weak::upgrade) {
+    for memory in all() {
         if memory.device == device && !memory.allocated.load(Ordering::Acquire) {
             memory.launched.store(false, Ordering::Release);
         }
@@ -231,7 +237,7 @@ pub(crate) fn usage(device: u32) -> Usage {
         reserved: 0,
         high: [0; 2],
     };
-    for memory in ALL.lock().values().filter_map(Weak::upgrade) {
+    for memory in all() {
         if memory.device == device && memory.launched.load(Ordering::Acquire) {
             let size = memory.size.next_multiple_of(UNIT);
             usage.reserved += size;

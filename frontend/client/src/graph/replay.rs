@@ -39,11 +39,14 @@ pub(crate) fn retire(address: u64, id: u64) {
 }
 
 fn reclaim(session: &Session) {
-    let mut retired = RETIRED.lock();
-    if retired.is_empty() || !streams::running().is_empty() {
-        return;
-    }
-    for (address, id) in retired.drain(..) {
+    let retired = {
+        let mut retired = RETIRED.lock();
+        if retired.is_empty() || !streams::running().is_empty() {
+            return;
+        }
+        std::mem::take(&mut *retired)
+    };
+    for (address, id) in retired {
         session.callbacks.forget(id);
         if let Some(entry) = ledger::at(address) {
             let _ = pinned::free(session, &entry);
