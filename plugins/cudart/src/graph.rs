@@ -47,12 +47,17 @@ pub(crate) struct Keep {
 /// The most places of one capture that may be named.
 const MOST_PLACES: usize = 1 << 20;
 
+/// `CUgraphEdgeData`.
+type EdgeData = [u8; 8];
+/// A node of the driver that something comes after, and how.
+type Dependency = (usize, EdgeData);
+
 /// A capture in progress.
 pub(crate) struct Capture {
     id: u64,
     keep: Mutex<Keep>,
     /// By the client's numbers: the driver's nodes that a stream depended on there.
-    places: Mutex<HashMap<u32, Vec<Handle>>>,
+    places: Mutex<HashMap<u32, Vec<Dependency>>>,
 }
 
 impl Capture {
@@ -279,11 +284,26 @@ impl Session {
     }
 
     /// The driver's nodes that the next one of a capturing stream depends on.
-    fn capture_dependencies(&self, stream: &Stream) -> Result<Vec<Handle>> {
+    fn capture_dependencies(&self, stream: &Stream) -> Result<Vec<Dependency>> {
         let (mut status, mut count) = (0, 0);
         let mut nodes: *const *mut c_void = std::ptr::null();
+        let mut edges: *const c_void = std::ptr::null();
         let none: *mut c_void = std::ptr::null_mut();
-        if self.driver.cuStreamGetCaptureInfo_v2.is_some() {
+        // The older form refuses edges that are not plain ones.
+        if self.driver.cuStreamGetCaptureInfo_v3.is_some() {
+            cu!(
+                self.driver,
+                cuStreamGetCaptureInfo_v3(
+                    stream.raw.ptr(),
+                    &raw mut status,
+                    none.cast(),
+                    none.cast(),
+                    &raw mut nodes,
+                    &raw mut edges,
+                    &raw mut count,
+                )
+            )?;
+        } else {
             cu!(
                 self.driver,
                 cuStreamGetCaptureInfo_v2(
@@ -295,19 +315,6 @@ impl Session {
                     &raw mut count,
                 )
             )?;
-        } else {
-            cu!(
-                self.driver,
-                cuStreamGetCaptureInfo_v3(
-                    stream.raw.ptr(),
-                    &raw mut status,
-                    none.cast(),
-                    none.cast(),
-                    &raw mut nodes,
-                    none.cast(),
-                    &raw mut count,
-                )
-            )?;
         }
         if status != ACTIVE {
             return Err(ERROR_STREAM_CAPTURE_INVALIDATED);
@@ -315,9 +322,18 @@ impl Session {
         if count == 0 || nodes.is_null() {
             return Ok(Vec::new());
         }
-        // SAFETY: the driver's own array, valid until the next call on the stream.
-        let nodes = unsafe { std::slice::from_raw_parts(nodes, count) };
-        Ok(nodes.iter().map(|&node| Handle::of(node)).collect())
+        let depends = |at: usize| {
+            // SAFETY: the driver's own arrays of so many elements, valid until the next call on the stream; it may leave out the edges' data.
+            unsafe {
+                let data = if edges.is_null() {
+                    EdgeData::default()
+                } else {
+                    edges.cast::<EdgeData>().add(at).read()
+                };
+                (nodes.add(at).read() as usize, data)
+            }
+        };
+        Ok((0..count).map(depends).collect())
     }
 
     fn capture_at(&self, stream: &Stream, command: &CaptureAt) -> Result<()> {
@@ -331,35 +347,38 @@ impl Session {
             }
             places.insert(command.save, self.capture_dependencies(stream)?);
         }
-        let mut nodes: Vec<*mut c_void> = Vec::new();
+        let mut depends: Vec<Dependency> = Vec::new();
         for place in &command.after {
-            let place = places.get(place).ok_or(ERROR_INVALID_VALUE)?;
-            nodes.extend(place.iter().map(|node| node.ptr()));
+            depends.extend(places.get(place).ok_or(ERROR_INVALID_VALUE)?);
         }
-        nodes.sort_unstable();
-        nodes.dedup();
+        depends.sort_unstable();
+        depends.dedup_by_key(|(node, _)| *node);
+        let mut nodes: Vec<*mut c_void> = depends
+            .iter()
+            .map(|(node, _)| *node as *mut c_void)
+            .collect();
         let list = if nodes.is_empty() {
             std::ptr::null_mut()
         } else {
             nodes.as_mut_ptr()
         };
-        if self.driver.cuStreamUpdateCaptureDependencies_v2.is_some() {
-            cu!(
-                self.driver,
-                cuStreamUpdateCaptureDependencies_v2(
-                    stream.raw.ptr(),
-                    list,
-                    std::ptr::null(),
-                    nodes.len(),
-                    SET
-                )
-            )
-        } else {
-            cu!(
+        if self.driver.cuStreamUpdateCaptureDependencies_v2.is_none() {
+            return cu!(
                 self.driver,
                 cuStreamUpdateCaptureDependencies(stream.raw.ptr(), list, nodes.len(), SET)
-            )
+            );
         }
+        let data: Vec<EdgeData> = depends.iter().map(|(_, data)| *data).collect();
+        let plain = data.iter().all(|data| *data == EdgeData::default());
+        let given = if plain {
+            std::ptr::null()
+        } else {
+            data.as_ptr().cast()
+        };
+        cu!(
+            self.driver,
+            cuStreamUpdateCaptureDependencies_v2(stream.raw.ptr(), list, given, nodes.len(), SET)
+        )
     }
 }
 
