@@ -175,8 +175,9 @@ impl Session {
 impl Handler<StreamBeginCapture> for Session {
     fn handle(&self, header: &Header, command: StreamBeginCapture) -> Result<Answer<()>> {
         let stream = self.stream(header, command.stream)?;
-        // What was issued before is not part of the capture.
+        // What was issued before is not part of the capture. Nor may markers of other streams come later: one on the legacy stream would end it.
         self.progress.mark(self, &stream.lane);
+        self.progress.mark_dirty(self, |_| true);
         stream.context().make_current()?;
         cu!(
             self.driver,
