@@ -21,7 +21,7 @@ use crate::driver::{
 use crate::events::{self, Recorded};
 use crate::graph::memory::Effects;
 use crate::graph::work::{Host, Work};
-use crate::graph::{self, Graph, Node, Nodes, record, replay};
+use crate::graph::{self, Graph, Node, Nodes, replay};
 use crate::handles::{Kind, Table};
 use crate::memory::managed::{self, Uses};
 use crate::memory::{ledger, mapped};
@@ -181,9 +181,13 @@ pub(crate) fn cuGraphLaunch(handle: CUgraphExec, stream_handle: CUstream) -> Res
     }
     session.check(stream.context)?;
     capture::enqueue_allowed(&stream)?;
+    // An executable graph cannot become part of another one, natively (driver 580).
+    if let Some(capture) = capture::of(&stream) {
+        capture.invalidate();
+        return Err(error::ERROR_STREAM_CAPTURE_UNSUPPORTED);
+    }
     exec.refresh(session)?;
-    let captured = capture::of(&stream);
-    if captured.is_none() {
+    {
         let derived = exec.derived.lock();
         derived.effects.launch(exec.flags & AUTO_FREE != 0)?;
         session.callbacks.launched(derived.calls);
@@ -199,11 +203,6 @@ pub(crate) fn cuGraphLaunch(handle: CUgraphExec, stream_handle: CUstream) -> Res
         mapped::after(&used, &stream, sequence);
         sequence
     };
-    if captured.is_some() {
-        let nodes = exec.nodes.lock().frozen();
-        record::on(&stream, || Work::Child(Graph::holding(nodes)));
-        return Ok(());
-    }
     for &event in &exec.derived.lock().records {
         if let Ok(event) = events::resolve(event as *mut c_void) {
             *event.recorded.lock() = Recorded::On(Arc::clone(&stream), sequence);

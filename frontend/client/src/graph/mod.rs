@@ -238,13 +238,6 @@ impl Graph {
         Arc::new(graph)
     }
 
-    /// A graph inside a captured node.
-    pub(crate) fn holding(nodes: Nodes) -> Arc<Self> {
-        let unlisted = Self::unlisted(nodes);
-        // Where there are too many graphs, it stays one that the program cannot ask about.
-        unlisted.copy(true).unwrap_or(unlisted)
-    }
-
     /// A copy of the nodes, under new handles that remember their originals.
     ///
     /// # Errors
