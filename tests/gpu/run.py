@@ -161,7 +161,7 @@ class Backend:
         endpoint = {"suite": "tcp/ip", "protocol": "tcp", "server_address": "127.0.0.1", "port": "0"}
         if transport != "tcp":
             endpoint = {"protocol": transport, "path": os.path.join(work, transport + ".sock")}
-        properties = {"communicator": [{"endpoint": endpoint, "plugins": ["cudart", "nvml", "cublas"]}], "secure_application": False, "device": options.device}
+        properties = {"communicator": [{"endpoint": endpoint, "plugins": ["cudart", "nvml", "cublas", "cufft"]}], "secure_application": False, "device": options.device}
         path = os.path.join(work, "backend-%s.json" % transport)
         with open(path, "w") as file:
             json.dump(properties, file)
