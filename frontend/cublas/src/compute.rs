@@ -31,7 +31,7 @@ pub unsafe fn compute(function: &Function, arguments: &[u64]) -> Status {
         return INVALID_VALUE;
     }
     // Whether the library has a variant only the library knows: the first call of each asks.
-    let variant = variant(function, arguments);
+    let variant = variant(function, arguments, handle.state().pointer_mode);
     let ask = variant.is_some_and(|variant| !known(&handle, function, variant));
     // SAFETY: by this function's contract.
     let status = unsafe { send(&handle, function, arguments, ask) };
@@ -84,16 +84,20 @@ fn known(handle: &Handle, function: &Function, variant: u64) -> bool {
         .contains(&(function.id(), variant))
 }
 
-/// What tells apart the variants of a function that has any: its types and algorithms, and with which transpositions (FNV-1a).
-fn variant(function: &Function, arguments: &[u64]) -> Option<u64> {
-    let has_any = function.parameters.iter().any(|p| p.mode == Mode::Kind);
+/// What tells apart the variants of a function that has any: its types and algorithms, with which transpositions, and where its scalars lie (FNV-1a).
+fn variant(function: &Function, arguments: &[u64], pointer_mode: i32) -> Option<u64> {
+    let types = function.parameters.iter().any(|p| p.mode == Mode::Kind);
+    // Grouped products take their scalars from the host alone.
+    let has_any = types || function.name.contains("Grouped");
     has_any.then(|| {
         function
             .parameters
             .iter()
             .zip(arguments)
             .filter(|(p, _)| p.mode == Mode::Kind || p.name.starts_with("trans"))
-            .flat_map(|(_, argument)| argument.to_le_bytes())
+            .map(|(_, argument)| *argument)
+            .chain([u64::from(pointer_mode.cast_unsigned())])
+            .flat_map(u64::to_le_bytes)
             .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
                 (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
             })
