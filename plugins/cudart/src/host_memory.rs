@@ -143,13 +143,7 @@ impl HostMemory {
 
     /// Whether `size` bytes at a client address are memory that both ends share.
     pub(crate) fn is_shared(&self, address: u64, size: u64) -> bool {
-        let ledger = self.ledger.read();
-        find(&ledger, address, size).is_some()
-            && ledger
-                .shadows
-                .range(..=address)
-                .next_back()
-                .is_some_and(|(_, shadow)| shadow.shared)
+        holding(&self.ledger.read(), address, size).is_some_and(|(_, shadow)| shadow.shared)
     }
 
     /// Where the shadow of the allocation or registration that begins at a client address lies, and its size.
@@ -178,10 +172,16 @@ impl HostMemory {
     }
 }
 
-fn find(ledger: &Ledger, address: u64, size: u64) -> Option<u64> {
+/// The shadow that holds all of a client range, and where it begins in the client.
+fn holding(ledger: &Ledger, address: u64, size: u64) -> Option<(u64, &Shadow)> {
     let end = address.checked_add(size)?;
     let (start, shadow) = ledger.shadows.range(..=address).next_back()?;
-    (!shadow.leaving && end <= start + shadow.size).then(|| shadow.at + (address - start))
+    (!shadow.leaving && end <= start + shadow.size).then_some((*start, shadow))
+}
+
+fn find(ledger: &Ledger, address: u64, size: u64) -> Option<u64> {
+    let (start, shadow) = holding(ledger, address, size)?;
+    Some(shadow.at + (address - start))
 }
 
 fn overlaps(ledger: &Ledger, address: u64, end: u64) -> bool {
