@@ -39,6 +39,21 @@ pub(crate) enum ToWorker {
         /// Whose session it is, where there are tenants.
         tenant: Option<String>,
     },
+    /// Answer to [`FromWorker::AskSessions`]: those of the same tenant.
+    Sessions(Vec<SessionInfo>),
+}
+
+/// A session, as other sessions of its tenant may know it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct SessionInfo {
+    /// Process id of its worker.
+    pub(crate) worker: u32,
+    /// Process id of its client, on the client's host.
+    pub(crate) pid: u32,
+    /// The client's host, by its own word.
+    pub(crate) host: String,
+    /// The client's program, by its own word.
+    pub(crate) program: String,
 }
 
 /// From the worker.
@@ -50,6 +65,8 @@ pub(crate) enum FromWorker {
     Failed(String),
     /// Answer to [`ToWorker::Ping`].
     Pong,
+    /// Which sessions are there? Asked once there is a client.
+    AskSessions,
     /// What the session has done so far.
     Counters(Counters),
 }

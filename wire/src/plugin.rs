@@ -8,11 +8,25 @@ use std::ffi::{c_char, c_void};
 use crate::frame::Header;
 
 /// Version of [`PluginTable`] and [`HostTable`]; both sides must have the same.
-pub const PLUGIN_ABI: u32 = 4;
+pub const PLUGIN_ABI: u32 = 5;
 /// Name of the one symbol that a plugin exports.
 pub const ENTRY: &str = "gvirtus_plugin_entry";
 /// Type of [`ENTRY`].
 pub type PluginEntry = unsafe extern "C" fn() -> *const PluginTable;
+
+crate::records! {
+    /// A session of the daemon, as others of the same tenant may know it.
+    SessionInfo {
+        /// Process id of its worker.
+        worker: u32,
+        /// Process id of its client, on the client's host.
+        pid: u32,
+        /// The client's host, by its own word.
+        host: String,
+        /// The client's program, by its own word.
+        program: String,
+    }
+}
 
 /// Issues work on a stream, given by the driver's handle; a failure is a CUDA status.
 pub type Issue = unsafe extern "C" fn(argument: *mut c_void, stream: *mut c_void) -> i32;
@@ -101,6 +115,13 @@ pub struct HostTable {
     pub take_descriptor: unsafe extern "C" fn(host: *mut c_void, tag: u64) -> i32,
     /// Writes whose session it is (the tenant; nothing where there are none) to `into`, at most `len` bytes, and returns how many it has. Sessions of one identity may share.
     pub identity: unsafe extern "C" fn(host: *mut c_void, into: *mut u8, len: usize) -> usize,
+    /// Gives the encoded list of [`SessionInfo`] of all sessions of this identity, the caller's own among them, to `sink(sink_arg, bytes, len)`; an empty list if the
+    /// daemon does not answer. Waits for the daemon.
+    pub sessions: unsafe extern "C" fn(
+        host: *mut c_void,
+        sink: unsafe extern "C" fn(*mut c_void, *const u8, usize),
+        sink_arg: *mut c_void,
+    ),
     /// Calls `issue(argument, stream)` with the driver's handle of a stream of the frame's context, which is current meanwhile, and notes what was issued for the client's
     /// knowledge of the stream's progress. With `wait`, or if the frame wants a reply, returns when the stream has come this far, others reading on meanwhile. On
     /// stream [`NO_STREAM`](crate::api::library::NO_STREAM) nothing is noted or waited for. Returns a CUDA status. Only inside `dispatch`.

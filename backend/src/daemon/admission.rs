@@ -175,8 +175,20 @@ impl Daemon {
     }
 
     async fn until_end(self: Arc<Self>, worker: Worker, place: Place, client: String) {
-        let (how, abnormal) = exited(worker.state.clone()).await;
         let number = place.number;
+        let end = exited(worker.state.clone());
+        tokio::pin!(end);
+        let (how, abnormal) = loop {
+            tokio::select! {
+                end = &mut end => break end,
+                () = worker.asks.notified() => {
+                    let known = status::known_to(&self.sessions.lock(), number);
+                    if let Err(e) = worker.tell(&ToWorker::Sessions(known)).await {
+                        tracing::debug!("session {number}: its worker does not listen: {e}");
+                    }
+                }
+            }
+        };
         if abnormal {
             tracing::error!("session {number}: {client}: worker {} {how}", worker.pid);
         } else {

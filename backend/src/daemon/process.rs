@@ -45,6 +45,8 @@ pub(super) struct Worker {
     pub(super) state: watch::Receiver<State>,
     pub(super) counters: Arc<Mutex<Counters>>,
     pong: Arc<Notify>,
+    /// It wants to know the sessions.
+    pub(super) asks: Arc<Notify>,
     line: OwnedWriteHalf,
 }
 
@@ -76,10 +78,12 @@ impl Worker {
         let (publish, state) = watch::channel(State::Starting);
         let counters = Arc::new(Mutex::new(Counters::default()));
         let pong = Arc::new(Notify::new());
+        let asks = Arc::new(Notify::new());
         let supervisor = Supervisor {
             pid,
             publish,
             pong: Arc::clone(&pong),
+            asks: Arc::clone(&asks),
             counters: Arc::clone(&counters),
         };
         tokio::spawn(supervisor.watch(child, reading));
@@ -89,6 +93,7 @@ impl Worker {
             state,
             counters,
             pong,
+            asks,
             line,
         })
     }
@@ -133,6 +138,11 @@ impl Worker {
         self.send(session, fds).await
     }
 
+    /// Tells it something.
+    pub(super) async fn tell(&self, message: &ToWorker) -> io::Result<()> {
+        self.send(message, &[]).await
+    }
+
     async fn send(&self, message: &ToWorker, fds: &[OwnedFd]) -> io::Result<()> {
         let line: &UnixStream = self.line.as_ref();
         let message = encode(message)?;
@@ -167,6 +177,7 @@ struct Supervisor {
     publish: watch::Sender<State>,
     counters: Arc<Mutex<Counters>>,
     pong: Arc<Notify>,
+    asks: Arc<Notify>,
 }
 
 impl Supervisor {
@@ -181,6 +192,7 @@ impl Supervisor {
                     self.publish.send_replace(State::Failed(why));
                 }
                 FromWorker::Pong => self.pong.notify_one(),
+                FromWorker::AskSessions => self.asks.notify_one(),
                 FromWorker::Counters(counters) => *self.counters.lock() = counters,
             }
         }

@@ -1,5 +1,6 @@
 //! The daemon's state, as `gvirtus status` shows it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -9,7 +10,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::admission::Daemon;
-use crate::control::Counters;
+use crate::control::{Counters, MAX_MESSAGE, SessionInfo};
 
 /// A session, as far as the daemon knows it.
 pub(super) struct Session {
@@ -37,6 +38,31 @@ impl Session {
             counters: None,
         }
     }
+}
+
+/// The sessions that session `number` may know of: those of its tenant that have a worker, as many as a message holds.
+pub(super) fn known_to(sessions: &BTreeMap<u64, Session>, number: u64) -> Vec<SessionInfo> {
+    let Some(asking) = sessions.get(&number) else {
+        return Vec::new();
+    };
+    let mut room = MAX_MESSAGE / 2;
+    sessions
+        .values()
+        .filter(|s| s.tenant == asking.tenant && s.worker != 0)
+        .map(|s| SessionInfo {
+            worker: s.worker,
+            pid: s.pid,
+            host: s.host.clone(),
+            program: s.program.clone(),
+        })
+        .take_while(|s| {
+            // Characters may be escaped, to six bytes each.
+            let size = 100 + 6 * (s.host.len() + s.program.len());
+            let fits = size <= room;
+            room = room.saturating_sub(size);
+            fits
+        })
+        .collect()
 }
 
 /// One line about a client, for logs. What it says of itself is quoted: it may say anything.

@@ -10,8 +10,11 @@ use std::os::fd::{IntoRawFd, OwnedFd};
 use std::path::Path;
 use std::ptr;
 
+use gvirtus_wire::codec::Wire;
 use gvirtus_wire::frame::Header;
-use gvirtus_wire::plugin::{ENTRY, HostTable, Issue, PLUGIN_ABI, PluginEntry, PluginTable};
+use gvirtus_wire::plugin::{
+    ENTRY, HostTable, Issue, PLUGIN_ABI, PluginEntry, PluginTable, SessionInfo,
+};
 use libloading::Library;
 
 /// What plugins may ask of the worker: [`HostTable`] without its pointers.
@@ -23,6 +26,7 @@ pub(super) trait Host: Sync + 'static {
     fn may_block(&'static self);
     fn take_descriptor(&'static self, tag: u64) -> Option<OwnedFd>;
     fn identity(&'static self) -> &'static [u8];
+    fn sessions(&'static self) -> Vec<SessionInfo>;
     fn core(&'static self) -> Option<&'static Plugin>;
     fn log(&'static self, level: u32, text: &str);
     fn fail(&'static self, text: &str);
@@ -40,6 +44,7 @@ pub(super) fn host_table<H: Host>(host: &'static H) -> &'static HostTable {
         may_block: may_block::<H>,
         take_descriptor: take_descriptor::<H>,
         identity: identity::<H>,
+        sessions: sessions::<H>,
         on_stream: on_stream::<H>,
         driver_symbol: driver_symbol::<H>,
         log: log::<H>,
@@ -131,6 +136,18 @@ unsafe extern "C" fn identity<H: Host>(host: *mut c_void, into: *mut u8, len: us
         unsafe { ptr::copy_nonoverlapping(identity.as_ptr(), into, identity.len().min(len)) };
     }
     identity.len()
+}
+
+unsafe extern "C" fn sessions<H: Host>(
+    host: *mut c_void,
+    sink: unsafe extern "C" fn(*mut c_void, *const u8, usize),
+    sink_arg: *mut c_void,
+) {
+    let mut bytes = Vec::new();
+    // SAFETY: the plugin passes its table's host.
+    unsafe { host_of::<H>(host) }.sessions().encode(&mut bytes);
+    // SAFETY: pointer and length are those of the bytes, the argument the plugin's own.
+    unsafe { sink(sink_arg, bytes.as_ptr(), bytes.len()) };
 }
 
 unsafe extern "C" fn on_stream<H: Host>(

@@ -4,7 +4,7 @@
 //! * here: its life — set up, wait for a client, serve, exit — and what it offers to plugins.
 //! * `input`, `output`: frames from and to the client. `lead`: which thread reads.
 //! * `ffi`: plugins' C tables, the one unsafe module.
-//! * `channel`: the line to the daemon. `descriptors`: memory that the client shares.
+//! * `channel`: the line to the daemon. `acquaintances`: what it says of other sessions. `descriptors`: memory that the client shares.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -17,12 +17,15 @@ use gvirtus_wire::api::core::{ASYNC_ERROR, AsyncError, REPLY, SNAPSHOT, Snapshot
 use gvirtus_wire::codec::{Wire, decode_all};
 use gvirtus_wire::communicator;
 use gvirtus_wire::frame::Header;
+use gvirtus_wire::plugin::SessionInfo;
+use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
 use crate::control::{Counters, FromWorker, Ready, ToWorker, exit};
 use crate::logging;
 
+mod acquaintances;
 mod channel;
 mod descriptors;
 mod ffi;
@@ -30,6 +33,7 @@ mod input;
 mod lead;
 mod output;
 
+use acquaintances::Acquaintances;
 use channel::Channel;
 use descriptors::Passed;
 use ffi::{Plugin, exit_now, host_table};
@@ -62,6 +66,7 @@ struct Session {
     tenant: Option<String>,
     /// Over a transport that shares memory.
     passed: Option<Passed>,
+    acquaintances: Option<Acquaintances>,
 }
 
 /// What the daemon says of the client.
@@ -241,11 +246,18 @@ impl Worker {
         for opcode in admitted.opcodes {
             bits[usize::from(opcode / 64)] |= 1 << (opcode % 64);
         }
+        let line = match channel.try_clone() {
+            Ok(line) => Arc::new(Mutex::new(line)),
+            Err(e) => return e.into(),
+        };
         let session = self.session.get_or_init(|| Session {
             output: Output::new(sender),
             opcodes: bits,
             tenant: admitted.tenant,
             passed,
+            acquaintances: Acquaintances::new(Arc::clone(&line))
+                .inspect_err(|e| tracing::warn!("the daemon cannot be asked for sessions: {e}"))
+                .ok(),
         });
         match watched {
             // A kernel may run for hours: the threads that wait for it do not see the client go, this one does.
@@ -258,7 +270,7 @@ impl Worker {
             ..Header::default()
         };
         session.output.send(&header, snapshot, &[]);
-        report(channel, session, Arc::clone(&received));
+        report(line, session, Arc::clone(&received));
         self.threads.run(self, Input::new(receiver, received))
     }
 
@@ -355,10 +367,7 @@ fn describe(plugins: &[Plugin], ready: &mut Ready) -> Result<Vec<u8>, String> {
 }
 
 /// Tells the daemon now and then what the session has done.
-fn report(channel: &Channel, session: &'static Session, received: Arc<Received>) {
-    let Ok(mut channel) = channel.try_clone() else {
-        return;
-    };
+fn report(line: Arc<Mutex<Channel>>, session: &'static Session, received: Arc<Received>) {
     let report = move || {
         let mut last = Counters::default();
         loop {
@@ -368,7 +377,7 @@ fn report(channel: &Channel, session: &'static Session, received: Arc<Received>)
                 bytes_in: received.bytes.load(Ordering::Relaxed),
                 bytes_out: session.output.bytes.load(Ordering::Relaxed),
             };
-            if now != last && channel.send(&FromWorker::Counters(now)).is_err() {
+            if now != last && line.lock().send(&FromWorker::Counters(now)).is_err() {
                 return;
             }
             last = now;
@@ -436,6 +445,11 @@ impl ffi::Host for Worker {
     fn identity(&'static self) -> &'static [u8] {
         let tenant = self.session.get().and_then(|s| s.tenant.as_deref());
         tenant.unwrap_or_default().as_bytes()
+    }
+
+    fn sessions(&'static self) -> Vec<SessionInfo> {
+        let acquaintances = self.session.get().and_then(|s| s.acquaintances.as_ref());
+        acquaintances.map(Acquaintances::ask).unwrap_or_default()
     }
 
     fn core(&'static self) -> Option<&'static Plugin> {

@@ -87,8 +87,8 @@ fn known(handle: &Handle, function: &Function, variant: u64) -> bool {
 /// What tells apart the variants of a function that has any: its types and algorithms, with which transpositions, and where its scalars lie (FNV-1a).
 fn variant(function: &Function, arguments: &[u64], pointer_mode: i32) -> Option<u64> {
     let types = function.parameters.iter().any(|p| p.mode == Mode::Kind);
-    // Grouped products take their scalars from the host alone.
-    let has_any = types || function.name.contains("Grouped");
+    // Grouped products take their scalars from the host alone, and the product of bytes is there for few of its arguments.
+    let has_any = types || function.name.contains("Grouped") || function.name.contains("Uint8gemm");
     has_any.then(|| {
         function
             .parameters

@@ -151,18 +151,8 @@ unsafe fn write(function: &Function, arguments: &[u64], outputs: &[Output]) {
                 }
                 Output::Bytes(bytes) => {
                     std::ptr::copy_nonoverlapping(bytes.as_ptr(), pointer.cast(), bytes.len());
-                    match parameter.mode {
-                        Mode::Text => pointer.cast::<c_char>().add(bytes.len()).write(0),
-                        Mode::Processes(n) => {
-                            // The session's process is this one.
-                            for i in 0..bytes.len() / n {
-                                pointer
-                                    .byte_add(i * n)
-                                    .cast::<u32>()
-                                    .write_unaligned(std::process::id());
-                            }
-                        }
-                        _ => {}
+                    if parameter.mode == Mode::Text {
+                        pointer.cast::<c_char>().add(bytes.len()).write(0);
                     }
                 }
             }

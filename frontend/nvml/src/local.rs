@@ -49,7 +49,7 @@ pub(crate) fn nvmlShutdown() -> Return {
     }
 }
 
-/// The name of a process of this host: those that are shown have their ids here.
+/// The name of a process that is shown: of another host's by the box's word, with the host before it; of this host's by its own.
 ///
 /// # Safety
 /// `name` is null or has `length` writable bytes.
@@ -60,8 +60,12 @@ pub(crate) unsafe fn nvmlSystemGetProcessName(pid: u32, name: *mut c_void, lengt
     if name.is_null() || length == 0 {
         return ERROR_INVALID_ARGUMENT;
     }
-    let Ok(line) = std::fs::read(format!("/proc/{pid}/cmdline")) else {
-        return ERROR_NOT_FOUND;
+    let line = match session::process_name(pid) {
+        Some(name) => name.into_bytes(),
+        None => match std::fs::read(format!("/proc/{pid}/cmdline")) {
+            Ok(line) => line,
+            Err(_) => return ERROR_NOT_FOUND,
+        },
     };
     let program = line.split(|byte| *byte == 0).next().unwrap_or_default();
     let n = program.len().min(length as usize - 1);

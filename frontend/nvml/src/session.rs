@@ -5,7 +5,8 @@ use std::ffi::c_void;
 use gvirtus_frontend_link::session::hooks;
 use gvirtus_wire::api::frontend_table::library_call;
 use gvirtus_wire::api::nvml_call::{
-    ERROR_DRIVER_NOT_LOADED, ERROR_LIBRARY_NOT_FOUND, ERROR_UNKNOWN, NvmlCall, NvmlInit, NvmlReply,
+    ERROR_DRIVER_NOT_LOADED, ERROR_LIBRARY_NOT_FOUND, ERROR_UNKNOWN, NvmlCall, NvmlInit,
+    NvmlProcessName, NvmlReply,
 };
 use gvirtus_wire::api::types::error;
 use gvirtus_wire::codec::decode_all;
@@ -26,6 +27,12 @@ pub(crate) fn init() -> Return {
 /// The NVML error of a session that does not work.
 pub(crate) fn call(command: &NvmlCall) -> Result<NvmlReply, Return> {
     send(command)
+}
+
+/// What a process is that belongs to a session from another host; `None` if there is no such process.
+pub(crate) fn process_name(pid: u32) -> Option<String> {
+    let name = send(&NvmlProcessName { pid }).ok()?;
+    (!name.is_empty()).then_some(name)
 }
 
 fn send<C: Command>(command: &C) -> Result<C::Reply, Return> {

@@ -240,6 +240,13 @@ unsafe extern "C" fn take_descriptor(_: *mut c_void, _: u64) -> i32 {
 unsafe extern "C" fn identity(_: *mut c_void, _: *mut u8, _: usize) -> usize {
     0
 }
+unsafe extern "C" fn sessions(
+    _host: *mut c_void,
+    _sink: unsafe extern "C" fn(*mut c_void, *const u8, usize),
+    _sink_arg: *mut c_void,
+) {
+}
+
 unsafe extern "C" fn on_stream(
     _: *mut c_void,
     _: *const Header,
@@ -440,6 +447,7 @@ fn what_arrives_is_what_was_passed() {
         may_block,
         take_descriptor,
         identity,
+        sessions,
         on_stream,
         driver_symbol,
         log,

@@ -7,6 +7,8 @@ use gvirtus_wire::api::nvml_call::{
     Function, Input, Mode, NvmlReply, Output, SUCCESS, encode_outputs, returns,
 };
 
+use gvirtus_wire::plugin::SessionInfo;
+
 use crate::invoke::invoke;
 use crate::session::Session;
 
@@ -94,7 +96,8 @@ impl Session {
                 room = there as usize + 16;
                 continue;
             }
-            return own_processes(function, inputs, result, &buffers, room);
+            let sessions = self.sessions();
+            return clients_processes(function, inputs, result, &buffers, room, &sessions);
         }
     }
 
@@ -206,13 +209,14 @@ fn count(function: &Function, buffers: &[Option<Buffer>]) -> u32 {
         .map_or(0, Buffer::u32)
 }
 
-/// Of the library's list of processes only what is this worker's: others belong to other tenants. The client puts its own process id into the entries.
-fn own_processes(
+/// Of the library's list of processes those that are workers of `sessions`, as their clients' processes: others are other tenants', or none of GVirtuS.
+fn clients_processes(
     function: &Function,
     inputs: &[Input],
     result: i32,
     buffers: &[Option<Buffer>],
     room: usize,
+    sessions: &[SessionInfo],
 ) -> NvmlReply {
     if result != SUCCESS {
         // How many processes the box has is nobody's business, either.
@@ -225,29 +229,25 @@ fn own_processes(
     let capacity = function.capacity(inputs);
     let listed = room.min(count(function, buffers) as usize);
     let mut result = SUCCESS;
-    let mut own = Vec::new();
+    let mut shown = Vec::new();
     let mut outputs = Vec::new();
     for ((parameter, input), buffer) in function.parameters.iter().zip(inputs).zip(buffers) {
         if let (Mode::Processes(n), Some(buffer)) = (parameter.mode, buffer) {
-            let me = std::process::id().to_ne_bytes();
             let all = buffer.bytes(n * listed);
-            own = all
+            shown = all
                 .chunks_exact(n)
-                .filter(|entry| entry.starts_with(&me))
-                .map(<[u8]>::to_vec)
+                .filter_map(|entry| as_client(entry, sessions))
                 .collect();
-            own.iter_mut()
-                .for_each(|entry: &mut Vec<u8>| entry[..4].fill(0));
-            if own.len() > capacity || (*input == Input::Wanted(false) && !own.is_empty()) {
+            if shown.len() > capacity || (*input == Input::Wanted(false) && !shown.is_empty()) {
                 result = ERROR_INSUFFICIENT_SIZE;
             }
         }
     }
     for (parameter, input) in function.parameters.iter().zip(inputs) {
         outputs.push(match parameter.mode {
-            Mode::Count => Output::Count(u32::try_from(own.len()).unwrap_or(u32::MAX)),
+            Mode::Count => Output::Count(u32::try_from(shown.len()).unwrap_or(u32::MAX)),
             Mode::Processes(_) if returns(parameter.mode, input, result) => {
-                Output::Bytes(own.concat())
+                Output::Bytes(shown.concat())
             }
             _ => Output::None,
         });
@@ -255,5 +255,65 @@ fn own_processes(
     NvmlReply {
         result,
         outputs: encode_outputs(&outputs),
+    }
+}
+
+/// An entry, which begins with a worker's process id, with that of its client; `None` if it is no session's.
+fn as_client(entry: &[u8], sessions: &[SessionInfo]) -> Option<Vec<u8>> {
+    let (pid, rest) = entry.split_first_chunk()?;
+    let worker = u32::from_ne_bytes(*pid);
+    let session = sessions.iter().find(|s| s.worker == worker)?;
+    Some([&session.pid.to_ne_bytes(), rest].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_are_shown_as_their_clients_and_nobody_else_is() {
+        let function = Function::find("nvmlDeviceGetComputeRunningProcesses_v3").unwrap();
+        let session = |worker, pid| SessionInfo {
+            worker,
+            pid,
+            ..SessionInfo::default()
+        };
+        let sessions = [session(100, 7), session(101, 8)];
+        let mut list = Vec::new();
+        for (worker, memory) in [(55_u64, 1_u64), (101, 2), (100, 3)] {
+            list.extend([worker, memory, u64::MAX].map(u64::to_ne_bytes).concat());
+        }
+        let buffers = [
+            None,
+            Some(Buffer::of(&3_u32.to_ne_bytes(), 4)),
+            Some(Buffer::of(&list, list.len())),
+        ];
+        let ask = |count: u32, wanted| {
+            let inputs = [
+                Input::Handle(1),
+                Input::Number(u64::from(count)),
+                Input::Wanted(wanted),
+            ];
+            let reply = clients_processes(function, &inputs, SUCCESS, &buffers, 3, &sessions);
+            let outputs = gvirtus_wire::api::nvml_call::decode_outputs(
+                function,
+                &inputs,
+                reply.result,
+                &reply.outputs,
+            );
+            (reply.result, outputs.unwrap())
+        };
+        let entries: Vec<u8> = [8_u64, 2, u64::MAX, 7, 3, u64::MAX]
+            .iter()
+            .flat_map(|word| word.to_ne_bytes())
+            .collect();
+        let (result, outputs) = ask(4, true);
+        assert_eq!(result, SUCCESS);
+        assert_eq!(outputs[1], Output::Count(2));
+        assert_eq!(outputs[2], Output::Bytes(entries));
+        let (result, outputs) = ask(1, true);
+        assert_eq!(result, ERROR_INSUFFICIENT_SIZE);
+        assert_eq!(outputs[1], Output::Count(2));
+        assert_eq!(ask(0, false).0, ERROR_INSUFFICIENT_SIZE);
     }
 }

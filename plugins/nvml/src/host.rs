@@ -1,7 +1,10 @@
 //! The worker's functions, made safe to call.
 
+use std::ffi::c_void;
+
+use gvirtus_wire::codec::decode_all;
 use gvirtus_wire::frame::Header;
-use gvirtus_wire::plugin::HostTable;
+use gvirtus_wire::plugin::{HostTable, SessionInfo};
 
 /// Log levels of [`Host::log`].
 pub(crate) const ERROR: u32 = 1;
@@ -46,6 +49,23 @@ impl Host {
     pub(crate) fn may_block(&self) {
         // SAFETY: handlers run inside `dispatch`.
         unsafe { (self.table.may_block)(self.table.host) }
+    }
+
+    /// The sessions of this one's tenant, this one among them.
+    pub(crate) fn sessions(&self) -> Vec<SessionInfo> {
+        unsafe extern "C" fn keep(into: *mut c_void, bytes: *const u8, len: usize) {
+            if bytes.is_null() || len == 0 {
+                return;
+            }
+            // SAFETY: `sessions` passes its vector's address, and the worker readable bytes.
+            unsafe {
+                (*into.cast::<Vec<u8>>()).extend_from_slice(std::slice::from_raw_parts(bytes, len));
+            }
+        }
+        let mut bytes: Vec<u8> = Vec::new();
+        // SAFETY: the vector outlives the call, which is over when it returns.
+        unsafe { (self.table.sessions)(self.table.host, keep, (&raw mut bytes).cast()) };
+        decode_all(&bytes).unwrap_or_default()
     }
 
     /// Writes to the worker's log.

@@ -5,10 +5,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use gvirtus_wire::api::core::REPLY;
 use gvirtus_wire::api::nvml_call::{
     self, ERROR_ARGUMENT_VERSION_MISMATCH, ERROR_FUNCTION_NOT_FOUND, ERROR_UNINITIALIZED, Function,
-    NvmlCall, NvmlInit, NvmlReply, SUCCESS, decode_inputs,
+    NvmlCall, NvmlInit, NvmlProcessName, NvmlReply, SUCCESS, decode_inputs,
 };
 use gvirtus_wire::command::{Answer, Dispatched, Handle};
 use gvirtus_wire::frame::Header;
+use gvirtus_wire::plugin::SessionInfo;
 use parking_lot::Mutex;
 
 use crate::handles::Handles;
@@ -96,6 +97,11 @@ impl Session {
         }
     }
 
+    /// The sessions whose processes may be shown.
+    pub(crate) fn sessions(&self) -> Vec<SessionInfo> {
+        self.host.sessions()
+    }
+
     pub(crate) fn start(&self) -> i32 {
         let result = self.library.start(|text| self.host.log(host::INFO, text));
         *self.started.lock() = result == SUCCESS;
@@ -115,5 +121,55 @@ impl Handle<NvmlCall> for Session {
         // Some functions ask the GPU's firmware.
         self.host.may_block();
         self.answer(&call).map(Answer::Now)
+    }
+}
+
+impl Handle<NvmlProcessName> for Session {
+    fn handle(&self, _: &Header, call: NvmlProcessName) -> Result<Answer<String>, i32> {
+        // The daemon is asked.
+        self.host.may_block();
+        Ok(Answer::Now(elsewhere(
+            call.pid,
+            &self.sessions(),
+            std::process::id(),
+        )))
+    }
+}
+
+/// What process `pid` is if it is not on the host of the session that the worker `worker` serves.
+fn elsewhere(pid: u32, sessions: &[SessionInfo], worker: u32) -> String {
+    let Some(asking) = sessions.iter().find(|s| s.worker == worker) else {
+        return String::new();
+    };
+    let mut so_called = sessions.iter().filter(|s| s.pid == pid);
+    match so_called.clone().find(|s| s.host == asking.host) {
+        Some(_) => None,
+        None => so_called.next(),
+    }
+    .map_or_else(String::new, |s| format!("{}:{}", s.host, s.program))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processes_of_other_hosts_are_named_by_them() {
+        let session = |worker, pid, host: &str, program: &str| SessionInfo {
+            worker,
+            pid,
+            host: host.to_owned(),
+            program: program.to_owned(),
+        };
+        let sessions = [
+            session(1, 10, "here", "/bin/me"),
+            session(2, 20, "there", "/bin/train"),
+            session(3, 10, "there", "/bin/same"),
+        ];
+        assert_eq!(elsewhere(20, &sessions, 1), "there:/bin/train");
+        assert_eq!(elsewhere(10, &sessions, 1), "");
+        assert_eq!(elsewhere(10, &sessions, 2), "");
+        assert_eq!(elsewhere(99, &sessions, 1), "");
+        assert_eq!(elsewhere(20, &sessions, 9), "");
     }
 }

@@ -81,7 +81,7 @@ pub enum Mode {
     Array(usize),
     /// `values(n)`: an array of elements of `n` bytes that the call reads and writes, as long as `size` says.
     Values(usize),
-    /// `processes(n)`: an array whose elements begin with a process id. Only the session's own are shown, as the client's process.
+    /// `processes(n)`: an array whose elements begin with a process id. Those of the tenant's sessions are shown, as their clients' processes.
     Processes(usize),
     /// `text`: a buffer for text, as long as `size` says.
     Text,
@@ -176,6 +176,12 @@ crate::commands! {
         /// Its inputs: [`encode_inputs`].
         inputs: Vec<u8>,
     } -> NvmlReply;
+    /// The name of a process that lists of processes show, if its session's client is on another host than the caller's: the host, a colon and the program. Empty
+    /// otherwise: the caller sees its own host's processes itself.
+    0x0202 r 1 sync NvmlProcessName {
+        /// As shown.
+        pid: u32,
+    } -> String;
 }
 
 crate::records! {

@@ -180,6 +180,13 @@ unsafe extern "C" fn identity(host: *mut c_void, into: *mut u8, len: usize) -> u
     identity.len()
 }
 
+unsafe extern "C" fn sessions(
+    _host: *mut c_void,
+    _sink: unsafe extern "C" fn(*mut c_void, *const u8, usize),
+    _sink_arg: *mut c_void,
+) {
+}
+
 unsafe extern "C" fn on_stream(
     _: *mut c_void,
     _: *const Header,
@@ -305,6 +312,7 @@ impl Client {
             may_block,
             take_descriptor,
             identity,
+            sessions,
             on_stream,
             driver_symbol,
             log,
