@@ -16,7 +16,8 @@ import tempfile
 import threading
 import time
 
-import run as suite
+import backend as suite
+import processes
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -123,6 +124,7 @@ def watch_memory(program, launches, env, backend):
 
 
 def main():
+    processes.end_with_us()
     options = arguments()
     for key in ["home", "fixtures", "out"]:
         setattr(options, key, os.path.abspath(getattr(options, key)))

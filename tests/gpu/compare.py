@@ -4,6 +4,7 @@
 suite asserts that each of them is noticed, so that a pattern that hides too much shows itself.
 """
 
+import hashlib
 import re
 
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
@@ -60,6 +61,21 @@ def difference(native, ours, hide=(), unordered=False):
         if a != b:
             return "line %d: natively %r, ours %r" % (index + 1, a[:120], b[:120])
     return "the outputs differ"
+
+
+# How the samples say that they failed, where their exit code does not.
+BAD_VERDICT = re.compile(r"(?i:\btest(?: \w+)? failed|\bcuda error(?: at|:)|\bcuda failure)|\bFAILED\b|\bFAILURE\b|\bINCORRECT\b|= FAIL\b|initialization failed!")
+
+
+def bad_verdict(text):
+    """The first line in which a program says that its results are wrong, or None."""
+    return next((line.strip()[:120] for line in text.splitlines() if BAD_VERDICT.search(line)), None)
+
+
+def digest(text, hide=(), unordered=False):
+    """A short name for an output without its timings and without the lines that name the GPU, so that records can tell whether another device gave the same."""
+    lines = [line for line in normalise(text, hide)[0] if not re.search(r"(?i)\bGPU Device \d+:|compute capability|multi-?processors", line)]
+    return hashlib.sha256("\n".join(sorted(lines) if unordered else lines).encode()).hexdigest()[:16]
 
 
 RESULT_WORDS = [("PASS", "FAIL"), ("pass", "fail"), ("success", "failure"), ("SUCCESS", "FAILURE"), ("right", "wrong"), ("OK", "KO"), ("0", "1")]

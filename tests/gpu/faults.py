@@ -16,7 +16,8 @@ import tempfile
 import time
 
 import bench
-import run as suite
+import backend as suite
+import processes
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 MEBIBYTES = 4096
@@ -109,6 +110,7 @@ def error_after_worker_death(program, env, backend):
 
 
 def main():
+    processes.end_with_us()
     options = arguments()
     for key in ["home", "fixtures", "out"]:
         setattr(options, key, os.path.abspath(getattr(options, key)))

@@ -1,6 +1,6 @@
-"""Runs programs where the GPU cannot be seen. Started by run.py in a mount namespace of its own: `unshare -m python3 hidden.py jobs.json results.json`.
+"""Runs programs, on request where the GPU cannot be seen: then backend.py starts it in a mount namespace of its own, as `unshare -m python3 hidden.py jobs.json results.json`.
 
-/dev holds no NVIDIA device, every library of the driver is an empty file, and before anything runs it is made sure that neither can be reached.
+There /dev holds no NVIDIA device, every library of the driver is an empty file, and before anything runs it is made sure that neither can be reached.
 """
 
 import ctypes
@@ -14,6 +14,8 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+
+import processes
 
 MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
 DRIVER_LIBRARY = re.compile(r"^lib(cuda\.so|cudadebugger\.so|nvidia-|nvcuvid\.so|nvoptix\.so)")
@@ -100,42 +102,52 @@ def verify(libraries, home):
             raise SystemExit("%s can still be loaded" % name)
 
 
-def loaded_runtime(job):
-    """Which libcudart or libcuda the program would get."""
-    listing = subprocess.run(["/lib64/ld-linux-x86-64.so.2", "--list", job["command"][0]], env=job["env"], capture_output=True, text=True).stdout
-    return [line.split("=>")[1].split("(")[0].strip() for line in listing.splitlines() if re.search(r"lib(cudart|cuda)\.so\S* =>", line)]
+def loaded_libraries(job):
+    """Which of the libraries that must be ours the program would get, by full path."""
+    program = os.path.join(job["cwd"], job["command"][0])
+    listing = subprocess.run(["/lib64/ld-linux-x86-64.so.2", "--list", program], env=job["env"], capture_output=True, text=True).stdout
+    found = re.findall(r"lib(\w+)\.so\S* => (\S+)", listing)
+    return [path for name, path in found if name in job.get("ours", ["cuda", "cudart"])]
 
 
-def run(job):
+def run(job, until=None):
+    """Runs a job; `until` is the moment (of time.monotonic) by which all must have ended: what cannot begin before is not run."""
     began = time.monotonic()
     result = {"id": job["id"]}
-    try:
-        done = subprocess.run(job["command"], cwd=job["cwd"], env=job["env"], stdin=subprocess.DEVNULL, capture_output=True, timeout=job["timeout"])
-        result.update(code=done.returncode, out=done.stdout.decode(errors="replace"), err=done.stderr.decode(errors="replace"))
-    except subprocess.TimeoutExpired as late:
-        text = lambda data: (data or b"").decode(errors="replace")
-        result.update(code=None, out=text(late.stdout), err=text(late.stderr))
+    limit = job["timeout"]
+    if until is not None:
+        # A program that is cut short by the common limit has shown nothing.
+        if began + min(limit, 5) > until:
+            return dict(result, not_run=True, code=None, out="", err="", seconds=0)
+        limit = min(limit, until - began)
+    result["code"], result["out"], result["err"] = processes.run(job["command"], timeout=limit, cwd=job["cwd"], env=job["env"])
     result["seconds"] = round(time.monotonic() - began, 3)
+    if result["code"] is None and limit < job["timeout"]:
+        result["not_run"] = True
     if job.get("library_home"):
-        strangers = [path for path in loaded_runtime(job) if not os.path.realpath(path).startswith(os.path.realpath(job["library_home"]) + "/")]
+        strangers = [path for path in loaded_libraries(job) if not os.path.realpath(path).startswith(os.path.realpath(job["library_home"]) + "/")]
         if strangers:
             result["stranger"] = ", ".join(strangers)
     return result
 
 
-def run_all(jobs, width):
+def run_all(jobs, width, until=None):
     """Runs jobs side by side, and after them, one by one, those that want the GPU for themselves."""
     with ThreadPoolExecutor(width) as pool:
-        results = list(pool.map(run, [job for job in jobs if not job.get("alone")]))
-    return results + [run(job) for job in jobs if job.get("alone")]
+        results = list(pool.map(lambda job: run(job, until), [job for job in jobs if not job.get("alone")]))
+    return results + [run(job, until) for job in jobs if job.get("alone")]
 
 
 def main():
+    processes.end_with_us()
+    processes.end_with_parent()
     with open(sys.argv[1]) as file:
         plan = json.load(file)
-    libraries = hide(plan["home"])
-    verify(libraries, plan["home"])
-    results = run_all(plan["jobs"], plan["width"])
+    libraries = []
+    if plan["hide"]:
+        libraries = hide(plan["home"])
+        verify(libraries, plan["home"])
+    results = run_all(plan["jobs"], plan["width"], plan.get("until"))
     with open(sys.argv[2], "w") as file:
         json.dump({"hidden_libraries": len(libraries), "results": results}, file)
 

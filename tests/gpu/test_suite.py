@@ -4,10 +4,18 @@ import glob
 import json
 import os
 import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
 import unittest
 
+import cases
 import compare
 import goals
+import processes
+import results
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FIXTURES = next(path for path in [os.path.join(HERE, "fixtures"), os.path.join(HERE, "../fixtures")] if os.path.isdir(path))
@@ -61,12 +69,123 @@ class Fixtures(unittest.TestCase):
 
 class Cases(unittest.TestCase):
     def test_patterns_hide_one_group_each(self):
-        with open(os.path.join(HERE, "cases.json")) as file:
-            described = json.load(file)
+        described = cases.described()
         for name, case in list(described["samples"].items()) + list(described["fixtures"].items()):
             for pattern in case.get("hide", []):
                 self.assertEqual(re.compile(pattern).groups, 1, name)
-        self.assertGreaterEqual(sum(bool(case.get("cuda12")) for case in described["samples"].values()), 10)
+        self.assertGreaterEqual(sum(bool(case.get("cuda12")) for case in described["samples"].values()), 20)
+
+    def test_a_sample_is_a_case_or_left_out_for_one_reason(self):
+        described = cases.described()
+        left_out = [name for entry in described["left_out"] for name in entry["samples"]]
+        self.assertEqual(len(left_out), len(set(left_out)))
+        self.assertEqual(set(left_out) & set(described["samples"]), set())
+        self.assertTrue(all(entry["reason"] for entry in described["left_out"]))
+
+    def test_a_new_sample_is_noticed(self):
+        with tempfile.TemporaryDirectory() as checkout:
+            for name in ["vectorAdd", "simpleGL", "somethingNew"]:
+                os.makedirs(os.path.join(checkout, "Samples/0_Introduction", name))
+                open(os.path.join(checkout, "Samples/0_Introduction", name, "CMakeLists.txt"), "w").close()
+            self.assertEqual(cases.unknown_samples(checkout, cases.described()), ["somethingNew"])
+
+
+class Verdicts(unittest.TestCase):
+    RIGHT = ["Test passed", "0 errors", "Device assert failed as expected, CUDA error message is: device-side assert triggered", "result = PASS", "no failures"]
+    WRONG = ["Test failed!", "test results... FAILED", "CUDA error at x.cu:12 code=700", "simpleStreams test FAILED", "CUBLAS initialization failed!"]
+
+    def test_a_program_s_own_verdict_is_understood(self):
+        for text in self.RIGHT:
+            self.assertIsNone(compare.bad_verdict("one line\n%s\nanother" % text), text)
+        for text in self.WRONG:
+            self.assertEqual(compare.bad_verdict("one line\n%s\nanother" % text), text)
+
+    def test_a_digest_tells_results_apart_and_no_timings(self):
+        text = 'GPU Device 0: "Hopper" with compute capability 9.0\nsum 12\ntook 3.5 ms'
+        self.assertEqual(compare.digest(text), compare.digest(text.replace("Hopper", "CPU").replace("3.5", "70.25")))
+        self.assertNotEqual(compare.digest(text), compare.digest(text.replace("12", "13")))
+
+
+class Outcomes(unittest.TestCase):
+    KNOWN = {"broken": [{"level": "driver", "reason": "because"}]}
+
+    def row(self, name, ok, level="driver"):
+        return results.outcome({"case": name, "level": level, "ok": ok}, self.KNOWN)
+
+    def test_only_what_is_expected_may_differ(self):
+        self.assertEqual(self.row("fine", True)["outcome"], results.EQUAL)
+        self.assertEqual(self.row("fine", False)["outcome"], results.DIFFERENT)
+        self.assertEqual(self.row("broken", False)["outcome"], results.EXPECTED)
+        self.assertEqual(self.row("broken", False)["reason"], "because")
+        self.assertEqual(self.row("broken", False, level="library")["outcome"], results.DIFFERENT)
+
+    def test_an_expected_failure_that_passes_is_no_success(self):
+        self.assertEqual(self.row("broken", True)["outcome"], results.UNEXPECTED)
+
+    def test_every_expectation_has_a_reason_and_names_a_case(self):
+        described = cases.described()
+        fixtures = {os.path.basename(path)[:-3] for path in glob.glob(FIXTURES + "/*.cu")}
+        for device in ["cuda", "cpu"]:
+            for name, entries in results.expectations(device).items():
+                self.assertTrue(name in described["samples"] or name in fixtures, name)
+                for entry in entries:
+                    self.assertGreater(len(entry["reason"]), 10, name)
+                    self.assertLessEqual(set(entry), {"reason", *results.KEY}, name)
+
+    def test_cases_accumulate(self):
+        def record(date, name, ok):
+            row = {"kind": "sample", "case": name, "cuda": 13, "level": "driver", "devices": 1, "transport": "tcp", "ok": ok}
+            return {"format": 2, "gpu": "G", "cases": [row], "functions": {"cuInit": {"date": date, "cases": [name]}}}
+        both = results.merge(results.merge(record("1", "a", False), record("2", "b", True)), record("3", "a", True))
+        self.assertEqual([(row["case"], row["ok"]) for row in both["cases"]], [("a", True), ("b", True)])
+        self.assertEqual(both["functions"]["cuInit"]["date"], "3")
+        with self.assertRaises(SystemExit):
+            results.merge(both, dict(record("4", "a", True), gpu="another"))
+
+
+class Processes(unittest.TestCase):
+    # A child that outlives its parent unless somebody ends it.
+    PROGRAM = "sleep 3217 & echo $!; %s"
+
+    def gone(self, pid):
+        for _ in range(100):
+            try:
+                with open("/proc/%d/stat" % pid) as file:
+                    if file.read().rsplit(")", 1)[1].split()[0] == "Z":
+                        return True
+            except OSError:
+                return True
+            time.sleep(0.05)
+        return False
+
+    def test_nothing_is_left_of_a_program_that_ends(self):
+        code, out, _ = processes.run(["sh", "-c", "sleep 3217 >&- 2>&- & echo $!"], timeout=20)
+        self.assertEqual(code, 0)
+        self.assertTrue(self.gone(int(out)))
+
+    def test_nothing_is_left_of_one_that_hangs(self):
+        code, out, _ = processes.run(["sh", "-c", self.PROGRAM % "wait"], timeout=0.5)
+        self.assertIsNone(code)
+        self.assertTrue(self.gone(int(out)))
+
+    def test_nothing_is_left_when_the_runner_is_ended_or_killed(self):
+        inner = "import processes; processes.end_with_us(); processes.end_with_parent(); print('ready', flush=True); processes.run(['sh', '-c', 'echo $$ > %s; sleep 3217 & wait'])"
+        outer = "import processes, sys; processes.end_with_us(); child = processes.start([sys.executable, '-B', '-c', sys.argv[1]]); child.wait()"
+        for number in [signal.SIGTERM, signal.SIGKILL]:
+            with tempfile.TemporaryDirectory() as work:
+                told = os.path.join(work, "pid")
+                runner = subprocess.Popen([sys.executable, "-B", "-c", outer, inner % told], cwd=HERE, stdout=subprocess.PIPE)
+                self.assertEqual(runner.stdout.readline(), b"ready\n")
+                for _ in range(200):
+                    if os.path.exists(told) and os.path.getsize(told):
+                        break
+                    time.sleep(0.05)
+                with open(told) as file:
+                    program = int(file.read())
+                runner.send_signal(number)
+                runner.wait(20)
+                runner.stdout.close()
+                self.assertTrue(self.gone(program), number)
 
 
 class Goals(unittest.TestCase):

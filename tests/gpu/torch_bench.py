@@ -15,8 +15,8 @@ import subprocess
 import sys
 import tempfile
 
-import hidden
-import run
+import backend as suite
+import processes
 
 # Name, steps of a timed run, steps of a short run (the difference gives the round trips of a step).
 WORKLOADS = [("matmul", 2000, 1000), ("train", 20, 8), ("infer", 50, 20), ("generate", 64, 24), ("replay", 50, 20), ("copies", 3, 0)]
@@ -30,8 +30,9 @@ def parse(text):
 
 
 def main():
+    processes.end_with_us()
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--home", default=os.path.dirname(run.HERE))
+    parser.add_argument("--home", default=os.path.dirname(suite.HERE))
     parser.add_argument("--out", default="gpu-results")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--transports", default="shm,tcp")
@@ -40,24 +41,24 @@ def main():
     options.home, options.out, options.device, options.width = os.path.abspath(options.home), os.path.abspath(options.out), "cuda", 1
     os.makedirs(options.out, exist_ok=True)
     work = tempfile.mkdtemp(prefix="gvirtus-torch-")
-    script = os.path.join(run.HERE, "torch_workload.py")
+    script = os.path.join(suite.HERE, "torch_workload.py")
     workloads = [w for w in WORKLOADS if not options.only or w[0] in options.only.split(",")]
     transports = options.transports.split(",")
-    backends = {name: run.Backend(options, name, work, os.path.join(options.out, "torch-bench-%s.log" % name)) for name in transports}
+    backends = {name: suite.Backend(options, name, work, os.path.join(options.out, "torch-bench-%s.log" % name)) for name in transports}
 
     def ours(transport, name, count):
         env = {key: value for key, value in os.environ.items() if not key.startswith("GVIRTUS_")}
         stats = os.path.join(work, "stats.json")
-        env.update(LD_LIBRARY_PATH=run.driver_level(options.home, work), GVIRTUS_CONFIG=backends[transport].config, GVIRTUS_STATS="json:" + stats)
+        env.update(LD_LIBRARY_PATH=suite.driver_level(options.home, work), GVIRTUS_CONFIG=backends[transport].config, GVIRTUS_STATS="json:" + stats)
         job = {"id": "x", "command": [sys.executable, script, name, str(count)], "cwd": work, "env": env, "timeout": 120}
-        result = run.run_hidden([job], options, work, transport)["x"]
+        result = suite.run_hidden([job], options, work, transport)["x"]
         if result["code"] != 0:
             print("%s over %s fails:\n%s" % (name, transport, result["err"][-1500:]))
             return None
         found = parse(result["out"])
         try:
             with open(stats) as file:
-                found["trips"] = run.round_trips(json.load(file))
+                found["trips"] = suite.round_trips(json.load(file))
         except (OSError, ValueError):
             found["trips"] = None
         return found
@@ -104,7 +105,7 @@ def main():
             rates = "; ".join("%s %.2f/%.2f GB/s" % (key, value["ours"], value["native"]) for key, value in row.items() if isinstance(value, dict))
             print("%-10s %-5s %6s %s" % (row["workload"], row["over"], row["equal"], rates))
     with open(os.path.join(options.out, "torch-bench.json"), "w") as file:
-        gpu, driver, _ = run.describe_machine()
+        gpu, driver, _ = suite.describe_machine()
         json.dump({"gpu": gpu, "driver": driver, "rows": rows}, file, indent=1)
 
 

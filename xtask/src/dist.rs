@@ -10,7 +10,7 @@ use crate::home::{self, PARTS, Profile};
 use crate::{fixtures, sh, toolchain};
 
 /// The most that a package may weigh: a tenth of it when compressed, so that it fits through narrow doors.
-const LIMIT: u64 = 128 << 20;
+const LIMIT: u64 = 160 << 20;
 
 /// What goes into a package besides the installation.
 #[derive(Debug, Default)]
@@ -49,7 +49,7 @@ pub fn dist(options: &Options) -> Result<PathBuf> {
     sh::copy_tree(&root.join("tests/gpu/compat"), &suite.join("compat"))?;
     sh::copy_tree(&root.join("tests/gpu/torch"), &suite.join("torch"))?;
     sh::copy_tree(&root.join("tests/fixtures"), &suite.join("fixtures"))?;
-    std::fs::write(suite.join("COMMIT"), commit()?)?;
+    std::fs::write(suite.join("COMMIT"), sh::commit()?)?;
     if let Some(samples) = &options.samples {
         copy_samples(samples, &suite)?;
     }
@@ -73,14 +73,6 @@ pub fn dist(options: &Options) -> Result<PathBuf> {
         bail!("the package is larger than {} MiB", LIMIT >> 20);
     }
     Ok(out)
-}
-
-/// The commit that is packed, with `+` if the work tree differs from it.
-fn commit() -> Result<String> {
-    let git = |args: &[&str]| sh::output(Command::new("git").current_dir(sh::root()).args(args));
-    let head = git(&["rev-parse", "HEAD"])?;
-    let dirty = !git(&["status", "--porcelain", "--untracked-files=no"])?.is_empty();
-    Ok(format!("{}{}\n", head.trim(), if dirty { "+" } else { "" }))
 }
 
 /// The suite's description of its programs.
@@ -113,6 +105,13 @@ fn copy_samples(samples: &Path, suite: &Path) -> Result<()> {
                 .ok_or_else(|| anyhow!("cases.json: the directories of {name} are not texts"))?;
             sh::copy_tree(&from.join(directory), &to.join(directory))?;
         }
+        // Those beside the sources have been copied with them.
+        for file in case["files"].as_array().into_iter().flatten() {
+            let file = file
+                .as_str()
+                .ok_or_else(|| anyhow!("cases.json: the files of {name} are not texts"))?;
+            sh::install(&from.join(file), &to.join(file))?;
+        }
     }
     let common = samples.join("Common");
     for entry in std::fs::read_dir(&common)? {
@@ -140,7 +139,7 @@ fn find_directory(below: &Path, name: &str, depth: usize) -> Option<PathBuf> {
         .find_map(|path| find_directory(&path, name, depth - 1))
 }
 
-/// Compiles fixtures and samples with nvcc 12 into `cuda12/bin`, with the runtime that they need natively in `cuda12/lib`; and as nvcc links by default into `cuda12/static`.
+/// Compiles fixtures and samples with nvcc 12 into `cuda12/library` and `cuda12/driver`, with the runtime that the former need natively in `cuda12/lib`.
 ///
 /// The suite's own script knows how each program is built; it is told to do nothing else.
 fn build_cuda12(suite: &Path, home: &Path) -> Result<()> {
@@ -150,26 +149,19 @@ fn build_cuda12(suite: &Path, home: &Path) -> Result<()> {
         &toolchain::vendor_cudart(12)?,
         &out.join("lib/libcudart.so.12"),
     )?;
-    for (cudart, folder, nvcc) in [
-        ("shared", "bin", toolkit.nvcc()),
-        ("static", "static", toolkit.nvcc_static()?),
-    ] {
-        let mut script = Command::new("python3");
-        script
+    sh::run(
+        Command::new("python3")
             .arg("-B")
             .arg(suite.join("run.py"))
             .arg("--build-only")
-            .arg(out.join(folder))
-            .args(["--cuda-major", "12", "--cudart", cudart]);
-        script.arg("--nvcc").arg(fixtures::nvcc_line(&nvcc)?);
-        script
+            .arg(out)
+            .args(["--cuda-major", "12", "--level", "both", "--nvcc"])
+            .arg(fixtures::nvcc_line(&toolkit.nvcc_static()?)?)
             .arg("--samples")
             .arg(suite.join("samples"))
             .arg("--home")
-            .arg(home);
-        sh::run(&mut script)?;
-    }
-    Ok(())
+            .arg(home),
+    )
 }
 
 fn weigh(dir: &Path) -> Result<u64> {

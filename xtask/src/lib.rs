@@ -15,6 +15,7 @@
 
 pub mod abi_check;
 pub mod check;
+pub mod conformance;
 pub mod demo;
 pub mod dist;
 pub mod fixtures;

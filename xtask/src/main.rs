@@ -7,8 +7,8 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use xtask::home::Profile;
 use xtask::{
-    abi_check, check, demo, dist, home, import_headers, instructions, sh, status, symbols,
-    toolchain,
+    abi_check, check, conformance, demo, dist, home, import_headers, instructions, sh, status,
+    symbols, toolchain,
 };
 
 /// Builds, demonstrates, tests and packs GVirtuS.
@@ -78,6 +78,8 @@ enum Task {
         #[arg(long)]
         release: bool,
     },
+    /// Runs NVIDIA's samples natively and through GVirtuS, compares, and adds to the record in tests/gpu/results
+    Conformance(conformance::Options),
     /// Packs stripped libraries and programs and the GPU suite into dist/
     Dist {
         /// A checkout of NVIDIA's cuda-samples to take the suite's programs from
@@ -136,6 +138,7 @@ fn perform(task: Task) -> Result<()> {
         Task::Install { release } => {
             println!("{}", home::install_home(profile(release))?.display());
         }
+        Task::Conformance(options) => conformance::conformance(&options)?,
         Task::Dist { samples, cuda12 } => {
             dist::dist(&dist::Options { samples, cuda12 })?;
         }

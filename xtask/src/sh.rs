@@ -72,6 +72,14 @@ pub fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// The commit that is checked out, with `+` if the work tree differs from it.
+pub fn commit() -> Result<String> {
+    let git = |args: &[&str]| output(Command::new("git").current_dir(root()).args(args));
+    let head = git(&["rev-parse", "HEAD"])?;
+    let dirty = !git(&["status", "--porcelain", "--untracked-files=no"])?.is_empty();
+    Ok(format!("{}{}\n", head.trim(), if dirty { "+" } else { "" }))
+}
+
 /// The first file of that name on `PATH`.
 pub fn which(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH")?)

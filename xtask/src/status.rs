@@ -316,17 +316,17 @@ fn verified() -> Result<BTreeMap<String, Verified>> {
         }
         let record: Value = serde_json::from_str(&std::fs::read_to_string(&path)?)
             .with_context(|| format!("{} is not JSON", path.display()))?;
-        let field = |name: &str| record[name].as_str().unwrap_or("?").to_owned();
-        let run = Verified {
-            date: field("date"),
-            gpu: field("gpu"),
-            driver: field("driver"),
-        };
-        for name in record["functions"]
-            .as_object()
-            .into_iter()
-            .flat_map(|map| map.keys())
-        {
+        for (name, seen) in record["functions"].as_object().into_iter().flatten() {
+            // A function has a date and a driver of its own where results accumulate.
+            let field = |name: &str| {
+                let value = seen[name].as_str().or(record[name].as_str());
+                value.unwrap_or("?").to_owned()
+            };
+            let run = Verified {
+                date: field("date"),
+                gpu: field("gpu"),
+                driver: field("driver"),
+            };
             let latest = all.entry(name.clone()).or_insert_with(|| run.clone());
             if run > *latest {
                 *latest = run.clone();
