@@ -100,7 +100,9 @@ impl Input {
         }
         self.bulk = header.bulk;
         self.busy = true;
-        self.received.frames.fetch_add(1, Ordering::Relaxed);
+        // One thread at a time counts.
+        let frames = &self.received.frames;
+        frames.store(frames.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         Ok(header)
     }
 

@@ -12,6 +12,7 @@ use gvirtus_wire::api::types::CUctxCreateParams;
 use gvirtus_wire::command::{Answer, Handle as Handler};
 use gvirtus_wire::frame::Header;
 use parking_lot::{Mutex, RwLock};
+use smallvec::SmallVec;
 
 use crate::driver::{Driver, Handle, cu};
 use crate::errors::{
@@ -19,9 +20,10 @@ use crate::errors::{
     ERROR_NOT_SUPPORTED, ERROR_UNSUPPORTED_LIMIT, Result, SUCCESS, Status,
 };
 use crate::host;
+use crate::progress::Lane;
 use crate::session::Session;
 use crate::staging::Staging;
-use crate::streams::Stream;
+use crate::streams::{Stream, done_soon};
 use crate::words::Words;
 
 /// `CU_STREAM_NON_BLOCKING`.
@@ -34,6 +36,8 @@ const CAPTURE_RELAXED: u32 = 2;
 const CONTEXT_FLAGS: u32 = 0x9f;
 /// The last `CU_LIMIT_*`.
 const LAST_LIMIT: u32 = 9;
+/// So many streams are asked one by one whether they are complete.
+const FEW_STREAMS: usize = 4;
 /// The most contexts that a client may create.
 const MOST_CREATED: usize = 256;
 
@@ -351,19 +355,59 @@ impl Handler<ContextDestroy> for Session {
     }
 }
 
+impl Session {
+    /// The streams of lanes that were closed: a synchronization of their context waits for all of them. `None` if asking them will not do: there are none (the context
+    /// may be poisoned) or many, one is destroyed, a capture may forbid the call, or the driver would not bring out what was printed.
+    fn streams_to_ask(
+        &self,
+        context: &Context,
+        closed: &[(Arc<Lane>, u64)],
+    ) -> Option<SmallVec<[Arc<Stream>; FEW_STREAMS]>> {
+        if closed.is_empty()
+            || closed.len() > FEW_STREAMS
+            || self.progress.captures.load(Ordering::Relaxed) > 0
+            || self.output.expected()
+        {
+            return None;
+        }
+        closed
+            .iter()
+            .map(|(lane, _)| {
+                let stream = match lane.stream {
+                    0 => context.legacy(),
+                    id => self.streams.get(id),
+                };
+                stream.ok().filter(|s| Arc::ptr_eq(&s.lane, lane))
+            })
+            .collect()
+    }
+}
+
 impl Handler<ContextSynchronize> for Session {
     fn handle(&self, header: &Header, _: ContextSynchronize) -> Result<Answer<()>> {
         let context = self.enter(header)?;
         let closed = self.progress.close_all(&context);
-        self.host.may_block();
-        let done = cu!(self.driver, cuCtxSynchronize());
-        if done.is_ok() {
-            for (lane, ticket) in closed {
-                lane.synchronized(ticket);
+        let done = self
+            .streams_to_ask(&context, &closed)
+            .is_some_and(|streams| {
+                done_soon(|| {
+                    streams
+                        .iter()
+                        .try_for_each(|stream| cu!(self.driver, cuStreamQuery(stream.raw.ptr())))
+                })
+            });
+        if !done {
+            self.host.may_block();
+            if let Err(status) = cu!(self.driver, cuCtxSynchronize()) {
+                self.settle();
+                return Err(status);
             }
         }
-        self.settle();
-        done.map(Answer::Now)
+        for (lane, ticket) in &closed {
+            lane.synchronized(*ticket);
+        }
+        self.settle_but(|lane| closed.iter().any(|(other, _)| Arc::ptr_eq(lane, other)));
+        Ok(Answer::Now(()))
     }
 }
 

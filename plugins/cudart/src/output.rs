@@ -84,9 +84,14 @@ impl Output {
         self.expected.store(true, Ordering::Release);
     }
 
+    /// Whether anything may be printed. The driver brings it out when it synchronises, and not when it is asked for progress.
+    pub(crate) fn expected(&self) -> bool {
+        self.expected.load(Ordering::Acquire)
+    }
+
     /// Sends what was printed since the last time.
     pub(crate) fn forward(&self, host: &Host) {
-        if !self.expected.load(Ordering::Acquire) {
+        if !self.expected() {
             return;
         }
         let mut captured = self.captured.lock();

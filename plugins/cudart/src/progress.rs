@@ -79,6 +79,8 @@ pub(crate) struct Lane {
     /// Whether the stream waits for the legacy stream and is waited for by it.
     blocking: bool,
     word: Option<Word>,
+    /// Some marks are events.
+    by_events: AtomicBool,
     /// Tickets up to here are known to be complete because somebody synchronised.
     synchronized: AtomicU64,
     /// The last ticket that was dealt with.
@@ -104,6 +106,7 @@ impl Lane {
             stream,
             raw,
             blocking,
+            by_events: AtomicBool::new(word.is_none()),
             word,
             synchronized: AtomicU64::new(start),
             settled: AtomicU64::new(start),
@@ -153,7 +156,7 @@ impl Lane {
         if let Some(word) = &self.word {
             done = done.max(word.value());
         }
-        if ask {
+        if ask && self.by_events.load(Ordering::Acquire) {
             done = done.max(self.completed_events());
         }
         done
@@ -428,6 +431,7 @@ impl Progress {
                 let mut state = lane.state.lock();
                 if let Some(mark) = state.queue.iter_mut().find(|mark| mark.ticket == ticket) {
                     mark.event = Some(event);
+                    lane.by_events.store(true, Ordering::Release);
                 }
                 return Ok(());
             }
@@ -493,8 +497,9 @@ impl Progress {
         contexts
     }
 
-    /// Sends what has completed: first the bytes that the GPU wrote to the client's pinned memory, then progress. True if something was told.
-    pub(crate) fn settle(&self, host: &Host) -> bool {
+    /// Sends what has completed: first the bytes that the GPU wrote to the client's pinned memory, then progress, but not of lanes that `replied` is true of. True if
+    /// something was told.
+    pub(crate) fn settle(&self, host: &Host, replied: impl Fn(&Arc<Lane>) -> bool) -> bool {
         let mut lanes = self.settling.lock();
         lanes.clear();
         // What is reported below was complete before the host writes of any lane are looked at: a lane that waited for another's copy cannot overtake its bytes.
@@ -506,13 +511,14 @@ impl Progress {
         self.mapped.settle(host, |lane| known(&lanes, lane));
         let mut told = false;
         for (lane, done) in lanes.iter() {
-            told |= self.settle_lane(host, lane, *done);
+            let tell = !replied(lane);
+            told |= self.settle_lane(host, lane, *done, tell);
         }
         lanes.clear();
         told
     }
 
-    fn settle_lane(&self, host: &Host, lane: &Arc<Lane>, done: u64) -> bool {
+    fn settle_lane(&self, host: &Host, lane: &Arc<Lane>, done: u64, tell: bool) -> bool {
         let mut sequence = 0;
         let mut finished = Vec::new();
         {
@@ -545,7 +551,7 @@ impl Progress {
             }
         }
         drop(finished);
-        if sequence == 0 {
+        if sequence == 0 || !tell {
             return false;
         }
         host.push(

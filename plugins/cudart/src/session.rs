@@ -28,7 +28,7 @@ use crate::modules::{Function, Module};
 use crate::output::Output;
 use crate::physical::Physical;
 use crate::poller;
-use crate::progress::Progress;
+use crate::progress::{Lane, Progress};
 use crate::streams::Stream;
 use crate::table::Table;
 use crate::textures::Objects;
@@ -199,7 +199,13 @@ impl Session {
     /// After a synchronising call and before its reply: what the device printed, what the GPU wrote to pinned memory, progress.
     pub(crate) fn settle(&self) {
         self.output.forward(self.host);
-        self.progress.settle(self.host);
+        self.progress.settle(self.host, |_| false);
+    }
+
+    /// [`settle`](Self::settle) before a reply from which the client knows how far the lanes are that `replied` is true of: about them no message is sent.
+    pub(crate) fn settle_but(&self, replied: impl Fn(&Arc<Lane>) -> bool) {
+        self.output.forward(self.host);
+        self.progress.settle(self.host, replied);
     }
 
     /// The input is drained: markers that were put off are placed now.

@@ -89,9 +89,16 @@ impl Session {
 
     /// Waits for a stream on this thread while others go on reading frames, and tells what has completed.
     pub(crate) fn wait_for(&self, stream: &Stream) -> Result<()> {
+        self.wait(stream, false)
+    }
+
+    /// [`wait_for`](Self::wait_for), before a reply that itself says how far the stream is if `replied`.
+    fn wait(&self, stream: &Stream, replied: bool) -> Result<()> {
         let ticket = self.progress.close(&stream.lane);
         stream.context().make_current()?;
-        let done = if done_soon(|| cu!(self.driver, cuStreamQuery(stream.raw.ptr()))) {
+        let soon = !self.output.expected()
+            && done_soon(|| cu!(self.driver, cuStreamQuery(stream.raw.ptr())));
+        let done = if soon {
             Ok(())
         } else {
             self.host.may_block();
@@ -99,8 +106,10 @@ impl Session {
         };
         if done.is_ok() {
             stream.lane.synchronized(ticket);
+            self.settle_but(|lane| replied && Arc::ptr_eq(lane, &stream.lane));
+        } else {
+            self.settle();
         }
-        self.settle();
         done
     }
 
@@ -218,7 +227,7 @@ impl Handler<StreamDestroy> for Session {
 impl Handler<StreamSynchronize> for Session {
     fn handle(&self, header: &Header, command: StreamSynchronize) -> Result<Answer<()>> {
         let stream = self.stream(header, command.stream)?;
-        self.wait_for(&stream).map(Answer::Now)
+        self.wait(&stream, true).map(Answer::Now)
     }
 }
 

@@ -158,7 +158,7 @@ crate::records! {
         /// Device address of the first byte.
         device_pointer: u64,
     }
-    /// Work up to `sequence` on `stream` is complete. Frees credit, answers queries.
+    /// Work up to `sequence` on `stream` is complete. Frees credit, answers queries. Is not sent for what the reply to a `StreamSynchronize` or `ContextSynchronize` says.
     Progress {
         /// Context of the stream (matters for stream 0).
         context: u32,

@@ -26,7 +26,7 @@ fn a_stream_waits_for_a_word_and_nobody_else_does() {
     let on = |stream, operations: Vec<MemoryOperation>| {
         client.cast(StreamMemoryOperations { stream, operations })
     };
-    let waits = on(
+    on(
         1,
         vec![
             operation(1, client.device, 5, 0),
@@ -42,7 +42,6 @@ fn a_stream_waits_for_a_word_and_nobody_else_does() {
     on(2, vec![operation(2, client.device, 5, 0)]);
     client.idle();
     waiting.wait().unwrap();
-    client.progress(1, waits);
     assert_eq!(client.read(client.device + 8, 8), 77_u64.to_le_bytes());
 }
 
