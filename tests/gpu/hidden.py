@@ -110,6 +110,14 @@ def loaded_libraries(job):
     return [path for name, path in found if name in job.get("ours", ["cuda", "cudart"])]
 
 
+# A program that reports each wrong element must not keep the comparison busy for minutes.
+LONGEST = 1 << 20
+
+
+def shortened(text):
+    return text if len(text) <= LONGEST else text[:LONGEST] + "\n(%d more characters)\n" % (len(text) - LONGEST)
+
+
 def run(job, until=None):
     """Runs a job; `until` is the moment (of time.monotonic) by which all must have ended: what cannot begin before is not run."""
     began = time.monotonic()
@@ -120,7 +128,8 @@ def run(job, until=None):
         if began + min(limit, 5) > until:
             return dict(result, not_run=True, code=None, out="", err="", seconds=0)
         limit = min(limit, until - began)
-    result["code"], result["out"], result["err"] = processes.run(job["command"], timeout=limit, cwd=job["cwd"], env=job["env"])
+    result["code"], out, err = processes.run(job["command"], timeout=limit, cwd=job["cwd"], env=job["env"])
+    result["out"], result["err"] = shortened(out), shortened(err)
     result["seconds"] = round(time.monotonic() - began, 3)
     if result["code"] is None and limit < job["timeout"]:
         result["not_run"] = True

@@ -2,9 +2,9 @@
 
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 
@@ -14,6 +14,8 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 _lock = threading.Lock()
 _groups = set()
 _ending = False
+# Directories that are removed when a signal ends this process.
+scratch = []
 
 
 def start(command, **options):
@@ -76,6 +78,8 @@ def end_with_us():
 
     def stop(number, _):
         end_all()
+        for path in scratch:
+            shutil.rmtree(path, ignore_errors=True)
         # Threads wait for programs that are no more; nothing that they would still say counts.
         os._exit(128 + number)
 

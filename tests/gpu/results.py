@@ -21,6 +21,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 KEY = ["kind", "case", "cuda", "level", "devices", "transport"]
 # An outcome is one of these; the first two are as they should be.
 EQUAL, EXPECTED, DIFFERENT, UNEXPECTED = "equal", "expected", "DIFFERS", "PASSES"
+# The exit code of a sample that finds its machine lacking.
+WAIVED = 2
 
 
 def judge(case, cuda, first, second, ours, stats):
@@ -52,15 +54,15 @@ def judge(case, cuda, first, second, ours, stats):
     return not problems, problems + notes
 
 
-def judge_alone(case, cuda, ours, stats, native_code):
-    """Judges where nothing runs natively: by the expected output, or by the exit code that was recorded natively (0 if none was) and the program's own verdict."""
+def judge_alone(case, cuda, ours, stats, native_codes):
+    """Judges where nothing runs natively: by the expected output, or by the exit codes that are right and the program's own verdict."""
     problems = troubles(ours)
     if not problems:
         expected = case.expected_output(cuda)
         if expected is not None and compare.difference(expected, ours["out"]):
             problems.append("out: " + compare.difference(expected, ours["out"]))
-        if ours["code"] != native_code:
-            problems.append("ends with %s instead of %s" % (ours["code"], native_code))
+        if ours["code"] not in native_codes:
+            problems.append("ends with %s instead of %s" % (ours["code"], " or ".join(map(str, native_codes))))
         verdict = case.kind == "sample" and compare.bad_verdict(ours["out"] + "\n" + without_our_log(ours["err"]))
         if verdict:
             problems.append("says %r" % verdict)
@@ -86,25 +88,30 @@ def without_our_log(text):
 
 
 def expectations(device):
-    """Differences that are known, by case: entries with a reason, and with the values of a row's fields that they are limited to."""
+    """Differences that are known, by case: entries with a reason, and with the values of a row's fields that they are limited to.
+
+    An entry that is "slow" is about programs that do not end within the time that they are given: whether they do depends on the machine, so that they do is no surprise.
+    """
     with open(os.path.join(HERE, "expectations.json")) as file:
         return json.load(file)[device]
 
 
-def reason_for(row, known):
-    """Why this row is expected to differ, or None."""
+def matching(row, known):
+    """The entry that this row falls under, or None."""
     for entry in known.get(row["case"], []):
-        if all(row.get(field) == value for field, value in entry.items() if field != "reason"):
-            return entry["reason"]
+        if all(row.get(field) == value for field, value in entry.items() if field not in ["reason", "slow"]):
+            return entry
     return None
 
 
-def outcome(row, known):
+def outcome(row, known, timed_out=False):
     """Completes a row that has `ok`: its outcome, and the reason where it was expected to differ."""
-    reason = reason_for(row, known)
-    row["outcome"] = (UNEXPECTED if reason else EQUAL) if row["ok"] else (EXPECTED if reason else DIFFERENT)
-    if reason:
-        row["reason"] = reason
+    entry = matching(row, known)
+    if entry and entry.get("slow") and not timed_out:
+        entry = None
+    row["outcome"] = (UNEXPECTED if entry else EQUAL) if row["ok"] else (EXPECTED if entry else DIFFERENT)
+    if entry:
+        row["reason"] = entry["reason"]
     return row
 
 

@@ -122,6 +122,11 @@ class Outcomes(unittest.TestCase):
     def test_an_expected_failure_that_passes_is_no_success(self):
         self.assertEqual(self.row("broken", True)["outcome"], results.UNEXPECTED)
 
+    def test_a_slow_one_may_be_fast_but_not_wrong(self):
+        known = {"slow": [{"slow": True, "reason": "so much to do"}]}
+        judged = lambda ok, late: results.outcome({"case": "slow", "ok": ok}, known, timed_out=late)["outcome"]
+        self.assertEqual([judged(False, True), judged(True, False), judged(False, False)], [results.EXPECTED, results.EQUAL, results.DIFFERENT])
+
     def test_every_expectation_has_a_reason_and_names_a_case(self):
         described = cases.described()
         fixtures = {os.path.basename(path)[:-3] for path in glob.glob(FIXTURES + "/*.cu")}
@@ -130,7 +135,7 @@ class Outcomes(unittest.TestCase):
                 self.assertTrue(name in described["samples"] or name in fixtures, name)
                 for entry in entries:
                     self.assertGreater(len(entry["reason"]), 10, name)
-                    self.assertLessEqual(set(entry), {"reason", *results.KEY}, name)
+                    self.assertLessEqual(set(entry), {"reason", "slow", *results.KEY}, name)
 
     def test_cases_accumulate(self):
         def record(date, name, ok):

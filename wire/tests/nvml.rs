@@ -1,5 +1,8 @@
 //! Arguments and results of every NVML function survive the way, and nothing that an end sends is believed.
 
+#[path = "../../tests/property/record.rs"]
+mod property;
+
 use gvirtus_wire::api::nvml_call::*;
 
 /// A small generator of numbers, so that a failure can be repeated.
@@ -83,7 +86,7 @@ fn outputs(
 #[test]
 fn every_function_s_arguments_and_results_survive() {
     let mut numbers = Numbers(0x5eed);
-    let mut checked = 0;
+    let mut checked = Vec::new();
     for function in FUNCTIONS.iter().filter(|f| f.class == "sync") {
         for _ in 0..20 {
             let sent = inputs(function, &mut numbers);
@@ -104,9 +107,14 @@ fn every_function_s_arguments_and_results_survive() {
                 assert_eq!(decoded.as_ref(), Ok(&back), "{}", function.name);
             }
         }
-        checked += 1;
+        checked.push(function.name);
     }
-    assert!(checked > 100, "{checked} functions are forwarded");
+    assert!(
+        checked.len() > 100,
+        "{} functions are forwarded",
+        checked.len()
+    );
+    property::record("nvml", checked);
 }
 
 #[test]

@@ -6,6 +6,9 @@
     reason = "the test plays program, worker and library: its pointers are those of the call"
 )]
 
+#[path = "../../../tests/property/record.rs"]
+mod property;
+
 use std::cell::RefCell;
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::Mutex;
@@ -488,6 +491,8 @@ fn what_arrives_is_what_was_passed() {
             }
         }
         assert!(functions > least, "{functions}");
+        let names = description.functions.iter().filter(sent).map(|f| f.name);
+        property::record(description.name, names);
     }
     let state = start(&DESCRIPTION);
 

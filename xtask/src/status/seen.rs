@@ -1,0 +1,111 @@
+//! Where functions were seen to work: in the records of `tests/gpu/results` and of the property tests.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use crate::sh;
+
+/// What a record calls the GPU where there is none.
+const CPU_DEVICE: &str = "CPU device";
+
+/// A run in which a program that calls the function gave the right results.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Seen {
+    pub(super) date: String,
+    pub(super) gpu: String,
+    pub(super) driver: String,
+}
+
+/// By function: the latest run on a GPU, the latest on the CPU device, and the tests that try it with arguments of all kinds.
+pub(super) struct Records {
+    verified: BTreeMap<String, Seen>,
+    cpu: BTreeMap<String, Seen>,
+    property: BTreeSet<String>,
+}
+
+impl Records {
+    /// Reads all records.
+    pub(super) fn read() -> Result<Records> {
+        let mut records = Records {
+            verified: BTreeMap::new(),
+            cpu: BTreeMap::new(),
+            property: BTreeSet::new(),
+        };
+        for record in json_files("tests/gpu/results")? {
+            for (name, run) in record["functions"].as_object().into_iter().flatten() {
+                // A function has a date and a driver of its own where results accumulate.
+                let field = |name: &str| {
+                    let value = run[name].as_str().or(record[name].as_str());
+                    value.unwrap_or("?").to_owned()
+                };
+                let run = Seen {
+                    date: field("date"),
+                    gpu: field("gpu"),
+                    driver: field("driver"),
+                };
+                let map = if run.gpu == CPU_DEVICE {
+                    &mut records.cpu
+                } else {
+                    &mut records.verified
+                };
+                let latest = map.entry(name.clone()).or_insert_with(|| run.clone());
+                if run > *latest {
+                    *latest = run;
+                }
+            }
+        }
+        for record in json_files("tests/property")? {
+            let names = record["functions"].as_array().into_iter().flatten();
+            records
+                .property
+                .extend(names.filter_map(|name| Some(name.as_str()?.to_owned())));
+        }
+        Ok(records)
+    }
+
+    /// The latest run on a GPU, of any of a function's names, that equalled the native one.
+    pub(super) fn verified(&self, names: &[&str]) -> Option<Seen> {
+        latest(&self.verified, names)
+    }
+
+    /// The latest run on the CPU device, of any of a function's names, that was right.
+    pub(super) fn cpu(&self, names: &[&str]) -> Option<Seen> {
+        latest(&self.cpu, names)
+    }
+
+    /// Whether a property test calls it.
+    pub(super) fn property_tested(&self, names: &[&str]) -> bool {
+        names.iter().any(|name| self.property.contains(*name))
+    }
+}
+
+fn latest(runs: &BTreeMap<String, Seen>, names: &[&str]) -> Option<Seen> {
+    names
+        .iter()
+        .filter_map(|name| runs.get(*name))
+        .max()
+        .cloned()
+}
+
+/// The JSON files of a directory of the repository.
+fn json_files(directory: &str) -> Result<Vec<Value>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(sh::root().join(directory))
+        .into_iter()
+        .flatten()
+    {
+        let path = entry?.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "json")
+        {
+            let text = std::fs::read_to_string(&path)?;
+            let value = serde_json::from_str(&text)
+                .with_context(|| format!("{} is not JSON", path.display()))?;
+            found.push(value);
+        }
+    }
+    Ok(found)
+}
