@@ -106,6 +106,8 @@ pub(crate) struct Instruction<'a> {
 pub(crate) enum Operand<'a> {
     /// A register of the function.
     Reg(u32),
+    /// A byte (0 to 3) or half (4, 5) of a register: `%r1.b0`, `%r1.h1`.
+    Piece(u32, u8),
     /// A variable declared in the function, plus an offset.
     Local(u32, i64),
     /// A symbol of the module, a parameter, or a special register, plus an offset.

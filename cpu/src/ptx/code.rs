@@ -68,6 +68,8 @@ pub(crate) enum Op {
     Store,
     /// `cp.async`: `a` the place in shared memory, `b` the source, `c` the number of bytes that are read (the others become zero).
     CopyAsync,
+    /// On matrices that are spread over the lanes; `imm` is the index of a [`super::matrix::MatrixOp`].
+    Matrix,
     /// On the texture or surface whose handle is in `a`; `imm` is the index of an [`ImageOp`].
     Image,
     Atomic,
@@ -324,6 +326,8 @@ pub(crate) struct Program {
     pub(crate) lists: Vec<Loc>,
     /// Details of texture and surface instructions.
     pub(crate) images: Vec<ImageOp>,
+    /// Details of matrix instructions.
+    pub(crate) matrices: Vec<super::matrix::MatrixOp>,
     pub(crate) calls: Vec<CallSite>,
     /// Targets of `brx.idx`.
     pub(crate) tables: Vec<Vec<u32>>,

@@ -12,6 +12,7 @@ mod code;
 mod exec;
 mod lexer;
 mod lower;
+mod matrix;
 mod module;
 mod parse_body;
 mod parser;

@@ -183,6 +183,15 @@ impl<'a> BodyParser<'a, '_> {
         None
     }
 
+    /// A part of a register.
+    fn piece(&mut self, name: &'a str) -> Option<(u32, u8)> {
+        let (register, piece) = name.rsplit_once('.')?;
+        let piece = ["b0", "b1", "b2", "b3", "h0", "h1"]
+            .iter()
+            .position(|p| *p == piece)?;
+        Some((self.register(register)?, piece as u8))
+    }
+
     fn label(&mut self, name: &'a str) -> Parse<()> {
         let scope = self.scope().id;
         match self.parser.peek() {
@@ -286,6 +295,8 @@ impl<'a> BodyParser<'a, '_> {
                     self.scopes.iter().rev().find_map(|s| s.variables.get(name))
                 {
                     Operand::Local(id, self.offset()?)
+                } else if let Some((id, piece)) = self.piece(name) {
+                    Operand::Piece(id, piece)
                 } else {
                     Operand::Name(name, self.offset()?)
                 }

@@ -3,7 +3,7 @@
 use super::float::{canon, flush};
 use super::half::{bf16_to_f64, f16_to_f64, round_to_bf16, round_to_f16};
 use super::rounding::{Round, to_f32};
-use super::{alu, get, map1, put};
+use super::{alu, get, map1, map3, put};
 use crate::ptx::code::{Bases, Ins};
 use crate::ptx::types::{Ty, Width};
 
@@ -20,6 +20,8 @@ pub(crate) struct Conversion {
     pub(crate) ftz: bool,
     pub(crate) saturate: bool,
     pub(crate) relu: bool,
+    /// Results that would be infinite are the largest finite numbers.
+    pub(crate) satfinite: bool,
 }
 
 const TYPES: [Ty; 21] = [
@@ -60,6 +62,7 @@ impl Conversion {
             | u64::from(self.ftz) << 41
             | u64::from(self.saturate) << 42
             | u64::from(self.relu) << 43
+            | u64::from(self.satfinite) << 44
     }
 
     fn unpack(bits: u64) -> Conversion {
@@ -74,6 +77,7 @@ impl Conversion {
             ftz: bits >> 41 & 1 != 0,
             saturate: bits >> 42 & 1 != 0,
             relu: bits >> 43 & 1 != 0,
+            satfinite: bits >> 44 & 1 != 0,
         }
     }
 }
@@ -159,6 +163,126 @@ fn float_result(head: f64, tail: f64, c: &Conversion) -> u64 {
     }
 }
 
+/// The largest number in place of infinity.
+fn finite(bits: u64, ty: Ty) -> u64 {
+    let (infinity, sign) = match ty {
+        Ty::F16 => (0x7c00, 0x8000),
+        Ty::Bf16 => (0x7f80, 0x8000),
+        _ => (0x7f80_0000, 0x8000_0000),
+    };
+    if bits & !sign != infinity {
+        return bits;
+    }
+    // One less is the largest number; of `.tf32` the lower bits are none.
+    let largest = if ty == Ty::Tf32 {
+        infinity - 0x2000
+    } else {
+        infinity - 1
+    };
+    largest | bits & sign
+}
+
+/// Rounds to 8 bits: `e5m2` or `e4m3`. What is too large becomes the largest number, as `.satfinite` has it.
+fn to_f8(value: f64, e5m2: bool) -> u8 {
+    if value.is_nan() {
+        return 0x7f;
+    }
+    let (mantissa, min_exponent, largest, limit) = if e5m2 {
+        (2, -14, 0x7b, 57344.0)
+    } else {
+        (3, -6, 0x7e, 448.0)
+    };
+    let sign = if value.is_sign_negative() { 0x80 } else { 0 };
+    let x = value.abs();
+    if x == 0.0 {
+        return sign;
+    }
+    let exponent = ((x.to_bits() >> 52) as i32 - 1023).max(min_exponent);
+    let unit = f64::from_bits(((exponent - mantissa + 1023) as u64) << 52);
+    let rounded = (x / unit).round_ties_even();
+    if rounded * unit > limit {
+        return sign | largest;
+    }
+    // Adding the hidden bit to the field of the exponent carries as it should.
+    sign | (rounded as u64 + (((exponent - min_exponent) as u64) << mantissa)) as u8
+}
+
+/// What a conversion between 8-bit floats and others reads.
+pub(crate) mod f8 {
+    /// Two single-precision numbers.
+    pub(crate) const FROM_F32: u8 = 1;
+    /// A pair of half-precision numbers.
+    pub(crate) const FROM_F16X2: u8 = 2;
+    /// A pair of 8-bit numbers, to half precision.
+    pub(crate) const TO_F16X2: u8 = 3;
+    /// Flags: `e5m2`, and negative numbers become zero.
+    pub(crate) const E5M2: u8 = 4;
+    pub(crate) const RELU: u8 = 8;
+}
+
+/// Conversions of pairs of 8-bit floats; the first operand goes to the upper half.
+///
+/// # Safety
+/// As [`get`].
+unsafe fn pairs_of_f8(b: &Bases, i: &Ins, m: u32) {
+    let (e5m2, relu) = (i.flags & f8::E5M2 != 0, i.flags & f8::RELU != 0);
+    let narrow = |x: f64| to_f8(if relu && x < 0.0 { 0.0 } else { x }, e5m2);
+    let pair = |high: f64, low: f64| u16::from(narrow(high)) << 8 | u16::from(narrow(low));
+    // SAFETY: the caller's promise.
+    unsafe {
+        match i.flags & 3 {
+            f8::FROM_F32 => {
+                let (x, y): ([f32; 32], [f32; 32]) = (get(b, i.a), get(b, i.b));
+                let r: [u16; 32] = std::array::from_fn(|l| pair(f64::from(x[l]), f64::from(y[l])));
+                put(b, i.d, &r, m);
+            }
+            f8::FROM_F16X2 => {
+                let x: [u32; 32] = get(b, i.a);
+                let r = x.map(|v| pair(f16_to_f64((v >> 16) as u16), f16_to_f64(v as u16)));
+                put(b, i.d, &r, m);
+            }
+            _ => {
+                let x: [u16; 32] = get(b, i.a);
+                let widen = |v: u8| {
+                    let half = if e5m2 {
+                        u16::from(v) << 8
+                    } else {
+                        crate::ptx::matrix::e4m3_to_f16(v)
+                    };
+                    let value = f16_to_f64(half);
+                    if value.is_nan() {
+                        super::half::NAN_HALF
+                    } else if relu && value < 0.0 {
+                        0
+                    } else {
+                        half
+                    }
+                };
+                let r =
+                    x.map(|v| u32::from(widen((v >> 8) as u8)) << 16 | u32::from(widen(v as u8)));
+                put(b, i.d, &r, m);
+            }
+        }
+    }
+}
+
+/// `cvt.pack`: two integers become narrow ones side by side, in front of the upper part of a third. `flags` bit 7: signed; the rest: bits of a result.
+fn pack(x: i32, y: i32, z: u32, flags: u8) -> u32 {
+    let bits = u32::from(flags & 0x7f);
+    let (low, high) = if flags & 0x80 != 0 {
+        (-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
+    } else {
+        (0, (1 << bits) - 1)
+    };
+    let mask = (1u32 << bits) - 1;
+    let (x, y) = (
+        x.clamp(low, high) as u32 & mask,
+        y.clamp(low, high) as u32 & mask,
+    );
+    let rest = if bits == 16 { 0 } else { z << (2 * bits) };
+    rest | x << bits | y
+}
+
 /// Converts one lane.
 pub(crate) fn convert(bits: u64, c: &Conversion) -> u64 {
     let mut value = load(bits, c.from);
@@ -186,7 +310,12 @@ pub(crate) fn convert(bits: u64, c: &Conversion) -> u64 {
         if c.relu && x < 0.0 {
             x = 0.0;
         }
-        return float_result(x, tail_bits, c);
+        let bits = float_result(x, tail_bits, c);
+        return if c.satfinite {
+            finite(bits, c.to)
+        } else {
+            bits
+        };
     }
     let v = match value {
         Value::Float(x) => {
@@ -280,6 +409,8 @@ unsafe fn pack_halves(b: &Bases, i: &Ins, m: u32) {
 }
 
 alu! {
+    cvt_f8 = |b, i, m| pairs_of_f8(b, i, m);
+    cvt_pack = |b, i, m| map3(b, i, m, |x: i32, y: i32, z: u32| pack(x, y, z, i.flags));
     cvt_general = |b, i, m| general(b, i, m);
     cvt_pack_halves = |b, i, m| pack_halves(b, i, m);
     cvt_u16_u32 = |b, i, m| map1(b, i, m, |x: u16| u32::from(x));

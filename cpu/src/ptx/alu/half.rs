@@ -99,6 +99,8 @@ pub(crate) const NEG: u16 = 32;
 pub(crate) const ABS: u16 = 33;
 pub(crate) const EX2: u16 = 34;
 pub(crate) const TANH: u16 = 35;
+/// Flag of `fma`: the result is zero if a factor is the NaN that stands for "out of bounds".
+pub(crate) const OOB: u8 = 128;
 /// In [`Ins::imm`]: bfloat16 instead of half precision.
 pub(crate) const BF16: u64 = 1;
 
@@ -111,6 +113,9 @@ fn apply(sub: u16, a: u16, b: u16, c: u16, flags: u8, bf: bool) -> u16 {
             h
         }
     };
+    if flags & OOB != 0 && (a == 0xffff || b == 0xffff) {
+        return 0;
+    }
     let (a, b, c) = (flush(a), flush(b), flush(c));
     let value = |h: u16| if bf { bf16_to_f64(h) } else { f16_to_f64(h) };
     let (x, y, z) = (value(a), value(b), value(c));

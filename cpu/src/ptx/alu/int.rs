@@ -262,44 +262,6 @@ fn bfind64(v: u64, bits: u32, shift: bool) -> u32 {
     if shift { bits - 1 - at } else { at }
 }
 
-/// `vabsdiff4`, `vadd4`, … on packed bytes. `sub`: 0 add, 1 sub, 2 avrg, 3 absdiff, 4 min, 5 max; `flags`: 1 a signed, 2 b signed, 4 saturate, 8 accumulate,
-/// 16 signed result, 32 halves instead of bytes.
-fn video_simd(a: u32, b: u32, c: u32, i: &Ins) -> u32 {
-    let halves = i.flags & 32 != 0;
-    let (count, bits) = if halves { (2, 16) } else { (4, 8) };
-    let lane = |v: u32, k: u32, signed: bool| {
-        let raw = i64::from(v >> (bits * k) & ((1 << bits) - 1));
-        if signed && raw >> (bits - 1) != 0 {
-            raw - (1 << bits)
-        } else {
-            raw
-        }
-    };
-    let signed = i.flags & 16 != 0;
-    let (mut packed, mut sum) = (0u32, c);
-    for k in 0..count {
-        let (x, y) = (lane(a, k, i.flags & 1 != 0), lane(b, k, i.flags & 2 != 0));
-        let mut v = match i.sub {
-            0 => x + y,
-            1 => x - y,
-            2 => (x + y + 1) >> 1,
-            3 => (x - y).abs(),
-            4 => x.min(y),
-            _ => x.max(y),
-        };
-        if i.flags & 4 != 0 {
-            v = if signed {
-                v.clamp(-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
-            } else {
-                v.clamp(0, (1 << bits) - 1)
-            };
-        }
-        sum = sum.wrapping_add(v as u32);
-        packed |= (v as u32 & ((1 << bits) - 1)) << (bits * k);
-    }
-    if i.flags & 8 != 0 { sum } else { packed }
-}
-
 alu! {
     add_16 = |b, i, m| map2(b, i, m, |x: u16, y: u16| x.wrapping_add(y));
     add_32 = |b, i, m| map2(b, i, m, |x: u32, y: u32| x.wrapping_add(y));
@@ -381,6 +343,8 @@ alu! {
     max_s64 = |b, i, m| map2(b, i, m, |x: i64, y: i64| x.max(y));
     min_u16x2 = |b, i, m| map2(b, i, m, |x: u32, y: u32| (x & 0xffff).min(y & 0xffff) | (x >> 16).min(y >> 16) << 16);
     max_u16x2 = |b, i, m| map2(b, i, m, |x: u32, y: u32| (x & 0xffff).max(y & 0xffff) | (x >> 16).max(y >> 16) << 16);
+    min_relu_s16x2 = |b, i, m| map2(b, i, m, |x: u32, y: u32| u32::from((x as i16).min(y as i16).max(0) as u16) | u32::from(((x >> 16) as i16).min((y >> 16) as i16).max(0) as u16) << 16);
+    max_relu_s16x2 = |b, i, m| map2(b, i, m, |x: u32, y: u32| u32::from((x as i16).max(y as i16).max(0) as u16) | u32::from(((x >> 16) as i16).max((y >> 16) as i16).max(0) as u16) << 16);
     min_s16x2 = |b, i, m| map2(b, i, m, |x: u32, y: u32| u32::from((x as i16).min(y as i16) as u16) | u32::from(((x >> 16) as i16).min((y >> 16) as i16) as u16) << 16);
     max_s16x2 = |b, i, m| map2(b, i, m, |x: u32, y: u32| u32::from((x as i16).max(y as i16) as u16) | u32::from(((x >> 16) as i16).max((y >> 16) as i16) as u16) << 16);
     sad_u16 = |b, i, m| map3(b, i, m, |x: u16, y: u16, z: u16| z.wrapping_add(x.abs_diff(y)));
@@ -448,5 +412,4 @@ alu! {
     lop3_32 = |b, i, m| { let table = i.imm as u32; map3(b, i, m, |x: u32, y: u32, z: u32| lop3(x, y, z, table)) };
     dot_product = |b, i, m| map3(b, i, m, |x: u32, y: u32, z: u32| dot(x, y, z, i.flags));
     find_nth_set = |b, i, m| map3(b, i, m, |x: u32, y: u32, z: i32| fns(x, y, z));
-    video = |b, i, m| map3(b, i, m, |x: u32, y: u32, z: u32| video_simd(x, y, z, i));
 }

@@ -8,6 +8,7 @@ pub(crate) mod half;
 pub(crate) mod int;
 pub(crate) mod logic;
 pub(crate) mod rounding;
+pub(crate) mod video;
 
 use super::code::{Bases, Ins, Loc};
 

@@ -6,6 +6,7 @@ mod calls;
 mod cross;
 pub(crate) mod grid;
 mod image;
+mod matrix;
 mod memory;
 mod pool;
 mod printf;

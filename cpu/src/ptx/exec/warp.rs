@@ -262,6 +262,7 @@ impl Warp {
                 Op::CopyAsync => attempt!(ins, unsafe {
                     self.copy_async(grid, shared, &bases, ins, m)
                 }),
+                Op::Matrix => attempt!(ins, unsafe { self.matrix(grid, shared, &bases, ins, m) }),
                 Op::Image => attempt!(ins, unsafe { self.image(grid, shared, &bases, ins, m) }),
                 Op::LoadParam => attempt!(ins, unsafe { self.load_param(grid, &bases, ins, m) }),
                 Op::Atomic => attempt!(ins, unsafe {

@@ -119,8 +119,6 @@ impl<'a> Emit<'_, 'a> {
             }
             "bfe" | "bfi" | "bfind" | "bmsk" | "szext" | "brev" | "clz" | "popc" | "fns"
             | "prmt" | "lop3" | "dp4a" | "dp2a" => self.bits(q, operands)?,
-            "vabsdiff4" | "vadd4" | "vsub4" | "vavrg4" | "vmin4" | "vmax4" | "vabsdiff2"
-            | "vadd2" | "vsub2" | "vavrg2" | "vmin2" | "vmax2" => self.video(q, operands)?,
             "setp" => self.setp(q, operands)?,
             "set" => self.set(q, operands)?,
             "selp" => {
@@ -166,7 +164,11 @@ impl<'a> Emit<'_, 'a> {
             return self.carry(base, ty, q, operands);
         }
         if matches!(ty, Ty::U16x2 | Ty::S16x2) {
+            let relu = q.take("relu");
             let alu = match (base, ty) {
+                ("min", Ty::S16x2) if relu => int::min_relu_s16x2(),
+                ("max", Ty::S16x2) if relu => int::max_relu_s16x2(),
+                _ if relu => return Err("`.relu` is not for this type".into()),
                 ("add", _) => int::add_16x2(),
                 ("min", Ty::U16x2) => int::min_u16x2(),
                 ("max", Ty::U16x2) => int::max_u16x2(),
@@ -378,6 +380,30 @@ impl<'a> Emit<'_, 'a> {
         self.same(alu, operands, 2, ty)
     }
 
+    /// `lop3.or d|p, a, b, c, table, q`: `p` is whether `d` is not zero, combined with `q`.
+    fn lop3_with_predicate(
+        &mut self,
+        and: bool,
+        q: &mut Quals<'a>,
+        operands: &[Operand<'a>],
+    ) -> Step<()> {
+        q.ty()?;
+        arity(operands, 6..=6)?;
+        let (Operand::Pair(d, p), Operand::Int(table)) = (&operands[0], &operands[4]) else {
+            return Err("expected `d|p` and a constant table".into());
+        };
+        let sources = self.sources(&operands[1..4], &[Ty::B32; 3])?;
+        let (c, negated) = self.predicate(&operands[5])?;
+        let d = self.dest(d, Width::W32)?;
+        let p = self.dest(p, Width::Pred)?;
+        self.alu(int::lop3_32(), d, &sources).imm = *table;
+        let zero = self.module.constant(0, Width::W32);
+        self.alu(logic::eq_32(), p, &[d, zero, c]).flags = logic::INVERT
+            | if and { logic::AND } else { logic::OR }
+            | if negated { logic::NEGATE_C } else { 0 };
+        Ok(())
+    }
+
     fn bits(&mut self, q: &mut Quals<'a>, operands: &[Operand<'a>]) -> Step<()> {
         let base = q.base;
         let variant = if base == "bmsk" || base == "szext" {
@@ -396,8 +422,10 @@ impl<'a> Emit<'_, 'a> {
                 Some(part) => part == 1,
                 None => return Err("expected `.lo` or `.hi`".into()),
             };
-        if base == "lop3" && (q.has("or") || q.has("and")) {
-            return Err("`lop3` with a predicate is not supported".into());
+        if base == "lop3"
+            && let Some(how) = q.one_of(&["or", "and"])
+        {
+            return self.lop3_with_predicate(how == 1, q, operands);
         }
         let ty = q.ty()?;
         let wide = ty.size() == 8;
@@ -498,34 +526,6 @@ impl<'a> Emit<'_, 'a> {
         let ins = self.alu(alu, d, &sources);
         ins.flags = flags;
         ins.imm = table;
-        Ok(())
-    }
-
-    fn video(&mut self, q: &mut Quals<'a>, operands: &[Operand<'a>]) -> Step<()> {
-        let halves = q.base.ends_with('2');
-        let sub = ["vadd", "vsub", "vavrg", "vabsdiff", "vmin", "vmax"]
-            .iter()
-            .position(|name| q.base[..q.base.len() - 1] == **name)
-            .unwrap_or(0);
-        let (result, a, b) = (q.ty()?, q.ty()?, q.ty()?);
-        if [result, a, b]
-            .iter()
-            .any(|t| !matches!(t, Ty::U32 | Ty::S32))
-        {
-            return Err("this type is not supported here".into());
-        }
-        let (saturate, accumulate) = (q.take("sat"), q.take("add"));
-        arity(operands, 4..=4)?;
-        let d = self.dest(&operands[0], Width::W32)?;
-        let sources = self.sources(&operands[1..], &[Ty::U32; 3])?;
-        let ins = self.alu(int::video(), d, &sources);
-        ins.sub = sub as u16;
-        ins.flags = u8::from(a.signed())
-            | u8::from(b.signed()) << 1
-            | u8::from(saturate) << 2
-            | u8::from(accumulate) << 3
-            | u8::from(result.signed()) << 4
-            | u8::from(halves) << 5;
         Ok(())
     }
 }

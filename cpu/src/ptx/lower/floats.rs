@@ -2,7 +2,7 @@
 
 use super::quals::{Quals, arity};
 use super::{Emit, Step};
-use crate::ptx::alu::convert::Conversion;
+use crate::ptx::alu::convert::{Conversion, f8};
 use crate::ptx::alu::float_modes::{FTZ, Moded, NAN, RELU, SAT, XORSIGN_ABS};
 use crate::ptx::alu::rounding::Round;
 use crate::ptx::alu::{convert, float, float_modes, half, logic};
@@ -59,6 +59,10 @@ impl<'a> Emit<'_, 'a> {
         match ty {
             Ty::F32 | Ty::F64 => {}
             Ty::F16 | Ty::Bf16 | Ty::F16x2 | Ty::Bf16x2 => {
+                let oob = op == Moded::Fma && q.take("oob");
+                if oob {
+                    flags |= half::OOB;
+                }
                 return self.half(op as u16, ty, flags, operands, sources);
             }
             _ => return Err("this type is not supported here".into()),
@@ -290,7 +294,72 @@ impl<'a> Emit<'_, 'a> {
         Ok(())
     }
 
+    /// `cvt.pack`.
+    fn convert_pack(&mut self, q: &mut Quals<'a>, operands: &[Operand<'a>]) -> Step<()> {
+        q.take("sat");
+        let types = [
+            ("u16", 16),
+            ("s16", 0x80 | 16),
+            ("u8", 8),
+            ("s8", 0x80 | 8),
+            ("u4", 4),
+            ("s4", 0x80 | 4),
+            ("u2", 2),
+            ("s2", 0x80 | 2),
+        ];
+        let (_, flags) = types
+            .into_iter()
+            .find(|(name, _)| q.take(name))
+            .ok_or("this type is not supported here")?;
+        if q.ty()? != Ty::S32 {
+            return Err("only `.s32` is supported".into());
+        }
+        let wide = flags & 0x7f == 16;
+        if !wide {
+            q.take("b32");
+        }
+        let count = if wide { 3 } else { 4 };
+        arity(operands, count..=count)?;
+        let d = self.dest(&operands[0], Width::W32)?;
+        let mut sources = self.sources(&operands[1..], &[Ty::S32, Ty::S32, Ty::B32])?;
+        sources.resize(3, sources[0]);
+        self.alu(convert::cvt_pack(), d, &sources).flags = flags;
+        Ok(())
+    }
+
+    /// Conversions from and to pairs of 8-bit floats; false if it is none.
+    fn convert_f8(&mut self, q: &mut Quals<'a>, operands: &[Operand<'a>]) -> Step<bool> {
+        let Some(kind) = q.one_of(&["e4m3x2", "e5m2x2"]) else {
+            return Ok(false);
+        };
+        let mut flags = if kind == 1 { f8::E5M2 } else { 0 };
+        q.take("rn");
+        let satfinite = q.take("satfinite");
+        if q.take("relu") {
+            flags |= f8::RELU;
+        }
+        let other = q.ty()?;
+        // With the 8-bit type as the target, `.satfinite` must be there; it is what tells the directions apart.
+        let (how, d, sources): (u8, Width, &[Ty]) = match (other, satfinite) {
+            (Ty::F32, true) => (f8::FROM_F32, Width::W16, &[Ty::F32, Ty::F32]),
+            (Ty::F16x2, true) => (f8::FROM_F16X2, Width::W16, &[Ty::F16x2]),
+            (Ty::F16x2, false) => (f8::TO_F16X2, Width::W32, &[Ty::B16]),
+            _ => return Err("this conversion is not supported".into()),
+        };
+        arity(operands, sources.len() + 1..=sources.len() + 1)?;
+        let d = self.dest(&operands[0], d)?;
+        let sources = self.sources(&operands[1..], sources)?;
+        self.alu(convert::cvt_f8(), d, &sources).flags = flags | how;
+        Ok(true)
+    }
+
     fn convert(&mut self, q: &mut Quals<'a>, operands: &[Operand<'a>]) -> Step<()> {
+        if q.take("pack") {
+            return self.convert_pack(q, operands);
+        }
+        if self.convert_f8(q, operands)? {
+            return Ok(());
+        }
         let integral = q.one_of(&["rni", "rzi", "rmi", "rpi"]);
         let ties_away = q.take("rna");
         let mut rounding = None;
@@ -305,15 +374,14 @@ impl<'a> Emit<'_, 'a> {
             _ => Round::Nearest,
         };
         let (ftz, saturate, relu) = (q.take("ftz"), q.take("sat"), q.take("relu"));
-        if q.take("satfinite") {
-            return Err("`.satfinite` is not supported".into());
-        }
+        let satfinite = q.take("satfinite");
         let (to, from) = (q.ty()?, q.ty()?);
         if ties_away != (to == Ty::Tf32 && ties_away)
             || to == Ty::Pred
             || from == Ty::Pred
             || matches!(from, Ty::F16x2 | Ty::Bf16x2 | Ty::B128)
             || to == Ty::B128
+            || (satfinite && !matches!(to, Ty::F16 | Ty::Bf16 | Ty::F16x2 | Ty::Bf16x2 | Ty::Tf32))
         {
             return Err("this conversion is not supported".into());
         }
@@ -335,6 +403,7 @@ impl<'a> Emit<'_, 'a> {
                 ftz,
                 saturate,
                 relu,
+                satfinite,
             };
             self.alu(convert::cvt_pack_halves(), d, &sources).imm = c.pack();
             return Ok(());
@@ -349,8 +418,12 @@ impl<'a> Emit<'_, 'a> {
         }
         // A narrowing conversion needs a rounding mode; without one the values pass unchanged between floats of one size.
         let integral = integral.is_some() && to.is_float();
-        let plain =
-            !ftz && !saturate && !relu && to_width == to.width() && from_width == from.width();
+        let plain = !ftz
+            && !saturate
+            && !relu
+            && !satfinite
+            && to_width == to.width()
+            && from_width == from.width();
         let simple = plain && round == Round::Nearest && !integral;
         let fast: Option<fn() -> Alu> = match (from, to) {
             _ if !plain => None,
@@ -390,6 +463,7 @@ impl<'a> Emit<'_, 'a> {
                     ftz,
                     saturate,
                     relu,
+                    satfinite,
                 };
                 self.alu(convert::cvt_general(), d, &[a]).imm = c.pack();
             }

@@ -96,7 +96,7 @@ impl<'a> Emit<'_, 'a> {
     }
 
     /// Fills in what the address operand says.
-    fn address(
+    pub(super) fn address(
         &mut self,
         ins: &mut Ins,
         access: &mut Access,
@@ -160,7 +160,7 @@ impl<'a> Emit<'_, 'a> {
         Ok(())
     }
 
-    fn access(ty: Ty, order: Order) -> Access {
+    pub(super) fn access(ty: Ty, order: Order) -> Access {
         Access {
             place: Where::Generic,
             size: ty.size() as u8,
@@ -392,7 +392,21 @@ impl<'a> Emit<'_, 'a> {
             return Err("expected a copy from global to shared memory".into());
         }
         if let Some(count) = operands.get(3) {
-            ins.c = self.source(count, Ty::U32)?;
+            ins.c = if self.register_type(count) == Some(Ty::Pred)
+                || matches!(count, Operand::Not(_))
+            {
+                // Where the predicate holds, the source is ignored.
+                let (p, negated) = self.predicate(count)?;
+                let (none, all) = (
+                    self.module.constant(0, Width::W32),
+                    self.module.constant(size, Width::W32),
+                );
+                let bytes = self.temporary(Width::W32, 30);
+                self.alu(logic::select_32(), bytes, &[none, all, p]).flags = u8::from(negated);
+                bytes
+            } else {
+                self.source(count, Ty::U32)?
+            };
         }
         ins.imm = self.module.program.accesses.len() as u64;
         self.module.program.accesses.extend([to, from]);

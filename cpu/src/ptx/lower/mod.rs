@@ -3,11 +3,13 @@
 mod arith;
 mod control;
 mod floats;
+mod matrix;
 mod memory;
 mod quals;
 mod select;
 mod setup;
 mod texture;
+mod video;
 mod warp;
 
 use std::collections::HashMap;
@@ -473,7 +475,9 @@ impl<'a> Emit<'_, 'a> {
         let known = self.control(&mut q, operands)?
             || self.memory(&mut q, operands)?
             || self.images(&mut q, operands)?
+            || self.matrices(&mut q, operands)?
             || self.warp(&mut q, operands)?
+            || self.videos(&mut q, operands)?
             || self.integers(&mut q, operands)?
             || self.floats(&mut q, operands)?;
         if !known {

@@ -72,6 +72,14 @@ impl<'a> Emit<'_, 'a> {
                 | if negated { logic::NEGATE_C } else { 0 };
         }
         if matches!(ty, Ty::F16 | Ty::Bf16 | Ty::F16x2 | Ty::Bf16x2) {
+            let c = if c != NONE && matches!(ty, Ty::F16x2 | Ty::Bf16x2) {
+                // The first of the two results may be the predicate that the second is combined with.
+                let copy = self.temporary(Width::Pred, 12);
+                self.alu(logic::pred_mov(), copy, &[c]);
+                copy
+            } else {
+                c
+            };
             let sub = ["eq", "lt", "le", "lg", "num"]
                 .iter()
                 .position(|k| *k == kind)
@@ -117,7 +125,7 @@ impl<'a> Emit<'_, 'a> {
         Ok(())
     }
 
-    fn relation(q: &mut Quals<'a>) -> Step<&'a str> {
+    fn comparison(q: &mut Quals<'a>) -> Step<&'a str> {
         const RELATIONS: [&str; 18] = [
             "eq", "ne", "lt", "le", "gt", "ge", "lo", "ls", "hi", "hs", "equ", "neu", "ltu", "leu",
             "gtu", "geu", "num", "nan",
@@ -128,7 +136,7 @@ impl<'a> Emit<'_, 'a> {
 
     /// Lowers `setp`.
     pub(super) fn setp(&mut self, q: &mut Quals<'a>, operands: &[Operand<'a>]) -> Step<()> {
-        let relation = Self::relation(q)?;
+        let relation = Self::comparison(q)?;
         let combine = q.one_of(&["and", "or", "xor"]);
         let ty = q.ty()?;
         let count = if combine.is_some() { 4 } else { 3 };
@@ -148,15 +156,12 @@ impl<'a> Emit<'_, 'a> {
         if packed && (e == NONE || d == NONE) {
             return Err("the packed comparison needs two predicates".into());
         }
-        if packed && combine.is_some() {
-            return Err("the packed comparison combined with a predicate is not supported".into());
-        }
         self.compare(q, ty, relation, d, e, &operands[1..], combine)
     }
 
     /// Lowers `set`.
     pub(super) fn set(&mut self, q: &mut Quals<'a>, operands: &[Operand<'a>]) -> Step<()> {
-        let relation = Self::relation(q)?;
+        let relation = Self::comparison(q)?;
         let combine = q.one_of(&["and", "or", "xor"]);
         let (to, ty) = (q.ty()?, q.ty()?);
         let count = if combine.is_some() { 4 } else { 3 };
