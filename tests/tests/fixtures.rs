@@ -79,6 +79,7 @@ fixtures![
     capture_and_allocate,
     cublas,
     cufft,
+    curand,
     cooperative_grid,
     device_assert,
     device_math,

@@ -50,6 +50,11 @@ const LIBRARIES: &[Library] = &[
         vendor: None,
     },
     Library {
+        soname: "libcurand.so.10",
+        list: "frontend/curand/symbols/libcurand.so.10.txt",
+        vendor: None,
+    },
+    Library {
         soname: "libcuda.so.1",
         list: "frontend/cuda/symbols/libcuda.so.1.txt",
         vendor: None,

@@ -62,6 +62,11 @@ pub const PARTS: &[(&str, &str, &str)] = &[
         "libcufft12.so",
         "lib/libcufft.so.12",
     ),
+    (
+        "gvirtus-frontend-curand",
+        "libcurand.so",
+        "lib/libcurand.so.10",
+    ),
     ("gvirtus-frontend-cuda", "libcuda.so", "lib/libcuda.so.1"),
     (
         "gvirtus-frontend-nvml",
@@ -82,6 +87,11 @@ pub const PARTS: &[(&str, &str, &str)] = &[
         "gvirtus-plugin-cufft",
         "libgvirtus_plugin_cufft.so",
         "lib/plugins/libgvirtus_plugin_cufft.so",
+    ),
+    (
+        "gvirtus-plugin-curand",
+        "libgvirtus_plugin_curand.so",
+        "lib/plugins/libgvirtus_plugin_curand.so",
     ),
     (
         "gvirtus-plugin-nvml",

@@ -214,8 +214,8 @@ fn size_of_type(c_type: &str) -> Option<usize> {
     let name = c_type.replace("const", "");
     Some(match name.trim() {
         "__half" | "__nv_bfloat16" => 2,
-        "int" | "float" | "cublasOperation_t" => 4,
-        "int64_t" | "double" | "cuComplex" => 8,
+        "int" | "unsigned int" | "float" | "cublasOperation_t" => 4,
+        "int64_t" | "unsigned long long" | "double" | "cuComplex" => 8,
         "cuDoubleComplex" => 16,
         _ => return None,
     })

@@ -97,8 +97,14 @@ mod cufft {
     gvirtus_wire::cufft_api!(library_rows);
     pub(super) const CUFFT: &[Declared] = ROWS;
 }
+mod curand {
+    use super::Declared;
+    gvirtus_wire::curand_api!(library_rows);
+    pub(super) const CURAND: &[Declared] = ROWS;
+}
 use cublas::CUBLAS;
 use cufft::CUFFT;
+use curand::CURAND;
 
 /// A library of ours: its title, its symbol list, its declarations and how their names' documentation is reached.
 struct Library {
@@ -158,6 +164,12 @@ fn libraries() -> Vec<Library> {
             list: "frontend/cufft/symbols/libcufft.so.11.txt",
             declared: of_major(CUFFT, 11),
             documentation: "cuda/cufft",
+        },
+        Library {
+            soname: "libcurand.so.10",
+            list: "frontend/curand/symbols/libcurand.so.10.txt",
+            declared: of_major(CURAND, 10),
+            documentation: "cuda/curand",
         },
         Library {
             soname: "libcuda.so.1",

@@ -4,6 +4,7 @@
 //! * [`session`]: finds and loads `libgvirtus.so`, lazily, and hands out its functions.
 //! * [`mod@driver`]: the table of driver API functions.
 //! * [`library`]: calls of compute libraries.
+//! * [`start`]: their beginning. [`export`]: their exports.
 //! * [`guard`]: what stands around the body of every exported function.
 //!
 //! # Finding the session
@@ -11,9 +12,11 @@
 //! driver functions are taken from it by name and there are no counters. That serves tests, which so run without any network.
 
 pub mod driver;
+pub mod export;
 pub mod guard;
 pub mod library;
 pub mod session;
+pub mod start;
 
 pub use driver::{Driver, driver};
 pub use gvirtus_wire as wire;

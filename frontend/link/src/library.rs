@@ -4,7 +4,9 @@
 use std::ffi::c_void;
 
 use gvirtus_wire::api::frontend_table::{Submission, library_submit};
-use gvirtus_wire::api::library::{Function, LibraryCall, LibraryReply, Mode};
+use gvirtus_wire::api::library::{
+    Function, LibraryCall, LibraryReply, LibraryRest, Mode, command as number,
+};
 use gvirtus_wire::api::types::{CUresult, error};
 use gvirtus_wire::codec::{Params, Wire, decode_all};
 
@@ -146,7 +148,7 @@ pub unsafe fn call(function: &Function, arguments: &[u64], target: &Target) -> O
     let submission = Submission {
         opcode: target.opcode,
         wait,
-        on_stream: !function.is_setup(),
+        on_stream: !function.is_setup(target.host_scalars),
         weight: target.weight,
         stream: target.stream,
         payload: payload.as_ptr(),
@@ -162,14 +164,33 @@ pub unsafe fn call(function: &Function, arguments: &[u64], target: &Target) -> O
     if !wait {
         return Outcome::Sent;
     }
-    let Ok(reply) = decode_all::<LibraryReply>(&reply) else {
+    let Ok(mut reply) = decode_all::<LibraryReply>(&reply) else {
         return Outcome::Failed(error::ERROR_UNKNOWN);
     };
+    let expected: usize = written.iter().map(|(_, length)| length).sum();
+    while reply.result == 0 && reply.data.len() < expected {
+        match rest(target) {
+            Ok(more) if !more.is_empty() => reply.data.extend_from_slice(&more),
+            _ => return Outcome::Failed(error::ERROR_UNKNOWN),
+        }
+    }
     // SAFETY: the addresses are those of the call.
     if reply.result == 0 && !unsafe { unpack(&reply, &written) } {
         return Outcome::Failed(error::ERROR_UNKNOWN);
     }
     Outcome::Answered(reply.result)
+}
+
+/// What did not fit the reply to a call, or its next part.
+fn rest(target: &Target) -> Result<Vec<u8>, CUresult> {
+    let rest = LibraryRest {
+        stream: 0,
+        handle: target.handle,
+    };
+    let opcode = target.opcode - number::CALL + number::REST;
+    let reply = command(opcode, &rest, true)?;
+    let reply: LibraryReply = decode_all(&reply).map_err(|_| error::ERROR_UNKNOWN)?;
+    Ok(reply.data)
 }
 
 /// Sends a command that is on no stream, its first field left out for the session to fill in; with `wait`, its reply.

@@ -17,6 +17,7 @@ static DESCRIPTION: Description = Description {
     needs: &["libcublasLt.so."],
     majors: &[13, 12],
     create: c"cublasCreate_v2",
+    creators: &[],
     destroy: c"cublasDestroy_v2",
     set_stream: c"cublasSetStream_v2",
     set_pointer_mode: Some(c"cublasSetPointerMode_v2"),

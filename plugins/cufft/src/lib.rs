@@ -18,6 +18,7 @@ static DESCRIPTION: Description = Description {
     needs: &[],
     majors: &[12, 11],
     create: c"cufftCreate",
+    creators: &[],
     destroy: c"cufftDestroy",
     set_stream: c"cufftSetStream",
     set_pointer_mode: None,

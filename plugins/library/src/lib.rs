@@ -35,12 +35,14 @@ pub struct Description {
     pub first_opcode: u16,
     /// The library's file without its major version: `libcublas.so.`.
     pub file: &'static str,
-    /// Libraries that it needs and that lie beside it, to be loaded first.
+    /// Libraries that it needs and that lie beside it, to be loaded first; after a dot at the end comes its major version.
     pub needs: &'static [&'static str],
     /// Major versions, best first.
     pub majors: &'static [u32],
-    /// Functions that every session needs.
+    /// Makes a handle: `(handle *)`, or `(handle *, int)`.
     pub create: &'static CStr,
+    /// Other functions that make handles, by the ids of their declarations.
+    pub creators: &'static [&'static CStr],
     /// Ends a handle.
     pub destroy: &'static CStr,
     /// Sets a handle's stream.

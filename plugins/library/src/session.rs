@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use gvirtus_wire::api::core::{ASYNC_ERROR, AsyncError, REPLY};
 use gvirtus_wire::api::library::{
     Argument, Function, LibraryCall, LibraryCreate, LibraryDestroy, LibraryInfo, LibraryReply,
-    LibraryStart, Mode, NO_STREAM, arguments, command,
+    LibraryRest, LibraryStart, MOST_DATA, Mode, NO_STREAM, arguments, command,
 };
 use gvirtus_wire::codec::{DecodeError, decode_all};
 use gvirtus_wire::frame::Header;
@@ -24,6 +24,8 @@ const MOST_HANDLES: usize = 1 << 16;
 /// `CUDA_ERROR_INVALID_HANDLE`, `CUDA_ERROR_NOT_SUPPORTED`.
 const INVALID_HANDLE: i32 = 400;
 const NOT_SUPPORTED: i32 = 801;
+/// `CUDA_ERROR_OUT_OF_MEMORY`.
+const OUT_OF_MEMORY: i32 = 2;
 
 /// What a call came to.
 enum Failure {
@@ -38,6 +40,21 @@ struct Handle {
     /// As the library made it, or the status with which it did not.
     raw: Result<usize, i32>,
     state: Mutex<State>,
+    /// What did not fit the reply to the last call.
+    rest: Mutex<Vec<u8>>,
+}
+
+impl Handle {
+    fn new(raw: Result<usize, i32>) -> Self {
+        Self {
+            raw,
+            state: Mutex::new(State {
+                stream: 0,
+                pointer_mode: 0,
+            }),
+            rest: Mutex::default(),
+        }
+    }
 }
 
 /// What the library has last been told of a handle.
@@ -121,6 +138,14 @@ impl Session {
                 let call: LibraryCall = decode_all(payload).map_err(Failure::Protocol)?;
                 self.call(header, &call)
             }
+            command::REST => {
+                let rest: LibraryRest = decode_all(payload).map_err(Failure::Protocol)?;
+                let handle = self.handles.read().get(&rest.handle).cloned();
+                let handle = handle.ok_or(Failure::Cuda(INVALID_HANDLE))?;
+                let data = std::mem::take(&mut *handle.rest.lock());
+                self.reply(header, &Self::cut(&handle, 0, data));
+                Ok(())
+            }
             _ => Err(Failure::Protocol(DecodeError::UnknownOpcode(header.opcode))),
         }
     }
@@ -133,6 +158,14 @@ impl Session {
             ..Header::default()
         };
         self.host.send(reply, message);
+    }
+
+    /// A reply, and what does not fit it kept for later.
+    fn cut(handle: &Handle, result: i32, mut data: Vec<u8>) -> LibraryReply {
+        if data.len() > MOST_DATA {
+            *handle.rest.lock() = data.split_off(MOST_DATA);
+        }
+        LibraryReply { result, data }
     }
 
     /// Tells the client of a CUDA status: in place of the reply, or to be reported by a later call.
@@ -218,6 +251,17 @@ impl Session {
             .address(self.description, name)
     }
 
+    /// The function that a client means to make a handle by; 0 is the usual one.
+    fn creator(&self, id: u32) -> Option<&'static CStr> {
+        if id == 0 {
+            return Some(self.description.create);
+        }
+        let mut functions = self.description.functions.iter();
+        let function = functions.find(|function| function.id() == id)?;
+        let mut creators = self.description.creators.iter().copied();
+        creators.find(|name| name.to_bytes() == function.name.as_bytes())
+    }
+
     fn create(&self, header: &Header, create: &LibraryCreate) -> Result<(), Failure> {
         {
             let handles = self.handles.read();
@@ -225,17 +269,21 @@ impl Session {
                 return Err(Failure::Cuda(INVALID_HANDLE));
             }
         }
+        let creator = self
+            .creator(create.function)
+            .ok_or(Failure::Cuda(NOT_SUPPORTED))?;
         let mut raw = Err(self.description.not_initialized);
         let made = self.host.on_stream(header, NO_STREAM, false, |_| {
-            let Some(address) = self.address(self.description.create) else {
+            let Some(address) = self.address(creator) else {
                 return;
             };
             let mut handle = std::ptr::null_mut();
-            // SAFETY: NVIDIA documents this signature; the address is that of a local. A context is current.
+            // SAFETY: NVIDIA documents this signature, or one without the second parameter, which C's calling conventions then ignore; the address is that of a
+            // local. A context is current.
             let status = unsafe {
-                let create: unsafe extern "C" fn(*mut *mut c_void) -> i32 =
+                let make: unsafe extern "C" fn(*mut *mut c_void, i32) -> i32 =
                     std::mem::transmute(address);
-                create(&raw mut handle)
+                make(&raw mut handle, create.argument)
             };
             raw = if status == 0 {
                 Ok(handle as usize)
@@ -243,13 +291,7 @@ impl Session {
                 Err(status)
             };
         });
-        let handle = Handle {
-            raw,
-            state: Mutex::new(State {
-                stream: 0,
-                pointer_mode: 0,
-            }),
-        };
+        let handle = Handle::new(raw);
         self.handles
             .write()
             .insert(create.handle, std::sync::Arc::new(handle));
@@ -310,15 +352,9 @@ impl Session {
             let handle = self.handles.read().get(&call.handle).cloned();
             handle.ok_or(Failure::Cuda(INVALID_HANDLE))?
         } else {
-            std::sync::Arc::new(Handle {
-                raw: Ok(0),
-                state: Mutex::new(State {
-                    stream: 0,
-                    pointer_mode: 0,
-                }),
-            })
+            std::sync::Arc::new(Handle::new(Ok(0)))
         };
-        if function.is_setup() != (call.stream == NO_STREAM) {
+        if function.is_setup(call.host_scalars) != (call.stream == NO_STREAM) {
             return Err(Failure::Protocol(DecodeError::Invalid("stream")));
         }
         if call.stream == NO_STREAM {
@@ -368,7 +404,7 @@ impl Session {
             }
             return Ok(result(self.description.not_supported));
         };
-        let mut buffers = Buffers::of(function, arguments);
+        let mut buffers = Buffers::of(function, arguments).ok_or(Failure::Cuda(OUT_OF_MEMORY))?;
         // The GPU writes results to pinned memory, and the stream is waited for, so that no thread of ours waits inside the library.
         let through_gpu = call.host_scalars
             && self.description.set_pointer_mode.is_some()
@@ -410,10 +446,7 @@ impl Session {
             } else {
                 Vec::new()
             };
-            LibraryReply {
-                result: status,
-                data,
-            }
+            Self::cut(handle, status, data)
         });
         if let Some(block) = block {
             self.results.give(block);
@@ -465,16 +498,23 @@ struct Buffers {
 }
 
 impl Buffers {
-    fn of(function: &Function, arguments: &[Argument]) -> Self {
+    /// Room for what the arguments lead to; `None` if there is not so much memory.
+    fn of(function: &Function, arguments: &[Argument]) -> Option<Self> {
         let mut offsets = Vec::with_capacity(function.parameters.len());
         let mut end = 0;
-        for argument in arguments {
+        for (parameter, argument) in function.parameters.iter().zip(arguments) {
             offsets.push(end);
             if let Argument::Host { length, .. } = argument {
-                end += length.next_multiple_of(16);
+                end += match parameter.mode {
+                    // The library writes its address.
+                    Mode::Table(_) => 16,
+                    _ => length.next_multiple_of(16),
+                };
             }
         }
-        let mut memory = vec![0u128; end / 16];
+        let mut memory = Vec::new();
+        memory.try_reserve_exact(end / 16).ok()?;
+        memory.resize(end / 16, 0u128);
         for (argument, &offset) in arguments.iter().zip(&offsets) {
             if let Argument::Host { read, .. } = argument {
                 for (i, byte) in read.iter().enumerate() {
@@ -482,11 +522,11 @@ impl Buffers {
                 }
             }
         }
-        Self {
+        Some(Self {
             memory,
             offsets,
             fits_block: end <= BLOCK,
-        }
+        })
     }
 
     /// Fills a block with what the call reads, and zeros where it writes.
@@ -546,16 +586,18 @@ impl Buffers {
             if !parameter.mode.is_written() || !parameter.mode.on_host(host_scalars) {
                 continue;
             }
-            match block {
-                // SAFETY: the block has room for all parameters (`fits_block`), and the work that writes to it is done.
-                Some(block) => out.extend_from_slice(unsafe {
-                    std::slice::from_raw_parts((block + offset) as *const u8, *length)
-                }),
-                None => out.extend(
-                    (offset..offset + length)
-                        .map(|at| (self.memory[at / 16] >> (8 * (at % 16))) as u8),
-                ),
+            let base = block.unwrap_or(self.memory.as_ptr() as usize);
+            let mut from = (base + offset) as *const u8;
+            if matches!(parameter.mode, Mode::Table(_)) {
+                // SAFETY: the call has written an address here.
+                from = unsafe { from.cast::<*const u8>().read() };
+                if from.is_null() {
+                    continue;
+                }
             }
+            // SAFETY: there is room for all parameters, in a block if it `fits_block`; the work that writes to it is done. A table of the library's lives as long as
+            // the library, and is as long as it documents.
+            out.extend_from_slice(unsafe { std::slice::from_raw_parts(from, *length) });
         }
         out
     }

@@ -130,7 +130,10 @@ fn load(
         }
     }
     for needed in description.needs {
-        let beside = directory.join(format!("{needed}{major}"));
+        let beside = directory.join(match needed.strip_suffix('.') {
+            Some(_) => format!("{needed}{major}"),
+            None => (*needed).to_owned(),
+        });
         // SAFETY: as below. Once it is loaded the loader finds it by its name.
         if let Ok(library) = unsafe { libloading::Library::new(&beside) } {
             std::mem::forget(library);

@@ -18,8 +18,8 @@ use gvirtus_plugin_library::host::Host;
 use gvirtus_plugin_library::{Description, create, dispatch};
 use gvirtus_wire::api::core::REPLY;
 use gvirtus_wire::api::library::{
-    CUBLAS, CUBLAS_OPCODES, CUFFT, CUFFT_OPCODES, Function, LibraryCreate, LibraryReply,
-    LibraryStart, Mode, NO_STREAM, command,
+    CUBLAS, CUBLAS_OPCODES, CUFFT, CUFFT_OPCODES, CURAND, CURAND_OPCODES, Function, LibraryCreate,
+    LibraryReply, LibraryRest, LibraryStart, MOST_DATA, Mode, NO_STREAM, Parameter, command,
 };
 use gvirtus_wire::codec::{Wire, decode_all};
 use gvirtus_wire::frame::{FLAG_WANTS_REPLY, Header};
@@ -44,20 +44,27 @@ thread_local! {
 
 const HANDLE: u64 = 0x7777_0000;
 
-fn record(arguments: &[u64]) -> i32 {
+fn record(integers: &[u64], floats: [f64; 8]) -> i32 {
     EXPECTED.with_borrow_mut(|expected| {
         let Some(function) = expected.function else {
             return 0;
         };
         expected.calls += 1;
-        for (i, (parameter, &got)) in function.parameters.iter().zip(arguments).enumerate() {
+        let (mut integers, mut floats) = (integers.iter().copied(), floats.into_iter());
+        for (i, parameter) in function.parameters.iter().enumerate() {
+            let got = match parameter.mode {
+                Mode::F32 | Mode::F64 => floats.next().unwrap().to_bits(),
+                _ => integers.next().unwrap(),
+            };
             let what = format!("{} {}", function.name, parameter.name);
             let mode = parameter.mode;
             let passed = expected.words[i];
             match mode {
                 Mode::Handle => assert_eq!(got, HANDLE, "{what}"),
                 Mode::Stream => assert_eq!(got, 0x1000 + 5, "{what}"),
-                Mode::I32 | Mode::Kind => assert_eq!(got as u32, passed as u32, "{what}"),
+                Mode::I32 | Mode::Kind | Mode::F32 => {
+                    assert_eq!(got as u32, passed as u32, "{what}")
+                }
                 _ if !mode.on_host(expected.host_scalars) => assert_eq!(got, passed, "{what}"),
                 _ => {
                     assert_ne!(got, 0, "{what}");
@@ -66,7 +73,11 @@ fn record(arguments: &[u64]) -> i32 {
                             unsafe { std::slice::from_raw_parts(got as *const u8, read.len()) };
                         assert_eq!(there, read, "{what}");
                     }
-                    if let Some(write) = &expected.write[i] {
+                    if let (Some(write), Mode::Table(_)) = (&expected.write[i], mode) {
+                        // The library's tables stay where they are.
+                        let table = write.clone().leak().as_ptr();
+                        unsafe { (got as *mut *const u8).write(table) };
+                    } else if let Some(write) = &expected.write[i] {
                         unsafe {
                             std::ptr::copy_nonoverlapping(
                                 write.as_ptr(),
@@ -97,11 +108,15 @@ fn record(arguments: &[u64]) -> i32 {
 }
 
 macro_rules! recorders { ($(($($a:ident)*))*) => {
-    /// A recorder for a number of parameters.
+    /// A recorder for a number of parameters that are not floating-point values.
     fn recorder(parameters: usize) -> *const c_void {
         [$({
-            extern "C" fn recorder($($a: u64),*) -> i32 {
-                record(&[$($a),*])
+            #[allow(clippy::too_many_arguments, reason = "as many as there are")]
+            extern "C" fn recorder(
+                $($a: u64,)*
+                f0: f64, f1: f64, f2: f64, f3: f64, f4: f64, f5: f64, f6: f64, f7: f64,
+            ) -> i32 {
+                record(&[$($a),*], [f0, f1, f2, f3, f4, f5, f6, f7])
             }
             recorder as *const c_void
         }),*][parameters - 1]
@@ -151,7 +166,11 @@ extern "C" fn set_stream(handle: u64, stream: u64) -> i32 {
     let setter = EXPECTED.with_borrow(|e| {
         e.function.is_some_and(|f| f.name.contains("SetStream")) && stream == 0x1005 && e.calls == 0
     });
-    if setter { record(&[handle, stream]) } else { 0 }
+    if setter {
+        record(&[handle, stream], [0.0; 8])
+    } else {
+        0
+    }
 }
 
 extern "C" fn get_property(which: i32, out: *mut i32) -> i32 {
@@ -162,17 +181,22 @@ extern "C" fn get_property(which: i32, out: *mut i32) -> i32 {
 fn provider(_: &'static Host, name: &CStr) -> Option<*const c_void> {
     let name = name.to_str().unwrap();
     Some(match name {
-        "cublasCreate_v2" | "cufftCreate" => make as *const c_void,
-        "cublasSetStream_v2" | "cufftSetStream" => set_stream as *const c_void,
-        "cublasGetProperty" | "cufftGetProperty" => get_property as *const c_void,
+        "cublasCreate_v2" | "cufftCreate" | "curandCreateGenerator" => make as *const c_void,
+        "cublasSetStream_v2" | "cufftSetStream" | "curandSetStream" => set_stream as *const c_void,
+        "cublasGetProperty" | "cufftGetProperty" | "curandGetProperty" => {
+            get_property as *const c_void
+        }
         "cublasSetPointerMode_v2" => set_pointer_mode as *const c_void,
         _ => recorder(
             CUBLAS
                 .iter()
                 .chain(CUFFT)
+                .chain(CURAND)
                 .find(|f| f.name == name)?
                 .parameters
-                .len(),
+                .iter()
+                .filter(|p| !matches!(p.mode, Mode::F32 | Mode::F64))
+                .count(),
         ),
     })
 }
@@ -185,6 +209,7 @@ static DESCRIPTION: Description = Description {
     needs: &[],
     majors: &[13, 12],
     create: c"cublasCreate_v2",
+    creators: &[],
     destroy: c"cublasDestroy_v2",
     set_stream: c"cublasSetStream_v2",
     set_pointer_mode: Some(c"cublasSetPointerMode_v2"),
@@ -203,12 +228,32 @@ static CUFFT_DESCRIPTION: Description = Description {
     needs: &[],
     majors: &[12, 11],
     create: c"cufftCreate",
+    creators: &[],
     destroy: c"cufftDestroy",
     set_stream: c"cufftSetStream",
     set_pointer_mode: None,
     get_property: c"cufftGetProperty",
     not_initialized: 7,
     not_supported: 16,
+    cuda_status: |status| status,
+    provider,
+};
+
+static CURAND_DESCRIPTION: Description = Description {
+    name: "curand",
+    functions: CURAND,
+    first_opcode: CURAND_OPCODES.0,
+    file: "libcurand.so.",
+    needs: &[],
+    majors: &[10],
+    create: c"curandCreateGenerator",
+    creators: &[],
+    destroy: c"curandDestroyGenerator",
+    set_stream: c"curandSetStream",
+    set_pointer_mode: None,
+    get_property: c"curandGetProperty",
+    not_initialized: 203,
+    not_supported: 204,
     cuda_status: |status| status,
     provider,
 };
@@ -333,6 +378,10 @@ fn arguments(
 ) -> (Vec<u64>, Vec<Option<Vec<u8>>>) {
     const DATA_TYPES: [u64; 8] = [0, 1, 2, 3, 4, 5, 10, 14];
     const COMPUTE_TYPES: [u64; 5] = [64, 68, 70, 72, 77];
+    let counts = |name: &str| {
+        let of = |mode: Mode| matches!(mode, Mode::Output(count, _) if count == name);
+        function.parameters.iter().any(|p| of(p.mode))
+    };
     let mut words: Vec<u64> = function
         .parameters
         .iter()
@@ -345,6 +394,7 @@ fn arguments(
                 }
                 Mode::Kind => DATA_TYPES[n as usize % 8],
                 _ if matches!(parameter.name, "group_count" | "rank") => n % 6,
+                _ if counts(parameter.name) => n % 999,
                 Mode::I32 => i64::from(n as i32).cast_unsigned(),
                 _ => n,
             }
@@ -404,7 +454,11 @@ fn one_call(
     });
     let (mut call, written) =
         unsafe { pack(function, &words, 1, host_scalars) }.expect("the arguments are valid");
-    call.stream = if function.is_setup() { NO_STREAM } else { 5 };
+    call.stream = if function.is_setup(host_scalars) {
+        NO_STREAM
+    } else {
+        5
+    };
     let answers = function.answers(host_scalars);
     let sent = frame(state, command::CALL, &call, answers);
     let name = function.name;
@@ -475,18 +529,34 @@ fn what_arrives_is_what_was_passed() {
         state
     };
     let mut numbers = Numbers(0x1234_5678_9abc_def1);
-    for (description, least) in [(&DESCRIPTION, 480), (&CUFFT_DESCRIPTION, 28)] {
+    for (description, least) in [
+        (&DESCRIPTION, 480),
+        (&CUFFT_DESCRIPTION, 28),
+        (&CURAND_DESCRIPTION, 20),
+    ] {
         let state = start(description);
         let mut functions = 0;
         let sent = |f: &&Function| matches!(f.class, "async" | "sync" | "state");
         for function in description.functions.iter().filter(sent) {
             functions += 1;
-            for round in 0..16 {
+            let table = |p: &Parameter| matches!(p.mode, Mode::Table(_));
+            // Megabytes each.
+            let rounds = if function.parameters.iter().any(table) {
+                1
+            } else {
+                16
+            };
+            for round in 0..rounds {
                 one_call(
                     state,
                     function,
                     &mut numbers,
-                    round % 2 == 0 || description.set_pointer_mode.is_none(),
+                    round % 2 == 0
+                        || description.set_pointer_mode.is_none()
+                            && !function
+                                .parameters
+                                .iter()
+                                .any(|p| matches!(p.mode, Mode::Output(..))),
                 );
             }
         }
@@ -494,6 +564,29 @@ fn what_arrives_is_what_was_passed() {
         let names = description.functions.iter().filter(sent).map(|f| f.name);
         property::record(description.name, names);
     }
+
+    // What a reply has no room for is asked for.
+    let state = start(&CURAND_DESCRIPTION);
+    let uniform = CURAND.iter().find(|f| f.name == "curandGenerateUniform");
+    let numbers_wanted = (MOST_DATA + 4000) / 4;
+    let words = [HANDLE, 0x1000, numbers_wanted as u64];
+    let (mut call, _) = unsafe { pack(uniform.unwrap(), &words, 1, true) }.unwrap();
+    call.stream = NO_STREAM;
+    let reply = |sent: Vec<(Header, Vec<u8>)>| -> LibraryReply {
+        assert_eq!(sent.len(), 1);
+        decode_all(&sent[0].1).expect("a reply")
+    };
+    let first = reply(frame(state, command::CALL, &call, true));
+    assert_eq!((first.result, first.data.len()), (0, MOST_DATA));
+    let rest = LibraryRest {
+        stream: 0,
+        handle: 1,
+    };
+    let second = reply(frame(state, command::REST, &rest, true));
+    assert_eq!((second.result, second.data.len()), (0, 4000));
+    let third = reply(frame(state, command::REST, &rest, true));
+    assert_eq!((third.result, third.data.len()), (0, 0));
+
     let state = start(&DESCRIPTION);
 
     // What is not such a call ends the session, and nothing is called.

@@ -46,6 +46,10 @@ pub enum Mode {
     HostIn(&'static str, Size),
     /// `host_out(n)`: on the host, written before the call returns.
     HostOut(usize),
+    /// `out(count; …)`: an array that the call writes, as long as the named parameter says; on the host or the device by the handle's kind.
+    Output(&'static str, Size),
+    /// `table(n)`: the library tells where a table of so many bytes lies; the bytes travel.
+    Table(usize),
 }
 
 /// One parameter.
@@ -107,6 +111,10 @@ macro_rules! library_mode {
         $crate::api::library::Mode::HostIn(stringify!($count), $crate::library_size!($($size)+))
     };
     (host_out $n:literal) => { $crate::api::library::Mode::HostOut($n) };
+    (out $count:ident; $($size:tt)+) => {
+        $crate::api::library::Mode::Output(stringify!($count), $crate::library_size!($($size)+))
+    };
+    (table $n:literal) => { $crate::api::library::Mode::Table($n) };
 }
 
 /// The C type of a parameter by its declaration's word.
@@ -148,6 +156,8 @@ pub mod command {
     pub const DESTROY: u16 = 2;
     /// [`LibraryCall`](super::LibraryCall), answered with [`LibraryReply`](super::LibraryReply) if it writes to host memory.
     pub const CALL: u16 = 3;
+    /// [`LibraryRest`](super::LibraryRest), answered with [`LibraryReply`](super::LibraryReply).
+    pub const REST: u16 = 4;
 }
 
 /// In place of a stream: the command is on none.
@@ -207,14 +217,24 @@ crate::records! {
     LibraryReply {
         /// The library's status.
         result: i32,
-        /// What it wrote to host memory.
+        /// What it wrote to host memory; if that is more than [`MOST_DATA`], its beginning.
         data: Vec<u8>,
+    }
+    /// Asks for what did not fit the reply to the last call with a handle.
+    LibraryRest {
+        /// Not used.
+        stream: u32,
+        /// Handle.
+        handle: u32,
     }
 }
 
+/// The most bytes of [`LibraryReply::data`].
+pub const MOST_DATA: usize = 12 << 20;
+
 /// The commands of a library whose range begins with `first`.
 #[must_use]
-pub const fn commands(first: u16) -> [crate::command::CommandInfo; 4] {
+pub const fn commands(first: u16) -> [crate::command::CommandInfo; 5] {
     use crate::api::Class::{Async, Sync};
     use crate::command::CommandInfo;
     const fn row(opcode: u16, class: crate::api::Class, name: &'static str) -> CommandInfo {
@@ -230,13 +250,14 @@ pub const fn commands(first: u16) -> [crate::command::CommandInfo; 4] {
         row(first + command::CREATE, Async, "LibraryCreate"),
         row(first + command::DESTROY, Async, "LibraryDestroy"),
         row(first + command::CALL, Async, "LibraryCall"),
+        row(first + command::REST, Sync, "LibraryRest"),
     ]
 }
 
 /// First and last opcode of cuBLAS's commands.
 pub const CUBLAS_OPCODES: (u16, u16) = (0x0300, 0x030f);
 /// cuBLAS's commands.
-pub static CUBLAS_COMMANDS: [crate::command::CommandInfo; 4] = commands(CUBLAS_OPCODES.0);
+pub static CUBLAS_COMMANDS: [crate::command::CommandInfo; 5] = commands(CUBLAS_OPCODES.0);
 
 macro_rules! functions {
     ($(group $group:literal { $($class:ident [$($major:literal)*] fn $name:ident($($p:ident: $mode:ident $(($($argument:tt)+))?),*);)* })*) => {
@@ -252,18 +273,30 @@ mod cublas_functions {
 mod cufft_functions {
     cufft_api!(functions);
 }
+mod curand_functions {
+    curand_api!(functions);
+}
 /// cuBLAS's functions.
 pub use cublas_functions::FUNCTIONS as CUBLAS;
 /// cuFFT's functions.
 pub use cufft_functions::FUNCTIONS as CUFFT;
+/// cuRAND's functions.
+pub use curand_functions::FUNCTIONS as CURAND;
 
 /// First and last opcode of cuFFT's commands.
 pub const CUFFT_OPCODES: (u16, u16) = (0x0320, 0x032f);
 /// cuFFT's commands.
-pub static CUFFT_COMMANDS: [crate::command::CommandInfo; 4] = commands(CUFFT_OPCODES.0);
+pub static CUFFT_COMMANDS: [crate::command::CommandInfo; 5] = commands(CUFFT_OPCODES.0);
 
-/// The most elements of an array on the host.
+/// First and last opcode of cuRAND's commands.
+pub const CURAND_OPCODES: (u16, u16) = (0x0330, 0x033f);
+/// cuRAND's commands.
+pub static CURAND_COMMANDS: [crate::command::CommandInfo; 5] = commands(CURAND_OPCODES.0);
+
+/// The most elements of an array on the host that a call reads.
 const MOST_ELEMENTS: u64 = 1 << 16;
+/// The most elements of one that a call writes.
+const MOST_OUTPUT: u64 = 1 << 30;
 
 /// Bytes of one element of a `cudaDataType`.
 #[must_use]
@@ -336,6 +369,8 @@ const fn fold_mode(hash: u32, mode: Mode) -> u32 {
         Mode::InOut(size) => fold_size(fold(hash, b"B"), size),
         Mode::HostIn(count, size) => fold_size(fold(fold(hash, b"I"), count.as_bytes()), size),
         Mode::HostOut(n) => fold_number(fold(hash, b"O"), n),
+        Mode::Output(count, size) => fold_size(fold(fold(hash, b"P"), count.as_bytes()), size),
+        Mode::Table(n) => fold_number(fold(hash, b"T"), n),
     }
 }
 
@@ -344,8 +379,8 @@ impl Mode {
     #[must_use]
     pub fn on_host(self, host_scalars: bool) -> bool {
         match self {
-            Self::Scalar(_) | Self::Result(_) | Self::InOut(_) => host_scalars,
-            Self::HostIn(..) | Self::HostOut(_) => true,
+            Self::Scalar(_) | Self::Result(_) | Self::InOut(_) | Self::Output(..) => host_scalars,
+            Self::HostIn(..) | Self::HostOut(_) | Self::Table(_) => true,
             _ => false,
         }
     }
@@ -359,7 +394,10 @@ impl Mode {
     /// Whether the call writes what a pointer to host memory leads to.
     #[must_use]
     pub fn is_written(self) -> bool {
-        matches!(self, Self::Result(_) | Self::InOut(_) | Self::HostOut(_))
+        matches!(
+            self,
+            Self::Result(_) | Self::InOut(_) | Self::HostOut(_) | Self::Output(..) | Self::Table(_)
+        )
     }
 }
 
@@ -402,17 +440,28 @@ impl Function {
                 }
                 Some(usize::try_from(count).ok()? * self.bytes(words, size)?)
             }
-            Mode::HostOut(n) => Some(n),
+            Mode::Output(count, size) => {
+                let count = self.word(words, count)?;
+                if count > MOST_OUTPUT {
+                    return None;
+                }
+                Some(usize::try_from(count).ok()? * self.bytes(words, size)?)
+            }
+            Mode::HostOut(n) | Mode::Table(n) => Some(n),
             _ => Some(0),
         }
     }
 
-    /// Whether the function only makes something ready, or tells something: it writes to host memory alone, and its call is on no stream.
+    /// Whether a call only makes something ready, tells something, or works on the host: it writes to host memory alone, and is on no stream.
     #[must_use]
-    pub fn is_setup(&self) -> bool {
-        let none = |which: fn(Mode) -> bool| !self.parameters.iter().any(|p| which(p.mode));
-        !none(|mode| matches!(mode, Mode::HostOut(_)))
-            && none(|mode| matches!(mode, Mode::Device | Mode::Result(_) | Mode::InOut(_)))
+    pub fn is_setup(&self, host_scalars: bool) -> bool {
+        let has = |which: fn(Mode) -> bool| self.parameters.iter().any(|p| which(p.mode));
+        let tells = has(|mode| matches!(mode, Mode::HostOut(_) | Mode::Table(_)));
+        let fills = has(|mode| matches!(mode, Mode::Output(..)));
+        let of_no_handle = !has(|mode| mode == Mode::Handle);
+        (tells || of_no_handle || fills)
+            && (host_scalars || !fills)
+            && !has(|mode| matches!(mode, Mode::Device | Mode::Result(_) | Mode::InOut(_)))
     }
 
     /// Whether a call with scalars on the host (or not) has to be answered.

@@ -14,6 +14,8 @@ pub mod cudart_types;
 mod cublas;
 #[macro_use]
 mod cufft;
+#[macro_use]
+mod curand;
 pub mod frontend_table;
 pub mod library;
 #[macro_use]

@@ -60,6 +60,7 @@ pub fn commands() -> Vec<(u16, u16)> {
         crate::api::nvml_call::COMMANDS,
         &crate::api::library::CUBLAS_COMMANDS,
         &crate::api::library::CUFFT_COMMANDS,
+        &crate::api::library::CURAND_COMMANDS,
     ]
     .iter()
     .flat_map(|table| table.iter())

@@ -1,0 +1,174 @@
+//! Turns the rows of a compute library's table (`cublas_api!`, …) into exported functions: one macro for all of them.
+//!
+//! A library's crate has a module `exports` with what its rows lead to: `LIBRARY` (its name for the statistics), `compute` (calls), `set` (setters), `set_major`, a function
+//! for each row that is `local`, and the statuses `NOT_SUPPORTED` and `INTERNAL_ERROR`.
+
+use std::ffi::{CStr, c_char};
+
+pub use crate::guard::{guard, unsupported};
+pub use crate::library::ToWord;
+pub use gvirtus_wire as wire;
+use gvirtus_wire::api::Class;
+use gvirtus_wire::api::frontend_table::Counter;
+
+/// A name for C.
+///
+/// # Panics
+/// On a text that does not end in its only NUL; evaluated at compile time.
+#[must_use]
+pub const fn c_name(name: &'static str) -> &'static CStr {
+    match CStr::from_bytes_with_nul(name.as_bytes()) {
+        Ok(name) => name,
+        Err(_) => panic!("names end in one NUL"),
+    }
+}
+
+/// A counter for a function.
+#[must_use]
+pub const fn counter(library: &'static CStr, name: &'static str, class: Class) -> Counter {
+    Counter::new(library, c_name(name), class)
+}
+
+/// What a function returns if its body panics, by the library's "internal error".
+pub trait Returned: Copy + std::fmt::Debug {
+    /// The value.
+    fn panicked(internal_error: i32) -> Self;
+}
+
+impl Returned for i32 {
+    fn panicked(internal_error: i32) -> Self {
+        internal_error
+    }
+}
+
+impl Returned for usize {
+    fn panicked(_: i32) -> Self {
+        0
+    }
+}
+
+impl Returned for *const c_char {
+    fn panicked(_: i32) -> Self {
+        c"unknown".as_ptr()
+    }
+}
+
+/// Runs the body of an exported function.
+pub fn run<R: Returned>(
+    counter: &'static Counter,
+    internal_error: i32,
+    trace: impl FnOnce() -> String,
+    body: impl FnOnce() -> R,
+) -> R {
+    guard(true, counter, R::panicked(internal_error), trace, body)
+}
+
+/// Exports the rows of one major version: `export_library! { (crate) 13 rows }`, where the first is the path of the crate that has `exports`.
+#[macro_export]
+macro_rules! export_library { ($core:tt $wanted:tt $(group $group:literal { $($class:ident [$($major:tt)*] fn $name:ident($($p:ident: $mode:ident $(($($argument:tt)+))?),*);)* })*) => {
+    extern "C" fn set_major() {
+        $core::exports::set_major($wanted);
+    }
+    #[used]
+    #[unsafe(link_section = ".init_array")]
+    static SET_MAJOR: extern "C" fn() = set_major;
+    $($($crate::export_in! { $wanted [$($major)*] $core $class $name($($p: $mode $(($($argument)+))?),*) })*)*
+} }
+
+/// A row, if it is of the version.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! export_in {
+    (10 [10] $($row:tt)*) => { $crate::export_function! { $($row)* } };
+    (11 [11 $($rest:tt)*] $($row:tt)*) => { $crate::export_function! { $($row)* } };
+    (12 [12 $($rest:tt)*] $($row:tt)*) => { $crate::export_function! { $($row)* } };
+    (12 [11 12] $($row:tt)*) => { $crate::export_function! { $($row)* } };
+    (13 [12 13] $($row:tt)*) => { $crate::export_function! { $($row)* } };
+    (13 [13] $($row:tt)*) => { $crate::export_function! { $($row)* } };
+    ($wanted:tt [$($other:tt)*] $($row:tt)*) => {};
+}
+
+/// The C type that a function returns.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! export_returns {
+    (cublasGetStatusName) => { *const ::std::ffi::c_char };
+    (cublasGetStatusString) => { *const ::std::ffi::c_char };
+    (cublasLtGetStatusName) => { *const ::std::ffi::c_char };
+    (cublasLtGetStatusString) => { *const ::std::ffi::c_char };
+    (cublasLtGetVersion) => { usize };
+    (cublasLtGetCudartVersion) => { usize };
+    ($other:ident) => { i32 };
+}
+
+/// One exported function, by its class.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! export_function {
+    ($core:tt async $($row:tt)*) => { $crate::export_call! { $core Async compute $($row)* } };
+    ($core:tt sync $($row:tt)*) => { $crate::export_call! { $core Sync compute $($row)* } };
+    ($core:tt state $($row:tt)*) => { $crate::export_call! { $core Local set $($row)* } };
+    ($core:tt local $name:ident($($p:ident: $mode:ident $(($($argument:tt)+))?),*)) => {
+        #[unsafe(no_mangle)]
+        unsafe extern "C" fn $name($($p: $crate::wire::library_type!($mode)),*) -> $crate::export_returns!($name) {
+            static COUNTER: $crate::wire::api::frontend_table::Counter = $crate::export::counter(
+                $core::exports::LIBRARY,
+                concat!(stringify!($name), "\0"),
+                $crate::wire::api::Class::Local,
+            );
+            $crate::export::run(
+                &COUNTER,
+                $core::exports::INTERNAL_ERROR,
+                || format!(concat!(stringify!($name), "(" $(, stringify!($p), " {:?} ")*, ")") $(, $p)*),
+                // SAFETY: the program passes what the vendor documents for this function.
+                #[allow(unused_unsafe, reason = "functions without pointers are safe")]
+                || unsafe { $core::exports::$name($($p),*) },
+            )
+        }
+    };
+    ($core:tt unsupported $name:ident()) => {
+        // What it is given does not matter: the caller cleans up.
+        #[unsafe(no_mangle)]
+        extern "C" fn $name() -> i32 {
+            static COUNTER: $crate::wire::api::frontend_table::Counter = $crate::export::counter(
+                $core::exports::LIBRARY,
+                concat!(stringify!($name), "\0"),
+                $crate::wire::api::Class::Unsupported,
+            );
+            $crate::export::run(
+                &COUNTER,
+                $core::exports::INTERNAL_ERROR,
+                || concat!(stringify!($name), "()").to_owned(),
+                || {
+                    $crate::export::unsupported(stringify!($name));
+                    $core::exports::NOT_SUPPORTED
+                },
+            )
+        }
+    };
+}
+
+/// A function whose call is given as words, with its declaration.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! export_call {
+    ($core:tt $class:ident $how:ident $name:ident($($p:ident: $mode:ident $(($($argument:tt)+))?),*)) => {
+        #[unsafe(no_mangle)]
+        unsafe extern "C" fn $name($($p: $crate::wire::library_type!($mode)),*) -> i32 {
+            static COUNTER: $crate::wire::api::frontend_table::Counter = $crate::export::counter(
+                $core::exports::LIBRARY,
+                concat!(stringify!($name), "\0"),
+                $crate::wire::api::Class::$class,
+            );
+            static FUNCTION: $crate::wire::api::library::Function =
+                $crate::wire::library_function!($class [] $name($($p: $mode $(($($argument)+))?),*));
+            $crate::export::run(
+                &COUNTER,
+                $core::exports::INTERNAL_ERROR,
+                || format!(concat!(stringify!($name), "(" $(, stringify!($p), " {:?} ")*, ")") $(, $p)*),
+                // SAFETY: the program passes what the vendor documents for this function, whose declaration says what each parameter leads to.
+                || unsafe { $core::exports::$how(&FUNCTION, &[$($crate::export::ToWord::to_word($p)),*]) },
+            )
+        }
+    };
+}

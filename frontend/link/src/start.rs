@@ -1,0 +1,102 @@
+//! What the first call of a compute library does: a context, the session, and what the box's library says of itself.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use gvirtus_wire::api::library::{LibraryInfo, LibraryStart, command};
+use gvirtus_wire::api::types::{CUresult, error};
+use gvirtus_wire::codec::decode_all;
+
+use crate::library::command as send;
+use crate::{driver, session::session};
+
+/// Why a library is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failed {
+    /// The session's error.
+    Cuda(CUresult),
+    /// The box's library's own status.
+    Library(i32),
+}
+
+/// Sees to it that a context is current on this thread: the primary one of the first device if there is none, as the runtime does.
+///
+/// # Errors
+/// The driver's.
+pub fn ensure_context() -> Result<(), CUresult> {
+    let driver = driver().ok_or(error::ERROR_NOT_INITIALIZED)?;
+    let mut context = std::ptr::null_mut();
+    // SAFETY: the addresses are those of locals.
+    let status = unsafe {
+        match (driver.cuCtxGetCurrent)(&raw mut context) {
+            error::SUCCESS if !context.is_null() => error::SUCCESS,
+            _ => match (driver.cuInit)(0) {
+                error::SUCCESS => match (driver.cuDevicePrimaryCtxRetain)(&raw mut context, 0) {
+                    error::SUCCESS => (driver.cuCtxSetCurrent)(context),
+                    failed => failed,
+                },
+                failed => failed,
+            },
+        }
+    };
+    match status {
+        error::SUCCESS => Ok(()),
+        failed => Err(failed),
+    }
+}
+
+/// A library of the box, as the program's process knows it.
+#[derive(Debug)]
+pub struct Started {
+    first_opcode: u16,
+    major: OnceLock<u32>,
+    info: Mutex<Option<Arc<LibraryInfo>>>,
+}
+
+impl Started {
+    /// One whose commands begin with an opcode.
+    #[must_use]
+    pub const fn new(first_opcode: u16) -> Self {
+        Self {
+            first_opcode,
+            major: OnceLock::new(),
+            info: Mutex::new(None),
+        }
+    }
+
+    /// Says which major version the exports are of.
+    pub fn set_major(&self, major: u32) {
+        let _ = self.major.set(major);
+    }
+
+    /// The opcode of a command.
+    #[must_use]
+    pub const fn opcode(&self, command: u16) -> u16 {
+        self.first_opcode + command
+    }
+
+    /// What the box's library says of itself: asked once.
+    ///
+    /// # Errors
+    /// No session, or a box without the library.
+    pub fn info(&self) -> Result<Arc<LibraryInfo>, Failed> {
+        let mut info = self.info.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(info) = &*info {
+            return Ok(Arc::clone(info));
+        }
+        session().ok_or(Failed::Cuda(error::ERROR_NOT_INITIALIZED))?;
+        ensure_context().map_err(Failed::Cuda)?;
+        let start = LibraryStart {
+            stream: 0,
+            major: self.major.get().copied().unwrap_or(0),
+        };
+        let reply = send(self.opcode(command::START), &start, true).map_err(Failed::Cuda)?;
+        let told: LibraryInfo =
+            decode_all(&reply).map_err(|_| Failed::Cuda(error::ERROR_UNKNOWN))?;
+        if told.status != 0 {
+            return Err(Failed::Library(told.status));
+        }
+        let told = Arc::new(told);
+        *info = Some(Arc::clone(&told));
+        Ok(told)
+    }
+}
