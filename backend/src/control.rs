@@ -38,6 +38,15 @@ pub(crate) enum ToWorker {
         shared_memory: bool,
         /// Whose session it is, where there are tenants.
         tenant: Option<String>,
+        /// Whether lanes may join it.
+        lanes: bool,
+    },
+    /// A lane joins the session; its descriptors are attached.
+    Lane {
+        /// The communicator that the descriptors belong to.
+        protocol: String,
+        /// How many there will be.
+        of: u8,
     },
     /// Answer to [`FromWorker::AskSessions`]: those of the same tenant.
     Sessions(Vec<SessionInfo>),

@@ -20,6 +20,8 @@ pub const MAX_BULK: u64 = 1 << 46;
 
 /// Flag: the sender waits for a [`crate::api::core::REPLY`] with this sequence number.
 pub const FLAG_WANTS_REPLY: u16 = 1;
+/// Flag: the bulk does not follow the payload but comes over the session's [`lanes`](crate::lanes).
+pub const FLAG_LANES: u16 = 2;
 
 /// What stands before every payload.
 #[repr(C)]
@@ -85,6 +87,13 @@ impl Header {
             return Err(DecodeError::TooLong(header.bulk));
         }
         Ok(header)
+    }
+
+    /// Whether the bulk comes over the lanes.
+    #[must_use]
+    #[inline]
+    pub fn over_lanes(&self) -> bool {
+        self.flags & FLAG_LANES != 0
     }
 
     /// Whether the client waits for a reply.

@@ -6,6 +6,7 @@
 //! * [`delta`]: changes of memory that both ends have.
 //! * [`plugin`]: the C interface between a worker and its plugins.
 //! * [`communicator`]: byte streams between client and backend behind one trait, emulated distance on any of them.
+//! * [`lanes`]: large payloads over several connections at once.
 //! * [`handshake`], [`auth`], [`config`]: how a session begins, and what `properties.json` may say.
 #![forbid(unsafe_code)]
 
@@ -19,4 +20,5 @@ pub mod delta;
 pub mod frame;
 pub mod handshake;
 pub mod image;
+pub mod lanes;
 pub mod plugin;

@@ -8,7 +8,7 @@ use std::ffi::{c_char, c_void};
 use crate::frame::Header;
 
 /// Version of [`PluginTable`] and [`HostTable`]; both sides must have the same.
-pub const PLUGIN_ABI: u32 = 5;
+pub const PLUGIN_ABI: u32 = 6;
 /// Name of the one symbol that a plugin exports.
 pub const ENTRY: &str = "gvirtus_plugin_entry";
 /// Type of [`ENTRY`].
@@ -30,6 +30,15 @@ crate::records! {
 
 /// Issues work on a stream, given by the driver's handle; a failure is a CUDA status.
 pub type Issue = unsafe extern "C" fn(argument: *mut c_void, stream: *mut c_void) -> i32;
+
+/// [`HostTable::send_bulk_later`]: the session is over.
+pub const NO_TICKET: u64 = u64::MAX;
+/// [`HostTable::read_bulk_later`]: nothing was read.
+pub const NOT_READ: u32 = 0;
+/// [`HostTable::read_bulk_later`]: the bytes are there.
+pub const READ: u32 = 1;
+/// [`HostTable::read_bulk_later`]: the bytes are on their way.
+pub const READING: u32 = 2;
 
 /// What a plugin offers.
 #[repr(C)]
@@ -104,9 +113,20 @@ pub struct HostTable {
         unsafe extern "C" fn(host: *mut c_void, header: *const Header, payload: *const u8) -> bool,
     /// The next bytes of the frame that this thread started.
     pub send_bulk: unsafe extern "C" fn(host: *mut c_void, bytes: *const u8, len: usize) -> bool,
+    /// As `send_bulk`, but the bytes may still be being sent when this returns: they are borrowed until `send_wait` was called with the ticket, which must happen exactly
+    /// once. 0 when there is nothing to wait for; [`NO_TICKET`] when the session is over.
+    pub send_bulk_later:
+        unsafe extern "C" fn(host: *mut c_void, bytes: *const u8, len: usize) -> u64,
+    /// Waits for bytes given to `send_bulk_later`; false when not all of them were sent.
+    pub send_wait: unsafe extern "C" fn(host: *mut c_void, ticket: u64) -> bool,
     /// Reads the next bytes of the bulk of the frame being dispatched, into memory of the plugin's choosing. Only inside `dispatch`, on its thread and before
     /// `may_block`; what is not read when `dispatch` returns (or `may_block` is called) is skipped.
     pub read_bulk: unsafe extern "C" fn(host: *mut c_void, into: *mut u8, len: usize) -> bool,
+    /// As `read_bulk`, but the bytes may still be on their way when this returns [`READING`]: the memory is borrowed until `read_wait` was called for them, on this
+    /// thread. [`READ`] when they are there, [`NOT_READ`] if there are not so many or the session is over.
+    pub read_bulk_later: unsafe extern "C" fn(host: *mut c_void, into: *mut u8, len: usize) -> u32,
+    /// Waits until the first `upto` bytes of the dispatched frame's bulk are where `read_bulk_later` was told; false if they will not be. Nobody writes there then.
+    pub read_wait: unsafe extern "C" fn(host: *mut c_void, upto: u64) -> bool,
     /// Says that the rest of this dispatch may wait: another thread goes on reading frames. Only inside `dispatch`; the second call does nothing. The borrowed
     /// `header` and `payload` stay valid until dispatch returns.
     pub may_block: unsafe extern "C" fn(host: *mut c_void),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use gvirtus_wire::communicator::{self, Connection, Listener};
 use gvirtus_wire::config::{Endpoint, Tenant, Token};
 use gvirtus_wire::handshake::{
-    self, Admitted, ClientParams, HandshakeError, Kind, Reason, ServerError, ServerParams,
+    self, Admitted, ClientParams, HandshakeError, Kind, LaneDoor, Reason, ServerError, ServerParams,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -56,7 +56,7 @@ fn meet(
             },
         )?;
         assert_eq!(request.kind(), Kind::Session);
-        request.admit(&mut connection, 17, [9; 32])
+        request.admit(&mut connection, 17, [9; 32], &LaneDoor::new(2))
     });
     let mut connection = connect(&endpoint);
     let result = handshake::client(&mut connection, client);
@@ -149,7 +149,7 @@ fn the_token_never_travels() {
         };
         handshake::server(&mut connection, &params)
             .unwrap()
-            .admit(&mut connection, 1, [0; 32])
+            .admit(&mut connection, 1, [0; 32], &LaneDoor::new(2))
             .unwrap();
     });
     let mut connection = connect(&endpoint);
@@ -239,7 +239,7 @@ fn a_client_that_drips_its_bytes_is_cut_off_in_time() {
     let (listener, endpoint) = listen();
     let mut client = TcpStream::connect((endpoint.server_address.as_str(), endpoint.port)).unwrap();
     let dripper = thread::spawn(move || {
-        for byte in b"GVirtuS\n\x02\0\x02\0\xff\xff\0\0"
+        for byte in b"GVirtuS\n\x03\0\x03\0\xff\xff\0\0"
             .iter()
             .chain([0; 4096].iter())
         {
@@ -312,7 +312,7 @@ fn unix_sockets_too() {
         };
         handshake::server(&mut connection, &params)
             .unwrap()
-            .admit(&mut connection, 3, [0; 32])
+            .admit(&mut connection, 3, [0; 32], &LaneDoor::new(2))
             .unwrap();
         // As the daemon does: the connection goes on in other hands.
         let fds = connection.into_fds().unwrap();

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
-use gvirtus_wire::auth;
-use gvirtus_wire::communicator::Connection;
+use gvirtus_wire::auth::{self, Nonce};
+use gvirtus_wire::communicator::{self, Connection};
 use gvirtus_wire::config::Properties;
-use gvirtus_wire::handshake::{self, Kind, Reason, Request, ServerError, ServerParams, commands};
+use gvirtus_wire::handshake::{
+    self, Kind, LaneDoor, Reason, Request, ServerError, ServerParams, commands,
+};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
@@ -114,6 +116,26 @@ impl Daemon {
                 Ok(())
             }
             Kind::Session => self.session(connection, request).await,
+            Kind::Lane {
+                session,
+                token,
+                number,
+                of,
+            } => {
+                let worker = self.door(&request, session, &token, number, of);
+                let Some(worker) = worker else {
+                    let message = "no such session, or not this lane";
+                    return refuse(connection, request, Reason::NoSuchSession, message).await;
+                };
+                let message = ToWorker::Lane {
+                    protocol: connection.protocol.to_owned(),
+                    of,
+                };
+                // First the verdict: what follows it is the worker's.
+                let connection = blocking(connection, |c| request.join(c)).await?;
+                worker.assign(&message, &connection.into_fds()?).await?;
+                Ok(())
+            }
         }
     }
 
@@ -139,25 +161,54 @@ impl Daemon {
             }
         };
         let client = status::describe(&request, &connection.peer);
+        let shared_memory = request.shared_memory(&connection);
+        let has_lanes = !shared_memory
+            && communicator::by_protocol(connection.protocol).is_some_and(|c| c.has_lanes());
+        let door = LaneDoor::new(if has_lanes { self.properties.lanes } else { 0 });
         let message = ToWorker::Session {
             session: place.number,
             protocol: connection.protocol.to_owned(),
             client: client.clone(),
             opcodes: request.commands.iter().map(|(opcode, _)| *opcode).collect(),
-            shared_memory: request.shared_memory(&connection),
+            shared_memory,
             tenant: request.tenant.clone(),
+            lanes: has_lanes && self.properties.lanes > 0,
         };
         let number = place.number;
-        let connection =
-            blocking(connection, move |c| request.admit(c, number, auth::nonce())).await?;
+        let offered = door.clone();
+        let connection = blocking(connection, move |c| {
+            request.admit(c, number, auth::nonce(), &offered)
+        })
+        .await?;
+        let worker = Arc::new(worker);
         if let Some(session) = self.sessions.lock().get_mut(&number) {
             session.worker = worker.pid;
             session.counters = Some(Arc::clone(&worker.counters));
+            // A client that does as it should opens lanes when it has heard of its worker.
+            session.lanes = Some((door, Arc::downgrade(&worker)));
         }
         worker.assign(&message, &connection.into_fds()?).await?;
         tracing::info!("session {number}: {client}, worker {}", worker.pid);
         tokio::spawn(Arc::clone(self).until_end(worker, place, client));
         Ok(())
+    }
+
+    /// The worker that a lane may join.
+    fn door(
+        &self,
+        request: &Request,
+        session: u64,
+        token: &Nonce,
+        number: u8,
+        of: u8,
+    ) -> Option<Arc<Worker>> {
+        let mut sessions = self.sessions.lock();
+        let session = sessions.get_mut(&session)?;
+        let same_tenant = session.tenant() == request.tenant.as_deref();
+        let (door, worker) = session.lanes.as_mut()?;
+        (same_tenant && door.admit(token, number, of))
+            .then(|| worker.upgrade())
+            .flatten()
     }
 
     /// A place among the sessions, given back when dropped; `None` if there is none.
@@ -174,7 +225,7 @@ impl Daemon {
         })
     }
 
-    async fn until_end(self: Arc<Self>, worker: Worker, place: Place, client: String) {
+    async fn until_end(self: Arc<Self>, worker: Arc<Worker>, place: Place, client: String) {
         let number = place.number;
         let end = exited(worker.state.clone());
         tokio::pin!(end);

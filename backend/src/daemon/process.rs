@@ -47,7 +47,7 @@ pub(super) struct Worker {
     pong: Arc<Notify>,
     /// It wants to know the sessions.
     pub(super) asks: Arc<Notify>,
-    line: OwnedWriteHalf,
+    line: tokio::sync::Mutex<OwnedWriteHalf>,
 }
 
 impl Worker {
@@ -94,7 +94,7 @@ impl Worker {
             counters,
             pong,
             asks,
-            line,
+            line: tokio::sync::Mutex::new(line),
         })
     }
 
@@ -133,9 +133,9 @@ impl Worker {
         }
     }
 
-    /// Hands it a client.
-    pub(super) async fn assign(&self, session: &ToWorker, fds: &[OwnedFd]) -> io::Result<()> {
-        self.send(session, fds).await
+    /// Hands it a client, or a lane of its client.
+    pub(super) async fn assign(&self, message: &ToWorker, fds: &[OwnedFd]) -> io::Result<()> {
+        self.send(message, fds).await
     }
 
     /// Tells it something.
@@ -144,7 +144,9 @@ impl Worker {
     }
 
     async fn send(&self, message: &ToWorker, fds: &[OwnedFd]) -> io::Result<()> {
-        let line: &UnixStream = self.line.as_ref();
+        // One message after the other: lanes join at any time.
+        let line = self.line.lock().await;
+        let line: &UnixStream = line.as_ref();
         let message = encode(message)?;
         let mut rest = message.as_slice();
         let mut fds: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();

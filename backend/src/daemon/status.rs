@@ -1,15 +1,16 @@
 //! The daemon's state, as `gvirtus status` shows it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use gvirtus_wire::handshake::{self, Request};
+use gvirtus_wire::handshake::{self, LaneDoor, Request};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::admission::Daemon;
+use super::process::Worker;
 use crate::control::{Counters, MAX_MESSAGE, SessionInfo};
 
 /// A session, as far as the daemon knows it.
@@ -23,6 +24,15 @@ pub(super) struct Session {
     /// 0 while it waits for a worker.
     pub(super) worker: u32,
     pub(super) counters: Option<Arc<Mutex<Counters>>>,
+    /// Once its worker has it: what lets lanes in, and where they go.
+    pub(super) lanes: Option<(LaneDoor, Weak<Worker>)>,
+}
+
+impl Session {
+    /// Whose it is, where there are tenants.
+    pub(super) fn tenant(&self) -> Option<&str> {
+        self.tenant.as_deref()
+    }
 }
 
 impl Session {
@@ -36,6 +46,7 @@ impl Session {
             since: Instant::now(),
             worker: 0,
             counters: None,
+            lanes: None,
         }
     }
 }

@@ -1,7 +1,8 @@
-//! Which other sessions there are: the daemon knows.
+//! What the daemon says during a session: which others there are, and lanes that join.
 #![forbid(unsafe_code)]
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -30,8 +31,11 @@ pub(super) struct Acquaintances {
 }
 
 impl Acquaintances {
-    /// Starts a thread that reads the daemon's answers. Once there is a session the daemon says nothing else.
-    pub(super) fn new(channel: Arc<Mutex<Channel>>) -> io::Result<Self> {
+    /// Starts a thread that reads what the daemon says once there is a session: its answers, and lanes that join (protocol, how many there will be, descriptors).
+    pub(super) fn new(
+        channel: Arc<Mutex<Channel>>,
+        join_lane: impl Fn(&str, u8, Vec<OwnedFd>) + Send + 'static,
+    ) -> io::Result<Self> {
         let answers = Arc::new(Answers::default());
         let mut reading = channel.lock().try_clone()?;
         let to = Arc::clone(&answers);
@@ -39,12 +43,16 @@ impl Acquaintances {
             .name("daemon".into())
             .spawn(move || {
                 // That the daemon is gone, another thread notices.
-                while let Ok((message, _)) = reading.receive() {
-                    if let ToWorker::Sessions(sessions) = message {
-                        let mut latest = to.latest.lock();
-                        latest.0 += 1;
-                        latest.1 = sessions.into_iter().map(Into::into).collect();
-                        to.come.notify_all();
+                while let Ok((message, fds)) = reading.receive() {
+                    match message {
+                        ToWorker::Sessions(sessions) => {
+                            let mut latest = to.latest.lock();
+                            latest.0 += 1;
+                            latest.1 = sessions.into_iter().map(Into::into).collect();
+                            to.come.notify_all();
+                        }
+                        ToWorker::Lane { protocol, of } => join_lane(&protocol, of, fds),
+                        _ => {}
                     }
                 }
             })?;

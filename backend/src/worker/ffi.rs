@@ -12,17 +12,23 @@ use std::ptr;
 
 use gvirtus_wire::codec::Wire;
 use gvirtus_wire::frame::Header;
+use gvirtus_wire::lanes::Ticket;
 use gvirtus_wire::plugin::{
-    ENTRY, HostTable, Issue, PLUGIN_ABI, PluginEntry, PluginTable, SessionInfo,
+    ENTRY, HostTable, Issue, NO_TICKET, NOT_READ, PLUGIN_ABI, PluginEntry, PluginTable, READ,
+    READING, SessionInfo,
 };
 use libloading::Library;
 
 /// What plugins may ask of the worker: [`HostTable`] without its pointers.
 pub(super) trait Host: Sync + 'static {
-    fn send(&'static self, header: &Header, payload: &[u8], bulk: &[u8]) -> bool;
+    /// Does not use the bulk any more when it returns.
+    fn send(&'static self, header: &Header, payload: &[u8], bulk: &'static [u8]) -> bool;
     fn send_start(&'static self, header: &Header, payload: &[u8]) -> bool;
-    fn send_bulk(&'static self, bytes: &[u8]) -> bool;
-    fn read_bulk(&'static self, into: &mut [u8]) -> bool;
+    /// Uses the bytes until the ticket is done; `None` when the session is over.
+    fn send_bulk(&'static self, bytes: &'static [u8]) -> Option<Sending>;
+    /// Uses the memory until `read_wait` has returned for it.
+    fn read_bulk(&'static self, into: &'static mut [u8]) -> Reading;
+    fn read_wait(&'static self, upto: u64) -> bool;
     fn may_block(&'static self);
     fn take_descriptor(&'static self, tag: u64) -> Option<OwnedFd>;
     fn identity(&'static self) -> &'static [u8];
@@ -30,6 +36,21 @@ pub(super) trait Host: Sync + 'static {
     fn core(&'static self) -> Option<&'static Plugin>;
     fn log(&'static self, level: u32, text: &str);
     fn fail(&'static self, text: &str);
+}
+
+/// How far [`Host::send_bulk`] is.
+pub(super) enum Sending {
+    Sent,
+    Later(Ticket),
+}
+
+/// How far [`Host::read_bulk`] is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    Failed,
+    Done,
+    /// The bulk up to here is on its way.
+    Upto(u64),
 }
 
 /// The table for a host, valid for the life of the process.
@@ -40,7 +61,11 @@ pub(super) fn host_table<H: Host>(host: &'static H) -> &'static HostTable {
         send: send::<H>,
         send_start: send_start::<H>,
         send_bulk: send_bulk::<H>,
+        send_bulk_later: send_bulk_later::<H>,
+        send_wait,
         read_bulk: read_bulk::<H>,
+        read_bulk_later: read_bulk_later::<H>,
+        read_wait: read_wait::<H>,
         may_block: may_block::<H>,
         take_descriptor: take_descriptor::<H>,
         identity: identity::<H>,
@@ -102,8 +127,41 @@ unsafe extern "C" fn send_start<H: Host>(
 }
 
 unsafe extern "C" fn send_bulk<H: Host>(host: *mut c_void, bytes: *const u8, len: usize) -> bool {
-    // SAFETY: the plugin passes its table's host and `len` readable bytes.
-    unsafe { host_of::<H>(host).send_bulk(slice(bytes, len)) }
+    // SAFETY: the plugin passes its table's host and `len` readable bytes, which nobody uses after the wait.
+    match unsafe { host_of::<H>(host).send_bulk(slice(bytes, len)) } {
+        Some(Sending::Sent) => true,
+        Some(Sending::Later(ticket)) => ticket.wait(),
+        None => false,
+    }
+}
+
+unsafe extern "C" fn send_bulk_later<H: Host>(
+    host: *mut c_void,
+    bytes: *const u8,
+    len: usize,
+) -> u64 {
+    // SAFETY: the plugin passes its table's host and `len` readable bytes, which stay so until it has waited for the ticket.
+    match unsafe { host_of::<H>(host).send_bulk(slice(bytes, len)) } {
+        Some(Sending::Sent) => 0,
+        Some(Sending::Later(ticket)) => Box::into_raw(Box::new(ticket)) as u64,
+        None => NO_TICKET,
+    }
+}
+
+unsafe extern "C" fn send_wait(_: *mut c_void, ticket: u64) -> bool {
+    match ticket {
+        0 => true,
+        NO_TICKET => false,
+        // SAFETY: the plugin gives each ticket that `send_bulk_later` made back once.
+        ticket => unsafe { Box::from_raw(ticket as *mut Ticket) }.wait(),
+    }
+}
+
+/// # Safety
+/// `len` bytes at `into` are writable and nobody else's until the host has said that it is done with them; `len` is not 0 and `into` not null.
+unsafe fn place<H: Host>(host: *mut c_void, into: *mut u8, len: usize) -> Reading {
+    // SAFETY: by this function's contract. They are only written to.
+    unsafe { host_of::<H>(host).read_bulk(std::slice::from_raw_parts_mut(into, len)) }
 }
 
 unsafe extern "C" fn read_bulk<H: Host>(host: *mut c_void, into: *mut u8, len: usize) -> bool {
@@ -113,8 +171,33 @@ unsafe extern "C" fn read_bulk<H: Host>(host: *mut c_void, into: *mut u8, len: u
     if into.is_null() {
         return false;
     }
-    // SAFETY: the plugin passes its table's host and `len` writable bytes that nobody else uses meanwhile. They are only written to.
-    unsafe { host_of::<H>(host).read_bulk(std::slice::from_raw_parts_mut(into, len)) }
+    // SAFETY: the plugin passes its table's host and `len` writable bytes that nobody else uses meanwhile.
+    match unsafe { place::<H>(host, into, len) } {
+        Reading::Failed => false,
+        Reading::Done => true,
+        // SAFETY: the plugin passes its table's host.
+        Reading::Upto(end) => unsafe { host_of::<H>(host) }.read_wait(end),
+    }
+}
+
+unsafe extern "C" fn read_bulk_later<H: Host>(host: *mut c_void, into: *mut u8, len: usize) -> u32 {
+    if len == 0 {
+        return READ;
+    }
+    if into.is_null() {
+        return NOT_READ;
+    }
+    // SAFETY: the plugin passes its table's host and `len` writable bytes that nobody else uses until it has waited for them.
+    match unsafe { place::<H>(host, into, len) } {
+        Reading::Failed => NOT_READ,
+        Reading::Done => READ,
+        Reading::Upto(_) => READING,
+    }
+}
+
+unsafe extern "C" fn read_wait<H: Host>(host: *mut c_void, upto: u64) -> bool {
+    // SAFETY: the plugin passes its table's host.
+    unsafe { host_of::<H>(host) }.read_wait(upto)
 }
 
 unsafe extern "C" fn may_block<H: Host>(host: *mut c_void) {

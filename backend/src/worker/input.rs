@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use gvirtus_wire::codec::DecodeError;
 use gvirtus_wire::communicator::Receiver;
 use gvirtus_wire::frame::{HEADER_LEN, Header};
+use gvirtus_wire::lanes::{Incoming, Payload};
 
 /// Bytes read ahead. Bulk of at least [`DIRECT`] bytes goes past the buffer, straight to where it belongs.
 const BUFFER: usize = 256 << 10;
@@ -48,6 +49,10 @@ pub(super) struct Input {
     end: usize,
     /// Bulk of the current frame that nobody has read yet.
     bulk: u64,
+    /// Where bulk comes that does not follow its frame.
+    lanes: Option<&'static Incoming>,
+    /// The current frame's, if it is such.
+    pub(super) over_lanes: Option<Arc<Payload>>,
     /// `None` before the first frame.
     last_sequence: Option<u64>,
     received: Arc<Received>,
@@ -56,13 +61,19 @@ pub(super) struct Input {
 }
 
 impl Input {
-    pub(super) fn new(receiver: Box<dyn Receiver>, received: Arc<Received>) -> Self {
+    pub(super) fn new(
+        receiver: Box<dyn Receiver>,
+        received: Arc<Received>,
+        lanes: Option<&'static Incoming>,
+    ) -> Self {
         Self {
             receiver,
             buffer: vec![0; BUFFER].into_boxed_slice(),
             at: 0,
             end: 0,
             bulk: 0,
+            lanes,
+            over_lanes: None,
             last_sequence: None,
             received,
             busy: false,
@@ -98,7 +109,12 @@ impl Input {
             payload.resize(len.min(start + BUFFER), 0);
             self.copy(&mut payload[start..])?;
         }
-        self.bulk = header.bulk;
+        if header.over_lanes() {
+            let lanes = self.lanes.ok_or(DecodeError::Invalid("flag"))?;
+            self.over_lanes = Some(lanes.announce(header.bulk));
+        } else {
+            self.bulk = header.bulk;
+        }
         self.busy = true;
         // One thread at a time counts.
         let frames = &self.received.frames;

@@ -5,10 +5,12 @@
 #![forbid(unsafe_code)]
 
 use std::cell::RefCell;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use gvirtus_wire::frame::Header;
+use gvirtus_wire::lanes::Payload;
 use parking_lot::{Condvar, Mutex};
 
 use super::input::{End, Input};
@@ -34,6 +36,13 @@ pub(super) trait Handler: Sync + 'static {
 thread_local! {
     /// The input, while this thread executes the frame that it read and has not said that it may block.
     static LEAD: RefCell<Option<Box<Input>>> = const { RefCell::new(None) };
+    /// The bulk of the frame that this thread executes, if it comes over the lanes. It stays when others read on.
+    static BULK: RefCell<Option<Arc<Payload>>> = const { RefCell::new(None) };
+}
+
+/// The bulk of the frame that the calling thread executes, if it comes over the lanes.
+pub(super) fn bulk() -> Option<Arc<Payload>> {
+    BULK.with_borrow(Clone::clone)
 }
 
 /// Runs `f` on the input if the calling thread leads.
@@ -171,8 +180,12 @@ impl Threads {
                     Ok(header) => header,
                     Err(end) => return self.finish(end),
                 };
+                BULK.set(input.over_lanes.take());
                 LEAD.set(Some(input));
                 handler.frame(&header, &payload);
+                if let Some(bulk) = BULK.take() {
+                    bulk.abandon();
+                }
                 match LEAD.take() {
                     Some(mine) => input = mine,
                     // The frame might block, and another thread leads by now.

@@ -4,6 +4,7 @@
 //! * here: its life — set up, wait for a client, serve, exit — and what it offers to plugins.
 //! * `input`, `output`: frames from and to the client. `lead`: which thread reads.
 //! * `ffi`: plugins' C tables, the one unsafe module.
+//! * `lanes`: large payloads beside the frames.
 //! * `channel`: the line to the daemon. `acquaintances`: what it says of other sessions. `descriptors`: memory that the client shares.
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -30,14 +31,16 @@ mod channel;
 mod descriptors;
 mod ffi;
 mod input;
+mod lanes;
 mod lead;
 mod output;
 
 use acquaintances::Acquaintances;
 use channel::Channel;
 use descriptors::Passed;
-use ffi::{Plugin, exit_now, host_table};
+use ffi::{Plugin, Reading, Sending, exit_now, host_table};
 use input::{End, Input, Received};
+use lanes::Lanes;
 use lead::{Handler, Threads};
 use output::Output;
 
@@ -67,12 +70,15 @@ struct Session {
     /// Over a transport that shares memory.
     passed: Option<Passed>,
     acquaintances: Option<Acquaintances>,
+    /// Where the session may have some.
+    lanes: Option<Lanes>,
 }
 
 /// What the daemon says of the client.
 struct Admitted {
     opcodes: Vec<u16>,
     tenant: Option<String>,
+    lanes: bool,
 }
 
 /// Lives a worker's life.
@@ -183,6 +189,7 @@ impl Worker {
             opcodes,
             shared_memory,
             tenant,
+            lanes,
         } = message
         else {
             return Err(std::io::Error::other("no session after the set-up"));
@@ -216,7 +223,11 @@ impl Worker {
             give_up(exit::NOT_READY, &format!("no thread: {e}"));
         }
         let received = Arc::new(Received::default());
-        let admitted = Admitted { opcodes, tenant };
+        let admitted = Admitted {
+            opcodes,
+            tenant,
+            lanes,
+        };
         let end = self.serve(connection, admitted, &snapshot, channel, received);
         let code = match &end {
             End::Connection(_) => {
@@ -255,9 +266,12 @@ impl Worker {
             opcodes: bits,
             tenant: admitted.tenant,
             passed,
-            acquaintances: Acquaintances::new(Arc::clone(&line))
-                .inspect_err(|e| tracing::warn!("the daemon cannot be asked for sessions: {e}"))
-                .ok(),
+            acquaintances: Acquaintances::new(Arc::clone(&line), |protocol, of, fds| {
+                self.join_lane(protocol, of, fds);
+            })
+            .inspect_err(|e| tracing::warn!("the daemon cannot be heard: {e}"))
+            .ok(),
+            lanes: admitted.lanes.then(Lanes::default),
         });
         match watched {
             // A kernel may run for hours: the threads that wait for it do not see the client go, this one does.
@@ -271,7 +285,41 @@ impl Worker {
         };
         session.output.send(&header, snapshot, &[]);
         report(line, session, Arc::clone(&received));
-        self.threads.run(self, Input::new(receiver, received))
+        let lanes = session.lanes.as_ref().map(|lanes| &lanes.incoming);
+        self.threads
+            .run(self, Input::new(receiver, received, lanes))
+    }
+
+    /// The daemon has a lane for the session.
+    fn join_lane(&'static self, protocol: &str, of: u8, fds: Vec<OwnedFd>) {
+        let Some(session) = self.session.get() else {
+            return;
+        };
+        let Some(lanes) = &session.lanes else {
+            return;
+        };
+        let joined = communicator::by_protocol(protocol)
+            .ok_or_else(|| std::io::Error::other("an unknown communicator"))
+            .and_then(|communicator| communicator.adopt(fds))
+            .and_then(|lane| lanes.join(lane, of, |error| self.lane_over(error)));
+        match joined {
+            Ok(false) => {}
+            Ok(true) => {
+                tracing::debug!("{of} lanes");
+                session.output.use_lanes(&lanes.outgoing);
+            }
+            Err(e) => tracing::warn!("a lane could not join: {e}"),
+        }
+    }
+
+    /// A lane has ended, and with it the session.
+    fn lane_over(&'static self, error: &std::io::Error) -> ! {
+        if error.kind() == std::io::ErrorKind::InvalidData {
+            tracing::warn!("the client broke the protocol: {error}");
+            self.close(exit::VIOLATION)
+        }
+        tracing::debug!("a lane ended: {error}");
+        self.close(exit::CLIENT_GONE)
     }
 
     /// Lets the plugins close, but not for long, and exits.
@@ -370,12 +418,15 @@ fn describe(plugins: &[Plugin], ready: &mut Ready) -> Result<Vec<u8>, String> {
 fn report(line: Arc<Mutex<Channel>>, session: &'static Session, received: Arc<Received>) {
     let report = move || {
         let mut last = Counters::default();
+        let lanes = session.lanes.as_ref();
         loop {
             thread::sleep(COUNTERS_INTERVAL);
             let now = Counters {
                 frames: received.frames.load(Ordering::Relaxed),
-                bytes_in: received.bytes.load(Ordering::Relaxed),
-                bytes_out: session.output.bytes.load(Ordering::Relaxed),
+                bytes_in: received.bytes.load(Ordering::Relaxed)
+                    + lanes.map_or(0, |lanes| lanes.incoming.bytes()),
+                bytes_out: session.output.bytes.load(Ordering::Relaxed)
+                    + lanes.map_or(0, |lanes| lanes.outgoing.bytes()),
             };
             if now != last && line.lock().send(&FromWorker::Counters(now)).is_err() {
                 return;
@@ -408,7 +459,7 @@ impl Handler for Worker {
 }
 
 impl ffi::Host for Worker {
-    fn send(&'static self, header: &Header, payload: &[u8], bulk: &[u8]) -> bool {
+    fn send(&'static self, header: &Header, payload: &[u8], bulk: &'static [u8]) -> bool {
         self.session
             .get()
             .is_some_and(|s| s.output.send(header, payload, bulk))
@@ -420,14 +471,25 @@ impl ffi::Host for Worker {
             .is_some_and(|s| s.output.send_start(header, payload))
     }
 
-    fn send_bulk(&'static self, bytes: &[u8]) -> bool {
-        self.session
-            .get()
-            .is_some_and(|s| s.output.send_bulk(bytes))
+    fn send_bulk(&'static self, bytes: &'static [u8]) -> Option<Sending> {
+        self.session.get()?.output.send_bulk(bytes)
     }
 
-    fn read_bulk(&'static self, into: &mut [u8]) -> bool {
-        lead::with_input(|input| input.read_bulk(into)).unwrap_or(false)
+    fn read_bulk(&'static self, into: &'static mut [u8]) -> Reading {
+        if let Some(payload) = lead::bulk() {
+            return match payload.place(into) {
+                true => Reading::Upto(payload.placed()),
+                false => Reading::Failed,
+            };
+        }
+        match lead::with_input(|input| input.read_bulk(into)) {
+            Some(true) => Reading::Done,
+            _ => Reading::Failed,
+        }
+    }
+
+    fn read_wait(&'static self, upto: u64) -> bool {
+        lead::bulk().is_none_or(|payload| payload.wait(upto))
     }
 
     fn may_block(&'static self) {

@@ -13,7 +13,7 @@ use gvirtus_wire::command::Command as WireCommand;
 use gvirtus_wire::communicator::{self, Connection};
 use gvirtus_wire::config::Endpoint;
 use gvirtus_wire::frame::{FLAG_WANTS_REPLY, HEADER_LEN, Header};
-use gvirtus_wire::handshake::{self, ClientParams, HandshakeError};
+use gvirtus_wire::handshake::{self, Admitted, ClientParams, HandshakeError};
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -109,9 +109,10 @@ impl Daemon {
 
     pub(crate) fn try_open(&self, params: &ClientParams) -> Result<Session, HandshakeError> {
         let mut connection = self.connect();
-        handshake::client(&mut connection, params)?;
+        let admitted = handshake::client(&mut connection, params)?;
         let mut session = Session {
             connection,
+            admitted,
             sequence: 0,
             snapshot: Snapshot::default(),
         };
@@ -122,16 +123,21 @@ impl Daemon {
     }
 
     pub(crate) fn status(&self) -> serde_json::Value {
-        let config = gvirtus_wire::config::Client {
+        serde_json::from_str(&handshake::status(&self.client()).unwrap()).unwrap()
+    }
+
+    /// A client's settings.
+    pub(crate) fn client(&self) -> gvirtus_wire::config::Client {
+        gvirtus_wire::config::Client {
             file: None,
             endpoint: self.endpoint.clone(),
             identity: None,
             connect_timeout: PATIENCE,
             handshake_timeout: PATIENCE,
+            lanes: 0,
             emulation: None,
             warnings: vec![],
-        };
-        serde_json::from_str(&handshake::status(&config).unwrap()).unwrap()
+        }
     }
 
     pub(crate) fn signal(&self, name: &str) {
@@ -202,6 +208,7 @@ pub(crate) fn params() -> ClientParams {
 
 pub(crate) struct Session {
     pub(crate) connection: Connection,
+    pub(crate) admitted: Admitted,
     pub(crate) sequence: u64,
     pub(crate) snapshot: Snapshot,
 }

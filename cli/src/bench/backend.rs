@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use gvirtus_wire::communicator;
-use gvirtus_wire::config::Endpoint;
+use gvirtus_wire::config::{self, Endpoint};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -116,8 +116,10 @@ fn write(file: &Path, endpoint: &Endpoint, device: &str) -> Result<(), String> {
             at["port"] = endpoint.port.to_string().into();
         }
     }
-    let properties =
+    let mut properties =
         json!({"communicator": [{"endpoint": at, "plugins": ["cudart"]}], "device": device});
+    // As the programs that are measured will have it.
+    properties["lanes"] = config::lanes().map_err(|e| e.to_string())?.into();
     std::fs::write(file, properties.to_string()).map_err(|e| format!("{}: {e}", file.display()))
 }
 

@@ -3,11 +3,13 @@
 //! One end asks, the other ([`serve`]) does as asked. A request is an operation and a number, nine bytes.
 
 use std::io;
+use std::sync::Barrier;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use gvirtus_wire::communicator::emulate::Emulation;
 use gvirtus_wire::communicator::{self, Closer, Connection, shm};
-use gvirtus_wire::config::Endpoint;
+use gvirtus_wire::config::{self, Endpoint};
 
 /// What the asking end may want.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -45,9 +47,19 @@ pub(super) struct Rates {
     pub(super) up: f64,
     /// Bytes per second from the backend.
     pub(super) down: f64,
+    /// The same over as many connections as a session has lanes, if it has some.
+    pub(super) lanes: Option<Lanes>,
 }
 
-/// Serves one asking end after the other, for ever. Prints where it listens.
+/// What several connections do at once.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lanes {
+    pub(super) count: u8,
+    pub(super) up: f64,
+    pub(super) down: f64,
+}
+
+/// Serves all who ask, for ever. Prints where it listens.
 pub(super) fn serve(endpoint: &Endpoint) -> io::Result<()> {
     let listener = communicator::listen(endpoint)?;
     println!(
@@ -56,10 +68,13 @@ pub(super) fn serve(endpoint: &Endpoint) -> io::Result<()> {
     );
     loop {
         let connection = listener.accept()?;
-        // Whatever becomes of one, the next may come.
-        if let Err(e) = answer_one(connection, &endpoint.protocol) {
-            eprintln!("gvirtus: raw transport: {e}");
-        }
+        let protocol = endpoint.protocol.clone();
+        std::thread::Builder::new().spawn(move || {
+            // Whatever becomes of one, the others go on.
+            if let Err(e) = answer_one(connection, &protocol) {
+                eprintln!("gvirtus: raw transport: {e}");
+            }
+        })?;
     }
 }
 
@@ -147,6 +162,83 @@ pub(super) fn measure(
     pings: u32,
     bytes: u64,
 ) -> io::Result<Rates> {
+    let rates = measure_one(endpoint, emulation, pings, bytes)?;
+    let has_lanes = communicator::by_protocol(&endpoint.protocol).is_some_and(|c| c.has_lanes());
+    let count = config::lanes().unwrap_or_default();
+    // An emulated wire of a given rate has none.
+    if !has_lanes || count == 0 || emulation.is_some_and(|e| e.rate.is_some()) {
+        return Ok(rates);
+    }
+    let together = |operation| together(endpoint, emulation, count, operation, bytes);
+    Ok(Rates {
+        lanes: Some(Lanes {
+            count,
+            up: together(Operation::Sink)?,
+            down: together(Operation::Source)?,
+        }),
+        ..rates
+    })
+}
+
+/// Bytes per second over several connections at once, each with a thread at either end.
+fn together(
+    endpoint: &Endpoint,
+    emulation: Option<&Emulation>,
+    count: u8,
+    operation: Operation,
+    bytes: u64,
+) -> io::Result<f64> {
+    let pieces = bytes / u64::from(count) / PIECE as u64;
+    let connections = (0..count)
+        .map(|_| communicator::connect(endpoint, TIMEOUT, emulation))
+        .collect::<io::Result<Vec<_>>>()?;
+    let start = Barrier::new(connections.len() + 1);
+    let one = |connection: Connection| {
+        let _closing = Closing(connection.closer.clone());
+        let (mut receiver, mut sender) = connection.split();
+        let mut piece = vec![0u8; PIECE];
+        let mut run = |pieces: u64| {
+            let mut request = [0u8; 9];
+            request[0] = operation as u8;
+            request[1..].copy_from_slice(&(pieces * PIECE as u64).to_le_bytes());
+            sender.send(&request)?;
+            for _ in 0..pieces {
+                match operation {
+                    Operation::Sink => sender.send(&piece)?,
+                    _ => receiver.read_exact(&mut piece)?,
+                }
+            }
+            match operation {
+                Operation::Sink => receiver.read_exact(&mut [0]),
+                _ => Ok(()),
+            }
+        };
+        let warm = run(16);
+        start.wait();
+        warm.and_then(|()| run(pieces))
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = connections
+            .into_iter()
+            .map(|connection| scope.spawn(|| one(connection)))
+            .collect();
+        start.wait();
+        let began = Instant::now();
+        for thread in threads {
+            let ended = thread.join();
+            ended.unwrap_or_else(|_| Err(io::Error::other("a thread panicked")))?;
+        }
+        let moved = pieces * PIECE as u64 * u64::from(count);
+        Ok(moved as f64 / began.elapsed().as_secs_f64().max(1e-9))
+    })
+}
+
+fn measure_one(
+    endpoint: &Endpoint,
+    emulation: Option<&Emulation>,
+    pings: u32,
+    bytes: u64,
+) -> io::Result<Rates> {
     let connection = communicator::connect(endpoint, TIMEOUT, emulation)?;
     let connection = if endpoint.protocol == "shm" {
         shm::take(connection, TIMEOUT)?
@@ -203,6 +295,7 @@ pub(super) fn measure(
         spinning_ping: ask(Operation::SpinPing, u64::from(pings.max(1)))?,
         up: rate(ask(Operation::Sink, bytes)?),
         down: rate(ask(Operation::Source, bytes)?),
+        lanes: None,
     })
 }
 
@@ -220,13 +313,18 @@ mod tests {
             if let Some((_, port)) = listener.address().rsplit_once(':') {
                 endpoint.port = port.parse().expect("a port");
             }
-            let server = std::thread::spawn(move || {
-                answer_one(listener.accept().expect("somebody comes"), protocol)
+            thread::spawn(move || {
+                while let Ok(connection) = listener.accept() {
+                    thread::spawn(move || answer_one(connection, protocol));
+                }
             });
-            let rates = measure(&endpoint, None, 20, 4 << 20).expect("it is measured");
+            let rates = measure(&endpoint, None, 20, 32 << 20).expect("it is measured");
+            assert_eq!(rates.lanes.is_some(), protocol != "shm");
             assert!(rates.ping > Duration::ZERO && rates.spinning_ping > Duration::ZERO);
             assert!(rates.up > 1e6 && rates.down > 1e6, "{protocol}: {rates:?}");
-            server.join().expect("no panic").expect("a quiet end");
+            if let Some(lanes) = rates.lanes {
+                assert!(lanes.count > 1 && lanes.up > 1e6 && lanes.down > 1e6);
+            }
         }
     }
 

@@ -192,6 +192,16 @@ impl Bench<'_> {
         ] {
             self.report.put(index, id, what, "GB/s", true, rate / 1e9);
         }
+        let Some(lanes) = rates.lanes else {
+            return;
+        };
+        for (id, to, rate) in [
+            ("raw_lanes_up", "to", lanes.up),
+            ("raw_lanes_down", "from", lanes.down),
+        ] {
+            let what = format!("raw transport, {} streams {to} the backend", lanes.count);
+            self.report.put(index, id, &what, "GB/s", true, rate / 1e9);
+        }
     }
 
     fn finish(self, subjects: &[Subject]) -> Result<(), Refusal> {

@@ -1,5 +1,6 @@
 //! Copies between the client, pinned memory and devices, and memsets.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use gvirtus_wire::api::core::{
@@ -14,10 +15,11 @@ use crate::driver::{Handle, cu};
 use crate::errors::{
     ERROR_INVALID_VALUE, ERROR_STREAM_CAPTURE_UNSUPPORTED, ERROR_UNKNOWN, Result, SUCCESS,
 };
+use crate::host::{Host, Reading, Sending};
 use crate::host_memory::HostWrite;
 use crate::progress::Item;
 use crate::session::Session;
-use crate::shape::{Box3, packed};
+use crate::shape::{Box3, Piece, packed};
 use crate::staging::{BLOCK, Lease};
 use crate::streams::Stream;
 
@@ -26,7 +28,11 @@ const HOST: u32 = 1;
 const DEVICE: u32 = 2;
 const ARRAY: u32 = 3;
 /// So many pieces of a copy to the client are on their way at a time.
-const AHEAD: usize = 4;
+const AHEAD: usize = 6;
+/// So many of them may be with the lanes.
+const LEAVING: usize = 3;
+/// So many pieces of a copy from the client have a place before their bytes come.
+const ARRIVING: usize = 4;
 /// Copies to pinned memory are told in pieces of so many bytes.
 const SHADOW_PIECE: u64 = 8 << 20;
 
@@ -83,6 +89,67 @@ impl End {
             self.address
         } else {
             0
+        }
+    }
+}
+
+/// Staging memory that pieces of the frame's bulk are read into. It is not let go of while somebody writes there.
+struct Arriving {
+    host: &'static Host,
+    pieces: VecDeque<(Piece, Lease)>,
+    /// What the bulk's bytes up to the first of `pieces` are, and up to the end of the last.
+    read: u64,
+    asked: u64,
+    under_way: bool,
+}
+
+impl Arriving {
+    fn new(host: &'static Host) -> Self {
+        Self {
+            host,
+            pieces: VecDeque::with_capacity(ARRIVING),
+            read: 0,
+            asked: 0,
+            under_way: false,
+        }
+    }
+
+    /// Whether more pieces should be given a place: where bytes come on their own.
+    fn has_room(&self) -> bool {
+        self.pieces.is_empty() || (self.under_way && self.pieces.len() < ARRIVING)
+    }
+
+    fn expect(&mut self, piece: Piece, lease: Lease) -> Result<()> {
+        // SAFETY: the lease is ours alone and kept until the bytes are there or will not be; handlers run on the dispatching thread and have not called `may_block` yet.
+        let reading = unsafe { self.host.read_bulk_later(lease.start as *mut u8, lease.len) };
+        if reading == Reading::Failed {
+            return Err(ERROR_UNKNOWN);
+        }
+        self.under_way = reading == Reading::UnderWay;
+        self.asked += lease.len as u64;
+        self.pieces.push_back((piece, lease));
+        Ok(())
+    }
+
+    /// The next piece, with its bytes.
+    fn next(&mut self) -> Result<Option<(Piece, Lease)>> {
+        let Some((_, lease)) = self.pieces.front() else {
+            return Ok(None);
+        };
+        let end = self.read + lease.len as u64;
+        if self.under_way && !self.host.read_wait(end) {
+            return Err(ERROR_UNKNOWN);
+        }
+        self.read = end;
+        Ok(self.pieces.pop_front())
+    }
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        if !self.pieces.is_empty() && self.under_way {
+            // Whatever comes of it: nobody writes there afterwards.
+            let _ = self.host.read_wait(self.asked);
         }
     }
 }
@@ -301,7 +368,7 @@ impl Session {
         &self,
         stream: Handle,
         device: End,
-        piece: &crate::shape::Piece,
+        piece: &Piece,
         staging: u64,
         to_device: bool,
     ) -> Result<()> {
@@ -351,9 +418,18 @@ impl Session {
             return self.capture_bulk(stream, &capture, dst, &shape);
         }
         let context = stream.context();
-        for piece in shape.pieces(BLOCK as u64) {
-            let lease = context.staging.lease(piece.bytes() as usize)?;
-            self.read(&lease)?;
+        let mut pieces = shape.pieces(BLOCK as u64);
+        let mut arriving = Arriving::new(self.host);
+        loop {
+            while arriving.has_room()
+                && let Some(piece) = pieces.next()
+            {
+                let lease = context.staging.lease(piece.bytes() as usize)?;
+                arriving.expect(piece, lease)?;
+            }
+            let Some((piece, lease)) = arriving.next()? else {
+                return Ok(());
+            };
             let enqueued = self.enqueue_piece(stream.raw, dst, &piece, lease.start as u64, true);
             // Held even if the driver refused: it may have taken a part.
             self.progress.attach(&stream.lane, Item::Lease(lease));
@@ -363,7 +439,6 @@ impl Session {
                 self.progress.mark(self, &stream.lane);
             }
         }
-        Ok(())
     }
 
     /// A copy that becomes a node of a graph keeps its bytes for as long as the graph lives.
@@ -400,7 +475,7 @@ impl Session {
         if !header.wants_reply() {
             return Err(ERROR_INVALID_VALUE);
         }
-        let mut first: Vec<(crate::shape::Piece, Lease)> = Vec::with_capacity(AHEAD);
+        let mut first: Vec<(Piece, Lease)> = Vec::with_capacity(AHEAD);
         let mut pieces = shape.pieces(BLOCK as u64);
         let (stream, src) = self.on_stream(header, c.stream, |stream| {
             if self.progress.capturing(&stream.lane) {
@@ -454,28 +529,42 @@ impl Session {
         stream: &Stream,
         src: End,
         reply: Header,
-        first: Vec<(crate::shape::Piece, Lease)>,
-        mut rest: impl Iterator<Item = crate::shape::Piece>,
+        first: Vec<(Piece, Lease)>,
+        mut rest: impl Iterator<Item = Piece>,
     ) -> Result<()> {
         let context = stream.context();
         context.make_current()?;
         // The connection is this thread's until the last byte: what is still to be copied must not stand behind work that waits for the client, so it goes to a
         // stream of our own.
         let transfer = context.transfer;
-        let mut ring: std::collections::VecDeque<(usize, Lease, Option<Handle>)> = first
+        let mut ring: VecDeque<(usize, Lease, Option<Handle>)> = first
             .into_iter()
             .map(|(piece, lease)| (piece.bytes() as usize, lease, None))
             .collect();
         if !self.host.send_start(reply) {
             return Ok(());
         }
+        let mut leaving: VecDeque<(Sending, Lease)> = VecDeque::new();
         while let Some((bytes, lease, event)) = ring.pop_front() {
             if let Some(event) = event {
                 let waited = cu!(self.driver, cuEventSynchronize(event.ptr()));
                 context.marker_events.lock().push(event);
                 waited?;
             }
-            if !self.host.send_bulk(&lease.bytes()[..bytes]) {
+            // SAFETY: the lease stays beside its ticket, and nothing is copied to it until that is done.
+            let Some(sending) = (unsafe { self.host.send_bulk_later(&lease.bytes()[..bytes]) })
+            else {
+                return Ok(());
+            };
+            let at_once = sending.at_once();
+            leaving.push_back((sending, lease));
+            if !at_once && leaving.len() <= LEAVING {
+                continue;
+            }
+            let Some((sent, lease)) = leaving.pop_front() else {
+                continue;
+            };
+            if !sent.wait() {
                 return Ok(());
             }
             if let Some(piece) = rest.next() {

@@ -4,7 +4,7 @@ use std::os::fd::{FromRawFd, OwnedFd};
 
 use gvirtus_wire::codec::Wire;
 use gvirtus_wire::frame::Header;
-use gvirtus_wire::plugin::HostTable;
+use gvirtus_wire::plugin::{self, HostTable, NO_TICKET};
 
 /// Log levels of [`Host::log`].
 pub(crate) const ERROR: u32 = 1;
@@ -64,7 +64,7 @@ impl Host {
         self.send(header, &payload, bulk)
     }
 
-    /// Starts a frame without payload whose bulk follows by [`send_bulk`](Self::send_bulk).
+    /// Starts a frame without payload whose bulk follows by [`send_bulk_later`](Self::send_bulk_later).
     pub(crate) fn send_start(&self, mut header: Header) -> bool {
         header.len = 0;
         header.trace = now_ns();
@@ -73,10 +73,34 @@ impl Host {
         unsafe { (self.table.send_start)(self.table.host, &raw const header, nothing.as_ptr()) }
     }
 
-    /// The next bytes of the frame that this thread started.
-    pub(crate) fn send_bulk(&self, bytes: &[u8]) -> bool {
-        // SAFETY: pointer and length are those of the slice.
-        unsafe { (self.table.send_bulk)(self.table.host, bytes.as_ptr(), bytes.len()) }
+    /// The next bytes of the frame that this thread started. They may still be on their way when this returns; `None` when the session is over.
+    ///
+    /// # Safety
+    /// The bytes must stay as they are until the ticket is dropped.
+    pub(crate) unsafe fn send_bulk_later(&'static self, bytes: &[u8]) -> Option<Sending> {
+        // SAFETY: pointer and length are those of the slice, which is borrowed by this function's contract.
+        let ticket =
+            unsafe { (self.table.send_bulk_later)(self.table.host, bytes.as_ptr(), bytes.len()) };
+        (ticket != NO_TICKET).then_some(Sending { host: self, ticket })
+    }
+
+    /// As [`read_bulk`](Self::read_bulk), but the bytes may still be on their way when this returns.
+    ///
+    /// # Safety
+    /// As for `read_bulk`, and the memory must stay valid until [`read_wait`](Self::read_wait) was called for it.
+    pub(crate) unsafe fn read_bulk_later(&self, into: *mut u8, len: usize) -> Reading {
+        // SAFETY: by this function's contract.
+        match unsafe { (self.table.read_bulk_later)(self.table.host, into, len) } {
+            plugin::READ => Reading::Done,
+            plugin::READING => Reading::UnderWay,
+            _ => Reading::Failed,
+        }
+    }
+
+    /// Waits until the first `upto` bytes of the dispatched frame's bulk are in their places; false if they will not be.
+    pub(crate) fn read_wait(&self, upto: u64) -> bool {
+        // SAFETY: handlers run inside `dispatch`.
+        unsafe { (self.table.read_wait)(self.table.host, upto) }
     }
 
     /// Reads the next bytes of the dispatched frame's bulk; false when the session is over.
@@ -123,6 +147,44 @@ impl Host {
     pub(crate) fn fail(&self, text: &str) {
         // SAFETY: pointer and length are those of the text.
         unsafe { (self.table.fail)(self.table.host, text.as_ptr(), text.len()) }
+    }
+}
+
+/// How far [`Host::read_bulk_later`] is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reading {
+    Failed,
+    Done,
+    UnderWay,
+}
+
+/// Bytes that are being sent; dropping it waits until they are not.
+pub(crate) struct Sending {
+    host: &'static Host,
+    ticket: u64,
+}
+
+impl Sending {
+    /// Whether they had been sent when they were given.
+    pub(crate) fn at_once(&self) -> bool {
+        self.ticket == 0
+    }
+
+    /// Waits; false when not all were sent.
+    pub(crate) fn wait(mut self) -> bool {
+        self.take()
+    }
+
+    fn take(&mut self) -> bool {
+        let ticket = std::mem::replace(&mut self.ticket, 0);
+        // SAFETY: each ticket is given back once.
+        ticket == 0 || unsafe { (self.host.table.send_wait)(self.host.table.host, ticket) }
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        self.take();
     }
 }
 

@@ -278,6 +278,18 @@ unsafe extern "C" fn send_start(_: *mut c_void, _: *const Header, _: *const u8) 
 unsafe extern "C" fn send_bulk(_: *mut c_void, _: *const u8, _: usize) -> bool {
     unreachable!("libraries send no bulk")
 }
+unsafe extern "C" fn send_bulk_later(_: *mut c_void, _: *const u8, _: usize) -> u64 {
+    unreachable!("libraries send no bulk")
+}
+unsafe extern "C" fn send_wait(_: *mut c_void, _: u64) -> bool {
+    unreachable!("libraries send no bulk")
+}
+unsafe extern "C" fn read_bulk_later(_: *mut c_void, _: *mut u8, _: usize) -> u32 {
+    unreachable!("libraries read no bulk")
+}
+unsafe extern "C" fn read_wait(_: *mut c_void, _: u64) -> bool {
+    unreachable!("libraries read no bulk")
+}
 unsafe extern "C" fn read_bulk(_: *mut c_void, _: *mut u8, _: usize) -> bool {
     unreachable!("libraries read no bulk")
 }
@@ -500,7 +512,11 @@ fn what_arrives_is_what_was_passed() {
         send,
         send_start,
         send_bulk,
+        send_bulk_later,
+        send_wait,
         read_bulk,
+        read_bulk_later,
+        read_wait,
         may_block,
         take_descriptor,
         identity,

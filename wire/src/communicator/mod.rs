@@ -40,6 +40,11 @@ pub trait Communicator: Send + Sync {
         false
     }
 
+    /// Whether a session gains from further connections of this kind, for large payloads.
+    fn has_lanes(&self) -> bool {
+        false
+    }
+
     /// Whether only processes of the same host can reach a listener on `endpoint`.
     ///
     /// # Errors

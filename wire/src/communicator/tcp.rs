@@ -32,6 +32,10 @@ impl Communicator for Tcp {
         &["oldtcp"]
     }
 
+    fn has_lanes(&self) -> bool {
+        true
+    }
+
     fn is_local(&self, endpoint: &Endpoint) -> io::Result<bool> {
         Ok(resolve(endpoint)?.iter().all(|a| a.ip().is_loopback()))
     }

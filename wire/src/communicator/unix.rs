@@ -31,6 +31,10 @@ impl Communicator for Unix {
         true
     }
 
+    fn has_lanes(&self) -> bool {
+        true
+    }
+
     fn is_local(&self, _: &Endpoint) -> io::Result<bool> {
         Ok(true)
     }

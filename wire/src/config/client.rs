@@ -4,6 +4,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::properties::DEFAULT_LANES;
 use super::{ConfigError, Endpoint, Properties, Tenant, Token};
 use crate::communicator::emulate::{self, Emulation};
 
@@ -20,6 +21,8 @@ pub struct Client {
     pub connect_timeout: Duration,
     /// How long to wait for the backend's part of the handshake (a cold worker start included).
     pub handshake_timeout: Duration,
+    /// `GVIRTUS_LANES`, or `lanes`: further connections for large payloads, if the backend has them.
+    pub lanes: u8,
     /// `GVIRTUS_EMULATE`.
     pub emulation: Option<Emulation>,
     /// What was not understood and is ignored.
@@ -58,7 +61,7 @@ pub fn find(library: Option<&Path>) -> Result<PathBuf, ConfigError> {
     }
 }
 
-/// Finds and reads the settings of this process. The environment wins: `GVIRTUS_ENDPOINT`, `GVIRTUS_TENANT`, `GVIRTUS_TOKEN` or `GVIRTUS_TOKEN_FILE`, `GVIRTUS_EMULATE`.
+/// Finds and reads the settings of this process. The environment wins: `GVIRTUS_ENDPOINT`, `GVIRTUS_TENANT`, `GVIRTUS_TOKEN` or `GVIRTUS_TOKEN_FILE`, `GVIRTUS_LANES`, `GVIRTUS_EMULATE`.
 ///
 /// # Errors
 /// [`ConfigError`]: nothing found, or not understood.
@@ -142,12 +145,17 @@ pub fn client_from(file: Option<&Path>, library: Option<&Path>) -> Result<Client
                 })
         })
         .transpose()?;
+    let lanes = match lanes_variable()? {
+        Some(lanes) => lanes,
+        None => properties.as_ref().map_or(DEFAULT_LANES, |p| p.lanes),
+    };
     Ok(Client {
         file: properties.map(|p| p.file),
         endpoint,
         identity,
         connect_timeout: timeouts.0,
         handshake_timeout: timeouts.1 + timeouts.2,
+        lanes,
         emulation,
         warnings,
     })
@@ -175,6 +183,27 @@ fn token() -> Result<Option<Token>, ConfigError> {
         Err(e) => Err(ConfigError::Environment {
             variable: "GVIRTUS_TOKEN_FILE",
             message: format!("{path}: {e}"),
+        }),
+    }
+}
+
+/// Lanes of a session where no file says anything: `GVIRTUS_LANES`, or the default.
+///
+/// # Errors
+/// [`ConfigError`] for a variable that is no such number.
+pub fn lanes() -> Result<u8, ConfigError> {
+    Ok(lanes_variable()?.unwrap_or(DEFAULT_LANES))
+}
+
+fn lanes_variable() -> Result<Option<u8>, ConfigError> {
+    let Some(text) = variable("GVIRTUS_LANES") else {
+        return Ok(None);
+    };
+    match text.trim().parse() {
+        Ok(lanes) if usize::from(lanes) <= crate::lanes::MOST => Ok(Some(lanes)),
+        _ => Err(ConfigError::Environment {
+            variable: "GVIRTUS_LANES",
+            message: format!("{text:?}; accepted: 0 to {}", crate::lanes::MOST),
         }),
     }
 }

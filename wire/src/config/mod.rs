@@ -15,7 +15,7 @@ mod client;
 mod json;
 mod properties;
 
-pub use client::{Client, client, client_from, find};
+pub use client::{Client, client, client_from, find, lanes};
 pub use properties::{Cpu, DeviceChoice, Properties, Tenant};
 
 /// Where a backend listens, or is reached.

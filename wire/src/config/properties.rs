@@ -6,10 +6,13 @@ use std::time::Duration;
 use super::json::{self, Node, Place, Value};
 use super::{ConfigError, Endpoint, Token, unknown_protocol};
 use crate::communicator;
+use crate::lanes;
 
 /// A protocol for both ends: programs of the same host through shared memory, others over the network.
 const AUTO: &str = "auto";
 const AUTO_MEANS: [&str; 2] = ["shm", "tcp"];
+/// Lanes of a session where nothing else is said.
+pub(super) const DEFAULT_LANES: u8 = 4;
 /// Plugins that GVirtuS has or we have: known names are loaded if their library is there, unknown ones are reported.
 const KNOWN_PLUGINS: &[&str] = &["cudart", "nvml", "cublas", "cudnn", "curand", "cufft"];
 /// Names by which GVirtuS calls the driver level, which is `cudart` here.
@@ -81,6 +84,8 @@ pub struct Properties {
     pub allow_unauthenticated_remote: bool,
     /// `warm_workers`: workers kept ready.
     pub warm_workers: usize,
+    /// `lanes`: further connections of a session for large payloads; 0 for none.
+    pub lanes: u8,
     /// `plugins_dir`: where plugins are looked for first.
     pub plugins_dir: Option<PathBuf>,
     /// `library_dirs`: where NVIDIA's libraries (cuBLAS, …) are looked for first.
@@ -142,6 +147,7 @@ impl Properties {
             identity: None,
             allow_unauthenticated_remote: false,
             warm_workers: 1,
+            lanes: DEFAULT_LANES,
             plugins_dir: None,
             library_dirs: Vec::new(),
             max_sessions: 64,
@@ -191,7 +197,7 @@ impl Read<'_> {
 
     fn properties(&mut self, root: &Node) -> Result<Properties, ConfigError> {
         const KEYS: &str = "communicator, secure_application, device, cpu, tenants, tenant, token, token_file, allow_unauthenticated_remote, \
-            warm_workers, plugins_dir, library_dirs, max_sessions, connect_timeout, handshake_timeout, worker_timeout, drain_timeout";
+            warm_workers, lanes, plugins_dir, library_dirs, max_sessions, connect_timeout, handshake_timeout, worker_timeout, drain_timeout";
         let mut out = Properties::defaults(self.file);
         let mut tenant = None;
         let mut token = None;
@@ -216,6 +222,7 @@ impl Read<'_> {
                     out.allow_unauthenticated_remote = self.boolean(key, node)?;
                 }
                 "warm_workers" => out.warm_workers = self.count(key, node, 0..=64)?,
+                "lanes" => out.lanes = self.count(key, node, 0..=lanes::MOST)? as u8,
                 "plugins_dir" => out.plugins_dir = Some(self.path(key, node)?),
                 "library_dirs" => out.library_dirs = self.paths(key, node)?,
                 "max_sessions" => out.max_sessions = self.count(key, node, 1..=4096)?,

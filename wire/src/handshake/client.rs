@@ -61,6 +61,10 @@ pub struct Admitted {
     pub commands: Vec<(u16, u16)>,
     /// Whether the worker passes shared memory over the socket next.
     pub shared_memory: bool,
+    /// The most lanes that may join the session, 0 for none.
+    pub lanes: u8,
+    /// What joining takes.
+    pub lane_token: Nonce,
 }
 
 /// Connects and begins a session. The worker's [`SNAPSHOT`](crate::api::core::SNAPSHOT) comes next on the connection.
@@ -91,6 +95,35 @@ pub fn status(config: &config::Client) -> Result<String, HandshakeError> {
     }
 }
 
+/// Opens lane `number` of `of` for a session that was [admitted](open).
+///
+/// # Errors
+/// [`HandshakeError`].
+pub fn lane(
+    config: &config::Client,
+    admitted: &Admitted,
+    number: u8,
+    of: u8,
+) -> Result<Connection, HandshakeError> {
+    let mut connection = connect(config)?;
+    let params = ClientParams {
+        commands: Vec::new(),
+        environment: Vec::new(),
+        shared_memory: false,
+        ..ClientParams::new(config)
+    };
+    let kind = Kind::Lane {
+        session: admitted.session,
+        token: admitted.lane_token,
+        number,
+        of,
+    };
+    match converse(&mut connection, &params, kind)? {
+        Verdict::Joined => Ok(connection),
+        _ => Err(broken(&params, invalid("an answer that was not asked for"))),
+    }
+}
+
 fn connect(config: &config::Client) -> Result<Connection, HandshakeError> {
     communicator::connect(
         &config.endpoint,
@@ -117,11 +150,15 @@ pub fn client(
             resume_token,
             commands,
             shared_memory,
+            lanes,
+            lane_token,
         } => Ok(Admitted {
             session,
             resume_token,
             commands,
             shared_memory,
+            lanes,
+            lane_token,
         }),
         _ => Err(broken(params, invalid("an answer that was not asked for"))),
     }

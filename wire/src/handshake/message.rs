@@ -28,6 +28,17 @@ pub enum Kind {
     Session,
     /// The backend's state as JSON.
     Status,
+    /// A further connection for a session that exists: a lane for large payloads.
+    Lane {
+        /// As admitted.
+        session: u64,
+        /// As admitted: who does not know it cannot join.
+        token: Nonce,
+        /// Which one, from 0; each can be had once.
+        number: u8,
+        /// How many there will be.
+        of: u8,
+    },
 }
 
 /// Which session the client means.
@@ -121,7 +132,13 @@ pub(super) enum Verdict {
         commands: Vec<(u16, u16)>,
         /// The worker's memory comes next, over the socket.
         shared_memory: bool,
+        /// The most lanes that may join, 0 for none.
+        lanes: u8,
+        /// What joining takes.
+        lane_token: Nonce,
     },
+    /// The connection is a lane from here on.
+    Joined,
     Status {
         json: String,
     },

@@ -13,7 +13,7 @@
 //!
 //! # Layout
 //! * `message`: the messages and their bounded encoding.
-//! * `client`: [`open`], [`status`], [`client()`]. `server`: [`server()`], [`Request`].
+//! * `client`: [`open`], [`status`], [`lane`], [`client()`]. `server`: [`server()`], [`Request`].
 //! * `error`: [`HandshakeError`], [`Reason`].
 
 mod client;
@@ -21,15 +21,15 @@ mod error;
 mod message;
 mod server;
 
-pub use client::{Admitted, ClientParams, client, open, status};
+pub use client::{Admitted, ClientParams, client, lane, open, status};
 pub use error::{HandshakeError, Reason, ServerError};
 pub use message::{Hello, Identity, Kind, MAX_MESSAGE, decode_any};
-pub use server::{Request, ServerParams, server};
+pub use server::{LaneDoor, Request, ServerParams, server};
 
 /// Protocol version of this build. Raise it when a handshake message or the frame format changes.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 /// Oldest version that this build still speaks: its predecessor, once there is one.
-pub const OLDEST_VERSION: u16 = 2;
+pub const OLDEST_VERSION: u16 = 3;
 
 /// Environment variables that the driver or the libraries read and that a client may therefore set for its worker. Nothing that names files belongs here.
 pub const ENVIRONMENT: &[&str] = &[

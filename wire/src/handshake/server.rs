@@ -36,6 +36,42 @@ pub struct Request {
     token: Option<Token>,
 }
 
+/// What lets lanes join a session, and each of them once.
+#[derive(Debug, Clone)]
+pub struct LaneDoor {
+    token: Nonce,
+    lanes: u8,
+    joined: u64,
+}
+
+impl LaneDoor {
+    /// For at most so many lanes.
+    #[must_use]
+    pub fn new(lanes: u8) -> Self {
+        Self {
+            token: auth::nonce(),
+            lanes: lanes.min(crate::lanes::MOST as u8),
+            joined: 0,
+        }
+    }
+
+    /// Whether one who knows `token` may be lane `number` of `of`: that number is then taken.
+    pub fn admit(&mut self, token: &Nonce, number: u8, of: u8) -> bool {
+        // The same time whatever the token.
+        let differs = token
+            .iter()
+            .zip(&self.token)
+            .fold(0, |all, (a, b)| all | (a ^ b));
+        if std::hint::black_box(differs) != 0 || of > self.lanes || number >= of {
+            return false;
+        }
+        let bit = 1 << number;
+        let free = self.joined & bit == 0;
+        self.joined |= bit;
+        free
+    }
+}
+
 /// Hears a client out. A client that is not admitted has been told why when this returns an error.
 ///
 /// # Errors
@@ -182,14 +218,25 @@ impl Request {
         connection: &mut Connection,
         session: u64,
         resume_token: Nonce,
+        door: &LaneDoor,
     ) -> Result<(), ServerError> {
         let verdict = Verdict::Admitted {
             session,
             resume_token,
             commands: self.commands.clone(),
             shared_memory: self.shared_memory(connection),
+            lanes: door.lanes,
+            lane_token: door.token,
         };
         self.answer(connection, &verdict)
+    }
+
+    /// Tells a lane that it is one; the connection is then the session's worker's.
+    ///
+    /// # Errors
+    /// The connection's.
+    pub fn join(self, connection: &mut Connection) -> Result<(), ServerError> {
+        self.answer(connection, &Verdict::Joined)
     }
 
     /// Answers a question for the backend's state.

@@ -366,6 +366,7 @@ impl Job<'_> {
     unsafe fn to_host(&self, wait: Wait, pinned: bool) -> Result<()> {
         if wait == Wait::No && pinned {
             let size = ledger::span(self.dst, self.extent).ok_or(error::ERROR_INVALID_VALUE)?;
+            self.session.want_lanes(inbox::packed(self.extent));
             let sequence = self.post(COPY_TO_SHADOW, &[])?;
             if capture::of(self.stream).is_none() {
                 writes::add(self.dst.address, size, self.stream, sequence);

@@ -13,6 +13,7 @@ use gvirtus_wire::handshake;
 use parking_lot::Mutex;
 
 use super::inbox::Inbox;
+use super::lanes::Lanes;
 use super::outbox::Outbox;
 use super::{SESSION, Session};
 
@@ -116,6 +117,7 @@ fn connect() -> Result<&'static Session, (CUresult, String)> {
         outbox: Outbox::new(sender),
         pending: super::Pending::default(),
         closer,
+        lanes: Lanes::new(settings, admitted),
         descriptors,
         endpoint: endpoint.clone(),
     };

@@ -133,11 +133,11 @@ pub(crate) fn packed(extent: &Extent) -> u64 {
         .saturating_mul(extent.depth)
 }
 
-fn protocol(error: impl std::fmt::Display) -> io::Error {
+pub(super) fn protocol(error: impl std::fmt::Display) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error.to_string())
 }
 
-fn parse<T: Wire>(payload: &[u8]) -> io::Result<T> {
+pub(super) fn parse<T: Wire>(payload: &[u8]) -> io::Result<T> {
     decode_all(payload).map_err(protocol)
 }
 
@@ -152,6 +152,9 @@ pub(super) fn run(session: &'static Session, mut inbox: Inbox) -> io::Error {
 
 fn step(session: &'static Session, inbox: &mut Inbox) -> io::Result<()> {
     let (header, payload) = inbox.next()?;
+    if header.over_lanes() {
+        return session.take_from_lanes(&header, payload);
+    }
     match header.opcode {
         REPLY => reply(session, inbox, &header, payload),
         PROGRESS => {
@@ -179,13 +182,7 @@ fn step(session: &'static Session, inbox: &mut Inbox) -> io::Result<()> {
         }
         HOST_DATA => {
             let data: HostData = parse(&payload)?;
-            if packed(&data.extent) != header.bulk
-                || !crate::memory::ledger::is_pinned(&data.plane, &data.extent)
-            {
-                return Err(protocol(
-                    "the backend sent bytes for memory that is not pinned",
-                ));
-            }
+            check_host_data(&data, header.bulk)?;
             inbox.scatter(&data.plane, &data.extent)?;
             crate::memory::mapped::exchanged(&data.plane, &data.extent);
             Ok(())
@@ -214,6 +211,17 @@ fn step(session: &'static Session, inbox: &mut Inbox) -> io::Result<()> {
             );
             inbox.skip(header.bulk)
         }
+    }
+}
+
+/// Bytes that the backend sends unasked belong in pinned memory.
+pub(super) fn check_host_data(data: &HostData, bulk: u64) -> io::Result<()> {
+    if packed(&data.extent) == bulk && crate::memory::ledger::is_pinned(&data.plane, &data.extent) {
+        Ok(())
+    } else {
+        Err(protocol(
+            "the backend sent bytes for memory that is not pinned",
+        ))
     }
 }
 

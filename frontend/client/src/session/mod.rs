@@ -3,6 +3,7 @@
 //! # Layout
 //! * this file: finding, opening and losing the session; `call` and `post`.
 //! * `outbox`: the sending side and its numbering; `bell` wakes its flusher. `inbox`: the receiving side. `pending`: calls that wait.
+//! * `lanes`: large payloads, beside both.
 //! * `callbacks`: host functions and pulls. `errors`: what later calls must report. `output`: device `printf`.
 
 mod bell;
@@ -10,6 +11,7 @@ mod callbacks;
 mod connect;
 mod errors;
 pub(crate) mod inbox;
+mod lanes;
 mod outbox;
 mod output;
 mod pending;
@@ -27,10 +29,12 @@ use gvirtus_wire::command::Command;
 use gvirtus_wire::communicator::Closer;
 use gvirtus_wire::communicator::shm::Descriptors;
 use gvirtus_wire::frame::FLAG_WANTS_REPLY;
+use gvirtus_wire::lanes::{Outgoing, SMALLEST};
 
 use self::callbacks::Callbacks;
 pub(crate) use self::callbacks::HostFunction;
 use self::errors::Errors;
+use self::lanes::Lanes;
 use self::outbox::{Envelope, Outbox};
 use self::pending::{Destination, Pending, Slot};
 
@@ -47,6 +51,7 @@ pub(crate) struct Session {
     outbox: Outbox,
     pending: Pending,
     closer: Closer,
+    lanes: Lanes,
     /// Where the transport can share memory: how.
     pub(crate) descriptors: Option<Descriptors>,
     /// Endpoint as configured, for messages.
@@ -98,7 +103,8 @@ extern "C" fn in_forked_child() {
     FORKED.store(true, Ordering::Release);
     if let Some(session) = SESSION.get() {
         // The child's copies must go, or the worker would outlive the parent. No shutdown: the parent goes on using the connection.
-        for &fd in session.closer.fds() {
+        let own = session.closer.fds().iter().copied();
+        for fd in own.chain(session.lanes.fds()) {
             // SAFETY: the descriptors belong to the session, whose threads do not exist in the child and whose halves are never used there again.
             unsafe { libc::close(fd) };
         }
@@ -168,6 +174,7 @@ impl Session {
             thread: thread_number(),
             flags: 0,
             bulk: &[],
+            lanes: None,
             queue_only: true,
         };
         self.sent(self.outbox.send(command, &envelope, |_| ()))?;
@@ -197,6 +204,7 @@ impl Session {
             thread: thread_number(),
             flags: 0,
             bulk,
+            lanes: self.lanes_for(bulk),
             queue_only: false,
         };
         let sequence = self.sent(self.outbox.send(command, &envelope, numbered))?;
@@ -214,6 +222,7 @@ impl Session {
             thread: 0,
             flags: 0,
             bulk,
+            lanes: self.lanes_for(bulk),
             queue_only: false,
         };
         if self
@@ -293,12 +302,18 @@ impl Session {
     ) -> Result<C::Reply, CUresult> {
         let start = Instant::now();
         let bytes_in = destination.as_ref().map_or(0, |d| inbox::packed(&d.extent));
+        if bytes_in >= SMALLEST
+            && let Some(session) = Self::existing()
+        {
+            session.want_lanes(bytes_in);
+        }
         let slot = Slot::new(destination);
         let envelope = Envelope {
             context,
             thread: thread_number(),
             flags: FLAG_WANTS_REPLY,
             bulk,
+            lanes: self.lanes_for(bulk),
             queue_only: false,
         };
         let sent = self.outbox.send(command, &envelope, |sequence| {
@@ -329,6 +344,17 @@ impl Session {
             ));
             error::ERROR_DEVICE_UNAVAILABLE
         })
+    }
+
+    /// The lanes, for bulk that is worth it.
+    #[inline]
+    fn lanes_for(&self, bulk: &[IoSlice<'_>]) -> Option<&Outgoing> {
+        let bytes: usize = bulk.iter().map(|b| b.len()).sum();
+        if (bytes as u64) < SMALLEST {
+            return None;
+        }
+        Self::existing()?.want_lanes(bytes as u64);
+        self.lanes.sending(bytes)
     }
 
     fn sent<T>(&self, result: std::io::Result<T>) -> Result<T, CUresult> {
@@ -374,6 +400,7 @@ impl Session {
             self.endpoint
         );
         self.closer.shutdown();
+        self.lanes.fail();
         self.pending.fail_all(error::ERROR_DEVICE_UNAVAILABLE);
         crate::streams::wake_all();
     }

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use gvirtus_wire::command::Command;
 use gvirtus_wire::communicator::Sender;
-use gvirtus_wire::frame::{HEADER_LEN, Header};
+use gvirtus_wire::frame::{FLAG_LANES, HEADER_LEN, Header};
+use gvirtus_wire::lanes::Outgoing;
 use parking_lot::Mutex;
 
 use super::bell::Bell;
@@ -45,6 +46,8 @@ pub(crate) struct Envelope<'a> {
     pub(crate) thread: u32,
     pub(crate) flags: u16,
     pub(crate) bulk: &'a [IoSlice<'a>],
+    /// What sends the bulk, if it does not go behind its command.
+    pub(crate) lanes: Option<&'a Outgoing>,
     /// Only queue, whatever has gathered: for callers who hold a lock that the receiving side needs. Were they to wait for the network, and the backend to wait for us
     /// to receive, nobody would move.
     pub(crate) queue_only: bool,
@@ -86,6 +89,9 @@ impl Outbox {
             }
             return Ok(sequence);
         }
+        if let Some(lanes) = envelope.lanes {
+            return self.send_over_lanes(lanes, command, envelope, bulk_len, numbered);
+        }
         let mut link = self.link.lock();
         let (sequence, bytes) = {
             let mut queue = self.queue.lock();
@@ -96,6 +102,34 @@ impl Outbox {
         link.send_vectored(envelope.bulk)?;
         self.queue.lock().give_back(bytes);
         Ok(sequence)
+    }
+
+    fn send_over_lanes<C: Command>(
+        &self,
+        lanes: &Outgoing,
+        command: &C,
+        envelope: &Envelope<'_>,
+        bulk_len: usize,
+        numbered: impl FnOnce(u64),
+    ) -> std::io::Result<u64> {
+        let part = |part: &IoSlice<'_>| {
+            // SAFETY: borrowed until this function returns, which waits until no lane uses it.
+            unsafe { std::slice::from_raw_parts(part.as_ptr(), part.len()) }
+        };
+        let parts: Vec<&'static [u8]> = envelope.bulk.iter().map(part).collect();
+        let (sequence, ticket) = {
+            let mut queue = self.queue.lock();
+            let sequence = queue.append(command, envelope, bulk_len, numbered);
+            // Numbered and queued under the lock that numbers commands: the order is theirs.
+            (sequence, lanes.queue(lanes.announce(), 0, &parts))
+        };
+        let flushed = self.flush();
+        let sent = ticket.wait();
+        flushed?;
+        match sent {
+            true => Ok(sequence),
+            false => Err(std::io::ErrorKind::NotConnected.into()),
+        }
     }
 
     /// Writes all that is queued.
@@ -156,7 +190,10 @@ impl Queue {
         let mut header = Header {
             len: 0,
             opcode: command.opcode(),
-            flags: envelope.flags,
+            flags: match envelope.lanes {
+                Some(_) => envelope.flags | FLAG_LANES,
+                None => envelope.flags,
+            },
             sequence: self.sequence,
             thread: envelope.thread,
             context: envelope.context,

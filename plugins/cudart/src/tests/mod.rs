@@ -31,7 +31,7 @@ use gvirtus_wire::api::core::*;
 use gvirtus_wire::codec::{Wire, decode_all};
 use gvirtus_wire::command::Command;
 use gvirtus_wire::frame::{FLAG_WANTS_REPLY, Header};
-use gvirtus_wire::plugin::{HostTable, PLUGIN_ABI};
+use gvirtus_wire::plugin::{self, HostTable, PLUGIN_ABI};
 use parking_lot::{Condvar, Mutex};
 
 /// How long an answer may take before a test fails.
@@ -159,6 +159,24 @@ unsafe extern "C" fn read_bulk(_: *mut c_void, into: *mut u8, len: usize) -> boo
         dispatch.at += len;
         true
     })
+}
+
+unsafe extern "C" fn send_bulk_later(host: *mut c_void, at: *const u8, len: usize) -> u64 {
+    let sent = unsafe { send_bulk(host, at, len) };
+    if sent { 0 } else { plugin::NO_TICKET }
+}
+
+unsafe extern "C" fn send_wait(_: *mut c_void, ticket: u64) -> bool {
+    ticket == 0
+}
+
+unsafe extern "C" fn read_bulk_later(host: *mut c_void, into: *mut u8, len: usize) -> u32 {
+    let read = unsafe { read_bulk(host, into, len) };
+    if read { plugin::READ } else { plugin::NOT_READ }
+}
+
+unsafe extern "C" fn read_wait(_: *mut c_void, _: u64) -> bool {
+    unreachable!("everything is read at once")
 }
 
 unsafe extern "C" fn may_block(_: *mut c_void) {
@@ -308,7 +326,11 @@ impl Client {
             send,
             send_start,
             send_bulk,
+            send_bulk_later,
+            send_wait,
             read_bulk,
+            read_bulk_later,
+            read_wait,
             may_block,
             take_descriptor,
             identity,

@@ -1,0 +1,275 @@
+//! The session's lanes: further connections that carry large payloads, opened when the first one comes up.
+//!
+//! Until they are open, and where there are none, payloads go behind their commands as small ones do. From then on a lane that ends is the session's end.
+
+use std::io;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use gvirtus_wire::api::core::{
+    HOST_CHANGES, HOST_DATA, HostChanges, HostData, OUTPUT, Output, REPLY,
+};
+use gvirtus_wire::api::types::error;
+use gvirtus_wire::communicator::{Closer, Connection};
+use gvirtus_wire::config;
+use gvirtus_wire::frame::Header;
+use gvirtus_wire::handshake::{self, Admitted};
+use gvirtus_wire::lanes::{Incoming, Outgoing, Payload, SMALLEST};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::Session;
+use super::inbox::{self, packed, parse, protocol, rows};
+
+/// The most bytes of output or changes that are taken over lanes.
+const MOST_BUFFERED: u64 = 64 << 20;
+
+/// A copy of so many bytes waits for the lanes to be opened, but not for long.
+const WORTH_WAITING: u64 = 16 << 20;
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Lanes of one session.
+pub(crate) struct Lanes {
+    settings: config::Client,
+    admitted: Admitted,
+    /// How many there are to be.
+    count: u8,
+    asked: AtomicBool,
+    open: AtomicBool,
+    /// Whether they are still being opened.
+    opening: Mutex<bool>,
+    opened: Condvar,
+    closers: OnceLock<Vec<Closer>>,
+    outgoing: Outgoing,
+    incoming: Incoming,
+}
+
+impl Lanes {
+    pub(super) fn new(settings: config::Client, admitted: Admitted) -> Self {
+        let count = admitted.lanes.min(settings.lanes);
+        // A wire of a given rate is no faster for several connections, and each would be given the rate.
+        let pointless = settings.emulation.is_some_and(|e| e.rate.is_some());
+        Self {
+            count: if pointless { 0 } else { count },
+            settings,
+            admitted,
+            asked: AtomicBool::new(false),
+            open: AtomicBool::new(false),
+            opening: Mutex::new(false),
+            opened: Condvar::new(),
+            closers: OnceLock::new(),
+            outgoing: Outgoing::default(),
+            incoming: Incoming::default(),
+        }
+    }
+
+    /// What sends a payload of so many bytes, if that goes over lanes.
+    #[inline]
+    pub(super) fn sending(&self, bytes: usize) -> Option<&Outgoing> {
+        (bytes as u64 >= SMALLEST && self.open.load(Ordering::Acquire)).then_some(&self.outgoing)
+    }
+
+    /// The descriptors, for a forked child to close.
+    pub(super) fn fds(&self) -> impl Iterator<Item = i32> {
+        let closers = self.closers.get().into_iter().flatten();
+        closers.flat_map(|closer| closer.fds().iter().copied())
+    }
+
+    /// The session is lost: nobody waits for a payload any more.
+    pub(super) fn fail(&self) {
+        self.closers
+            .get()
+            .into_iter()
+            .flatten()
+            .for_each(Closer::shutdown);
+        self.outgoing.fail();
+        self.incoming.fail();
+    }
+}
+
+impl Session {
+    /// A copy of so many bytes is coming up: if that is large, lanes are opened beside it, the first time.
+    #[inline]
+    pub(crate) fn want_lanes(&'static self, bytes: u64) {
+        let lanes = &self.lanes;
+        if bytes >= SMALLEST && lanes.count > 0 && !lanes.open.load(Ordering::Relaxed) {
+            self.open_lanes(bytes);
+        }
+    }
+
+    #[cold]
+    fn open_lanes(&'static self, bytes: u64) {
+        let lanes = &self.lanes;
+        if !lanes.asked.swap(true, Ordering::Relaxed) {
+            *lanes.opening.lock() = true;
+            let started = super::thread("gvirtus-lanes", || {
+                if let Err(why) = self.connect_lanes() {
+                    log!(
+                        Warn,
+                        "no lanes to {}: {why}; large copies share the connection with commands",
+                        self.endpoint
+                    );
+                }
+                *lanes.opening.lock() = false;
+                lanes.opened.notify_all();
+            });
+            if let Err(error) = started {
+                *lanes.opening.lock() = false;
+                log!(Warn, "no lanes: {error}");
+            }
+        }
+        if bytes >= WORTH_WAITING {
+            let mut opening = lanes.opening.lock();
+            while *opening {
+                if lanes.opened.wait_for(&mut opening, PATIENCE).timed_out() {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn connect_lanes(&'static self) -> Result<(), String> {
+        let lanes = &self.lanes;
+        let connect = |number| {
+            handshake::lane(&lanes.settings, &lanes.admitted, number, lanes.count)
+                .map_err(|e| e.to_string())
+        };
+        let connections = std::thread::scope(|scope| {
+            let others: Vec<_> = (1..lanes.count)
+                .map(|number| scope.spawn(move || connect(number)))
+                .collect();
+            let mut all = vec![connect(0)];
+            for other in others {
+                let joined = other.join();
+                all.push(joined.unwrap_or_else(|_| Err("a thread panicked".into())));
+            }
+            all.into_iter().collect::<Result<Vec<Connection>, _>>()
+        })?;
+        let closers = connections.iter().map(|c| c.closer.clone()).collect();
+        let _ = lanes.closers.set(closers);
+        for (number, connection) in connections.into_iter().enumerate() {
+            let (mut receiver, mut sender) = connection.split();
+            let over = move |error: &io::Error| self.lose(&format!("lane {number}: {error}"));
+            super::thread("gvirtus-lane-in", move || {
+                over(&lanes.incoming.run(receiver.as_mut()));
+            })
+            .and_then(|()| {
+                super::thread("gvirtus-lane-out", move || {
+                    over(&lanes.outgoing.run(sender.as_mut()));
+                })
+            })
+            .map_err(|e| {
+                // The backend counts on all of them.
+                self.lose(&format!("no thread for a lane: {e}"));
+                e.to_string()
+            })?;
+        }
+        log!(Debug, "{} lanes to {}", lanes.count, self.endpoint);
+        lanes.open.store(true, Ordering::Release);
+        if self.lost().is_err() {
+            lanes.fail();
+        }
+        Ok(())
+    }
+
+    /// A frame whose bulk comes over the lanes.
+    pub(super) fn take_from_lanes(&'static self, header: &Header, body: Vec<u8>) -> io::Result<()> {
+        let payload = self.lanes.incoming.announce(header.bulk);
+        match header.opcode {
+            REPLY => self.reply_over_lanes(header, body, &payload),
+            HOST_DATA => {
+                let data: HostData = parse(&body)?;
+                inbox::check_host_data(&data, header.bulk)?;
+                let placed = rows(&data.plane, &data.extent)
+                    // SAFETY: pinned memory of the program, which stays mapped while a copy to it is in flight.
+                    .all(|(at, len)| payload.place(unsafe { memory(at, len) }));
+                // What comes behind may say that the copy is complete.
+                if !placed || !payload.wait(header.bulk) {
+                    payload.abandon();
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                crate::memory::mapped::exchanged(&data.plane, &data.extent);
+                Ok(())
+            }
+            OUTPUT => {
+                let output: Output = parse(&body)?;
+                super::output::write(output.stream, &buffered(&payload)?);
+                Ok(())
+            }
+            HOST_CHANGES => {
+                let message: HostChanges = parse(&body)?;
+                crate::memory::mapped::apply(message.address, &buffered(&payload)?)
+                    .map_err(protocol)
+            }
+            other => Err(protocol(format_args!(
+                "the backend sent bytes over lanes with a message of kind {other:#06x}"
+            ))),
+        }
+    }
+
+    /// The receiver goes on: the call ends when its bytes have come.
+    fn reply_over_lanes(
+        &'static self,
+        header: &Header,
+        body: Vec<u8>,
+        payload: &Payload,
+    ) -> io::Result<()> {
+        let Some(slot) = self.pending.take(header.sequence) else {
+            return Err(protocol(format_args!(
+                "the backend answered call {}, which nobody made",
+                header.sequence
+            )));
+        };
+        let status = header.context as i32;
+        let to = match slot.destination() {
+            Some(to) if status == 0 => to.clone(),
+            _ => {
+                payload.abandon();
+                slot.complete(if status == 0 { Ok(body) } else { Err(status) });
+                return Ok(());
+            }
+        };
+        if header.bulk != packed(&to.extent) {
+            self.pending.insert(header.sequence, slot);
+            return Err(protocol(
+                "a reply carries another number of bytes than was asked for",
+            ));
+        }
+        for (at, len) in rows(&to.plane, &to.extent) {
+            // SAFETY: memory of a call that waits until its slot is completed, which happens when no lane writes any more.
+            if !payload.place(unsafe { memory(at, len) }) {
+                break;
+            }
+        }
+        payload.when_done(move |whole| {
+            slot.complete(match whole {
+                true => Ok(body),
+                false => Err(error::ERROR_DEVICE_UNAVAILABLE),
+            });
+        });
+        Ok(())
+    }
+}
+
+/// # Safety
+/// `len` bytes at `at` are writable, and stay so until the payload that they are given to says that it does not need them.
+unsafe fn memory(at: u64, len: usize) -> &'static mut [u8] {
+    // SAFETY: this function's contract. They are only written to.
+    unsafe { std::slice::from_raw_parts_mut(at as *mut u8, len) }
+}
+
+/// A payload in memory of our own.
+fn buffered(payload: &Payload) -> io::Result<Vec<u8>> {
+    if payload.total() > MOST_BUFFERED {
+        return Err(protocol("the backend sent too much at once"));
+    }
+    let mut bytes = vec![0; payload.total() as usize];
+    // SAFETY: the vector outlives the wait.
+    let placed = payload.place(unsafe { memory(bytes.as_mut_ptr() as u64, bytes.len()) });
+    if placed && payload.wait(payload.total()) {
+        Ok(bytes)
+    } else {
+        Err(io::ErrorKind::UnexpectedEof.into())
+    }
+}
