@@ -73,6 +73,8 @@ class Backend:
             json.dump(properties, file)
         self.log = open(log, "w")
         env = {key: value for key, value in os.environ.items() if not key.startswith("GVIRTUS_")}
+        # The CPU device names what faulted, in the backend's log.
+        env["GVIRTUS_CPU_FAULTS"] = "1"
         self.process = processes.start([os.path.join(options.home, "bin/gvirtus-backend"), path], stdout=subprocess.PIPE, stderr=self.log, text=True, env=env,
                                        preexec_fn=processes.end_with_parent)
         watchdog = threading.Timer(60, self.process.kill)

@@ -123,6 +123,7 @@ fixtures![
     surface_objects,
     symbols,
     tensor_map,
+    texture_destroyed_early,
     texture_objects,
     texture_references,
     texture_shapes,

@@ -103,6 +103,13 @@ impl Context {
         self.sticky.load(Ordering::Acquire) != SUCCESS || self.cancelled.load(Ordering::Acquire)
     }
 
+    /// Whether all work submitted so far has ended.
+    pub(super) fn is_idle(&self) -> bool {
+        let streams: Vec<Arc<Stream>> = self.streams.lock().clone();
+        let _submission = scheduler::submit();
+        streams.iter().all(|stream| stream.tail().is_none())
+    }
+
     /// Waits for all work submitted so far and prints what kernels have printed.
     ///
     /// # Errors

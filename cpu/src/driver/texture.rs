@@ -53,6 +53,8 @@ struct Object<D, T> {
     context: u64,
     descriptors: D,
     image: Arc<T>,
+    /// Gone for the program; kernels that were launched before may still look at it.
+    destroyed: bool,
 }
 
 type Objects<D, T> = RwLock<Option<HashMap<u64, Object<D, T>>>>;
@@ -100,22 +102,28 @@ fn descriptors<D: Copy, T>(objects: &Objects<D, T>, handle: u64) -> Result<D> {
     let objects = objects.read();
     let object = objects.as_ref().and_then(|objects| objects.get(&handle));
     object
-        .filter(|object| object.context == context)
+        .filter(|object| object.context == context && !object.destroyed)
         .map(|object| object.descriptors)
         .ok_or(ERROR_INVALID_VALUE)
 }
 
+/// A program may destroy an object as soon as the kernels that use it are launched: it goes when nothing runs any more.
 fn destroy<D, T>(objects: &Objects<D, T>, handle: u64) -> Result {
-    let context = context::current()?.id;
-    let mut objects = objects.write();
-    let objects = objects.as_mut().ok_or(ERROR_INVALID_VALUE)?;
-    if objects
-        .get(&handle)
-        .is_none_or(|object| object.context != context)
+    let context = context::current()?;
     {
-        return Err(ERROR_INVALID_VALUE);
+        let mut objects = objects.write();
+        objects
+            .as_mut()
+            .and_then(|objects| objects.get_mut(&handle))
+            .filter(|object| object.context == context.id && !object.destroyed)
+            .ok_or(ERROR_INVALID_VALUE)?
+            .destroyed = true;
     }
-    objects.remove(&handle);
+    if context.is_idle()
+        && let Some(objects) = &mut *objects.write()
+    {
+        objects.retain(|_, object| object.context != context.id || !object.destroyed);
+    }
     Ok(())
 }
 
@@ -363,6 +371,7 @@ pub(super) fn cuTexObjectCreate(
             context: context.id,
             descriptors,
             image,
+            destroyed: false,
         },
     );
     ffi::put(pTexObject, handle)
@@ -417,6 +426,7 @@ pub(super) fn cuSurfObjectCreate(
                 level: array.level,
                 element: array.element,
             }),
+            destroyed: false,
         },
     );
     ffi::put(pSurfObject, handle)
