@@ -186,7 +186,7 @@ pub fn properties(transport: Transport, directory: &Path, port: &str) -> Value {
         }),
     };
     json!({
-        "communicator": [{"endpoint": endpoint, "plugins": ["cudart", "nvml", "cublas", "cufft", "curand"]}],
+        "communicator": [{"endpoint": endpoint, "plugins": ["cudart", "nvml", "cublas", "cudnn", "cufft", "curand"]}],
         "secure_application": false,
         "device": "cpu",
     })

@@ -40,6 +40,11 @@ const LIBRARIES: &[Library] = &[
         vendor: None,
     },
     Library {
+        soname: "libcudnn.so.9",
+        list: "frontend/cudnn/symbols/libcudnn.so.9.txt",
+        vendor: None,
+    },
+    Library {
         soname: "libcufft.so.11",
         list: "frontend/cufft/symbols/libcufft.so.11.txt",
         vendor: None,

@@ -125,7 +125,7 @@ fn properties(port: &str) -> Value {
     json!({
         "communicator": [{
             "endpoint": {"suite": "tcp/ip", "protocol": "tcp", "server_address": "127.0.0.1", "port": port},
-            "plugins": ["cudart", "nvml", "cublas", "cufft", "curand"],
+            "plugins": ["cudart", "nvml", "cublas", "cudnn", "cufft", "curand"],
         }],
         "secure_application": false,
         "device": "auto",

@@ -53,6 +53,11 @@ pub const PARTS: &[(&str, &str, &str)] = &[
         "lib/libcublas.so.13",
     ),
     (
+        "gvirtus-frontend-cudnn9",
+        "libcudnn9.so",
+        "lib/libcudnn.so.9",
+    ),
+    (
         "gvirtus-frontend-cufft11",
         "libcufft11.so",
         "lib/libcufft.so.11",
@@ -82,6 +87,11 @@ pub const PARTS: &[(&str, &str, &str)] = &[
         "gvirtus-plugin-cublas",
         "libgvirtus_plugin_cublas.so",
         "lib/plugins/libgvirtus_plugin_cublas.so",
+    ),
+    (
+        "gvirtus-plugin-cudnn",
+        "libgvirtus_plugin_cudnn.so",
+        "lib/plugins/libgvirtus_plugin_cudnn.so",
     ),
     (
         "gvirtus-plugin-cufft",

@@ -141,15 +141,17 @@ impl Rules {
         let handle = prototype
             .parameters
             .first()
-            .is_some_and(|(c_type, _)| is_handle(c_type));
+            .is_some_and(|(c_type, _)| is_handle(c_type) || c_type == "cudaStream_t");
         let status =
             prototype.returns.contains("Status_t") || prototype.returns.ends_with("Result");
         let handle = handle || find(&self.classes, name) == Some("sync");
+        let parameters = prototype.parameters.iter();
+        let parameters = parameters.filter(|(_, parameter)| parameter != "void");
         if class == "unsupported" || (class == "async" && !(handle && status)) {
             return Ok(("unsupported", String::new()));
         }
-        let mut parameters = Vec::new();
-        for (c_type, parameter) in &prototype.parameters {
+        let mut declared = Vec::new();
+        for (c_type, parameter) in parameters {
             let mode = self
                 .mode(name, c_type, parameter)
                 .with_context(|| format!("{name}: {c_type} {parameter}"))?;
@@ -157,17 +159,17 @@ impl Rules {
                 "type" => "type_",
                 other => other,
             };
-            parameters.push(format!("{safe}: {mode}"));
+            declared.push(format!("{safe}: {mode}"));
         }
-        Ok((class, parameters.join(", ")))
+        Ok((class, declared.join(", ")))
     }
 
     fn mode(&self, function: &str, c_type: &str, parameter: &str) -> Result<String> {
+        let rule = self
+            .parameters
+            .iter()
+            .find(|(f, p, _)| fits(f, function) && fits(p, parameter));
         if let Some(pointee) = c_type.strip_suffix('*') {
-            let rule = self
-                .parameters
-                .iter()
-                .find(|(f, p, _)| fits(f, function) && fits(p, parameter));
             let Some((_, _, mode)) = rule else {
                 return Ok("dev".to_owned());
             };
@@ -182,7 +184,10 @@ impl Rules {
             });
         }
         if let Some(mode) = find(&self.types, c_type) {
-            return Ok(mode.to_owned());
+            // A descriptor is a pointer in disguise: the call may fill it.
+            let filled = rule.filter(|(_, _, filled)| filled.starts_with("fill("));
+            let filled = filled.filter(|_| mode.starts_with("object("));
+            return Ok(filled.map_or(mode, |(_, _, filled)| filled).to_owned());
         }
         Ok(match c_type {
             _ if is_handle(c_type) => "handle",
@@ -206,7 +211,11 @@ impl Rules {
 fn is_handle(c_type: &str) -> bool {
     matches!(
         c_type,
-        "cublasHandle_t" | "curandGenerator_t" | "cufftHandle"
+        "cublasHandle_t"
+            | "curandGenerator_t"
+            | "cufftHandle"
+            | "cudnnHandle_t"
+            | "const cudnnHandle_t"
     )
 }
 
@@ -214,9 +223,12 @@ fn size_of_type(c_type: &str) -> Option<usize> {
     let name = c_type.replace("const", "");
     Some(match name.trim() {
         "__half" | "__nv_bfloat16" => 2,
-        "int" | "unsigned int" | "float" | "cublasOperation_t" => 4,
-        "int64_t" | "unsigned long long" | "double" | "cuComplex" => 8,
+        "int" | "unsigned int" | "unsigned" | "int32_t" | "uint32_t" | "float"
+        | "cublasOperation_t" => 4,
+        "int64_t" | "size_t" | "unsigned long long" | "double" | "cuComplex" | "void*" => 8,
         "cuDoubleComplex" => 16,
+        // An enumeration.
+        name if name.starts_with("cudnn") && name.ends_with("_t") => 4,
         _ => return None,
     })
 }

@@ -80,7 +80,9 @@ macro_rules! library_rows {
             per_thread: None,
             class: match stringify!($class).as_bytes() {
                 // Kept on the client, and sent behind.
-                b"state" => "local",
+                b"state" | b"make" | b"drop" | b"hand_local" => "local",
+                b"value" | b"hand_sync" => "sync",
+                b"hand_async" => "async",
                 _ => stringify!($class),
             },
             majors: &[$($major),*],
@@ -91,6 +93,11 @@ mod cublas {
     use super::Declared;
     gvirtus_wire::cublas_api!(library_rows);
     pub(super) const CUBLAS: &[Declared] = ROWS;
+}
+mod cudnn {
+    use super::Declared;
+    gvirtus_wire::cudnn_api!(library_rows);
+    pub(super) const CUDNN: &[Declared] = ROWS;
 }
 mod cufft {
     use super::Declared;
@@ -103,6 +110,7 @@ mod curand {
     pub(super) const CURAND: &[Declared] = ROWS;
 }
 use cublas::CUBLAS;
+use cudnn::CUDNN;
 use cufft::CUFFT;
 use curand::CURAND;
 
@@ -152,6 +160,12 @@ fn libraries() -> Vec<Library> {
             list: "frontend/cublas/symbols/libcublas.so.12.txt",
             declared: of_major(CUBLAS, 12),
             documentation: "cuda/cublas",
+        },
+        Library {
+            soname: "libcudnn.so.9",
+            list: "frontend/cudnn/symbols/libcudnn.so.9.txt",
+            declared: of_major(CUDNN, 9),
+            documentation: "deeplearning/cudnn",
         },
         Library {
             soname: "libcufft.so.12",

@@ -5,7 +5,7 @@ use std::ffi::c_void;
 
 use gvirtus_wire::api::frontend_table::{Submission, library_submit};
 use gvirtus_wire::api::library::{
-    Function, LibraryCall, LibraryReply, LibraryRest, Mode, command as number,
+    Function, LibraryCall, LibraryExecute, LibraryReply, LibraryRest, Mode, command as number,
 };
 use gvirtus_wire::api::types::{CUresult, error};
 use gvirtus_wire::codec::{Params, Wire, decode_all};
@@ -78,6 +78,24 @@ pub unsafe fn pack(
     handle: u32,
     host_scalars: bool,
 ) -> Result<(LibraryCall, Vec<(u64, usize)>), Outcome> {
+    // SAFETY: by this function's contract; a factor is a `float` at least.
+    unsafe { pack_with(function, arguments, handle, host_scalars, &|_| Some(4)) }
+}
+
+/// [`pack`] of a function with factors ([`Mode::Scale`]) or blobs ([`Mode::Blob`]): how many bytes each of them has by the parameter's place.
+///
+/// # Errors
+/// [`Outcome::Invalid`].
+///
+/// # Safety
+/// As [`pack`], and the lengths are right.
+pub unsafe fn pack_with(
+    function: &Function,
+    arguments: &[u64],
+    handle: u32,
+    host_scalars: bool,
+    lengths: &dyn Fn(usize) -> Option<usize>,
+) -> Result<(LibraryCall, Vec<(u64, usize)>), Outcome> {
     let mut call = LibraryCall {
         stream: 0,
         function: function.id(),
@@ -87,7 +105,7 @@ pub unsafe fn pack(
         data: Params::new(),
     };
     let mut written = Vec::new();
-    for (parameter, &argument) in function.parameters.iter().zip(arguments) {
+    for (at, (parameter, &argument)) in function.parameters.iter().zip(arguments).enumerate() {
         let mode = parameter.mode;
         let on_host = mode.on_host(host_scalars);
         let word = match mode {
@@ -99,11 +117,23 @@ pub unsafe fn pack(
         if !on_host || argument == 0 {
             continue;
         }
-        let length = function.length(mode, arguments).ok_or(Outcome::Invalid)?;
+        let length = match mode {
+            Mode::Scale | Mode::Blob => lengths(at),
+            _ => function.length(mode, arguments),
+        };
+        let length = length.ok_or(Outcome::Invalid)?;
+        if mode == Mode::Blob {
+            let told = u32::try_from(length).map_err(|_| Outcome::Invalid)?;
+            call.data.extend_from_slice(&told.to_le_bytes());
+        }
         if mode.is_read() {
             // SAFETY: by this function's contract.
             let bytes = unsafe { std::slice::from_raw_parts(argument as *const u8, length) };
             call.data.extend_from_slice(bytes);
+        }
+        if mode == Mode::Scale {
+            let missing = 8usize.checked_sub(length).ok_or(Outcome::Invalid)?;
+            call.data.extend_from_slice(&[0; 8][..missing]);
         }
         if mode.is_written() {
             written.push((argument, length));
@@ -142,6 +172,34 @@ pub unsafe fn call(function: &Function, arguments: &[u64], target: &Target) -> O
         Ok(packed) => packed,
         Err(outcome) => return outcome,
     };
+    let mut reply = match exchange(function, &call, target) {
+        Ok(Some(reply)) => reply,
+        Ok(None) => return Outcome::Sent,
+        Err(outcome) => return outcome,
+    };
+    let expected: usize = written.iter().map(|(_, length)| length).sum();
+    while reply.result == 0 && reply.data.len() < expected {
+        match rest(target) {
+            Ok(more) if !more.is_empty() => reply.data.extend_from_slice(&more),
+            _ => return Outcome::Failed(error::ERROR_UNKNOWN),
+        }
+    }
+    // SAFETY: the addresses are those of the call.
+    if reply.result == 0 && !unsafe { unpack(&reply, &written) } {
+        return Outcome::Failed(error::ERROR_UNKNOWN);
+    }
+    Outcome::Answered(reply.result)
+}
+
+/// Sends a packed call; the reply, if there is one.
+///
+/// # Errors
+/// [`Outcome::Failed`].
+pub fn exchange(
+    function: &Function,
+    call: &LibraryCall,
+    target: &Target,
+) -> Result<Option<LibraryReply>, Outcome> {
     let wait = target.ask || function.answers(target.host_scalars);
     let mut payload = Vec::with_capacity(32 + call.words.len() + call.data.len());
     call.encode(&mut payload);
@@ -157,28 +215,41 @@ pub unsafe fn call(function: &Function, arguments: &[u64], target: &Target) -> O
         words: 4 + 4 + 4 + 1 + 4,
         words_len: function.parameters.len(),
     };
-    let reply = match submit(&submission) {
-        Ok(reply) => reply,
-        Err(status) => return Outcome::Failed(status),
-    };
+    let reply = submit(&submission).map_err(Outcome::Failed)?;
     if !wait {
-        return Outcome::Sent;
+        return Ok(None);
     }
-    let Ok(mut reply) = decode_all::<LibraryReply>(&reply) else {
-        return Outcome::Failed(error::ERROR_UNKNOWN);
+    decode_all(&reply)
+        .map(Some)
+        .map_err(|_| Outcome::Failed(error::ERROR_UNKNOWN))
+}
+
+/// Sends a plan's execution; with `ask`, the library's status.
+///
+/// # Errors
+/// [`Outcome::Failed`].
+pub fn execute(execute: &LibraryExecute, target: &Target) -> Result<Option<LibraryReply>, Outcome> {
+    let mut payload = Vec::with_capacity(64 + execute.words.len() + 9 * execute.uids.len());
+    execute.encode(&mut payload);
+    let submission = Submission {
+        opcode: target.opcode,
+        wait: target.ask,
+        on_stream: true,
+        weight: target.weight,
+        stream: target.stream,
+        payload: payload.as_ptr(),
+        len: payload.len(),
+        // Stream, handle, plan, and how many bytes of words.
+        words: 4 + 4 + 4 + 4,
+        words_len: execute.words.len() / 8,
     };
-    let expected: usize = written.iter().map(|(_, length)| length).sum();
-    while reply.result == 0 && reply.data.len() < expected {
-        match rest(target) {
-            Ok(more) if !more.is_empty() => reply.data.extend_from_slice(&more),
-            _ => return Outcome::Failed(error::ERROR_UNKNOWN),
-        }
+    let reply = submit(&submission).map_err(Outcome::Failed)?;
+    if !target.ask {
+        return Ok(None);
     }
-    // SAFETY: the addresses are those of the call.
-    if reply.result == 0 && !unsafe { unpack(&reply, &written) } {
-        return Outcome::Failed(error::ERROR_UNKNOWN);
-    }
-    Outcome::Answered(reply.result)
+    decode_all(&reply)
+        .map(Some)
+        .map_err(|_| Outcome::Failed(error::ERROR_UNKNOWN))
 }
 
 /// What did not fit the reply to a call, or its next part.

@@ -44,6 +44,15 @@ pub fn ensure_context() -> Result<(), CUresult> {
     }
 }
 
+/// The current context's device.
+#[must_use]
+pub fn device() -> Option<i32> {
+    let mut device = 0;
+    // SAFETY: the address is that of a local.
+    let status = unsafe { (driver()?.cuCtxGetDevice)(&raw mut device) };
+    (status == error::SUCCESS).then_some(device)
+}
+
 /// A library of the box, as the program's process knows it.
 #[derive(Debug)]
 pub struct Started {

@@ -2,13 +2,16 @@
 //!
 //! # Layout
 //! * this file: the description, and the worker's interface. [`host`]: the worker's functions.
-//! * `session`: frames to calls. `invoke`: a call with any parameters. `results`: where the GPU writes results that the client waits for.
+//! * `session`: frames to calls. `objects`, `define`: descriptors. `execute`: plans of cuDNN's graph API. `invoke`: a call with any parameters. `results`: where the GPU writes results that the client waits for.
 //! * [`cpu`]: for providers on the CPU device.
 //! * `vendor`: which library answers.
 
 pub mod cpu;
+mod define;
+mod execute;
 pub mod host;
 mod invoke;
+mod objects;
 mod results;
 mod session;
 mod vendor;

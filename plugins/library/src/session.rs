@@ -6,8 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use gvirtus_wire::api::core::{ASYNC_ERROR, AsyncError, REPLY};
 use gvirtus_wire::api::library::{
-    Argument, Function, LibraryCall, LibraryCreate, LibraryDestroy, LibraryInfo, LibraryReply,
-    LibraryRest, LibraryStart, MOST_DATA, Mode, NO_STREAM, arguments, command,
+    Argument, Function, LibraryCall, LibraryCreate, LibraryDefine, LibraryDestroy, LibraryExecute,
+    LibraryForget, LibraryInfo, LibraryReply, LibraryRest, LibraryStart, MOST_DATA, Mode,
+    NO_STREAM, arguments, command,
 };
 use gvirtus_wire::codec::{DecodeError, decode_all};
 use gvirtus_wire::frame::Header;
@@ -16,6 +17,7 @@ use parking_lot::{Mutex, RwLock};
 use crate::Description;
 use crate::host::{self, Host};
 use crate::invoke::invoke;
+use crate::objects::{Object, Objects, Refused, Scope};
 use crate::results::{BLOCK, Results};
 use crate::vendor::{Config, Library};
 
@@ -28,7 +30,7 @@ const NOT_SUPPORTED: i32 = 801;
 const OUT_OF_MEMORY: i32 = 2;
 
 /// What a call came to.
-enum Failure {
+pub(crate) enum Failure {
     /// The client broke the protocol.
     Protocol(DecodeError),
     /// A CUDA status.
@@ -36,9 +38,9 @@ enum Failure {
 }
 
 /// A handle of the library.
-struct Handle {
+pub(crate) struct Handle {
     /// As the library made it, or the status with which it did not.
-    raw: Result<usize, i32>,
+    pub(crate) raw: Result<usize, i32>,
     state: Mutex<State>,
     /// What did not fit the reply to the last call.
     rest: Mutex<Vec<u8>>,
@@ -65,12 +67,13 @@ struct State {
 
 /// One session.
 pub(crate) struct Session {
-    description: &'static Description,
-    host: &'static Host,
+    pub(crate) description: &'static Description,
+    pub(crate) host: &'static Host,
     config: Config,
     functions: HashMap<u32, &'static Function>,
     library: RwLock<Option<Library>>,
     handles: RwLock<HashMap<u32, std::sync::Arc<Handle>>>,
+    pub(crate) objects: Objects,
     results: Results,
     /// Functions that the library lacks, each logged once.
     missing: Mutex<HashSet<&'static str>>,
@@ -90,11 +93,12 @@ impl Session {
             functions: description
                 .functions
                 .iter()
-                .filter(|f| matches!(f.class, "async" | "sync" | "state"))
+                .filter(|f| f.is_forwarded())
                 .map(|f| (f.id(), f))
                 .collect(),
             library: RwLock::new(None),
             handles: RwLock::default(),
+            objects: Objects::default(),
             results: Results::default(),
             missing: Mutex::default(),
         })
@@ -146,11 +150,28 @@ impl Session {
                 self.reply(header, &Self::cut(&handle, 0, data));
                 Ok(())
             }
+            command::DEFINE => {
+                let define: LibraryDefine = decode_all(payload).map_err(Failure::Protocol)?;
+                self.define(header, &define)
+            }
+            command::FORGET => {
+                let forget: LibraryForget = decode_all(payload).map_err(Failure::Protocol)?;
+                // Descriptors may hold memory of the device: a context is current.
+                let gone = self.objects.forget(forget.object);
+                let dropped = self
+                    .host
+                    .on_stream(header, NO_STREAM, false, |_| drop(gone));
+                dropped.map_err(Failure::Cuda)
+            }
+            command::EXECUTE => {
+                let execute: LibraryExecute = decode_all(payload).map_err(Failure::Protocol)?;
+                self.execute_plan(header, &execute)
+            }
             _ => Err(Failure::Protocol(DecodeError::UnknownOpcode(header.opcode))),
         }
     }
 
-    fn reply<T: gvirtus_wire::codec::Wire>(&self, header: &Header, message: &T) {
+    pub(crate) fn reply<T: gvirtus_wire::codec::Wire>(&self, header: &Header, message: &T) {
         let reply = Header {
             opcode: REPLY,
             sequence: header.sequence,
@@ -244,7 +265,7 @@ impl Session {
         lacking.map(|(id, _)| *id).collect()
     }
 
-    fn address(&self, name: &CStr) -> Option<*const c_void> {
+    pub(crate) fn address(&self, name: &CStr) -> Option<*const c_void> {
         self.library
             .read()
             .as_ref()?
@@ -347,13 +368,7 @@ impl Session {
             .get(&call.function)
             .ok_or(Failure::Cuda(NOT_SUPPORTED))?;
         let arguments = arguments(function, call).map_err(Failure::Protocol)?;
-        let has_handle = function.parameters.iter().any(|p| p.mode == Mode::Handle);
-        let handle = if has_handle {
-            let handle = self.handles.read().get(&call.handle).cloned();
-            handle.ok_or(Failure::Cuda(INVALID_HANDLE))?
-        } else {
-            std::sync::Arc::new(Handle::new(Ok(0)))
-        };
+        let handle = self.handle_of(function, call.handle)?;
         if function.is_setup(call.host_scalars) != (call.stream == NO_STREAM) {
             return Err(Failure::Protocol(DecodeError::Invalid("stream")));
         }
@@ -368,18 +383,118 @@ impl Session {
                 data: Vec::new(),
             },
         };
+        self.finished(header, function.name, &outcome)
+    }
+
+    /// Answers who waits; tells others of an error.
+    pub(crate) fn finished(
+        &self,
+        header: &Header,
+        name: &str,
+        outcome: &LibraryReply,
+    ) -> Result<(), Failure> {
         if header.wants_reply() {
-            self.reply(header, &outcome);
+            self.reply(header, outcome);
             return Ok(());
         }
         if outcome.result == 0 {
             return Ok(());
         }
-        let text = format!("{} failed: status {}", function.name, outcome.result);
+        let text = format!("{name} failed: status {}", outcome.result);
         self.host.log(host::WARN, &text);
         Err(Failure::Cuda((self.description.cuda_status)(
             outcome.result,
         )))
+    }
+
+    /// The handle that a call means; one of no meaning if it takes none.
+    pub(crate) fn handle_of(
+        &self,
+        function: &Function,
+        number: u32,
+    ) -> Result<std::sync::Arc<Handle>, Failure> {
+        if function.parameters.iter().any(|p| p.mode == Mode::Handle) {
+            return self.handle(number);
+        }
+        Ok(std::sync::Arc::new(Handle::new(Ok(0))))
+    }
+
+    /// A handle by its number.
+    pub(crate) fn handle(&self, number: u32) -> Result<std::sync::Arc<Handle>, Failure> {
+        let handle = self.handles.read().get(&number).cloned();
+        handle.ok_or(Failure::Cuda(INVALID_HANDLE))
+    }
+
+    /// A function that the client may call, by its id.
+    pub(crate) fn function(&self, id: u32) -> Option<&'static Function> {
+        self.functions.get(&id).copied()
+    }
+
+    /// What numbers in a call's arguments mean, as far as handles and objects are concerned.
+    pub(crate) fn with_scope<R>(
+        &self,
+        own: Option<(u32, &'static str, usize)>,
+        run: impl FnOnce(&Scope<'_>) -> R,
+    ) -> R {
+        let handle = |number: u64| {
+            let number = u32::try_from(number).ok()?;
+            self.handles.read().get(&number)?.raw.ok()
+        };
+        let make = |kind, made_by| self.make_object(kind, made_by);
+        run(&Scope {
+            objects: &self.objects,
+            own,
+            handle: &handle,
+            make: &make,
+        })
+    }
+
+    /// The function that makes objects of a type, or the one that ends them.
+    fn of_type(&self, kind: &'static str, class: &str) -> Option<(&'static Function, usize)> {
+        let wanted = |function: &&&Function| match class {
+            "make" => function
+                .parameters
+                .iter()
+                .any(|p| p.mode == Mode::New(kind)),
+            _ => {
+                function.name.contains("Destroy")
+                    && function.parameters.first().map(|p| p.mode) == Some(Mode::Object(kind))
+            }
+        };
+        let function = *self.functions.values().find(wanted)?;
+        let name = CString::new(function.name).ok()?;
+        Some((function, self.address(&name)? as usize))
+    }
+
+    /// Makes an object without more.
+    pub(crate) fn make_object(
+        &self,
+        kind: &'static str,
+        made_by: Option<i32>,
+    ) -> Result<Object, i32> {
+        let not_supported = self.description.not_supported;
+        let (function, address) = self.of_type(kind, "make").ok_or(not_supported)?;
+        let mut raw = 0usize;
+        let words: Vec<u64> = function
+            .parameters
+            .iter()
+            .map(|parameter| match parameter.mode {
+                Mode::New(_) => (&raw mut raw) as u64,
+                _ => i64::from(made_by.unwrap_or(0)).cast_unsigned(),
+            })
+            .collect();
+        // SAFETY: the address is the library's, of the function that the declaration names; the pointer is to a local.
+        let status = unsafe { invoke(address as *const c_void, function.parameters, &words) };
+        match status.unwrap_or(not_supported) {
+            0 => Ok(Object {
+                kind,
+                raw: Ok(raw),
+                destroy: self.of_type(kind, "drop").map(|(_, address)| address),
+                uses: Vec::new(),
+                by_value: Vec::new(),
+            }),
+            status => Err(status),
+        }
     }
 
     /// Calls the library on the client's stream.
@@ -404,6 +519,13 @@ impl Session {
             }
             return Ok(result(self.description.not_supported));
         };
+        let resolved = self.with_scope(None, |scope| scope.resolve(function, arguments));
+        let resolved = match resolved {
+            Ok(resolved) => resolved,
+            Err(Refused::Status(status)) => return Ok(result(status)),
+            Err(Refused::Unknown) => return Err(Failure::Cuda(INVALID_HANDLE)),
+        };
+        let arguments = resolved.arguments.as_slice();
         let mut buffers = Buffers::of(function, arguments).ok_or(Failure::Cuda(OUT_OF_MEMORY))?;
         // The GPU writes results to pinned memory, and the stream is waited for, so that no thread of ours waits inside the library.
         let through_gpu = call.host_scalars
@@ -451,17 +573,27 @@ impl Session {
         if let Some(block) = block {
             self.results.give(block);
         }
+        if matches!(&reply, Ok(reply) if reply.result == 0) {
+            for (number, mut object) in resolved.fills {
+                object.refer_to(resolved.uses.clone());
+                self.objects.keep(number, object);
+            }
+        }
         reply.map_err(Failure::Cuda)
     }
 
     /// Sets stream and pointer mode of a handle if they are others than before.
-    fn prepare(
+    pub(crate) fn prepare(
         &self,
         handle: &Handle,
         raw: usize,
         stream: usize,
         pointer_mode: i32,
     ) -> Result<(), i32> {
+        if raw == 0 {
+            // The function takes none.
+            return Ok(());
+        }
         let mut state = handle.state.lock();
         if state.stream != stream
             && let Some(address) = self.address(self.description.set_stream)
@@ -489,7 +621,7 @@ impl Session {
 }
 
 /// Memory for what a call's pointers to host memory lead to, aligned for everything.
-struct Buffers {
+pub(crate) struct Buffers {
     memory: Vec<u128>,
     /// Where each parameter's bytes begin, in the memory or in a block of pinned memory.
     offsets: Vec<usize>,
@@ -499,7 +631,7 @@ struct Buffers {
 
 impl Buffers {
     /// Room for what the arguments lead to; `None` if there is not so much memory.
-    fn of(function: &Function, arguments: &[Argument]) -> Option<Self> {
+    pub(crate) fn of(function: &Function, arguments: &[Argument]) -> Option<Self> {
         let mut offsets = Vec::with_capacity(function.parameters.len());
         let mut end = 0;
         for (parameter, argument) in function.parameters.iter().zip(arguments) {
@@ -543,7 +675,7 @@ impl Buffers {
     }
 
     /// The arguments as the library takes them.
-    fn words(
+    pub(crate) fn words(
         &mut self,
         function: &Function,
         arguments: &[Argument],

@@ -9,17 +9,21 @@
 #[path = "../../../tests/property/record.rs"]
 mod property;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use gvirtus_frontend_link::library::{pack, unpack};
+use gvirtus_frontend_link::library::{pack, pack_with, unpack};
 use gvirtus_plugin_library::host::Host;
 use gvirtus_plugin_library::{Description, create, dispatch};
 use gvirtus_wire::api::core::REPLY;
 use gvirtus_wire::api::library::{
-    CUBLAS, CUBLAS_OPCODES, CUFFT, CUFFT_OPCODES, CURAND, CURAND_OPCODES, Function, LibraryCreate,
-    LibraryReply, LibraryRest, LibraryStart, MOST_DATA, Mode, NO_STREAM, Parameter, command,
+    CUBLAS, CUBLAS_OPCODES, CUDNN, CUDNN_OPCODES, CUFFT, CUFFT_OPCODES, CURAND, CURAND_OPCODES,
+    Function, LibraryCall, LibraryCreate, LibraryDefine, LibraryExecute, LibraryForget,
+    LibraryReply, LibraryRest, LibraryStart, MOST_DATA, Mode, NO_STREAM, Parameter, attribute,
+    command,
 };
 use gvirtus_wire::codec::{Wire, decode_all};
 use gvirtus_wire::frame::{FLAG_WANTS_REPLY, Header};
@@ -44,10 +48,28 @@ thread_local! {
 
 const HANDLE: u64 = 0x7777_0000;
 
+thread_local! {
+    /// Attributes that were set: descriptor, name, first word.
+    static SEEN: RefCell<Vec<(u64, u64, u64)>> = RefCell::default();
+    /// What functions return of which nothing is expected.
+    static FAILS: Cell<i32> = const { Cell::new(0) };
+}
+
+/// What arrived in registers and slots for integers, and in those for floating-point values.
 fn record(integers: &[u64], floats: [f64; 8]) -> i32 {
     EXPECTED.with_borrow_mut(|expected| {
         let Some(function) = expected.function else {
-            return 0;
+            if let [node, name, kind, count, elements] = *integers {
+                let size = attribute::size(kind as i32).unwrap();
+                let there = unsafe {
+                    std::slice::from_raw_parts(elements as *const u8, size * count as usize)
+                };
+                let mut first = [0; 8];
+                first[..size.min(8)].copy_from_slice(&there[..size.min(8)]);
+                let first = u64::from_le_bytes(first);
+                SEEN.with_borrow_mut(|seen| seen.push((node, name as u32 as u64, first)));
+            }
+            return FAILS.with(Cell::get);
         };
         expected.calls += 1;
         let (mut integers, mut floats) = (integers.iter().copied(), floats.into_iter());
@@ -63,8 +85,11 @@ fn record(integers: &[u64], floats: [f64; 8]) -> i32 {
                 Mode::Handle => assert_eq!(got, HANDLE, "{what}"),
                 Mode::Stream => assert_eq!(got, 0x1000 + 5, "{what}"),
                 Mode::I32 | Mode::Kind | Mode::F32 => {
-                    assert_eq!(got as u32, passed as u32, "{what}")
+                    assert_eq!(got as u32, passed as u32, "{what}");
                 }
+                Mode::Object(_) => assert_eq!(got, object(passed), "{what}"),
+                // One that the stand-in made for this call.
+                Mode::Fill(_) => assert!(made(got), "{what}"),
                 _ if !mode.on_host(expected.host_scalars) => assert_eq!(got, passed, "{what}"),
                 _ => {
                     assert_ne!(got, 0, "{what}");
@@ -119,11 +144,12 @@ macro_rules! recorders { ($(($($a:ident)*))*) => {
                 record(&[$($a),*], [f0, f1, f2, f3, f4, f5, f6, f7])
             }
             recorder as *const c_void
-        }),*][parameters - 1]
+        }),*][parameters]
     }
 } }
 #[rustfmt::skip]
 recorders! {
+    ()
     (a0)
     (a0 a1)
     (a0 a1 a2)
@@ -150,6 +176,22 @@ recorders! {
     (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22 a23)
     (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22 a23 a24)
     (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22 a23 a24 a25)
+    (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22 a23 a24 a25 a26)
+    (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22 a23 a24 a25 a26 a27)
+    (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22 a23 a24 a25 a26 a27 a28)
+    (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22 a23 a24 a25 a26 a27 a28 a29)
+    (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22 a23 a24 a25 a26 a27 a28 a29 a30)
+    (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22 a23 a24 a25 a26 a27 a28 a29 a30 a31)
+    (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22 a23 a24 a25 a26 a27 a28 a29 a30 a31 a32)
+    (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22 a23 a24 a25 a26 a27 a28 a29 a30 a31 a32 a33)
+    (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22 a23 a24 a25 a26 a27 a28 a29 a30 a31 a32 a33 a34)
+    (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22 a23 a24 a25 a26 a27 a28 a29 a30 a31 a32 a33 a34 a35)
+    (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22 a23 a24 a25 a26 a27 a28 a29 a30 a31 a32 a33 a34 a35 a36)
+    (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22 a23 a24 a25 a26 a27 a28 a29 a30 a31 a32 a33 a34 a35 a36 a37)
+    (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22 a23 a24 a25 a26 a27 a28 a29 a30 a31 a32 a33 a34 a35 a36 a37 a38)
+    (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22 a23 a24 a25 a26 a27 a28 a29 a30 a31 a32 a33 a34 a35 a36 a37 a38 a39)
+    (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22 a23 a24 a25 a26 a27 a28 a29 a30 a31 a32 a33 a34 a35 a36 a37 a38 a39 a40)
+    (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22 a23 a24 a25 a26 a27 a28 a29 a30 a31 a32 a33 a34 a35 a36 a37 a38 a39 a40 a41)
 }
 
 extern "C" fn make(out: *mut u64) -> i32 {
@@ -187,11 +229,21 @@ fn provider(_: &'static Host, name: &CStr) -> Option<*const c_void> {
             get_property as *const c_void
         }
         "cublasSetPointerMode_v2" => set_pointer_mode as *const c_void,
+        "cudnnCreate" => make as *const c_void,
+        "cudnnSetStream" => set_stream as *const c_void,
+        "cudnnGetProperty" => get_property as *const c_void,
+        "cudnnBackendCreateDescriptor" => make_node as *const c_void,
+        "cudnnBackendExecute" => execute as *const c_void,
+        name if name.starts_with("cudnnCreate") => make_object as *const c_void,
+        name if name.starts_with("cudnn") && name.contains("Destroy") => {
+            end_object as *const c_void
+        }
         _ => recorder(
             CUBLAS
                 .iter()
                 .chain(CUFFT)
                 .chain(CURAND)
+                .chain(CUDNN)
                 .find(|f| f.name == name)?
                 .parameters
                 .iter()
@@ -257,6 +309,66 @@ static CURAND_DESCRIPTION: Description = Description {
     cuda_status: |status| status,
     provider,
 };
+
+static CUDNN_DESCRIPTION: Description = Description {
+    name: "cudnn",
+    functions: CUDNN,
+    first_opcode: CUDNN_OPCODES.0,
+    file: "libcudnn.so.",
+    needs: &[],
+    majors: &[9],
+    create: c"cudnnCreate",
+    creators: &[],
+    destroy: c"cudnnDestroy",
+    set_stream: c"cudnnSetStream",
+    set_pointer_mode: None,
+    get_property: c"cudnnGetProperty",
+    not_initialized: 1001,
+    not_supported: 3000,
+    cuda_status: |status| status,
+    provider,
+};
+
+/// Descriptors that the stand-in has made and not ended.
+static OBJECTS: Mutex<BTreeSet<u64>> = Mutex::new(BTreeSet::new());
+static NEXT: AtomicU64 = AtomicU64::new(0x1_0000);
+
+thread_local! {
+    /// What the client's numbers of objects are at the stand-in.
+    static NUMBERED: RefCell<BTreeMap<u64, u64>> = RefCell::default();
+}
+
+fn object(number: u64) -> u64 {
+    NUMBERED.with_borrow(|numbered| numbered[&number])
+}
+
+fn made(address: u64) -> bool {
+    OBJECTS.lock().unwrap().contains(&address)
+}
+
+extern "C" fn make_object(out: *mut u64) -> i32 {
+    let address = NEXT.fetch_add(8, Ordering::Relaxed);
+    OBJECTS.lock().unwrap().insert(address);
+    unsafe { out.write(address) };
+    0
+}
+
+extern "C" fn make_node(_: i32, out: *mut u64) -> i32 {
+    make_object(out)
+}
+
+extern "C" fn end_object(object: u64) -> i32 {
+    assert!(OBJECTS.lock().unwrap().remove(&object), "it is there");
+    0
+}
+
+/// What a plan was last executed with.
+static EXECUTED: Mutex<Vec<(u64, u64, u64)>> = Mutex::new(Vec::new());
+
+extern "C" fn execute(handle: u64, plan: u64, pack: u64) -> i32 {
+    EXECUTED.lock().unwrap().push((handle, plan, pack));
+    0
+}
 
 /// What the plugin has sent.
 static SENT: Mutex<Vec<(Header, Vec<u8>)>> = Mutex::new(Vec::new());
@@ -382,6 +494,44 @@ fn frame<C: Wire>(
     SENT.lock().unwrap().drain(..).collect()
 }
 
+/// Parameters that say how long arrays are.
+const COUNTS: [&str; 10] = [
+    "elementCount",
+    "nbDims",
+    "nbDimsRequested",
+    "arrayLength",
+    "arrayLengthRequested",
+    "batchSize",
+    "seqLengthArraySize",
+    "seqLengthSizeRequested",
+    "requestedAlgoCount",
+    "requestedElementCount",
+];
+/// INT64, FLOAT, CHAR, DATA_TYPE, FRACTION: elements that are what they are.
+const ATTRIBUTE_TYPES: [u64; 5] = [3, 4, 24, 1, 26];
+/// Numbers of objects that calls fill.
+static FILLED: AtomicU64 = AtomicU64::new(1 << 20);
+/// How long factors and blobs are in the tests.
+const BLOB: usize = 12;
+
+/// Types of descriptors, each of which has one object under its place.
+fn kinds() -> Vec<&'static str> {
+    let parameters = CUDNN.iter().flat_map(|function| function.parameters);
+    let mut kinds: Vec<_> = parameters
+        .filter_map(|parameter| match parameter.mode {
+            Mode::New(kind) => Some(kind),
+            _ => None,
+        })
+        .collect();
+    kinds.sort_unstable();
+    kinds
+}
+
+fn known_object(kind: &str) -> u64 {
+    let at = kinds().iter().position(|other| *other == kind);
+    1 + at.expect("descriptors are made") as u64
+}
+
 /// Words and memory for a call; memory by parameter.
 fn arguments(
     function: &Function,
@@ -406,6 +556,10 @@ fn arguments(
                 }
                 Mode::Kind => DATA_TYPES[n as usize % 8],
                 _ if matches!(parameter.name, "group_count" | "rank") => n % 6,
+                _ if COUNTS.contains(&parameter.name) => n % 6,
+                _ if parameter.name == "attributeType" => ATTRIBUTE_TYPES[n as usize % 5],
+                Mode::Object(kind) => known_object(kind),
+                Mode::Fill(_) => FILLED.fetch_add(1, Ordering::Relaxed),
                 _ if counts(parameter.name) => n % 999,
                 Mode::I32 => i64::from(n as i32).cast_unsigned(),
                 _ => n,
@@ -418,6 +572,10 @@ fn arguments(
             let length = function
                 .length(parameter.mode, &words)
                 .expect("the types are known");
+            let length = match parameter.mode {
+                Mode::Blob => BLOB,
+                _ => length,
+            };
             memory[i] = Some(numbers.bytes(length));
         }
     }
@@ -464,8 +622,12 @@ fn one_call(
         expected.write = writes.clone();
         expected.calls = 0;
     });
-    let (mut call, written) =
-        unsafe { pack(function, &words, 1, host_scalars) }.expect("the arguments are valid");
+    let length = |at: usize| match function.parameters[at].mode {
+        Mode::Blob => Some(BLOB),
+        _ => Some(8),
+    };
+    let (mut call, written) = unsafe { pack_with(function, &words, 1, host_scalars, &length) }
+        .expect("the arguments are valid");
     call.stream = if function.is_setup(host_scalars) {
         NO_STREAM
     } else {
@@ -481,7 +643,11 @@ fn one_call(
         }
         expected.function = None;
     });
-    assert_eq!(answers, written.iter().any(|_| true), "{name}");
+    let fills = function
+        .parameters
+        .iter()
+        .any(|p| matches!(p.mode, Mode::Fill(_)));
+    assert_eq!(answers, fills || !written.is_empty(), "{name}");
     if !answers {
         assert!(sent.is_empty(), "{name} is asynchronous, and answered");
         return;
@@ -506,26 +672,7 @@ fn one_call(
 
 #[test]
 fn what_arrives_is_what_was_passed() {
-    let table = HostTable {
-        abi: PLUGIN_ABI,
-        host: std::ptr::null_mut(),
-        send,
-        send_start,
-        send_bulk,
-        send_bulk_later,
-        send_wait,
-        read_bulk,
-        read_bulk_later,
-        read_wait,
-        may_block,
-        take_descriptor,
-        identity,
-        sessions,
-        on_stream,
-        driver_symbol,
-        log,
-        fail,
-    };
+    let table = table();
     let start = |description: &'static Description| {
         let state = unsafe { create(description, &raw const table, b"{}".as_ptr(), 2) };
         assert!(!state.is_null());
@@ -549,10 +696,24 @@ fn what_arrives_is_what_was_passed() {
         (&DESCRIPTION, 480),
         (&CUFFT_DESCRIPTION, 28),
         (&CURAND_DESCRIPTION, 20),
+        (&CUDNN_DESCRIPTION, 160),
     ] {
         let state = start(description);
+        if std::ptr::eq(description, &raw const CUDNN_DESCRIPTION) {
+            define_all(state);
+        }
         let mut functions = 0;
-        let sent = |f: &&Function| matches!(f.class, "async" | "sync" | "state");
+        // What makes, ends and executes has tests of its own.
+        let sent = |f: &&Function| {
+            f.is_forwarded()
+                && !matches!(f.class, "make" | "drop" | "value")
+                && ![
+                    "cudnnBackendCreateDescriptor",
+                    "cudnnBackendDestroyDescriptor",
+                    "cudnnBackendExecute",
+                ]
+                .contains(&f.name)
+        };
         for function in description.functions.iter().filter(sent) {
             functions += 1;
             let table = |p: &Parameter| matches!(p.mode, Mode::Table(_));
@@ -621,4 +782,252 @@ fn what_arrives_is_what_was_passed() {
         assert_eq!(sent.len(), 1);
         assert_eq!(sent[0].0.opcode, 0, "the session ends");
     }
+}
+
+/// One object of each type.
+fn define_all(state: (*mut c_void, u16)) {
+    for kind in kinds() {
+        let before = OBJECTS.lock().unwrap().clone();
+        let number = known_object(kind) as u32;
+        let define = LibraryDefine {
+            stream: NO_STREAM,
+            object: number,
+            steps: vec![first_step(kind)],
+        };
+        assert!(frame(state, command::DEFINE, &define, false).is_empty());
+        let after = OBJECTS.lock().unwrap().clone();
+        let new: Vec<u64> = after.difference(&before).copied().collect();
+        let [new] = new.as_slice() else {
+            panic!("{kind}: one object is made");
+        };
+        NUMBERED.with_borrow_mut(|numbered| numbered.insert(u64::from(number), *new));
+    }
+}
+
+fn first_step(kind: &str) -> LibraryCall {
+    let makes = |f: &&Function| {
+        let mut parameters = f.parameters.iter();
+        parameters.any(|p| matches!(p.mode, Mode::New(of) if of == kind))
+    };
+    let create = CUDNN.iter().find(makes).unwrap();
+    let words: Vec<u64> = vec![0; create.parameters.len()];
+    unsafe { pack(create, &words, 0, true) }.unwrap().0
+}
+
+fn table() -> HostTable {
+    HostTable {
+        abi: PLUGIN_ABI,
+        host: std::ptr::null_mut(),
+        send,
+        send_start,
+        send_bulk,
+        send_bulk_later,
+        send_wait,
+        read_bulk,
+        read_bulk_later,
+        read_wait,
+        may_block,
+        take_descriptor,
+        identity,
+        on_stream,
+        driver_symbol,
+        log,
+        fail,
+        sessions,
+    }
+}
+
+/// A call packed as the client packs it.
+fn packed(name: &str, words: &[u64]) -> LibraryCall {
+    let function = CUDNN.iter().find(|f| f.name == name).unwrap();
+    unsafe { pack_with(function, words, 1, true, &|_| Some(4)) }
+        .unwrap()
+        .0
+}
+
+fn started(description: &'static Description, table: &HostTable) -> (*mut c_void, u16) {
+    let state = unsafe { create(description, table, b"{}".as_ptr(), 2) };
+    let state = (state, description.first_opcode);
+    let start = LibraryStart {
+        stream: 0,
+        major: description.majors[0],
+    };
+    assert_eq!(frame(state, command::START, &start, true).len(), 1);
+    let create = LibraryCreate {
+        stream: 0,
+        handle: 1,
+        function: 0,
+        argument: 0,
+    };
+    assert!(frame(state, command::CREATE, &create, false).is_empty());
+    state
+}
+
+/// Descriptors and plans: what a definition makes, what refers to it, what becomes of it.
+#[test]
+fn definitions() {
+    let table = table();
+    let state = started(&CUDNN_DESCRIPTION, &table);
+    let define = |object: u32, steps: Vec<LibraryCall>, ask: bool| {
+        let define = LibraryDefine {
+            stream: NO_STREAM,
+            object,
+            steps,
+        };
+        frame(state, command::DEFINE, &define, ask)
+    };
+    let status = |sent: &[(Header, Vec<u8>)]| {
+        let [(header, payload)] = sent else {
+            panic!("one answer");
+        };
+        match header.context {
+            0 => decode_all::<LibraryReply>(payload).unwrap().result,
+            cuda => -(cuda as i32),
+        }
+    };
+    let node = |kind: u64| packed("cudnnBackendCreateDescriptor", &[kind, 0]);
+    let set = |own: u64, name: u64, kind: u64, elements: &[u64]| {
+        let at = elements.as_ptr() as u64;
+        packed(
+            "cudnnBackendSetAttribute",
+            &[own, name, kind, elements.len() as u64, at],
+        )
+    };
+    // A tensor that is a value; an operation that refers to it; both are the stand-in's pointers there.
+    SEEN.with_borrow_mut(|seen| seen.clear());
+    let (uid, yes) = (77u64, 1u64);
+    let tensor = vec![node(17), set(500, 906, 3, &[uid]), set(500, 908, 2, &[yes])];
+    assert_eq!(status(&define(500, tensor, true)), 0);
+    let operation = vec![
+        node(13),
+        set(501, 756, attribute::DESCRIPTOR as u64, &[500]),
+    ];
+    assert_eq!(status(&define(501, operation, true)), 0);
+    let graph = vec![
+        node(15),
+        set(502, 801, attribute::DESCRIPTOR as u64, &[501]),
+        set(502, 800, attribute::HANDLE as u64, &[1]),
+    ];
+    assert_eq!(status(&define(502, graph, true)), 0);
+    let seen = SEEN.with_borrow(Vec::clone);
+    let of = |name: u64| seen.iter().find(|(_, of, _)| *of == name).unwrap();
+    assert_eq!((of(906).2, of(908).2 & 0xff), (uid, yes));
+    assert_eq!(of(756).2, of(906).0, "the tensor");
+    assert_eq!(of(801).2, of(756).0, "the operation");
+    assert_eq!(of(800).2, HANDLE);
+
+    // The value of the tensor, below the graph, has to come as a value; an address of a client's is refused.
+    let execute = |by_value: bool, word: u64, wants: bool| {
+        let execute = LibraryExecute {
+            stream: 5,
+            handle: 1,
+            plan: 502,
+            words: [0x9000u64, 0x8000, word]
+                .iter()
+                .flat_map(|w| w.to_le_bytes())
+                .collect(),
+            uids: vec![5, uid as i64],
+            by_value: vec![false, by_value],
+            values: vec![7; 16],
+        };
+        frame(state, command::EXECUTE, &execute, wants)
+    };
+    SEEN.with_borrow_mut(|seen| seen.clear());
+    assert!(execute(true, 0, false).is_empty(), "asynchronous");
+    let seen = SEEN.with_borrow(Vec::clone);
+    let pointers = seen.iter().filter(|(_, name, _)| *name == 1001).count();
+    assert_eq!(pointers, 1);
+    let of = |name: u64| seen.iter().find(|(_, of, _)| *of == name).unwrap().2;
+    assert_eq!((of(1000), of(1001), of(1003)), (5, 0x8000, 0x9000));
+    let (handle, plan, pack) = *EXECUTED.lock().unwrap().last().unwrap();
+    assert_eq!(handle, HANDLE);
+    assert!(
+        made(plan) && !made(pack),
+        "the pack lives as long as the call"
+    );
+    assert_eq!(status(&execute(true, 0, true)), 0);
+    for (by_value, word) in [(false, 0x7000), (true, 1)] {
+        let sent = execute(by_value, word, true);
+        assert_eq!(sent[0].0.opcode, 0, "the session ends");
+    }
+
+    // What cannot be made, and what refers to it.
+    FAILS.with(|fails| fails.set(2002));
+    let bad = vec![
+        packed("cudnnCreateTensorDescriptor", &[0]),
+        packed("cudnnSetTensor4dDescriptor", &[600, 0, 0, 1, 1, 1, 1]),
+    ];
+    assert!(define(600, bad, false).is_empty());
+    FAILS.with(|fails| fails.set(0));
+    let sized = |tensor: u64, out: &mut u64| {
+        packed(
+            "cudnnGetTensorSizeInBytes",
+            &[tensor, std::ptr::from_mut(out) as u64],
+        )
+    };
+    let mut out = 0u64;
+    let ask = |mut call: LibraryCall| {
+        call.stream = NO_STREAM;
+        status(&frame(state, command::CALL, &call, true))
+    };
+    assert_eq!(ask(sized(600, &mut out)), 2002);
+    // Of another type, unknown, and forgotten.
+    assert_eq!(ask(sized(501, &mut out)), -400);
+    assert_eq!(ask(sized(9999, &mut out)), -400);
+    let good = vec![packed("cudnnCreateTensorDescriptor", &[0])];
+    assert!(define(601, good.clone(), false).is_empty());
+    assert_eq!(ask(sized(601, &mut out)), 0);
+    assert_eq!(
+        status(&define(601, good, true)),
+        -400,
+        "numbers are used once"
+    );
+    let forget = |object: u32| {
+        let forget = LibraryForget {
+            stream: NO_STREAM,
+            object,
+        };
+        assert!(frame(state, command::FORGET, &forget, false).is_empty());
+    };
+    forget(601);
+    assert_eq!(ask(sized(601, &mut out)), -400);
+
+    // What something refers to outlives being forgotten.
+    let tensor = seen_tensor(state);
+    forget(500);
+    assert!(made(tensor));
+    forget(501);
+    assert!(made(tensor));
+    forget(502);
+    assert!(!made(tensor), "nobody refers to it any more");
+}
+
+/// The stand-in's address of a node, found by a further one that refers to it.
+fn seen_tensor(state: (*mut c_void, u16)) -> u64 {
+    SEEN.with_borrow_mut(|seen| seen.clear());
+    let elements = [500u64];
+    let define = LibraryDefine {
+        stream: NO_STREAM,
+        object: 700,
+        steps: vec![
+            packed("cudnnBackendCreateDescriptor", &[13, 0]),
+            packed(
+                "cudnnBackendSetAttribute",
+                &[
+                    700,
+                    756,
+                    attribute::DESCRIPTOR as u64,
+                    1,
+                    elements.as_ptr() as u64,
+                ],
+            ),
+        ],
+    };
+    assert_eq!(frame(state, command::DEFINE, &define, true).len(), 1);
+    let forget = LibraryForget {
+        stream: NO_STREAM,
+        object: 700,
+    };
+    frame(state, command::FORGET, &forget, false);
+    SEEN.with_borrow(|seen| seen[0].2)
 }

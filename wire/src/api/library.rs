@@ -50,6 +50,22 @@ pub enum Mode {
     Output(&'static str, Size),
     /// `table(n)`: the library tells where a table of so many bytes lies; the bytes travel.
     Table(usize),
+    /// `host_io(count; …)`: an array on the host that is written before the call returns, as far as the function likes; as long as the named parameter says.
+    HostInOut(&'static str, Size),
+    /// `blob`: on the host, read; as long as the client says.
+    Blob,
+    /// `scale`: on the host, read: a `float`, or a `double` where the data are; 8 bytes on the way.
+    Scale,
+    /// `object(Type)`: what [`LibraryDefine`] made or a call filled, by its number.
+    Object(&'static str),
+    /// `new(Type)`: where the function puts what it makes. First step of a definition.
+    New(&'static str),
+    /// `fill(Type)`: an object that the call sets, under a number that the client has minted.
+    Fill(&'static str),
+    /// `attributes(type count)`: elements of a `cudnnBackendAttributeType_t` on the host, read; see [`attribute`].
+    Attributes(&'static str, &'static str),
+    /// `attributes_out(type count)`: the same, written before the call returns.
+    AttributesOut(&'static str, &'static str),
 }
 
 /// One parameter.
@@ -66,7 +82,8 @@ pub struct Parameter {
 pub struct Function {
     /// Exported name.
     pub name: &'static str,
-    /// The declaration's class: `async`, `sync`, `state` (a setter that the client does by hand), `local`, `unsupported`.
+    /// The declaration's class: `async`, `sync`, `state` (a setter that the client does by hand), `local`, `unsupported`; of libraries with descriptors also `make`, `drop`, `value`
+    /// (what it returns is no status), and `hand_…` (as that class, by the client's own code).
     pub class: &'static str,
     /// Major versions of the library that export it.
     pub majors: &'static [u32],
@@ -115,6 +132,20 @@ macro_rules! library_mode {
         $crate::api::library::Mode::Output(stringify!($count), $crate::library_size!($($size)+))
     };
     (table $n:literal) => { $crate::api::library::Mode::Table($n) };
+    (host_io $count:ident; $($size:tt)+) => {
+        $crate::api::library::Mode::HostInOut(stringify!($count), $crate::library_size!($($size)+))
+    };
+    (blob) => { $crate::api::library::Mode::Blob };
+    (scale) => { $crate::api::library::Mode::Scale };
+    (object $kind:ident) => { $crate::api::library::Mode::Object(stringify!($kind)) };
+    (new $kind:ident) => { $crate::api::library::Mode::New(stringify!($kind)) };
+    (fill $kind:ident) => { $crate::api::library::Mode::Fill(stringify!($kind)) };
+    (attributes $kind:ident $count:ident) => {
+        $crate::api::library::Mode::Attributes(stringify!($kind), stringify!($count))
+    };
+    (attributes_out $kind:ident $count:ident) => {
+        $crate::api::library::Mode::AttributesOut(stringify!($kind), stringify!($count))
+    };
 }
 
 /// The C type of a parameter by its declaration's word.
@@ -158,6 +189,12 @@ pub mod command {
     pub const CALL: u16 = 3;
     /// [`LibraryRest`](super::LibraryRest), answered with [`LibraryReply`](super::LibraryReply).
     pub const REST: u16 = 4;
+    /// [`LibraryDefine`](super::LibraryDefine), answered with [`LibraryReply`](super::LibraryReply) if the client asks.
+    pub const DEFINE: u16 = 5;
+    /// [`LibraryForget`](super::LibraryForget).
+    pub const FORGET: u16 = 6;
+    /// [`LibraryExecute`](super::LibraryExecute), answered as a call.
+    pub const EXECUTE: u16 = 7;
 }
 
 /// In place of a stream: the command is on none.
@@ -213,6 +250,39 @@ crate::records! {
         /// The bytes that pointers to host memory lead to.
         data: Params,
     }
+    /// Makes an object: a descriptor as the steps leave it, which nothing changes any more.
+    LibraryDefine {
+        /// Not used.
+        stream: u32,
+        /// Minted by the client, not 0.
+        object: u32,
+        /// Calls, the first of which makes the object and the others of which set it. They know it by its number. If one fails, so does what uses the object.
+        steps: Vec<LibraryCall>,
+    }
+    /// Ends an object.
+    LibraryForget {
+        /// Not used.
+        stream: u32,
+        /// As defined.
+        object: u32,
+    }
+    /// Executes a plan of cuDNN's graph API with a variant pack.
+    LibraryExecute {
+        /// Stream that the work goes to. First: the client core fills it in.
+        stream: u32,
+        /// Handle.
+        handle: u32,
+        /// The plan.
+        plan: u32,
+        /// The workspace's address, and one word for each tensor: its address, or for a value on the host its place in `values`.
+        words: Params,
+        /// The tensors' unique ids.
+        uids: Vec<i64>,
+        /// Which of them are values on the host.
+        by_value: Vec<bool>,
+        /// Those values, each of 16 bytes.
+        values: Vec<u8>,
+    }
     /// What a call returned.
     LibraryReply {
         /// The library's status.
@@ -232,9 +302,12 @@ crate::records! {
 /// The most bytes of [`LibraryReply::data`].
 pub const MOST_DATA: usize = 12 << 20;
 
+/// How many commands a library has.
+const COMMANDS: usize = 8;
+
 /// The commands of a library whose range begins with `first`.
 #[must_use]
-pub const fn commands(first: u16) -> [crate::command::CommandInfo; 5] {
+pub const fn commands(first: u16) -> [crate::command::CommandInfo; COMMANDS] {
     use crate::api::Class::{Async, Sync};
     use crate::command::CommandInfo;
     const fn row(opcode: u16, class: crate::api::Class, name: &'static str) -> CommandInfo {
@@ -251,13 +324,16 @@ pub const fn commands(first: u16) -> [crate::command::CommandInfo; 5] {
         row(first + command::DESTROY, Async, "LibraryDestroy"),
         row(first + command::CALL, Async, "LibraryCall"),
         row(first + command::REST, Sync, "LibraryRest"),
+        row(first + command::DEFINE, Async, "LibraryDefine"),
+        row(first + command::FORGET, Async, "LibraryForget"),
+        row(first + command::EXECUTE, Async, "LibraryExecute"),
     ]
 }
 
 /// First and last opcode of cuBLAS's commands.
 pub const CUBLAS_OPCODES: (u16, u16) = (0x0300, 0x030f);
 /// cuBLAS's commands.
-pub static CUBLAS_COMMANDS: [crate::command::CommandInfo; 5] = commands(CUBLAS_OPCODES.0);
+pub static CUBLAS_COMMANDS: [crate::command::CommandInfo; COMMANDS] = commands(CUBLAS_OPCODES.0);
 
 macro_rules! functions {
     ($(group $group:literal { $($class:ident [$($major:literal)*] fn $name:ident($($p:ident: $mode:ident $(($($argument:tt)+))?),*);)* })*) => {
@@ -270,6 +346,9 @@ macro_rules! functions {
 mod cublas_functions {
     cublas_api!(functions);
 }
+mod cudnn_functions {
+    cudnn_api!(functions);
+}
 mod cufft_functions {
     cufft_api!(functions);
 }
@@ -278,20 +357,27 @@ mod curand_functions {
 }
 /// cuBLAS's functions.
 pub use cublas_functions::FUNCTIONS as CUBLAS;
+/// cuDNN's functions.
+pub use cudnn_functions::FUNCTIONS as CUDNN;
 /// cuFFT's functions.
 pub use cufft_functions::FUNCTIONS as CUFFT;
 /// cuRAND's functions.
 pub use curand_functions::FUNCTIONS as CURAND;
 
+/// First and last opcode of cuDNN's commands.
+pub const CUDNN_OPCODES: (u16, u16) = (0x0310, 0x031f);
+/// cuDNN's commands.
+pub static CUDNN_COMMANDS: [crate::command::CommandInfo; COMMANDS] = commands(CUDNN_OPCODES.0);
+
 /// First and last opcode of cuFFT's commands.
 pub const CUFFT_OPCODES: (u16, u16) = (0x0320, 0x032f);
 /// cuFFT's commands.
-pub static CUFFT_COMMANDS: [crate::command::CommandInfo; 5] = commands(CUFFT_OPCODES.0);
+pub static CUFFT_COMMANDS: [crate::command::CommandInfo; COMMANDS] = commands(CUFFT_OPCODES.0);
 
 /// First and last opcode of cuRAND's commands.
 pub const CURAND_OPCODES: (u16, u16) = (0x0330, 0x033f);
 /// cuRAND's commands.
-pub static CURAND_COMMANDS: [crate::command::CommandInfo; 5] = commands(CURAND_OPCODES.0);
+pub static CURAND_COMMANDS: [crate::command::CommandInfo; COMMANDS] = commands(CURAND_OPCODES.0);
 
 /// The most elements of an array on the host that a call reads.
 const MOST_ELEMENTS: u64 = 1 << 16;
@@ -333,6 +419,35 @@ pub fn scale_size(compute_type: i32, data_type: i32) -> Option<usize> {
     })
 }
 
+/// Types of cuDNN's attributes (`cudnnBackendAttributeType_t`). Handles and descriptors travel as words: a handle's number; a descriptor's number, with its
+/// `cudnnBackendDescriptorType_t` in the upper half where the call is to fill it.
+pub mod attribute {
+    /// `CUDNN_TYPE_HANDLE`.
+    pub const HANDLE: i32 = 0;
+    /// `CUDNN_TYPE_INT64`.
+    pub const INT64: i32 = 3;
+    /// `CUDNN_TYPE_VOID_PTR`.
+    pub const POINTER: i32 = 6;
+    /// `CUDNN_TYPE_BACKEND_DESCRIPTOR`.
+    pub const DESCRIPTOR: i32 = 15;
+
+    /// Bytes of one element.
+    #[must_use]
+    pub const fn size(kind: i32) -> Option<usize> {
+        Some(match kind {
+            // BOOLEAN, CHAR.
+            2 | 24 => 1,
+            // HANDLE, INT64, DOUBLE, VOID_PTR, BACKEND_DESCRIPTOR.
+            0 | 3 | 5 | 6 | 15 => 8,
+            // FRACTION.
+            26 => 16,
+            // FLOAT, INT32, and the enumerations.
+            1 | 4 | 7..=14 | 16..=23 | 25 | 27..=33 => 4,
+            _ => return None,
+        })
+    }
+}
+
 const fn fold(mut hash: u32, bytes: &[u8]) -> u32 {
     let mut i = 0;
     while i < bytes.len() {
@@ -371,6 +486,16 @@ const fn fold_mode(hash: u32, mode: Mode) -> u32 {
         Mode::HostOut(n) => fold_number(fold(hash, b"O"), n),
         Mode::Output(count, size) => fold_size(fold(fold(hash, b"P"), count.as_bytes()), size),
         Mode::Table(n) => fold_number(fold(hash, b"T"), n),
+        Mode::HostInOut(count, size) => fold_size(fold(fold(hash, b"IO"), count.as_bytes()), size),
+        Mode::Blob => fold(hash, b"bl"),
+        Mode::Scale => fold(hash, b"sc"),
+        Mode::Object(kind) => fold(fold(hash, b"ob"), kind.as_bytes()),
+        Mode::New(kind) => fold(fold(hash, b"ne"), kind.as_bytes()),
+        Mode::Fill(kind) => fold(fold(hash, b"fi"), kind.as_bytes()),
+        Mode::Attributes(t, count) => fold(fold(fold(hash, b"at"), t.as_bytes()), count.as_bytes()),
+        Mode::AttributesOut(t, count) => {
+            fold(fold(fold(hash, b"ao"), t.as_bytes()), count.as_bytes())
+        }
     }
 }
 
@@ -380,7 +505,14 @@ impl Mode {
     pub fn on_host(self, host_scalars: bool) -> bool {
         match self {
             Self::Scalar(_) | Self::Result(_) | Self::InOut(_) | Self::Output(..) => host_scalars,
-            Self::HostIn(..) | Self::HostOut(_) | Self::Table(_) => true,
+            Self::HostIn(..)
+            | Self::HostOut(_)
+            | Self::Table(_)
+            | Self::HostInOut(..)
+            | Self::Blob
+            | Self::Scale
+            | Self::Attributes(..)
+            | Self::AttributesOut(..) => true,
             _ => false,
         }
     }
@@ -388,7 +520,17 @@ impl Mode {
     /// Whether the call reads what a pointer to host memory leads to.
     #[must_use]
     pub fn is_read(self) -> bool {
-        matches!(self, Self::Scalar(_) | Self::InOut(_) | Self::HostIn(..))
+        matches!(
+            self,
+            Self::Scalar(_)
+                | Self::InOut(_)
+                | Self::HostIn(..)
+                | Self::HostInOut(..)
+                | Self::Blob
+                | Self::Scale
+                | Self::Attributes(..)
+                | Self::AttributesOut(..)
+        )
     }
 
     /// Whether the call writes what a pointer to host memory leads to.
@@ -396,12 +538,24 @@ impl Mode {
     pub fn is_written(self) -> bool {
         matches!(
             self,
-            Self::Result(_) | Self::InOut(_) | Self::HostOut(_) | Self::Output(..) | Self::Table(_)
+            Self::Result(_)
+                | Self::InOut(_)
+                | Self::HostOut(_)
+                | Self::HostInOut(..)
+                | Self::Output(..)
+                | Self::Table(_)
+                | Self::AttributesOut(..)
         )
     }
 }
 
 impl Function {
+    /// Whether the box's library is called at all.
+    #[must_use]
+    pub fn is_forwarded(&self) -> bool {
+        !matches!(self.class, "local" | "unsupported")
+    }
+
     /// A number that two declarations have in common only if name and parameters are the same (FNV-1a), not 0.
     #[must_use]
     pub const fn id(&self) -> u32 {
@@ -419,6 +573,16 @@ impl Function {
         words.get(at).copied()
     }
 
+    /// The value of a parameter by its name.
+    #[must_use]
+    pub fn number(&self, arguments: &[Argument], name: &str) -> Option<i32> {
+        let at = self.parameters.iter().position(|p| p.name == name)?;
+        match arguments.get(at)? {
+            Argument::Word(word) => Some(*word as i32),
+            Argument::Host { .. } => None,
+        }
+    }
+
     fn bytes(&self, words: &[u64], size: Size) -> Option<usize> {
         let number = |name| Some(self.word(words, name)? as i32);
         match size {
@@ -433,7 +597,7 @@ impl Function {
     pub fn length(&self, mode: Mode, words: &[u64]) -> Option<usize> {
         match mode {
             Mode::Scalar(size) | Mode::Result(size) | Mode::InOut(size) => self.bytes(words, size),
-            Mode::HostIn(count, size) => {
+            Mode::HostIn(count, size) | Mode::HostInOut(count, size) => {
                 let count = self.word(words, count)?;
                 if count > MOST_ELEMENTS {
                     return None;
@@ -448,6 +612,12 @@ impl Function {
                 Some(usize::try_from(count).ok()? * self.bytes(words, size)?)
             }
             Mode::HostOut(n) | Mode::Table(n) => Some(n),
+            Mode::Scale => Some(8),
+            Mode::Attributes(kind, count) | Mode::AttributesOut(kind, count) => {
+                let count = self.word(words, count).filter(|n| *n <= MOST_ELEMENTS)?;
+                let size = attribute::size(self.word(words, kind)? as i32)?;
+                Some(usize::try_from(count).ok()? * size)
+            }
             _ => Some(0),
         }
     }
@@ -456,20 +626,34 @@ impl Function {
     #[must_use]
     pub fn is_setup(&self, host_scalars: bool) -> bool {
         let has = |which: fn(Mode) -> bool| self.parameters.iter().any(|p| which(p.mode));
-        let tells = has(|mode| matches!(mode, Mode::HostOut(_) | Mode::Table(_)));
+        let tells = has(|mode| {
+            matches!(
+                mode,
+                Mode::HostOut(_)
+                    | Mode::Table(_)
+                    | Mode::HostInOut(..)
+                    | Mode::AttributesOut(..)
+                    | Mode::Fill(_)
+            )
+        });
         let fills = has(|mode| matches!(mode, Mode::Output(..)));
         let of_no_handle = !has(|mode| mode == Mode::Handle);
         (tells || of_no_handle || fills)
             && (host_scalars || !fills)
-            && !has(|mode| matches!(mode, Mode::Device | Mode::Result(_) | Mode::InOut(_)))
+            && !has(|mode| {
+                matches!(
+                    mode,
+                    Mode::Device | Mode::Stream | Mode::Result(_) | Mode::InOut(_)
+                )
+            })
     }
 
     /// Whether a call with scalars on the host (or not) has to be answered.
     #[must_use]
     pub fn answers(&self, host_scalars: bool) -> bool {
-        self.parameters
-            .iter()
-            .any(|p| p.mode.on_host(host_scalars) && p.mode.is_written())
+        self.parameters.iter().any(|p| {
+            p.mode.on_host(host_scalars) && p.mode.is_written() || matches!(p.mode, Mode::Fill(_))
+        })
     }
 }
 
@@ -517,9 +701,14 @@ pub fn arguments(function: &Function, call: &LibraryCall) -> Result<Vec<Argument
             arguments.push(Argument::Word(word));
             continue;
         }
-        let length = function
-            .length(mode, &words)
-            .ok_or(DecodeError::Invalid("length of an argument"))?;
+        let length = if mode == Mode::Blob {
+            let length: [u8; 4] = data.take(4)?.try_into().unwrap_or_default();
+            u32::from_le_bytes(length) as usize
+        } else {
+            function
+                .length(mode, &words)
+                .ok_or(DecodeError::Invalid("length of an argument"))?
+        };
         let read = if mode.is_read() { length } else { 0 };
         arguments.push(Argument::Host {
             read: data.take(read)?.to_vec(),

@@ -2,7 +2,7 @@
 //!
 //! * [`cuda_api!`](crate::cuda_api) and [`cudart_api!`](crate::cudart_api) declare the functions that programs call.
 //! * [`nvml_api!`](crate::nvml_api) declares NVML's, [`nvml_call`] how they travel.
-//! * [`cublas_api!`](crate::cublas_api) declares cuBLAS's, [`library`] how they travel.
+//! * [`cublas_api!`](crate::cublas_api), [`cudnn_api!`](crate::cudnn_api) and [`cufft_api!`](crate::cufft_api) declare those of compute libraries, [`library`] how they travel.
 //! * [`core`] declares the commands that those functions become: opcode, parameters, class.
 //! * [`frontend_table`]: the C ABI between a frontend library and the client core of its process.
 
@@ -12,6 +12,8 @@ mod cudart;
 pub mod cudart_types;
 #[macro_use]
 mod cublas;
+#[macro_use]
+mod cudnn;
 #[macro_use]
 mod cufft;
 #[macro_use]

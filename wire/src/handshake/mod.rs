@@ -59,6 +59,7 @@ pub fn commands() -> Vec<(u16, u16)> {
         crate::api::core::COMMANDS,
         crate::api::nvml_call::COMMANDS,
         &crate::api::library::CUBLAS_COMMANDS,
+        &crate::api::library::CUDNN_COMMANDS,
         &crate::api::library::CUFFT_COMMANDS,
         &crate::api::library::CURAND_COMMANDS,
     ]
