@@ -88,18 +88,24 @@ def without_our_log(text):
 
 
 def expectations(device):
-    """Differences that are known, by case: entries with a reason, and with the values of a row's fields that they are limited to.
+    """Differences that are known, by case.
 
-    An entry that is "slow" is about programs that do not end within the time that they are given: whether they do depends on the machine, so that they do is no surprise.
+    The file groups cases that differ for the same reason; a group may be limited to values of a row's fields. One that is "slow" is about programs that do not end within the time
+    that they are given: whether they do depends on the machine, so that they do is no surprise.
     """
     with open(os.path.join(HERE, "expectations.json")) as file:
-        return json.load(file)[device]
+        groups = json.load(file)[device]
+    known = {}
+    for group in groups:
+        for name in group["cases"]:
+            known.setdefault(name, []).append(group)
+    return known
 
 
 def matching(row, known):
     """The entry that this row falls under, or None."""
     for entry in known.get(row["case"], []):
-        if all(row.get(field) == value for field, value in entry.items() if field not in ["reason", "slow"]):
+        if all(row.get(field) == value for field, value in entry.items() if field not in ["cases", "reason", "slow"]):
             return entry
     return None
 

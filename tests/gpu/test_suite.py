@@ -135,7 +135,7 @@ class Outcomes(unittest.TestCase):
                 self.assertTrue(name in described["samples"] or name in fixtures, name)
                 for entry in entries:
                     self.assertGreater(len(entry["reason"]), 10, name)
-                    self.assertLessEqual(set(entry), {"reason", "slow", *results.KEY}, name)
+                    self.assertLessEqual(set(entry), {"cases", "reason", "slow", *results.KEY}, name)
 
     def test_cases_accumulate(self):
         def record(date, name, ok):
