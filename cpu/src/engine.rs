@@ -77,6 +77,8 @@ pub struct KernelInfo {
     pub max_threads_per_block: u32,
     /// `.reqntid`, if given.
     pub required_block: Option<[u32; 3]>,
+    /// `.reqnctapercluster`, if given.
+    pub required_cluster: Option<[u32; 3]>,
     /// An estimate of registers per thread (a GPU compiler's figure is not known here).
     pub registers: u32,
     /// `.version` of the module times ten (ISA 9.0 is 90).
@@ -120,6 +122,19 @@ pub struct LaunchConfig {
     pub shared_bytes: u32,
     /// Whether all blocks must be able to wait for one another (grid barrier).
     pub cooperative: bool,
+    /// Blocks of a cluster in x, y, z; 0 in x where the launch does not say (then the kernel may).
+    pub cluster: [u32; 3],
+}
+
+impl LaunchConfig {
+    /// Blocks of a cluster in x, y, z, as the launch or the kernel says; 1 each where neither does.
+    pub fn blocks_of_cluster(&self, kernel: &KernelInfo) -> [u32; 3] {
+        if self.cluster[0] != 0 {
+            self.cluster
+        } else {
+            kernel.required_cluster.unwrap_or([1; 3])
+        }
+    }
 }
 
 /// What a running grid needs from the driver.

@@ -29,6 +29,8 @@ pub(super) mod figures {
     pub(crate) const COMPUTE_MINOR: i32 = 0;
     pub(crate) const WARP: u32 = 32;
     pub(crate) const MAX_THREADS_PER_BLOCK: u32 = 1024;
+    /// Blocks of a cluster that every device of this kind takes.
+    pub(crate) const MAX_CLUSTER: u32 = 8;
     pub(crate) const MAX_BLOCK: [u32; 3] = [1024, 1024, 64];
     pub(crate) const MAX_GRID: [u32; 3] = [0x7fff_ffff, 65535, 65535];
     /// Shared memory per block without asking for more.

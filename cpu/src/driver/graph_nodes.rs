@@ -99,6 +99,7 @@ fn kernel(params: KernelParams) -> Result<Work> {
         block: params.block,
         shared_bytes: params.shared_bytes,
         cooperative: false,
+        cluster: [0; 3],
     };
     launch::prepare(
         params.function,

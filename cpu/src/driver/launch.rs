@@ -12,9 +12,9 @@ use super::context::Context;
 use super::device::figures;
 use super::error::{
     ERROR_ASSERT, ERROR_COOPERATIVE_LAUNCH_TOO_LARGE, ERROR_ILLEGAL_ADDRESS,
-    ERROR_ILLEGAL_INSTRUCTION, ERROR_INVALID_ADDRESS_SPACE, ERROR_INVALID_HANDLE,
-    ERROR_INVALID_VALUE, ERROR_LAUNCH_FAILED, ERROR_MISALIGNED_ADDRESS, ERROR_NOT_SUPPORTED,
-    Result,
+    ERROR_ILLEGAL_INSTRUCTION, ERROR_INVALID_ADDRESS_SPACE, ERROR_INVALID_CLUSTER_SIZE,
+    ERROR_INVALID_HANDLE, ERROR_INVALID_VALUE, ERROR_LAUNCH_FAILED, ERROR_MISALIGNED_ADDRESS,
+    ERROR_NOT_SUPPORTED, Result,
 };
 use super::function::{self, Function};
 use super::memory::suballocator::Suballocator;
@@ -204,6 +204,7 @@ fn check(function: &Function, config: &LaunchConfig, multiprocessors: u32) -> Re
         block,
         shared_bytes,
         cooperative,
+        cluster,
     } = *config;
     let within = |size: [u32; 3], most: [u32; 3]| {
         size.iter()
@@ -223,6 +224,21 @@ fn check(function: &Function, config: &LaunchConfig, multiprocessors: u32) -> Re
         .required_block
         .is_some_and(|required| required != block)
         || shared_bytes > function.settings().dynamic_shared()
+    {
+        return Err(ERROR_INVALID_VALUE);
+    }
+    let required = function.info.required_cluster;
+    if cluster[0] != 0 && required.is_some_and(|r| r != cluster) {
+        return Err(ERROR_INVALID_CLUSTER_SIZE);
+    }
+    let cluster = config.blocks_of_cluster(&function.info);
+    if cluster.contains(&0) || cluster.iter().product::<u32>() > figures::MAX_CLUSTER {
+        return Err(ERROR_INVALID_CLUSTER_SIZE);
+    }
+    if grid
+        .iter()
+        .zip(cluster)
+        .any(|(&blocks, size)| blocks % size != 0)
     {
         return Err(ERROR_INVALID_VALUE);
     }
@@ -298,6 +314,7 @@ pub(super) fn cuLaunchKernel(
         block: [blockDimX, blockDimY, blockDimZ],
         shared_bytes: sharedMemBytes,
         cooperative: false,
+        cluster: [0; 3],
     };
     launch(f, config, hStream, kernelParams, extra)
 }
@@ -320,6 +337,7 @@ pub(super) fn cuLaunchCooperativeKernel(
         block: [blockDimX, blockDimY, blockDimZ],
         shared_bytes: sharedMemBytes,
         cooperative: true,
+        cluster: [0; 3],
     };
     launch(f, config, hStream, kernelParams, std::ptr::null_mut())
 }
@@ -351,17 +369,15 @@ pub(super) fn cuLaunchKernelEx(
         block: [given.blockDimX, given.blockDimY, given.blockDimZ],
         shared_bytes: given.sharedMemBytes,
         cooperative: false,
+        cluster: [0; 3],
     };
     for attribute in ffi::get_slice(given.attrs, given.numAttrs as usize)? {
         let word = attribute.value.words[0];
         match attribute.id {
             attribute::COOPERATIVE => config.cooperative = word as u32 != 0,
-            // A cluster of one block is no cluster.
             attribute::CLUSTER_DIMENSION => {
                 let depth = attribute.value.words[1] as u32;
-                if (word as u32).max((word >> 32) as u32).max(depth) > 1 {
-                    return Err(ERROR_NOT_SUPPORTED);
-                }
+                config.cluster = [word as u32, (word >> 32) as u32, depth];
             }
             // Hints: about caches, scheduling, the scope of fences, and permission (not duty) to overlap with the previous kernel.
             attribute::IGNORE

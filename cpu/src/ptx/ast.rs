@@ -65,6 +65,8 @@ pub(crate) struct Function<'a> {
     pub(crate) returns: Vec<Param<'a>>,
     pub(crate) max_threads: Option<u32>,
     pub(crate) required: Option<[u32; 3]>,
+    /// `.reqnctapercluster`.
+    pub(crate) cluster: Option<[u32; 3]>,
     pub(crate) body: Option<Body<'a>>,
     pub(crate) line: u32,
 }

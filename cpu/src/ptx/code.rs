@@ -79,6 +79,12 @@ pub(crate) enum Op {
     /// `isspacep`.
     IsSpace,
     Barrier,
+    /// The barrier of the cluster; `flags` as for barriers: only arrive, or wait for an arrival before.
+    ClusterBarrier,
+    /// On a barrier in memory; `sub` is a [`super::exec::mbarrier::MbarrierOp`].
+    Mbarrier,
+    /// `cp.async.bulk`: destination `a`, source `b`, bytes `c`, barrier `e` (or none).
+    BulkCopy,
     /// Operations across lanes with a member mask; `imm` is a [`CrossOp`].
     Cross,
     ActiveMask,
@@ -340,6 +346,8 @@ pub(crate) const RESERVED_SHARED: u32 = 2048;
 
 /// First generic address of shared memory.
 pub(crate) const SHARED_WINDOW: u64 = 0x8000_0000_0000;
+/// Addresses of shared memory of a block of the cluster: its rank plus one in the bits from here on, and the offset below.
+pub(crate) const CLUSTER_SHIFT: u32 = 24;
 /// First generic address of local memory.
 pub(crate) const LOCAL_WINDOW: u64 = 0x8001_0000_0000;
 /// First generic address of the kernel's parameters.
@@ -390,6 +398,15 @@ pub(crate) mod special {
     pub(crate) const RESERVED_1: u32 = SPECIAL + 4480;
     pub(crate) const RESERVED_END: u32 = SPECIAL + 4608;
     pub(crate) const RESERVED_CAP: u32 = SPECIAL + 4736;
+    /// x; y and z follow, here and for the next three.
+    pub(crate) const CLUSTER_CTAID: u32 = SPECIAL + 4864;
+    pub(crate) const CLUSTERID: u32 = SPECIAL + 5248;
+    pub(crate) const CLUSTER_NCTAID: u32 = SPECIAL + 5632;
+    pub(crate) const NCLUSTERID: u32 = SPECIAL + 6016;
+    pub(crate) const CLUSTER_RANK: u32 = SPECIAL + 6400;
+    pub(crate) const CLUSTER_SIZE: u32 = SPECIAL + 6528;
+    /// A predicate.
+    pub(crate) const EXPLICIT_CLUSTER: u32 = SPECIAL + 6656;
     /// Bytes of the region.
-    pub(crate) const BYTES: usize = 4864;
+    pub(crate) const BYTES: usize = 6784;
 }

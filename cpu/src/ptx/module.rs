@@ -167,6 +167,8 @@ impl LoadedModule for Loaded {
             env,
             config: *config,
             params,
+            cluster: config.blocks_of_cluster(info),
+            explicit_cluster: config.cluster[0] != 0 || info.required_cluster.is_some(),
             function: lowered.kernel_functions[kernel],
             kernel: &info.name,
             stack_bytes: lowered.local_bytes[kernel].next_multiple_of(64) as usize,

@@ -480,6 +480,7 @@ impl<'a> Parser<'a> {
             returns,
             max_threads: None,
             required: None,
+            cluster: None,
             body: None,
             line,
         };
@@ -510,8 +511,20 @@ impl<'a> Parser<'a> {
                 }
                 Tok::Word(".noreturn" | ".abi_preserve" | ".abi_preserve_control" | ".unique") => {}
                 Tok::Word(".pragma") => self.skip_past(b';')?,
-                Tok::Word(".reqnctapercluster" | ".explicitcluster" | ".blocksareclusters") => {
-                    return self.error("clusters are not supported");
+                Tok::Word(".reqnctapercluster") => {
+                    let mut dims = [1u32; 3];
+                    dims[0] = self.small("size of a cluster", 1 << 16)?;
+                    for dim in &mut dims[1..] {
+                        if self.eat(b',') {
+                            *dim = self.small("size of a cluster", 1 << 16)?;
+                        }
+                    }
+                    function.cluster = Some(dims);
+                }
+                // Clusters come with the launch, which says so.
+                Tok::Word(".explicitcluster") => {}
+                Tok::Word(".blocksareclusters") => {
+                    return self.error("grids that are counted in clusters are not supported");
                 }
                 _ => {
                     self.at -= 1;

@@ -122,6 +122,7 @@ impl Device {
             block,
             shared_bytes: shared,
             cooperative,
+            cluster: [0; 3],
         };
         self.loaded.launch(
             index,

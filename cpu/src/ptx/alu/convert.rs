@@ -409,6 +409,7 @@ unsafe fn pack_halves(b: &Bases, i: &Ins, m: u32) {
 }
 
 alu! {
+    mbarrier_pending = |b, i, m| map1(b, i, m, |x: u64| crate::ptx::exec::mbarrier::pending_count(x));
     cvt_f8 = |b, i, m| pairs_of_f8(b, i, m);
     cvt_pack = |b, i, m| map3(b, i, m, |x: i32, y: i32, z: u32| pack(x, y, z, i.flags));
     cvt_general = |b, i, m| general(b, i, m);

@@ -1,7 +1,7 @@
 //! Integer arithmetic.
 
 use super::{alu, get, map1, map2, map3, map4, put, put_pred};
-use crate::ptx::code::{Bases, Ins};
+use crate::ptx::code::{Bases, CLUSTER_SHIFT, Ins};
 
 /// Carry arithmetic: `d = a ± b (± carry)`, carry out if asked. `flags`: 1 subtract, 2 carry in, 4 carry out; `e` is the carry predicate.
 ///
@@ -407,6 +407,10 @@ alu! {
     clz_64 = |b, i, m| map1(b, i, m, |x: u64| x.leading_zeros());
     popc_32 = |b, i, m| map1(b, i, m, |x: u32| x.count_ones());
     popc_64 = |b, i, m| map1(b, i, m, |x: u64| x.count_ones());
+    mapa_32 = |b, i, m| map2(b, i, m, |x: u32, rank: u32| x & ((1 << CLUSTER_SHIFT) - 1) | (rank & 0x7f).wrapping_add(1) << CLUSTER_SHIFT);
+    mapa_64 = |b, i, m| map2(b, i, m, |x: u64, rank: u32| x & !(0xff << CLUSTER_SHIFT) | (u64::from(rank & 0x7f) + 1) << CLUSTER_SHIFT);
+    rank_32 = |b, i, m| map2(b, i, m, |x: u32, own: u32| (x >> CLUSTER_SHIFT & 0xff).checked_sub(1).unwrap_or(own));
+    rank_64 = |b, i, m| map2(b, i, m, |x: u64, own: u32| ((x >> CLUSTER_SHIFT) as u32 & 0xff).checked_sub(1).unwrap_or(own));
     prmt_default = |b, i, m| map3(b, i, m, |x: u32, y: u32, s: u32| prmt(x, y, s));
     prmt_other = |b, i, m| map3(b, i, m, |x: u32, y: u32, s: u32| prmt_mode(x, y, s, u32::from(i.flags)));
     lop3_32 = |b, i, m| { let table = i.imm as u32; map3(b, i, m, |x: u32, y: u32, z: u32| lop3(x, y, z, table)) };

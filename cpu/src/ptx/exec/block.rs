@@ -4,6 +4,16 @@ use super::state::{Barrier, Grid, Line, LocalMemory, Shared, Warp};
 use super::warp::Turn;
 use crate::engine::{Fault, FaultKind};
 
+/// How a block's turn ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Done,
+    /// It has more to do.
+    More,
+    /// It waits for something that does not come from itself.
+    Stuck,
+}
+
 /// A block that is running or can be used for another.
 pub(super) struct Block {
     shared: Shared,
@@ -21,19 +31,18 @@ impl Block {
                 bytes: grid.shared_total,
                 local: LocalMemory::new(warps as usize * 32, grid.stack_bytes)?,
                 barriers: [Barrier::default(); 16],
+                cluster: Vec::new(),
+                cluster_arrived: 0,
+                cluster_phase: 0,
             },
             warps: (0..warps).map(Warp::new).collect(),
         })
     }
 
-    /// Starts block number `linear`.
-    pub(super) fn start(&mut self, grid: &Grid<'_>, linear: u64) {
-        let [gx, gy, _] = grid.config.grid.map(u64::from);
-        self.shared.index = [
-            (linear % gx) as u32,
-            (linear / gx % gy) as u32,
-            (linear / gx / gy) as u32,
-        ];
+    /// Starts the block of this index.
+    pub(super) fn start(&mut self, grid: &Grid<'_>, index: [u32; 3], linear: u64) {
+        self.shared.index = index;
+        (self.shared.cluster_arrived, self.shared.cluster_phase) = (0, 1);
         self.shared.barriers = [Barrier::default(); 16];
         if grid.program.reserved_shared {
             let first = grid.reserved_start as usize / 64;
@@ -44,8 +53,8 @@ impl Block {
         }
     }
 
-    /// Runs for some rounds; whether the block has ended.
-    pub(super) fn run(&mut self, grid: &Grid<'_>, rounds: u32) -> Result<bool, Fault> {
+    /// Runs for some rounds.
+    pub(super) fn run(&mut self, grid: &Grid<'_>, rounds: u32) -> Result<Outcome, Fault> {
         for _ in 0..rounds {
             let (mut tired, mut done) = (false, true);
             for warp in &mut self.warps {
@@ -59,35 +68,68 @@ impl Block {
                 }
             }
             if done {
-                return Ok(true);
+                return Ok(Outcome::Done);
             }
             let opened = self.open_barriers(grid);
             if tired {
                 if grid.stopping() {
-                    return Ok(false);
+                    return Ok(Outcome::More);
                 }
-            } else if !opened && !self.release() {
-                let lane = self
-                    .warps
-                    .iter()
-                    .find(|w| !w.done())
-                    .map_or((0, 0), |w| (w.id, w.alive.trailing_zeros()));
-                let thread = self.warps[lane.0 as usize].thread(grid, lane.1);
-                return Err(Fault {
-                    kind: FaultKind::LaunchFailed,
-                    kernel: grid.kernel.to_owned(),
-                    line: 0,
-                    block: self.shared.index,
-                    thread,
-                    address: 0,
-                });
+            } else if !opened {
+                return Ok(Outcome::Stuck);
             }
         }
-        Ok(false)
+        Ok(Outcome::More)
+    }
+
+    /// What is told when nothing can ever run again.
+    pub(super) fn deadlock(&self, grid: &Grid<'_>) -> Fault {
+        let lane = self
+            .warps
+            .iter()
+            .find(|w| !w.done())
+            .map_or((0, 0), |w| (w.id, w.alive.trailing_zeros()));
+        Fault {
+            kind: FaultKind::LaunchFailed,
+            kernel: grid.kernel.to_owned(),
+            line: 0,
+            block: self.shared.index,
+            thread: self.warps[lane.0 as usize].thread(grid, lane.1),
+            address: 0,
+        }
+    }
+
+    /// Start and bytes of the block's shared memory.
+    pub(super) fn shared_memory(&self) -> (u64, usize) {
+        (self.shared.memory_start() as u64, self.shared.bytes)
+    }
+
+    /// Tells the block where the shared memory of its cluster is.
+    pub(super) fn set_cluster(&mut self, memory: Vec<(u64, usize)>) {
+        self.shared.cluster = memory;
+    }
+
+    /// Threads at the barrier of the cluster.
+    pub(super) fn cluster_arrived(&self) -> u32 {
+        self.shared.cluster_arrived
+    }
+
+    /// Threads that have not ended.
+    pub(super) fn alive(&self) -> u32 {
+        self.warps.iter().map(|w| w.alive.count_ones()).sum()
+    }
+
+    /// Opens the barrier of the cluster for this block.
+    pub(super) fn open_cluster(&mut self) {
+        self.shared.cluster_arrived = 0;
+        self.shared.cluster_phase = self.shared.cluster_phase.wrapping_add(1);
+        for warp in &mut self.warps {
+            warp.open_cluster();
+        }
     }
 
     /// Lets lanes that wait to meet others in their warp go on: nothing else can.
-    fn release(&mut self) -> bool {
+    pub(super) fn release(&mut self) -> bool {
         let mut any = false;
         for warp in &mut self.warps {
             any |= warp.release_waiting();

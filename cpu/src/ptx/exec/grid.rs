@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::block::Block;
+use super::cluster::Cluster;
 use super::pool;
 use super::state::Grid;
 use crate::engine::{Fault, FaultKind};
@@ -18,7 +18,13 @@ const MAX_RESIDENT: usize = 16;
 
 /// Runs all blocks.
 pub(crate) fn run(grid: &Grid<'_>) -> Result<(), Fault> {
-    let total = grid.blocks();
+    let total = grid.blocks()
+        / grid
+            .cluster
+            .iter()
+            .map(|&n| u64::from(n))
+            .product::<u64>()
+            .max(1);
     let next = AtomicU64::new(0);
     let finished = AtomicU64::new(0);
     let helpers = (grid.env.threads.max(1) as u64)
@@ -50,8 +56,8 @@ fn launch_failed(grid: &Grid<'_>) -> Fault {
 }
 
 fn worker(grid: &Grid<'_>, total: u64, next: &AtomicU64, finished: &AtomicU64) {
-    let mut resident: VecDeque<Block> = VecDeque::new();
-    let mut spare: Vec<Block> = Vec::new();
+    let mut resident: VecDeque<Cluster> = VecDeque::new();
+    let mut spare: Vec<Cluster> = Vec::new();
     let (rounds, most) = if grid.config.cooperative {
         (COOPERATIVE_ROUNDS, usize::MAX)
     } else {
@@ -62,7 +68,7 @@ fn worker(grid: &Grid<'_>, total: u64, next: &AtomicU64, finished: &AtomicU64) {
         if more && resident.len() < most {
             let linear = next.fetch_add(1, Ordering::Relaxed);
             if linear < total {
-                let Some(mut block) = spare.pop().or_else(|| Block::new(grid)) else {
+                let Some(mut block) = spare.pop().or_else(|| Cluster::new(grid)) else {
                     grid.report(launch_failed(grid));
                     return;
                 };

@@ -7,7 +7,8 @@ use super::state::{Grid, Shared, Trouble, Warp};
 use crate::engine::{AddressRange, FaultKind};
 use crate::ptx::alu::{FULL, get, put};
 use crate::ptx::code::{
-    Access, Bases, Ins, LOCAL_WINDOW, Loc, NONE, Order, PARAM_WINDOW, SHARED_WINDOW, Where,
+    Access, Bases, CLUSTER_SHIFT, Ins, LOCAL_WINDOW, Loc, NONE, Order, PARAM_WINDOW, SHARED_WINDOW,
+    Where,
 };
 use crate::ptx::types::Width;
 
@@ -171,6 +172,20 @@ impl Warp {
         let within = |len: usize| offset < len as u64 && len as u64 - offset >= size;
         match place {
             Where::Shared if within(shared.bytes) => Ok(shared.memory_start() as u64 + offset),
+            Where::Shared => {
+                // Of another block of the cluster.
+                let rank = (offset >> CLUSTER_SHIFT).wrapping_sub(1);
+                let at = offset & ((1 << CLUSTER_SHIFT) - 1);
+                match usize::try_from(rank)
+                    .ok()
+                    .and_then(|r| shared.cluster.get(r))
+                {
+                    Some(&(start, bytes)) if at < bytes as u64 && bytes as u64 - at >= size => {
+                        Ok(start + at)
+                    }
+                    _ => Err(illegal),
+                }
+            }
             Where::Local if within(grid.stack_bytes) => {
                 Ok(shared.local.of((self.id * 32 + lane) as usize) as u64 + offset)
             }

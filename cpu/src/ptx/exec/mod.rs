@@ -3,10 +3,12 @@
 pub(crate) mod atomic;
 mod block;
 mod calls;
+mod cluster;
 mod cross;
 pub(crate) mod grid;
 mod image;
 mod matrix;
+pub(crate) mod mbarrier;
 mod memory;
 mod pool;
 mod printf;

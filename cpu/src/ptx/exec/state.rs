@@ -19,6 +19,10 @@ pub(crate) struct Grid<'a> {
     pub(crate) env: &'a LaunchEnvironment<'a>,
     pub(crate) config: LaunchConfig,
     pub(crate) params: &'a [u8],
+    /// Blocks of a cluster in x, y, z.
+    pub(crate) cluster: [u32; 3],
+    /// Whether launch or kernel name a cluster.
+    pub(crate) explicit_cluster: bool,
     pub(crate) function: u32,
     pub(crate) kernel: &'a str,
     /// Local memory per thread, bytes.
@@ -39,6 +43,12 @@ impl Grid<'_> {
     /// Number of blocks.
     pub(crate) fn blocks(&self) -> u64 {
         self.config.grid.iter().map(|&n| u64::from(n)).product()
+    }
+
+    /// Rank of a block in its cluster.
+    pub(crate) fn rank(&self, block: [u32; 3]) -> u32 {
+        let [x, y, z] = self.cluster;
+        block[0] % x + x * (block[1] % y + y * (block[2] % z))
     }
 
     /// Threads of a block.
@@ -90,6 +100,8 @@ pub(crate) enum Wait {
     Cross(u32),
     /// At a barrier of the block.
     Barrier(u32),
+    /// At the barrier of the cluster.
+    Cluster,
 }
 
 /// Lanes that run together.
@@ -154,6 +166,8 @@ pub(crate) struct Warp {
     pub(crate) special: Vec<Line>,
     /// Path that ran last.
     pub(crate) cursor: usize,
+    /// How often the cluster's barrier had opened when the warp last arrived at it.
+    pub(crate) cluster_phase: u32,
     /// Quanta used up since lanes last met.
     pub(crate) stalled: u32,
     /// Range of global memory used last.
@@ -170,6 +184,12 @@ pub(crate) struct Shared {
     pub(crate) bytes: usize,
     pub(crate) local: LocalMemory,
     pub(crate) barriers: [Barrier; 16],
+    /// Shared memory of the blocks of the cluster by rank: start and bytes.
+    pub(crate) cluster: Vec<(u64, usize)>,
+    /// Threads of this block that arrived at the barrier of the cluster.
+    pub(crate) cluster_arrived: u32,
+    /// How often that barrier has opened.
+    pub(crate) cluster_phase: u32,
 }
 
 /// Local memory of all threads of a block: `stack_bytes` for each, one after the other. Pages that are not touched cost nothing.
@@ -249,6 +269,7 @@ impl Warp {
             registers: Vec::new(),
             special: vec![Line([0; 64]); special::BYTES / 64],
             cursor: 0,
+            cluster_phase: 0,
             stalled: 0,
             range: NO_RANGE,
             ranges: [NO_RANGE; 4],
@@ -269,6 +290,7 @@ impl Warp {
         self.records.clear();
         self.frames.clear();
         self.cursor = 0;
+        self.cluster_phase = 0;
         self.stalled = 0;
         let code = &grid.program.functions[grid.function as usize];
         let lines = code.frame_bytes / 64;
@@ -328,6 +350,21 @@ impl Warp {
             set(special::CTAID + 128 * k as u32, &|_| block[k]);
             set(special::NCTAID + 128 * k as u32, &|_| grid.config.grid[k]);
         }
+        let size = grid.cluster;
+        for k in 0..3u32 {
+            let (at, size) = (k as usize, size[k as usize]);
+            set(special::CLUSTER_CTAID + 128 * k, &|_| block[at] % size);
+            set(special::CLUSTERID + 128 * k, &|_| block[at] / size);
+            set(special::CLUSTER_NCTAID + 128 * k, &|_| size);
+            set(special::NCLUSTERID + 128 * k, &|_| {
+                grid.config.grid[at] / size
+            });
+        }
+        set(special::CLUSTER_RANK, &|_| grid.rank(block));
+        set(special::CLUSTER_SIZE, &|_| size.iter().product());
+        set(special::EXPLICIT_CLUSTER, &|_| {
+            if grid.explicit_cluster { u32::MAX } else { 0 }
+        });
         let multiprocessors = grid.env.threads.max(1) as u32;
         set(special::SMID, &|_| {
             (linear % u64::from(multiprocessors)) as u32

@@ -457,6 +457,20 @@ impl Warp {
                         leave!(Wait::Barrier(id), PathEnd::Off);
                     }
                 }
+                Op::ClusterBarrier => {
+                    if ins.flags & ARRIVE != 0 {
+                        shared.cluster_arrived += m.count_ones();
+                        self.cluster_phase = shared.cluster_phase;
+                    } else if self.cluster_phase == shared.cluster_phase {
+                        leave!(Wait::Cluster, PathEnd::Off);
+                    }
+                }
+                Op::Mbarrier => {
+                    attempt!(ins, unsafe { self.mbarrier(grid, shared, &bases, ins, m) })
+                }
+                Op::BulkCopy => {
+                    attempt!(ins, unsafe { self.bulk_copy(grid, shared, &bases, ins, m) })
+                }
                 Op::Cross => {
                     if !self.across_now(&bases, ins, m) {
                         pc -= 1;
@@ -529,6 +543,15 @@ impl Warp {
             barrier.some_false |= !p & m != 0;
         }
         Ok((id, ins.flags & ARRIVE == 0))
+    }
+
+    /// Lets the paths go on that wait for the cluster.
+    pub(crate) fn open_cluster(&mut self) {
+        for path in &mut self.paths {
+            if path.wait == Wait::Cluster {
+                path.wait = Wait::Runnable;
+            }
+        }
     }
 
     /// Opens a barrier for the paths of this warp and hands out the result of a reduction.

@@ -34,6 +34,11 @@ impl<'a> Emit<'_, 'a> {
                 q.one_of(&["sc", "acq_rel", "acquire", "release"]);
                 q.one_of(&["cta", "cluster", "gpu", "sys"]);
                 q.take("mbarrier_init");
+                q.take("sync_restrict");
+                if q.take("proxy") {
+                    // All ways to memory are the same one here.
+                    while q.find(Some).is_some() {}
+                }
                 let ins = self.blank(Op::Fence);
                 self.push(ins);
             }

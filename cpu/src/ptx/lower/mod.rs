@@ -4,6 +4,7 @@ mod arith;
 mod control;
 mod floats;
 mod matrix;
+mod mbarrier;
 mod memory;
 mod quals;
 mod select;
@@ -473,6 +474,7 @@ impl<'a> Emit<'_, 'a> {
         let mut q = Quals::new(ins.op);
         let operands = &ins.operands[..];
         let known = self.control(&mut q, operands)?
+            || self.mbarriers(&mut q, operands)?
             || self.memory(&mut q, operands)?
             || self.images(&mut q, operands)?
             || self.matrices(&mut q, operands)?
@@ -512,10 +514,17 @@ fn special_register(name: &str) -> Option<(Loc, Width)> {
             "ntid" => axis(special::NTID, of),
             "ctaid" => axis(special::CTAID, of),
             "nctaid" => axis(special::NCTAID, of),
+            "cluster_ctaid" => axis(special::CLUSTER_CTAID, of),
+            "cluster_nctaid" => axis(special::CLUSTER_NCTAID, of),
+            "clusterid" => axis(special::CLUSTERID, of),
+            "nclusterid" => axis(special::NCLUSTERID, of),
             _ => None,
         };
     }
     match name {
+        "cluster_ctarank" => w(special::CLUSTER_RANK),
+        "cluster_nctarank" => w(special::CLUSTER_SIZE),
+        "is_explicit_cluster" => Some((special::EXPLICIT_CLUSTER, Width::Pred)),
         "laneid" => w(special::LANEID),
         "warpid" => w(special::WARPID),
         "nwarpid" => w(special::NWARPID),

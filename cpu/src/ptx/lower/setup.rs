@@ -304,6 +304,7 @@ fn add_kernel(
         const_bytes,
         max_threads_per_block: function.max_threads.unwrap_or(1024).clamp(1, 1024),
         required_block: function.required,
+        required_cluster: function.cluster,
         registers: (registers as u32 / 4).clamp(16, 64),
         ptx_version: module.version,
         target: module.target,

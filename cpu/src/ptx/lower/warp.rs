@@ -2,9 +2,9 @@
 
 use super::quals::{Quals, arity};
 use super::{Emit, Step};
-use crate::ptx::alu::logic;
+use crate::ptx::alu::{int, logic};
 use crate::ptx::ast::Operand;
-use crate::ptx::code::{CrossOp, Loc, NONE, Op};
+use crate::ptx::code::{CrossOp, Loc, NONE, Op, special};
 use crate::ptx::types::{Ty, Width};
 
 /// `flags` of barriers: wait or only arrive; what to combine.
@@ -103,6 +103,7 @@ impl<'a> Emit<'_, 'a> {
                 let mask = self.source(&operands[1], Ty::B32)?;
                 self.cross(CrossOp::Elect, d, NONE, NONE, p, mask);
             }
+            "mapa" | "getctarank" => self.cluster_address(q, operands)?,
             "activemask" => {
                 q.ty()?;
                 arity(operands, 1..=1)?;
@@ -123,10 +124,47 @@ impl<'a> Emit<'_, 'a> {
         self.push(ins);
     }
 
+    /// `mapa` and `getctarank`: between addresses of shared memory and ranks of blocks.
+    fn cluster_address(&mut self, q: &mut Quals<'a>, operands: &[Operand<'a>]) -> Step<()> {
+        let map = q.base == "mapa";
+        q.take("shared::cluster");
+        let ty = q.ty()?;
+        if !matches!(ty, Ty::U32 | Ty::U64) {
+            return Err("this type is not supported here".into());
+        }
+        arity(operands, if map { 3..=3 } else { 2..=2 })?;
+        let wide = ty == Ty::U64;
+        let d = self.dest(&operands[0], if map { ty.width() } else { Width::W32 })?;
+        let a = self.source(&operands[1], ty)?;
+        let rank = if map {
+            self.source(&operands[2], Ty::U32)?
+        } else {
+            special::CLUSTER_RANK
+        };
+        let alu = match (map, wide) {
+            (true, false) => int::mapa_32(),
+            (true, true) => int::mapa_64(),
+            (false, false) => int::rank_32(),
+            (false, true) => int::rank_64(),
+        };
+        // A generic address keeps the bits that tell the space.
+        self.alu(alu, d, &[a, rank]);
+        Ok(())
+    }
+
     fn barrier(&mut self, q: &mut Quals<'a>, operands: &[Operand<'a>]) -> Step<()> {
         q.one_of(&["cta"]);
-        if q.has("cluster") {
-            return Err("clusters are not supported".into());
+        if q.take("cluster") {
+            let kind = q
+                .one_of(&["arrive", "wait"])
+                .ok_or("expected `.arrive` or `.wait`")?;
+            q.one_of(&["acquire", "release", "relaxed"]);
+            q.take("aligned");
+            arity(operands, 0..=0)?;
+            let mut ins = self.blank(Op::ClusterBarrier);
+            ins.flags = if kind == 0 { ARRIVE } else { 0 };
+            self.push(ins);
+            return Ok(());
         }
         let mut flags = 0;
         let kind = q
