@@ -11,6 +11,7 @@ The description of a sample:
     rdc, driver         compiled as relocatable device code; linked with libcuda
     libraries           NVIDIA's compute libraries that it is linked with
     arguments, env      for running it
+    cpu_arguments       for running it on the CPU device: fewer elements or repetitions
     devices             how many GPUs it is about: run by --devices
     timeout, alone      more seconds than others get; not beside others
     hide, unordered     what the comparison leaves out: one group per pattern; whether lines come in any order
@@ -43,6 +44,7 @@ class Case:
         self.hide = description.get("hide", [])
         self.unordered = description.get("unordered", False)
         self.arguments = description.get("arguments", [])
+        self.cpu_arguments = description.get("cpu_arguments", self.arguments)
         self.round_trips = description.get("round_trips")
         self.libraries = description.get("libraries", [])
         self.devices = description.get("devices", 1)

@@ -60,7 +60,7 @@ def judge_alone(case, cuda, ours, stats, native_codes):
     if not problems:
         expected = case.expected_output(cuda)
         if expected is not None and compare.difference(expected, ours["out"]):
-            problems.append("out: " + compare.difference(expected, ours["out"]))
+            problems.append("out: " + compare.difference(expected, ours["out"]).replace("natively", "expected", 1))
         if ours["code"] not in native_codes:
             problems.append("ends with %s instead of %s" % (ours["code"], " or ".join(map(str, native_codes))))
         verdict = case.kind == "sample" and compare.bad_verdict(ours["out"] + "\n" + without_our_log(ours["err"]))

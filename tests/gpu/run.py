@@ -58,13 +58,13 @@ def arguments():
     return options
 
 
-def program(case, cuda, level, directory):
+def program(case, cuda, level, directory, device):
     # Samples print the name by which they were started; it must not depend on the level.
     return {"id": "%s-cuda%d-%s" % (case.name, cuda, level), "case": case, "cuda": cuda, "level": level, "cwd": os.path.join(directory, case.name),
-            "command": ["./" + case.name] + case.arguments}
+            "command": ["./" + case.name] + (case.cpu_arguments if device == "cpu" else case.arguments)}
 
 
-def programs_of(cases, errors, lacking, work):
+def programs_of(cases, errors, lacking, options):
     """Everything that can be run: built here, or carried from a machine with nvcc 12."""
     found = []
     for case, level in cases:
@@ -72,10 +72,10 @@ def programs_of(cases, errors, lacking, work):
             found.append({"id": case.name, "case": case, "cuda": 13, "level": "driver", "cwd": case.directory, "command": [sys.executable, "-B", os.path.join(case.directory, case.name + ".py")]})
             continue
         if (case.name, level) not in errors and (case.name, level) not in lacking:
-            found.append(program(case, 13, level, os.path.join(work, "bin", level)))
+            found.append(program(case, 13, level, os.path.join(options.work, "bin", level), options.device))
         carried = os.path.join(HERE, "cuda12", level)
         if os.path.exists(os.path.join(carried, case.name, case.name)):
-            found.append(program(case, 12, level, carried))
+            found.append(program(case, 12, level, carried, options.device))
     return found
 
 
@@ -249,7 +249,7 @@ def main():
         stage("%s, driver %s, %d programs" % (gpu, driver, len(wanted) - len(lacking)))
         errors = {} if options.torch else build_all([(case, level) for case, level in wanted if (case.name, level) not in lacking], nvcc, arch, os.path.join(work, "bin"), vendor, options)
         stage("built, %d failures" % len(errors))
-        programs = programs_of(wanted, errors, lacking, work)
+        programs = programs_of(wanted, errors, lacking, options)
 
         native = {}
         if options.device == "cuda":
