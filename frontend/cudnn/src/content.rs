@@ -32,6 +32,8 @@ pub struct Step {
     pub call: LibraryCall,
     /// What it refers to.
     pub uses: Vec<Arc<Content>>,
+    /// cuDNN takes it for sure.
+    pub surely: bool,
 }
 
 impl Step {
@@ -52,6 +54,7 @@ impl Step {
                 data: Params::new(),
             },
             uses: Vec::new(),
+            surely: true,
         }
     }
 }

@@ -189,9 +189,8 @@ pub(crate) unsafe fn try_set(name: &str, arguments: &[u64]) -> Result<(), Status
         let earlier = group(earlier.function.name);
         earlier != group_of_it && (group_of_it != "all" || earlier != "BuildRNNDynamic")
     });
+    let surely = step.surely;
     settings.push(step);
-    // SAFETY: by this function's contract.
-    let surely = unsafe { valid::surely(function, arguments) };
     let content = if surely {
         None
     } else {
@@ -238,6 +237,8 @@ unsafe fn step(function: &'static Function, arguments: &[u64]) -> Result<Step, S
         program: arguments.to_vec(),
         call,
         uses,
+        // SAFETY: by this function's contract.
+        surely: unsafe { valid::surely(function, arguments) },
     })
 }
 

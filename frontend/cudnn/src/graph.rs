@@ -150,6 +150,7 @@ fn step(attribute: &Attribute) -> Step {
             data: Params::from_slice(&attribute.elements),
         },
         uses: attribute.uses.clone(),
+        surely: true,
     }
 }
 
@@ -294,6 +295,7 @@ fn finalize(descriptor: u64) -> Result<(), Status> {
             data: Params::new(),
         },
         uses: Vec::new(),
+        surely: true,
     };
     let settings = node.attributes.iter().map(step);
     let steps: Vec<Step> = std::iter::once(first(node.kind))
@@ -376,7 +378,8 @@ unsafe fn get(
     let answer = ask(&content, (name, of, room), &bytes)?;
     let written = |at: usize| answer.written.get(at).and_then(Option::as_deref);
     let told = written(0).and_then(|bytes| Some(i64::from_le_bytes(*bytes.first_chunk()?)));
-    tell(told.ok_or(INTERNAL_ERROR)?);
+    let told = told.ok_or(INTERNAL_ERROR)?;
+    tell(told);
     if of == attribute::DESCRIPTOR {
         for (word, content) in bytes.as_chunks::<8>().0.iter().zip(&answer.fills) {
             let node = find(u64::from_le_bytes(*word))?;
@@ -385,13 +388,11 @@ unsafe fn get(
             node.content = Some(Arc::clone(content));
         }
     } else if let Some(values) = written(1) {
-        // SAFETY: by the caller's contract: the answer is as long as what there is room for.
+        let there = usize::try_from(told).unwrap_or(0).min(fits) * size;
+        // SAFETY: by the caller's contract; nothing is written beyond what is told.
         unsafe {
-            std::ptr::copy_nonoverlapping(
-                values.as_ptr(),
-                elements.cast::<u8>(),
-                values.len().min(fits * size),
-            );
+            let bytes = values.len().min(there);
+            std::ptr::copy_nonoverlapping(values.as_ptr(), elements.cast::<u8>(), bytes);
         }
     }
     Ok(())

@@ -69,8 +69,9 @@ pub unsafe fn answer(function: &Function, arguments: &[u64]) -> Option<Status> {
         .settings
         .iter()
         .find(|step| step.function.name == *setter)?;
-    // A null pointer is the box's library's to refuse.
-    if arguments.contains(&0) {
+    // What is taken for sure is kept as it is; other tensors may be kept in another form. A null pointer is the box's library's to refuse.
+    let kept = set.surely || !matches!(kind, "Tensor" | "Filter" | "Convolution" | "Pooling");
+    if !kept || arguments.contains(&0) {
         return None;
     }
     let pairs = function.parameters.iter().zip(arguments).zip(&set.program);

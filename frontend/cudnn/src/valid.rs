@@ -5,6 +5,9 @@ use gvirtus_wire::api::library::{Function, Mode};
 /// Data types that every version takes: float, double, half, int8, int32, uint8, bfloat16.
 const TYPES: [i32; 7] = [0, 1, 2, 3, 4, 6, 9];
 
+/// The same of filters.
+const FILTER_TYPES: [i32; 4] = [0, 1, 2, 9];
+
 /// Whether cuDNN surely takes a setting.
 ///
 /// # Safety
@@ -31,6 +34,7 @@ pub unsafe fn surely(function: &Function, arguments: &[u64]) -> bool {
         |name: &str, from: i32, to: i32| number(name).is_some_and(|n| n >= from && n <= to);
     let all_within = |names: &[&str], from, to| names.iter().all(|name| within(name, from, to));
     let typed = |name: &str| number(name).is_some_and(|kind| TYPES.contains(&kind));
+    let filtered = |name: &str| number(name).is_some_and(|kind| FILTER_TYPES.contains(&kind));
     // Small enough that no offset overflows.
     let small = |dimensions: &[i32]| {
         let product = dimensions
@@ -84,13 +88,13 @@ pub unsafe fn surely(function: &Function, arguments: &[u64]) -> bool {
         }
         "cudnnSetFilter4dDescriptor" => {
             within("format", 0, 1)
-                && typed("dataType")
+                && filtered("dataType")
                 && listed(["k", "c", "h", "w"]).is_some_and(|d| small(&d))
         }
         "cudnnSetFilterNdDescriptor" => {
             within("nbDims", 4, 8)
                 && within("format", 0, 1)
-                && typed("dataType")
+                && filtered("dataType")
                 && array("filterDimA").is_some_and(|d| small(&d))
         }
         "cudnnSetConvolution2dDescriptor" => {
