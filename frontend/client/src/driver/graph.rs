@@ -56,7 +56,11 @@ pub(crate) unsafe fn cuGraphClone(out: *mut CUgraph, original: CUgraph) -> Resul
 }
 
 /// `CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH | UPLOAD | USE_NODE_PRIORITY`; device launch is not supported.
-const INSTANTIATE_FLAGS: u64 = 1 | 2 | 8;
+const INSTANTIATE_FLAGS: u64 = 1 | UPLOAD | 8;
+/// `CUDA_GRAPH_INSTANTIATE_FLAG_UPLOAD`, which is for `cuGraphInstantiateWithParams` alone.
+const UPLOAD: u64 = 2;
+/// `CUDA_GRAPH_INSTANTIATE_FLAG_DEVICE_LAUNCH`.
+const DEVICE_LAUNCH: u64 = 4;
 
 /// Where a graph's work is: the context of its kernels, else the one in which it was made.
 pub(crate) fn context_of(nodes: &Nodes, made_in: u32) -> Result<Arc<Context>> {
@@ -91,12 +95,20 @@ pub(crate) unsafe fn cuGraphInstantiateWithFlags(
     handle: CUgraph,
     flags: u64,
 ) -> Result<()> {
-    let session = session()?;
-    let graph = graph::resolve(handle)?;
-    if out.is_null() {
+    if flags & UPLOAD != 0 {
         return Err(error::ERROR_INVALID_VALUE);
     }
-    if flags & !INSTANTIATE_FLAGS != 0 {
+    // SAFETY: the caller's pointer.
+    unsafe { instantiate(out, handle, flags) }
+}
+
+unsafe fn instantiate(out: *mut CUgraphExec, handle: CUgraph, flags: u64) -> Result<()> {
+    let session = session()?;
+    let graph = graph::resolve(handle)?;
+    if out.is_null() || flags & !(INSTANTIATE_FLAGS | DEVICE_LAUNCH) != 0 {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
+    if flags & DEVICE_LAUNCH != 0 {
         return Err(error::ERROR_NOT_SUPPORTED);
     }
     capture::forbid()?;
@@ -107,7 +119,8 @@ pub(crate) unsafe fn cuGraphInstantiateWithFlags(
             &GraphInstantiate {
                 graph: graph.id,
                 exec: id,
-                flags,
+                // A launch uploads what is not yet: there is nothing to gain here.
+                flags: flags & !UPLOAD,
             },
         )?;
         Ok(Exec::new(id, handle as usize, flags, &graph))
@@ -137,7 +150,7 @@ pub(crate) unsafe fn cuGraphInstantiateWithParams(
     }
     // SAFETY: not null; the caller gives the structure. 0 is CUDA_GRAPH_INSTANTIATE_SUCCESS, 1 CUDA_GRAPH_INSTANTIATE_ERROR.
     unsafe {
-        let result = cuGraphInstantiateWithFlags(out, handle, (*parameters).flags);
+        let result = instantiate(out, handle, (*parameters).flags);
         (*parameters).error_node = std::ptr::null_mut();
         (*parameters).result = u32::from(result.is_err());
         result
