@@ -12,3 +12,12 @@ macro_rules! forward { ($($(#[doc = $doc:literal])+ fn $name:ident $([$default:i
     }
 )* } }
 pub(crate) use forward;
+
+/// A handle that the runtime asks for before it asks the driver, whose error would be another.
+pub(crate) fn given(handle: *mut std::ffi::c_void) -> crate::error::Result<*mut std::ffi::c_void> {
+    if handle.is_null() {
+        Err(crate::error::INVALID_VALUE)
+    } else {
+        Ok(handle)
+    }
+}

@@ -89,7 +89,13 @@ pub unsafe fn cudaFuncSetSharedMemConfig(func: *const c_void, config: u32) -> Re
 /// The mangled name of a kernel.
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__EXECUTION.html>
 pub unsafe fn cudaFuncGetName(name: *mut *const c_char, func: *const c_void) -> Result {
-    let function = function(func)?;
+    let function = function(func).map_err(|error| {
+        if error == INVALID_RESOURCE_HANDLE {
+            INVALID_VALUE
+        } else {
+            error
+        }
+    })?;
     cu!(cuFuncGetName(name, function))
 }
 
@@ -123,6 +129,10 @@ pub unsafe fn cudaGetFuncBySymbol(
             error
         }
     })?;
+    if functionPtr.is_null() {
+        // As NVIDIA's runtime has it: the function is loaded, and nobody is told.
+        return Ok(());
+    }
     put!(functionPtr, found)
 }
 

@@ -2,7 +2,7 @@
 
 use crate::context::{DefaultStream, cu, current, put};
 use crate::error::{INVALID_VALUE, Result};
-use crate::forward::forward;
+use crate::forward::{forward, given};
 use crate::registry::add_library_kernel;
 use gvirtus_wire::api::cudart_types::{
     cudaChannelFormatDesc, cudaEvent_t, cudaGraph_t, cudaGraphExec_t, cudaGraphInstantiateParams,
@@ -149,10 +149,10 @@ forward! {
     fn cudaGraphChildGraphNodeGetGraph(node: cudaGraphNode_t, pGraph: *mut cudaGraph_t) => cuGraphChildGraphNodeGetGraph(node, pGraph);
     /// Adds a node that records an event.
     fn cudaGraphAddEventRecordNode(pGraphNode: *mut cudaGraphNode_t, graph: cudaGraph_t, pDependencies: *const cudaGraphNode_t, numDependencies: usize, event: cudaEvent_t)
-        => cuGraphAddEventRecordNode(pGraphNode, graph, pDependencies, numDependencies, event);
+        => cuGraphAddEventRecordNode(pGraphNode, graph, pDependencies, numDependencies, given(event)?);
     /// Adds a node that waits for an event.
     fn cudaGraphAddEventWaitNode(pGraphNode: *mut cudaGraphNode_t, graph: cudaGraph_t, pDependencies: *const cudaGraphNode_t, numDependencies: usize, event: cudaEvent_t)
-        => cuGraphAddEventWaitNode(pGraphNode, graph, pDependencies, numDependencies, event);
+        => cuGraphAddEventWaitNode(pGraphNode, graph, pDependencies, numDependencies, given(event)?);
     /// Lets a node of an executable graph run or not.
     fn cudaGraphNodeSetEnabled(hGraphExec: cudaGraphExec_t, hNode: cudaGraphNode_t, isEnabled: u32) => cuGraphNodeSetEnabled(hGraphExec, hNode, isEnabled);
     /// Whether a node of an executable graph runs.

@@ -6,7 +6,7 @@ use crate::context::{cu, current, put};
 use crate::copy::{symbol_source, symbol_target};
 use crate::copy_box::{driver_box, driver_row, runtime_box};
 use crate::error::{INVALID_DEVICE_FUNCTION, INVALID_VALUE, Result};
-use crate::forward::forward;
+use crate::forward::{forward, given};
 use crate::launch::function;
 use crate::registry::name_of;
 use gvirtus_wire::api::cudart_types::{
@@ -396,17 +396,17 @@ forward! {
     /// The event that a node records.
     fn cudaGraphEventRecordNodeGetEvent(node: cudaGraphNode_t, event_out: *mut cudaEvent_t) => cuGraphEventRecordNodeGetEvent(node, event_out);
     /// Changes the event that a node records.
-    fn cudaGraphEventRecordNodeSetEvent(node: cudaGraphNode_t, event: cudaEvent_t) => cuGraphEventRecordNodeSetEvent(node, event);
+    fn cudaGraphEventRecordNodeSetEvent(node: cudaGraphNode_t, event: cudaEvent_t) => cuGraphEventRecordNodeSetEvent(node, given(event)?);
     /// The event that a node waits for.
     fn cudaGraphEventWaitNodeGetEvent(node: cudaGraphNode_t, event_out: *mut cudaEvent_t) => cuGraphEventWaitNodeGetEvent(node, event_out);
     /// Changes the event that a node waits for.
-    fn cudaGraphEventWaitNodeSetEvent(node: cudaGraphNode_t, event: cudaEvent_t) => cuGraphEventWaitNodeSetEvent(node, event);
+    fn cudaGraphEventWaitNodeSetEvent(node: cudaGraphNode_t, event: cudaEvent_t) => cuGraphEventWaitNodeSetEvent(node, given(event)?);
     /// Changes the event that a node of an executable graph records.
     fn cudaGraphExecEventRecordNodeSetEvent(hGraphExec: cudaGraphExec_t, hNode: cudaGraphNode_t, event: cudaEvent_t)
-        => cuGraphExecEventRecordNodeSetEvent(hGraphExec, hNode, event);
+        => cuGraphExecEventRecordNodeSetEvent(hGraphExec, hNode, given(event)?);
     /// Changes the event that a node of an executable graph waits for.
     fn cudaGraphExecEventWaitNodeSetEvent(hGraphExec: cudaGraphExec_t, hNode: cudaGraphNode_t, event: cudaEvent_t)
-        => cuGraphExecEventWaitNodeSetEvent(hGraphExec, hNode, event);
+        => cuGraphExecEventWaitNodeSetEvent(hGraphExec, hNode, given(event)?);
     /// Adds a node that allocates memory.
     fn cudaGraphAddMemAllocNode(pGraphNode: *mut cudaGraphNode_t, graph: cudaGraph_t, pDependencies: *const cudaGraphNode_t, numDependencies: usize, nodeParams: *mut c_void)
         => cuGraphAddMemAllocNode(pGraphNode, graph, pDependencies, numDependencies, nodeParams);

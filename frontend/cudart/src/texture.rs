@@ -2,7 +2,9 @@
 
 use crate::array::{channel_bits, described, descriptor, format, format_of};
 use crate::context::{cu, current, device_at, major, put};
-use crate::error::{INVALID_FILTER_SETTING, INVALID_NORM_SETTING, INVALID_VALUE, Result};
+use crate::error::{
+    INVALID_FILTER_SETTING, INVALID_NORM_SETTING, INVALID_RESOURCE_HANDLE, INVALID_VALUE, Result,
+};
 use crate::forward::forward;
 use gvirtus_wire::api::cudart_types::{
     cudaChannelFormatDesc, cudaResourceDesc, cudaResourceViewDesc, cudaSurfaceObject_t,
@@ -190,7 +192,7 @@ pub unsafe fn cudaCreateTextureObject(
     let (resource, texture, view) = unsafe {
         (
             resource(pResDesc)?,
-            pTexDesc.as_ref().ok_or(INVALID_VALUE)?,
+            pTexDesc.as_ref().ok_or(INVALID_RESOURCE_HANDLE)?,
             pResViewDesc.as_ref(),
         )
     };
@@ -249,6 +251,9 @@ pub unsafe fn cudaGetTextureObjectTextureDesc(
     texObject: cudaTextureObject_t,
 ) -> Result {
     current()?;
+    if pTexDesc.is_null() {
+        return Err(INVALID_RESOURCE_HANDLE);
+    }
     let mut is = CUDA_TEXTURE_DESC {
         addressMode: [0; 3],
         filterMode: 0,
