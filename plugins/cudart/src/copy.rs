@@ -541,7 +541,7 @@ impl Session {
             .into_iter()
             .map(|(piece, lease)| (piece.bytes() as usize, lease, None))
             .collect();
-        if !self.host.send_start(reply) {
+        if !self.host.send_start(reply, &[]) {
             return Ok(());
         }
         let mut leaving: VecDeque<(Sending, Lease)> = VecDeque::new();

@@ -4,6 +4,7 @@ use std::os::fd::{FromRawFd, OwnedFd};
 
 use gvirtus_wire::codec::Wire;
 use gvirtus_wire::frame::Header;
+use gvirtus_wire::lanes::SMALLEST;
 use gvirtus_wire::plugin::{self, HostTable, NO_TICKET};
 
 /// Log levels of [`Host::log`].
@@ -64,13 +65,40 @@ impl Host {
         self.send(header, &payload, bulk)
     }
 
-    /// Starts a frame without payload whose bulk follows by [`send_bulk_later`](Self::send_bulk_later).
-    pub(crate) fn send_start(&self, mut header: Header) -> bool {
-        header.len = 0;
+    /// As [`push`](Self::push), but the bulk may still be on its way when this returns; `None` when it is not.
+    ///
+    /// # Safety
+    /// The bulk must stay as it is until the ticket is dropped.
+    pub(crate) unsafe fn push_later<T: Wire>(
+        &'static self,
+        opcode: u16,
+        message: &T,
+        bulk: &[u8],
+    ) -> Option<Sending> {
+        if (bulk.len() as u64) < SMALLEST {
+            self.push(opcode, 0, message, bulk);
+            return None;
+        }
+        let mut payload = Vec::with_capacity(64);
+        message.encode(&mut payload);
+        let header = Header {
+            opcode,
+            bulk: bulk.len() as u64,
+            ..Header::default()
+        };
+        if !self.send_start(header, &payload) {
+            return None;
+        }
+        // SAFETY: this function's contract.
+        unsafe { self.send_bulk_later(bulk) }
+    }
+
+    /// Starts a frame whose bulk follows by [`send_bulk_later`](Self::send_bulk_later).
+    pub(crate) fn send_start(&self, mut header: Header, payload: &[u8]) -> bool {
+        header.len = u32::try_from(payload.len()).expect("payloads that we encode fit 32 bits");
         header.trace = now_ns();
-        let nothing: &[u8] = &[];
-        // SAFETY: the frame has no payload.
-        unsafe { (self.table.send_start)(self.table.host, &raw const header, nothing.as_ptr()) }
+        // SAFETY: the length in the header is the slice's.
+        unsafe { (self.table.send_start)(self.table.host, &raw const header, payload.as_ptr()) }
     }
 
     /// The next bytes of the frame that this thread started. They may still be on their way when this returns; `None` when the session is over.

@@ -22,7 +22,7 @@ use crate::errors::{
     ERROR_HOST_MEMORY_ALREADY_REGISTERED, ERROR_HOST_MEMORY_NOT_REGISTERED, ERROR_INVALID_VALUE,
     ERROR_NOT_SUPPORTED, ERROR_OUT_OF_MEMORY, Result,
 };
-use crate::host::{self, Host};
+use crate::host::{self, Host, Sending};
 use crate::mapped::Mapped;
 use crate::pinned::PORTABLE_MAPPED;
 use crate::session::Session;
@@ -48,11 +48,9 @@ pub(crate) struct HostWrite {
 }
 
 impl HostWrite {
-    /// Sends the bytes. The shadow is mapped: writes are dropped before it goes away, under the lock that the caller holds.
-    pub(crate) fn send(&self, host: &Host, mapped: &Mapped) {
-        let Ok(shape) = Box3::new(&self.plane, &self.extent) else {
-            return;
-        };
+    /// Sends the bytes. The shadow is mapped: writes are dropped before it goes away, under the lock that the caller holds until what is returned is dropped.
+    pub(crate) fn send(&self, host: &'static Host, mapped: &Mapped) -> Option<Sending> {
+        let shape = Box3::new(&self.plane, &self.extent).ok()?;
         let message = HostData {
             plane: self.plane.clone(),
             extent: self.extent.clone(),
@@ -61,8 +59,10 @@ impl HostWrite {
             // SAFETY: the range was inside a shadow when the write was queued, and still is (see above).
             let bytes =
                 unsafe { std::slice::from_raw_parts(self.shadow as *const u8, len as usize) };
-            host.push(core::HOST_DATA, 0, &message, bytes);
+            // SAFETY: the shadow stays mapped (see above). That the GPU may write to it meanwhile is the program's own doing.
+            let sending = unsafe { host.push_later(core::HOST_DATA, &message, bytes) };
             mapped.exchanged(self.plane.address, bytes);
+            sending
         } else {
             let mut bytes = Vec::with_capacity(shape.total() as usize);
             for (row, len) in shape.rows() {
@@ -74,6 +74,7 @@ impl HostWrite {
                 mapped.exchanged(self.plane.address + row, part);
             }
             host.push(core::HOST_DATA, 0, &message, &bytes);
+            None
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::contexts::Context;
 use crate::driver::{Handle, cu};
 use crate::errors::{ERROR_NOT_READY, Result, is_sticky};
 use crate::graph::Keep;
-use crate::host::{self, Host};
+use crate::host::{self, Host, Sending};
 use crate::host_memory::HostWrite;
 use crate::mapped::Mapped;
 use crate::session::Session;
@@ -499,7 +499,7 @@ impl Progress {
 
     /// Sends what has completed: first the bytes that the GPU wrote to the client's pinned memory, then progress, but not of lanes that `replied` is true of. True if
     /// something was told.
-    pub(crate) fn settle(&self, host: &Host, replied: impl Fn(&Arc<Lane>) -> bool) -> bool {
+    pub(crate) fn settle(&self, host: &'static Host, replied: impl Fn(&Arc<Lane>) -> bool) -> bool {
         let mut lanes = self.settling.lock();
         lanes.clear();
         // What is reported below was complete before the host writes of any lane are looked at: a lane that waited for another's copy cannot overtake its bytes.
@@ -507,7 +507,8 @@ impl Progress {
             let done = lane.completed(true);
             (Arc::clone(lane), done)
         }));
-        self.send_writes(host, &lanes, true);
+        // Dropped at the end: until then what is told below travels beside these bytes, and the client waits for them before it hears of it.
+        let _sending = self.send_writes(host, &lanes, true);
         self.mapped.settle(host, |lane| known(&lanes, lane));
         let mut told = false;
         for (lane, done) in lanes.iter() {
@@ -567,10 +568,16 @@ impl Progress {
         true
     }
 
-    /// Sends the host writes of every completed batch.
-    fn send_writes(&self, host: &Host, lanes: &[(Arc<Lane>, u64)], ask: bool) {
+    /// Sends the host writes of every completed batch. What is returned has to be dropped while the list of lanes is locked.
+    fn send_writes(
+        &self,
+        host: &'static Host,
+        lanes: &[(Arc<Lane>, u64)],
+        ask: bool,
+    ) -> Vec<Sending> {
+        let mut sending = Vec::new();
         if self.writes.load(Ordering::Acquire) == 0 {
-            return;
+            return sending;
         }
         for (lane, _) in lanes {
             if lane.abandoned.load(Ordering::Acquire) {
@@ -594,14 +601,15 @@ impl Progress {
                 }
             }
             for write in due {
-                write.send(host, &self.mapped);
+                sending.extend(write.send(host, &self.mapped));
                 self.writes.fetch_sub(1, Ordering::AcqRel);
             }
         }
+        sending
     }
 
     /// Sends the host writes that are complete, before a host function of the client runs. Makes no driver call: it is called from within one.
-    pub(crate) fn writes_before_host_call(&self, host: &Host) {
+    pub(crate) fn writes_before_host_call(&self, host: &'static Host) {
         {
             let _settling = self.settling.lock();
             // Nothing counts as complete here: it is told elsewhere.
@@ -619,7 +627,7 @@ impl Progress {
                     .iter()
                     .map(|lane| (Arc::clone(lane), 0)),
             );
-            self.send_writes(host, &lanes, false);
+            drop(self.send_writes(host, &lanes, false));
             let by_events = lanes.iter().any(|(lane, _)| lane.word.is_none());
             lanes.clear();
             by_events

@@ -155,6 +155,7 @@ fn step(session: &'static Session, inbox: &mut Inbox) -> io::Result<()> {
     if header.over_lanes() {
         return session.take_from_lanes(&header, payload);
     }
+    session.arrived()?;
     match header.opcode {
         REPLY => reply(session, inbox, &header, payload),
         PROGRESS => {

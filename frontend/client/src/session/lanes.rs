@@ -3,8 +3,8 @@
 //! Until they are open, and where there are none, payloads go behind their commands as small ones do. From then on a lane that ends is the session's end.
 
 use std::io;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use gvirtus_wire::api::core::{
@@ -43,6 +43,10 @@ pub(crate) struct Lanes {
     closers: OnceLock<Vec<Closer>>,
     outgoing: Outgoing,
     incoming: Incoming,
+    /// What the backend sends to pinned memory and has not come yet. Only the receiver's thread looks here.
+    arriving: Mutex<Vec<(Arc<Payload>, HostData)>>,
+    /// Whether there is something in it.
+    arrivals: AtomicBool,
 }
 
 impl Lanes {
@@ -61,6 +65,8 @@ impl Lanes {
             closers: OnceLock::new(),
             outgoing: Outgoing::default(),
             incoming: Incoming::default(),
+            arriving: Mutex::default(),
+            arrivals: AtomicBool::new(false),
         }
     }
 
@@ -173,8 +179,38 @@ impl Session {
         Ok(())
     }
 
+    /// Waits for what is on its way to pinned memory: the message in hand may say that it is there.
+    #[inline]
+    pub(super) fn arrived(&self) -> io::Result<()> {
+        if !self.lanes.arrivals.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.all_arrived()
+    }
+
+    fn all_arrived(&self) -> io::Result<()> {
+        self.lanes.arrivals.store(false, Ordering::Relaxed);
+        let mut arriving = self.lanes.arriving.lock();
+        let mut whole = true;
+        for (payload, data) in arriving.drain(..) {
+            if payload.wait(payload.total()) {
+                crate::memory::mapped::exchanged(&data.plane, &data.extent);
+            } else {
+                payload.abandon();
+                whole = false;
+            }
+        }
+        match whole {
+            true => Ok(()),
+            false => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+
     /// A frame whose bulk comes over the lanes.
     pub(super) fn take_from_lanes(&'static self, header: &Header, body: Vec<u8>) -> io::Result<()> {
+        if header.opcode != HOST_DATA {
+            self.arrived()?;
+        }
         let payload = self.lanes.incoming.announce(header.bulk);
         match header.opcode {
             REPLY => self.reply_over_lanes(header, body, &payload),
@@ -184,13 +220,9 @@ impl Session {
                 let placed = rows(&data.plane, &data.extent)
                     // SAFETY: pinned memory of the program, which stays mapped while a copy to it is in flight.
                     .all(|(at, len)| payload.place(unsafe { memory(at, len) }));
-                // What comes behind may say that the copy is complete.
-                if !placed || !payload.wait(header.bulk) {
-                    payload.abandon();
-                    return Err(io::ErrorKind::UnexpectedEof.into());
-                }
-                crate::memory::mapped::exchanged(&data.plane, &data.extent);
-                Ok(())
+                self.lanes.arriving.lock().push((payload, data));
+                self.lanes.arrivals.store(true, Ordering::Relaxed);
+                if placed { Ok(()) } else { self.arrived() }
             }
             OUTPUT => {
                 let output: Output = parse(&body)?;
