@@ -125,6 +125,7 @@ fixtures![
     jit_link,
     launch_burst,
     large_copies,
+    large_pinned,
     launch_ex,
     launch_many,
     local_calls,
