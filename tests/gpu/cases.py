@@ -23,6 +23,7 @@ import glob
 import json
 import os
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import processes
@@ -175,9 +176,12 @@ def build(case, level, nvcc, arch, out, vendor, options):
     sources = case.sources() + [os.path.join(shared, name) for name in case.description.get("common", [])]
     commands.append(common + sources + link + ["-o", os.path.join(target, case.name)])
     for command in commands:
-        code, text, errors = processes.run(command, timeout=300, cwd=target)
+        patience = min(300, options.until - time.monotonic()) if getattr(options, "until", None) else 300
+        if patience < 1:
+            return "no time left"
+        code, text, errors = processes.run(command, timeout=patience, cwd=target)
         if code != 0:
-            return (text + errors)[-3000:] if code is not None else "the compiler takes more than five minutes"
+            return (text + errors)[-3000:] if code is not None else "the compiler takes more than %d s" % patience
     return None
 
 

@@ -103,6 +103,7 @@ def run_natively(programs, options, toolkit, vendor):
             env = dict(os.environ, LD_LIBRARY_PATH=":".join(libraries + [os.environ.get("LD_LIBRARY_PATH", "")]))
             jobs.append(job(entry, options, entry["id"] + turn, env, "native" + turn))
     done = run_jobs(jobs, options, options.work, "native", hide=False)
+    keep_outputs(done, options, "native")
     return {identity: (done[first], done[second]) for identity, (first, second) in pairs.items()}
 
 
@@ -138,9 +139,23 @@ def run_through_us(programs, options, transport, vendor, log):
             described_job["library_home"] = options.home
             described_job["ours"] = ["cuda", "cudart"] + ([] if own_runtime else ["cublas", "cublasLt", "cufft", "curand", "cusolver", "cusparse", "cudnn"])
             jobs.append(described_job)
-        return run_jobs(jobs, options, options.work, transport, hide=options.device == "cuda")
+        done = run_jobs(jobs, options, options.work, transport, hide=options.device == "cuda")
+        keep_outputs(done, options, transport)
+        return done
     finally:
         backend.stop()
+
+
+def keep_outputs(done, options, name):
+    """Writes down what programs did before anything is made of it, and says what took long."""
+    cut = lambda text: text[: 64 << 10]
+    with open(os.path.join(options.out, "outputs-%s.json" % name), "w") as file:
+        json.dump({identity: dict(result, out=cut(result["out"]), err=cut(result["err"])) for identity, result in sorted(done.items())}, file, indent=1)
+    late = sorted(identity for identity, result in done.items() if result["code"] is None and not result.get("not_run"))
+    slow = sorted(done.values(), key=lambda result: -result["seconds"])[:6]
+    print("          slowest: %s" % ", ".join("%s %.1f s" % (result["id"], result["seconds"]) for result in slow), flush=True)
+    if late:
+        print("          ended at their time limit: %s" % ", ".join(late), flush=True)
 
 
 def stats_file(options, transport, entry):
@@ -257,11 +272,15 @@ def main():
             stage("ran natively, twice")
         verdicts = Verdicts(options, {"commit": options.commit or commit(), "date": datetime.date.today().isoformat(), "driver": driver})
         verdicts.not_run += ["%s at %s level: there is no lib%s" % (name, level, library) for (name, level), library in sorted(lacking.items())]
+        good = False
         for transport in options.transports.split(","):
             ours = run_through_us(programs, options, transport, vendor, os.path.join(options.out, "backend-%s.log" % transport))
             stage("ran over %s" % transport)
             for entry in programs:
+                began_judging = time.monotonic()
                 verdicts.add(entry, transport, native.get(entry["id"]), ours[entry["id"]])
+                if time.monotonic() - began_judging > 2:
+                    stage("judging %s took %.1f s" % (entry["id"], time.monotonic() - began_judging))
             # What is known so far is on disk before the next transport begins.
             good = conclude(verdicts, errors, options, gpu)
     finally:
