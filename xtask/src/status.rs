@@ -233,10 +233,11 @@ struct Function {
 
 /// Writes `STATUS.md` and `STATUS.json`; with `check`, fails instead if they would change.
 pub fn status(check: bool) -> Result<()> {
-    let libraries = gather()?;
+    let records = seen::Records::read()?;
+    let libraries = gather(&records)?;
     for (file, text) in [
-        ("STATUS.md", render::markdown(&libraries)?),
-        ("STATUS.json", render::json(&libraries)?),
+        ("STATUS.md", render::markdown(&libraries, &records)?),
+        ("STATUS.json", render::json(&libraries, &records)?),
     ] {
         let path = sh::root().join(file);
         if !check {
@@ -248,8 +249,7 @@ pub fn status(check: bool) -> Result<()> {
     Ok(())
 }
 
-fn gather() -> Result<Vec<LibraryStatus>> {
-    let records = seen::Records::read()?;
+fn gather(records: &seen::Records) -> Result<Vec<LibraryStatus>> {
     let refused: BTreeSet<&str> = DRIVER
         .iter()
         .filter(|row| row.class == "unsupported")

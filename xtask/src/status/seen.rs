@@ -23,6 +23,24 @@ pub(super) struct Records {
     verified: BTreeMap<String, Seen>,
     cpu: BTreeMap<String, Seen>,
     property: BTreeSet<String>,
+    programs: BTreeMap<Programs, Outcomes>,
+}
+
+/// Which programs: the machine that they ran on, how many devices they were about, of which kind and at which level they are.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Programs {
+    pub(super) gpu: String,
+    pub(super) devices: u64,
+    pub(super) kind: String,
+    pub(super) level: String,
+}
+
+/// How many of them did what they do natively, differ for a reason that is on record, and differ.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Outcomes {
+    pub(super) equal: usize,
+    pub(super) expected: usize,
+    pub(super) different: usize,
 }
 
 impl Records {
@@ -32,8 +50,24 @@ impl Records {
             verified: BTreeMap::new(),
             cpu: BTreeMap::new(),
             property: BTreeSet::new(),
+            programs: BTreeMap::new(),
         };
         for record in json_files("tests/gpu/results")? {
+            for row in record["cases"].as_array().into_iter().flatten() {
+                let field = |name: &str| row[name].as_str().unwrap_or("?").to_owned();
+                let key = Programs {
+                    gpu: record["gpu"].as_str().unwrap_or("?").to_owned(),
+                    devices: row["devices"].as_u64().unwrap_or(1),
+                    kind: field("kind"),
+                    level: field("level"),
+                };
+                let outcomes = records.programs.entry(key).or_default();
+                match row["outcome"].as_str() {
+                    Some("equal") => outcomes.equal += 1,
+                    Some("expected") => outcomes.expected += 1,
+                    _ => outcomes.different += 1,
+                }
+            }
             for (name, run) in record["functions"].as_object().into_iter().flatten() {
                 // A function has a date and a driver of its own where results accumulate.
                 let field = |name: &str| {
@@ -73,6 +107,11 @@ impl Records {
     /// The latest run on the CPU device, of any of a function's names, that was right.
     pub(super) fn cpu(&self, names: &[&str]) -> Option<Seen> {
         latest(&self.cpu, names)
+    }
+
+    /// What came of the programs that ran.
+    pub(super) fn programs(&self) -> &BTreeMap<Programs, Outcomes> {
+        &self.programs
     }
 
     /// Whether a property test calls it.
