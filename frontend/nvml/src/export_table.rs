@@ -1,12 +1,18 @@
-//! The private table that `nvidia-smi` asks for by a UUID, and takes for a sign of another version if it is not there. What its functions do is not documented; those that
-//! `nvidia-smi` calls for what it shows by default have documented counterparts, so each of them says "not supported" and the field reads `N/A`.
+//! The private table that `nvidia-smi` asks for by a UUID, and takes for a sign of another version if it is not there. What its functions do is not documented. Those that
+//! list processes take what their public counterparts take; of the others, what `nvidia-smi` shows by default does not need an answer: each says "not supported", once
+//! with its slot, and the field reads `N/A`.
 
+use std::collections::BTreeSet;
 use std::ffi::c_void;
+use std::sync::{Mutex, PoisonError};
 
-use gvirtus_frontend_link::guard::unsupported;
-use gvirtus_wire::api::nvml_call::{ERROR_INVALID_ARGUMENT, ERROR_NOT_SUPPORTED, SUCCESS};
+use gvirtus_wire::api::nvml_call::{
+    ERROR_INVALID_ARGUMENT, ERROR_NOT_SUPPORTED, ERROR_UNKNOWN, SUCCESS,
+};
+use seq_macro::seq;
 
 use crate::Return;
+use crate::forward::forward;
 
 /// The table's UUID.
 const NVIDIA_SMI: [u8; 16] = [
@@ -15,10 +21,96 @@ const NVIDIA_SMI: [u8; 16] = [
 /// At least as many entries as any release has.
 const ENTRIES: usize = 512;
 
-static TABLE: [extern "C" fn() -> Return; ENTRIES] = [absent; ENTRIES];
+/// A function of the table, as far as one is known: a device, a count, an array of [`ProcessEntry`].
+type Entry = unsafe extern "C" fn(u64, u64, u64) -> Return;
 
-extern "C" fn absent() -> Return {
-    unsupported("a private function of NVML");
+static TABLE: [Entry; ENTRIES] = {
+    let mut table: [Entry; ENTRIES] = seq!(SLOT in 0..512 { [#(unknown::<SLOT>,)*] });
+    // Since driver 535.
+    table[213] = compute_processes;
+    table[214] = mps_processes;
+    table[215] = graphics_processes;
+    table
+};
+
+/// `nvmlProcessInfo_t`, as the public functions write it.
+type Process = [u64; 3];
+
+/// What the private functions write: the public structure, and behind it room that is left empty here.
+#[repr(C)]
+struct ProcessEntry {
+    process: Process,
+    rest: [u64; 513],
+}
+
+/// The public function of the same purpose, into entries of the private kind.
+///
+/// # Safety
+/// `count` is null or points to a count, `to` is null or has room for as many entries.
+unsafe fn entries(name: &'static str, device: u64, count: u64, to: u64) -> Return {
+    let (count, to) = (count as *mut u32, to as *mut ProcessEntry);
+    if count.is_null() {
+        return ERROR_INVALID_ARGUMENT;
+    }
+    let room = match to.is_null() {
+        true => 0,
+        // SAFETY: not null, a count by this function's contract.
+        false => unsafe { count.read() },
+    };
+    let mut listed = room;
+    let mut processes: Vec<Process> = vec![[0; 3]; room as usize];
+    let list = if room == 0 {
+        0
+    } else {
+        processes.as_mut_ptr() as u64
+    };
+    // SAFETY: a count, and an array with room for as many structures.
+    let result = unsafe { forward(name, &[device, (&raw mut listed) as u64, list]) };
+    if result == SUCCESS {
+        for (i, process) in processes.into_iter().take(listed as usize).enumerate() {
+            // SAFETY: `listed` is at most `room`, which the array has by this function's contract.
+            unsafe {
+                to.add(i).write(ProcessEntry {
+                    process,
+                    rest: [0; 513],
+                })
+            };
+        }
+    }
+    // SAFETY: as above.
+    unsafe { count.write(listed) };
+    result
+}
+
+macro_rules! processes {
+    ($($name:ident: $counterpart:literal;)*) => { $(
+        unsafe extern "C" fn $name(device: u64, count: u64, to: u64) -> Return {
+            // SAFETY: the caller passes what its header says.
+            guarded(|| unsafe { entries($counterpart, device, count, to) })
+        }
+    )* };
+}
+processes! {
+    compute_processes: "nvmlDeviceGetComputeRunningProcesses_v3";
+    mps_processes: "nvmlDeviceGetMPSComputeRunningProcesses_v3";
+    graphics_processes: "nvmlDeviceGetGraphicsRunningProcesses_v3";
+}
+
+/// No panic of ours unwinds into the caller.
+fn guarded(body: impl FnOnce() -> Return) -> Return {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).unwrap_or(ERROR_UNKNOWN)
+}
+
+/// What stands in for an entry of which nothing is known. Takes anything.
+unsafe extern "C" fn unknown<const SLOT: usize>(_: u64, _: u64, _: u64) -> Return {
+    static SAID: Mutex<BTreeSet<usize>> = Mutex::new(BTreeSet::new());
+    let first = SAID
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .insert(SLOT);
+    if first {
+        eprintln!("GVirtuS: slot {SLOT} of NVML's private table c4fe3e6c is not supported");
+    }
     ERROR_NOT_SUPPORTED
 }
 

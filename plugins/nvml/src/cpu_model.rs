@@ -297,6 +297,10 @@ model! {
         put(major, attribute(device, attribute::CAPABILITY_MAJOR)?);
         put(minor, attribute(device, attribute::CAPABILITY_MINOR)?);
     }
+    fn nvmlDeviceIsMigDeviceHandle(device: Device, to: *mut c_void) {
+        ordinal(device)?;
+        put(to, 0_u32);
+    }
     fn nvmlDeviceGetComputeMode(device: Device, to: *mut c_void) {
         put(to, attribute(device, attribute::COMPUTE_MODE)?);
     }
@@ -314,7 +318,7 @@ model! {
             put(to, [u64::from(std::process::id()), total - free, u64::MAX]);
         }
     }
-    fn nvmlDeviceGetGraphicsRunningProcesses_v3 | nvmlDeviceGetGraphicsRunningProcesses_v2(device: Device, count: *mut c_void, _to: *mut c_void) {
+    fn nvmlDeviceGetGraphicsRunningProcesses_v3 | nvmlDeviceGetGraphicsRunningProcesses_v2 | nvmlDeviceGetMPSComputeRunningProcesses_v3 | nvmlDeviceGetMPSComputeRunningProcesses_v2(device: Device, count: *mut c_void, _to: *mut c_void) {
         ordinal(device)?;
         put(count, 0_u32);
     }
