@@ -189,6 +189,7 @@ pub fn properties(transport: Transport, directory: &Path, port: &str) -> Value {
         "communicator": [{"endpoint": endpoint, "plugins": ["cudart", "nvml", "cublas", "cudnn", "cufft", "curand"]}],
         "secure_application": false,
         "device": "cpu",
+        "module_cache": {"dir": directory.join("modules")},
     })
 }
 

@@ -151,9 +151,31 @@ fn provisions(properties: &Properties) -> Result<Provisions, Stop> {
             "plugins_dir": properties.plugins_dir.as_ref().map(|p| p.display().to_string()),
             "library_dirs": properties.library_dirs.iter().map(|p| p.display().to_string()).collect::<Vec<_>>(),
             "cpu": {"devices": properties.cpu.devices, "memory": properties.cpu.memory},
+            "module_cache": module_cache(properties),
         }),
         environment,
     })
+}
+
+/// Where workers keep images of modules; null for nowhere.
+fn module_cache(properties: &Properties) -> Value {
+    let cache = &properties.module_cache;
+    let absolute = |name: &str| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    let users = || {
+        // systemd's comes first: a service of its own has no home.
+        let known = absolute("CACHE_DIRECTORY")
+            .or_else(|| absolute("XDG_CACHE_HOME"))
+            .or_else(|| absolute("HOME").map(|home| home.join(".cache")));
+        known.map(|path| path.join("gvirtus/modules"))
+    };
+    match cache.dir.clone().or_else(users) {
+        Some(dir) if cache.bytes > 0 => json!({"dir": dir, "bytes": cache.bytes}),
+        _ => Value::Null,
+    }
 }
 
 /// Whoever reaches the daemon may run code on the GPU: beyond this host that takes credentials, or a decision in so many words.

@@ -118,6 +118,8 @@ fn write(file: &Path, endpoint: &Endpoint, device: &str) -> Result<(), String> {
     }
     let mut properties =
         json!({"communicator": [{"endpoint": at, "plugins": ["cudart"]}], "device": device});
+    // No trace is left, and nothing is there from before.
+    properties["module_cache"] = json!({"dir": file.with_file_name("modules")});
     // As the programs that are measured will have it.
     properties["lanes"] = config::lanes().map_err(|e| e.to_string())?.into();
     std::fs::write(file, properties.to_string()).map_err(|e| format!("{}: {e}", file.display()))

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use crate::driver::{Driver, cu};
 use crate::errors;
 use crate::host::{self, Host};
+use crate::image_cache;
 
 /// The plugin's configuration, as the worker passes it.
 #[derive(Debug, Deserialize)]
@@ -24,6 +25,8 @@ pub(crate) struct Config {
     pub(crate) max_host_bytes: u64,
     /// The longest module image, bytes.
     pub(crate) max_image_bytes: u64,
+    /// Where images of modules are kept for later sessions; nowhere if absent.
+    pub(crate) module_cache: Option<image_cache::Settings>,
 }
 
 impl Default for Config {
@@ -35,6 +38,7 @@ impl Default for Config {
             progress_words: true,
             max_host_bytes: 0,
             max_image_bytes: 4 << 30,
+            module_cache: None,
         }
     }
 }

@@ -28,6 +28,7 @@ mod graph;
 mod host;
 mod host_function;
 mod host_memory;
+mod image_cache;
 mod ipc;
 mod jit;
 mod launch;

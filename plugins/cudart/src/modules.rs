@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use gvirtus_wire::api::core::{
     FunctionInfo, FunctionSetAttribute, FunctionSetCacheConfig, GetFunction, GlobalInfo,
-    GlobalReply, ModuleInfo, ModuleLoad, ModuleUnload, Occupancy,
+    GlobalReply, IMAGE_MISSING, IMAGE_THERE, IMAGES_NOT_KEPT, ModuleInfo, ModuleLoad, ModuleUnload,
+    Occupancy,
 };
 use gvirtus_wire::api::types::CUlaunchConfig;
 use gvirtus_wire::command::{Answer, Handle as Handler};
@@ -23,6 +24,7 @@ use crate::errors::{
     ERROR_INVALID_IMAGE, ERROR_INVALID_VALUE, ERROR_OUT_OF_MEMORY, ERROR_UNKNOWN, Result, is_sticky,
 };
 use crate::host;
+use crate::image_cache::{self, ImageCache};
 use crate::jit::Jit;
 use crate::session::Session;
 
@@ -228,6 +230,54 @@ impl Session {
         Ok(image)
     }
 
+    /// Images that earlier sessions have used, if some are kept.
+    fn image_cache(&self) -> Option<&ImageCache> {
+        let open = || {
+            let settings = self.config.module_cache.as_ref()?;
+            ImageCache::open(settings, &self.host.identity())
+                .inspect_err(|e| {
+                    self.host
+                        .log(host::WARN, &format!("no images of modules are kept: {e}"));
+                })
+                .ok()
+        };
+        self.image_cache.get_or_init(open).as_ref()
+    }
+
+    /// An image that is only named, or `IMAGE_*` that says why not.
+    fn known_image(
+        &self,
+        header: &Header,
+        hash: &[u8; 32],
+        len: u64,
+    ) -> Result<std::result::Result<Vec<u8>, u8>> {
+        if header.bulk != 0 {
+            return Err(ERROR_INVALID_VALUE);
+        }
+        if len > self.config.max_image_bytes {
+            return Err(ERROR_OUT_OF_MEMORY);
+        }
+        let Some(cache) = self.image_cache() else {
+            return Ok(Err(IMAGES_NOT_KEPT));
+        };
+        self.host.may_block();
+        let Some(image) = cache.get(hash, len, PADDING) else {
+            return Ok(Err(IMAGE_MISSING));
+        };
+        check_container(&image[..image.len() - PADDING])?;
+        Ok(Ok(image))
+    }
+
+    fn keep_image(&self, hash: &[u8; 32], image: &[u8]) {
+        if image.len() as u64 >= image_cache::SMALLEST
+            && let Some(cache) = self.image_cache()
+            && let Err(e) = cache.put(hash, image)
+        {
+            self.host
+                .log(host::WARN, &format!("a module's image is not kept: {e}"));
+        }
+    }
+
     fn read_hashed_image(&self, header: &Header, hash: &[u8; 32]) -> Result<Vec<u8>> {
         let image = self.read_image(header)?;
         let len = image.len() - PADDING;
@@ -281,7 +331,18 @@ impl Handler<ModuleLoad> for Session {
     fn handle(&self, header: &Header, command: ModuleLoad) -> Result<Answer<ModuleInfo>> {
         self.modules.vacant(command.module)?;
         let context = self.enter(header)?;
-        let mut image = self.read_hashed_image(header, &command.hash)?;
+        let mut image = match command.known {
+            0 => self.read_hashed_image(header, &command.hash)?,
+            len => match self.known_image(header, &command.hash, len)? {
+                Ok(image) => image,
+                Err(image) => {
+                    return Ok(Answer::Now(ModuleInfo {
+                        image,
+                        ..ModuleInfo::default()
+                    }));
+                }
+            },
+        };
         if prints(&image) {
             self.output.expect();
         }
@@ -293,6 +354,9 @@ impl Handler<ModuleLoad> for Session {
             Jit::new(&command.options)?
         };
         self.host.may_block();
+        if command.known == 0 {
+            self.keep_image(&command.hash, &image[..image.len() - PADDING]);
+        }
         let load = |jit: &mut Jit| {
             let mut raw = std::ptr::null_mut();
             let (count, options, values) = jit.arrays();
@@ -361,6 +425,7 @@ impl Handler<ModuleLoad> for Session {
             complete,
             count,
             report,
+            image: IMAGE_THERE,
         }))
     }
 }

@@ -21,6 +21,7 @@ use crate::graph::{Capture, Exec, Graph};
 use crate::host::{self, Host};
 use crate::host_function::HostFunctions;
 use crate::host_memory::HostMemory;
+use crate::image_cache::ImageCache;
 use crate::ipc::Ipc;
 use crate::link::Link;
 use crate::memory::Memory;
@@ -63,6 +64,8 @@ pub(crate) struct Session {
     pub(crate) host_functions: HostFunctions,
     pub(crate) progress: Progress,
     pub(crate) output: Output,
+    /// Once a module asked for it.
+    pub(crate) image_cache: OnceLock<Option<ImageCache>>,
     me: OnceLock<&'static Session>,
 }
 
@@ -108,6 +111,7 @@ impl Session {
             host_functions: HostFunctions::default(),
             progress: Progress::new(),
             output,
+            image_cache: OnceLock::new(),
             me: OnceLock::new(),
             config,
         }));

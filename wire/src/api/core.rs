@@ -25,6 +25,13 @@ pub const HOST_CHANGES: u16 = 0x8007;
 /// [`Snapshot`]: the worker's first frame.
 pub const SNAPSHOT: u16 = 0x80ff;
 
+/// [`ModuleInfo::image`](struct@ModuleInfo): it was there, or was sent.
+pub const IMAGE_THERE: u8 = 0;
+/// It must be sent.
+pub const IMAGE_MISSING: u8 = 1;
+/// It must be sent, and so must all others: none are kept.
+pub const IMAGES_NOT_KEPT: u8 = 2;
+
 /// First and last opcode of the core's commands.
 pub const OPCODES: (u16, u16) = (0x0100, 0x01ff);
 
@@ -116,6 +123,8 @@ crate::records! {
         count: u32,
         /// How compiling went.
         report: JitReport,
+        /// `IMAGE_*`: whether the image that was named is there; if not, the rest does not count.
+        image: u8,
     }
     /// How the JIT compiler or linker fared: its logs are wanted most when it fails, so its status comes with them.
     JitReport {
@@ -599,14 +608,16 @@ crate::commands! {
         end: u32,
     } -> f32;
 
-    /// Loads an image (the bulk) as a module.
-    0x0140 r 1 sync ModuleLoad {
+    /// Loads an image (the bulk, or one that the backend has) as a module.
+    0x0140 r 2 sync ModuleLoad {
         /// Minted by the client.
         module: u32,
         /// SHA-256 of the image; checked.
         hash: [u8; 32],
         /// JIT options (`CUjit_option` number and value) that change code or its log.
         options: Vec<(u32, u64)>,
+        /// Bytes of an image that the backend may have from earlier, and is not sent; 0 if it is the bulk.
+        known: u64,
     } -> ModuleInfo;
     /// `cuModuleUnload`.
     0x0141 r 1 sync ModuleUnload {

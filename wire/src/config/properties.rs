@@ -54,6 +54,24 @@ pub struct Cpu {
     pub memory: Option<u64>,
 }
 
+/// Images of modules that a backend keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModuleCache {
+    /// The directory; where users' caches are if it is not said.
+    pub dir: Option<PathBuf>,
+    /// The most bytes of all together; 0 for none.
+    pub bytes: u64,
+}
+
+impl Default for ModuleCache {
+    fn default() -> Self {
+        Self {
+            dir: None,
+            bytes: 4 << 30,
+        }
+    }
+}
+
 /// One who may use the backend.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tenant {
@@ -86,6 +104,8 @@ pub struct Properties {
     pub warm_workers: usize,
     /// `lanes`: further connections of a session for large payloads; 0 for none.
     pub lanes: u8,
+    /// `module_cache`: where images of modules are kept for later sessions.
+    pub module_cache: ModuleCache,
     /// `plugins_dir`: where plugins are looked for first.
     pub plugins_dir: Option<PathBuf>,
     /// `library_dirs`: where NVIDIA's libraries (cuBLAS, …) are looked for first.
@@ -148,6 +168,7 @@ impl Properties {
             allow_unauthenticated_remote: false,
             warm_workers: 1,
             lanes: DEFAULT_LANES,
+            module_cache: ModuleCache::default(),
             plugins_dir: None,
             library_dirs: Vec::new(),
             max_sessions: 64,
@@ -197,7 +218,7 @@ impl Read<'_> {
 
     fn properties(&mut self, root: &Node) -> Result<Properties, ConfigError> {
         const KEYS: &str = "communicator, secure_application, device, cpu, tenants, tenant, token, token_file, allow_unauthenticated_remote, \
-            warm_workers, lanes, plugins_dir, library_dirs, max_sessions, connect_timeout, handshake_timeout, worker_timeout, drain_timeout";
+            warm_workers, lanes, module_cache, plugins_dir, library_dirs, max_sessions, connect_timeout, handshake_timeout, worker_timeout, drain_timeout";
         let mut out = Properties::defaults(self.file);
         let mut tenant = None;
         let mut token = None;
@@ -223,6 +244,7 @@ impl Read<'_> {
                 }
                 "warm_workers" => out.warm_workers = self.count(key, node, 0..=64)?,
                 "lanes" => out.lanes = self.count(key, node, 0..=lanes::MOST)? as u8,
+                "module_cache" => out.module_cache = self.module_cache(node)?,
                 "plugins_dir" => out.plugins_dir = Some(self.path(key, node)?),
                 "library_dirs" => out.library_dirs = self.paths(key, node)?,
                 "max_sessions" => out.max_sessions = self.count(key, node, 1..=4096)?,
@@ -413,6 +435,22 @@ impl Read<'_> {
             }
         }
         Ok(cpu)
+    }
+
+    fn module_cache(&mut self, node: &Node) -> Result<ModuleCache, ConfigError> {
+        let mut cache = ModuleCache::default();
+        if let Value::Bool(kept) = &node.value {
+            cache.bytes *= u64::from(*kept);
+            return Ok(cache);
+        }
+        for (key, place, node) in self.object("module_cache", node)? {
+            match key.as_str() {
+                "dir" => cache.dir = Some(self.path("module_cache.dir", node)?),
+                "bytes" => cache.bytes = self.bytes("module_cache.bytes", node)?,
+                _ => self.unknown_key(*place, key, "dir, bytes"),
+            }
+        }
+        Ok(cache)
     }
 
     fn tenants(&mut self, node: &Node) -> Result<Vec<Tenant>, ConfigError> {

@@ -6,14 +6,15 @@
 use std::collections::HashMap;
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Instant;
 
 use gvirtus_wire::api::core::{
-    FunctionInfo, GetFunction, GlobalInfo, JitReport, ModuleInfo, ModuleLoad, ModuleUnload,
+    FunctionInfo, GetFunction, GlobalInfo, IMAGE_THERE, IMAGES_NOT_KEPT, JitReport, ModuleInfo,
+    ModuleLoad, ModuleUnload,
 };
 use gvirtus_wire::api::types::{CUdeviceptr, CUfunction, CUmodule, error};
-use gvirtus_wire::image::prints;
+use gvirtus_wire::image::{SMALLEST_CACHED, prints};
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
@@ -23,6 +24,7 @@ use crate::driver::jit::Options;
 use crate::driver::{Result, put, put_if, session};
 use crate::fatbin::{self, ImageError, Source};
 use crate::handles::{Kind, Table};
+use crate::session::Session;
 use crate::{memory, streams};
 
 /// A loaded module.
@@ -87,17 +89,14 @@ pub(crate) fn load(
     if prints(image) {
         session.set_prints();
     }
-    let command = ModuleLoad {
-        module: id,
-        hash: Sha256::digest(image).into(),
-        options: options.to_vec(),
-    };
+    let info = send(session, context, id, image, options)?;
     let ModuleInfo {
         functions,
         complete,
         count,
         report,
-    } = session.call_setup(context.id, &command, image)?;
+        ..
+    } = info;
     if report.status != 0 {
         return Ok((Err(report.status), report));
     }
@@ -124,6 +123,34 @@ pub(crate) fn load(
     }
     module.contents.lock().complete = complete;
     Ok((Ok(module), report))
+}
+
+/// Has the worker load an image. A large one is named first: the box may have it from an earlier session.
+fn send(
+    session: &'static Session,
+    context: &Context,
+    id: u32,
+    image: &[u8],
+    options: &[(u32, u64)],
+) -> Result<ModuleInfo> {
+    /// The backend keeps images, as far as is known.
+    static KEPT: AtomicBool = AtomicBool::new(true);
+    let mut command = ModuleLoad {
+        module: id,
+        hash: Sha256::digest(image).into(),
+        options: options.to_vec(),
+        known: image.len() as u64,
+    };
+    if command.known >= SMALLEST_CACHED && KEPT.load(Ordering::Relaxed) {
+        let info = session.call_setup(context.id, &command, &[])?;
+        match info.image {
+            IMAGE_THERE => return Ok(info),
+            IMAGES_NOT_KEPT => KEPT.store(false, Ordering::Relaxed),
+            _ => {}
+        }
+    }
+    command.known = 0;
+    session.call_setup(context.id, &command, image)
 }
 
 /// Unloads a module. Natively it waits for running kernels: one round trip if there may be any, none otherwise.

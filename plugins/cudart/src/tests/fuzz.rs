@@ -174,6 +174,7 @@ fn random_launches() {
                     options: (0..random.below(4))
                         .map(|_| (random.below(40) as u32, random.below(12)))
                         .collect(),
+                    known: random.below(2) * random.below(1000),
                 },
                 PTX.as_bytes().to_vec(),
             );

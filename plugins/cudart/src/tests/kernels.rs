@@ -160,6 +160,7 @@ fn images_are_checked() {
             module: 1,
             hash: [1; 32],
             options: Vec::new(),
+            known: 0,
         },
         PTX.as_bytes().to_vec(),
     );
@@ -174,12 +175,65 @@ fn images_are_checked() {
             module: 1,
             hash: Sha256::digest(PTX.as_bytes()).into(),
             options: vec![(17, 0x1234)],
+            known: 0,
         },
         PTX.as_bytes().to_vec(),
     );
     assert_eq!(status.unwrap_err(), ERROR_INVALID_VALUE);
     client.load(1, PTX).unwrap();
     assert_eq!(client.load(1, PTX).unwrap_err(), ERROR_INVALID_VALUE);
+}
+
+#[test]
+fn an_image_that_is_kept_need_not_be_sent() {
+    use sha2::{Digest, Sha256};
+    let dir = tempfile::tempdir().unwrap();
+    let kept = dir.path().join("modules");
+    let settings = serde_json::json!({"module_cache": {"dir": kept, "bytes": 4 << 20}});
+    let large = format!("{PTX}\n//{}\n", "x".repeat(300 << 10));
+    let hash: [u8; 32] = Sha256::digest(large.as_bytes()).into();
+    let named = |client: &Client, module, known| {
+        client.call(ModuleLoad {
+            module,
+            hash,
+            options: Vec::new(),
+            known,
+        })
+    };
+    let len = large.len() as u64;
+    {
+        let client = Client::with(&settings);
+        assert_eq!(named(&client, 1, len).unwrap().image, IMAGE_MISSING);
+        assert_eq!(client.load(1, &large).unwrap().image, IMAGE_THERE);
+        assert_eq!(named(&client, 2, len).unwrap().image, IMAGE_THERE);
+        assert_eq!(named(&client, 3, u64::MAX), Err(ERROR_OUT_OF_MEMORY));
+    }
+    let client = Client::with(&settings);
+    let info = named(&client, 1, len).unwrap();
+    assert_eq!(info.image, IMAGE_THERE);
+    let add_kernel = function(&info, "add").function;
+    client.write(client.device, &[0; 256]);
+    client.cast(add(add_kernel, 0, client.device, 7, 64));
+    assert_eq!(u32s(&client.read(client.device, 256)), [7; 64]);
+    // Another tenant knows the hash and is told nothing.
+    let other = Client::with(&settings);
+    *other.fake.identity.lock() = b"somebody else".to_vec();
+    assert_eq!(named(&other, 1, len).unwrap().image, IMAGE_MISSING);
+    // A file that is not what it was.
+    let file = kept.join("everybody").read_dir().unwrap().next().unwrap();
+    let path = file.unwrap().path();
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[5000] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    assert_eq!(named(&client, 2, len).unwrap().image, IMAGE_MISSING);
+    assert!(!path.exists());
+    assert_eq!(client.load(2, &large).unwrap().image, IMAGE_THERE);
+    assert!(path.exists());
+    // Nothing is kept where nothing is said.
+    assert_eq!(
+        named(&Client::new(), 1, len).unwrap().image,
+        IMAGES_NOT_KEPT
+    );
 }
 
 #[test]

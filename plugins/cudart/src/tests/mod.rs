@@ -317,6 +317,11 @@ impl Client {
     }
 
     pub(super) fn start_session(capture_output: bool) -> Self {
+        Self::with(&serde_json::json!({"capture_output": capture_output}))
+    }
+
+    /// With these settings besides the usual ones.
+    pub(super) fn with(settings: &serde_json::Value) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let fake: &'static Fake = Box::leak(Box::default());
@@ -343,11 +348,14 @@ impl Client {
         let device = std::env::var("GVIRTUS_TEST_DEVICE").unwrap_or_else(|_| "cpu".to_owned());
         let mut config = serde_json::json!({
             "device": device,
-            "capture_output": capture_output,
+            "capture_output": false,
             "progress_words": std::env::var_os("GVIRTUS_TEST_EVENTS").is_none(),
         });
         if device == "cpu" {
             config["cpu_library"] = serde_json::json!(cpu_library());
+        }
+        for (key, value) in settings.as_object().expect("an object") {
+            config[key] = value.clone();
         }
         let config = config.to_string();
         let state =
@@ -572,6 +580,7 @@ impl Client {
                 module,
                 hash: Sha256::digest(ptx.as_bytes()).into(),
                 options: Vec::new(),
+                known: 0,
             },
             ptx.as_bytes().to_vec(),
         )
