@@ -39,7 +39,7 @@ class Vendor:
         roots = ([extra] if extra else []) + [toolkit, os.path.join(toolkit, "nvvm")]
         packages = importlib.util.find_spec("nvidia")
         for path in packages.submodule_search_locations if packages else []:
-            roots += [os.path.join(path, "cu13")]
+            roots += [os.path.join(path, "cu13"), os.path.join(path, "cudnn")]
         inside = lambda names: [path for root in roots for name in names for path in glob.glob(os.path.join(root, name)) if os.path.isdir(path)]
         self.libraries, self.includes = inside(["lib64", "lib", "targets/x86_64-linux/lib"]), inside(["include", "targets/x86_64-linux/include"])
 

@@ -78,6 +78,8 @@ fixtures![
     attributes_occupancy,
     capture_and_allocate,
     cublas,
+    cudnn,
+    cudnn_graph,
     cufft,
     curand,
     cooperative_grid,

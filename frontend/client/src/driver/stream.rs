@@ -270,6 +270,16 @@ pub(crate) unsafe fn cuStreamGetCtx_v2(
     }
 }
 
+/// No stream of ours belongs to a green context; cuDNN asks.
+pub(crate) unsafe fn cuStreamGetGreenCtx(
+    stream: CUstream,
+    green: *mut *mut std::ffi::c_void,
+) -> Result<()> {
+    streams::resolve(session()?, &*context::current()?, stream)?;
+    // SAFETY: the caller's pointer.
+    unsafe { put(green, std::ptr::null_mut()) }
+}
+
 /// Sets an attribute for later work on the stream.
 pub(crate) unsafe fn cuStreamSetAttribute(
     hStream: CUstream,
