@@ -265,6 +265,9 @@ def main():
         errors = {} if options.torch else build_all([(case, level) for case, level in wanted if (case.name, level) not in lacking], nvcc, arch, os.path.join(work, "bin"), vendor, options)
         stage("built, %d failures" % len(errors))
         programs = programs_of(wanted, errors, lacking, options)
+        # What takes long comes last, so that a limit leaves out few.
+        slow = {name for name, groups in results.expectations(options.device).items() if any(group.get("slow") for group in groups)}
+        programs.sort(key=lambda entry: entry["case"].name in slow)
 
         native = {}
         if options.device == "cuda":
