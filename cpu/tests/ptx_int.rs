@@ -143,7 +143,7 @@ fn divide() {
     });
     check("rem.s32 %d, %a, %b;", ["b32"; 4], |a, b, _| {
         if b as u32 == 0 {
-            a
+            u64::MAX
         } else {
             (a as i32).wrapping_rem(b as i32) as u64
         }
@@ -156,11 +156,11 @@ fn divide() {
         }
     });
     check("rem.u64 %d, %a, %b;", ["b64"; 4], |a, b, _| {
-        if b == 0 { a } else { a % b }
+        a.checked_rem(b).unwrap_or(u64::MAX)
     });
     check("rem.u16 %d, %a, %b;", ["b16"; 4], |a, b, _| {
         if b as u16 == 0 {
-            a
+            u64::MAX
         } else {
             u64::from(a as u16 % b as u16)
         }

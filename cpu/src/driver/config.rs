@@ -5,7 +5,7 @@
 //! | `GVIRTUS_CPU_DEVICES` | number of devices, 1 to 16 | 1 |
 //! | `GVIRTUS_CPU_MEMORY` | memory of each device in bytes (suffixes `K`, `M`, `G`) | half of the host's, at most 8 GiB |
 //! | `GVIRTUS_CPU_THREADS` | host threads that run kernels; also the number of multiprocessors | the host's cores |
-//! | `GVIRTUS_CPU_FAULTS` | `1`: say on standard error where a kernel faulted | off |
+//! | `GVIRTUS_CPU_FAULTS` | `0`: do not say on standard error where a kernel faulted | on |
 
 use std::env;
 use std::thread::available_parallelism;
@@ -32,7 +32,8 @@ impl Config {
             memory: (memory / GRANULE).max(16) * GRANULE,
             threads: number("GVIRTUS_CPU_THREADS")
                 .map_or(cores, |count| count.clamp(1, 1024) as usize),
-            report_faults: number("GVIRTUS_CPU_FAULTS").is_some_and(|value| value != 0),
+            // A fault ends the context: worth a line.
+            report_faults: number("GVIRTUS_CPU_FAULTS").is_none_or(|value| value != 0),
         }
     }
 }

@@ -124,7 +124,10 @@ fn int_limits(ty: Ty) -> (i128, i128) {
     }
 }
 
-fn int_to_float(v: i128, c: &Conversion) -> u64 {
+fn int_to_float(mut v: i128, c: &Conversion) -> u64 {
+    if c.saturate {
+        v = v.clamp(0, 1);
+    }
     // Integers of up to 64 bits do not fit a double: the part that is cut off is kept as a tail.
     let head = v as f64;
     let tail = (v - head as i128) as f64;
@@ -149,7 +152,7 @@ fn float_result(head: f64, tail: f64, c: &Conversion) -> u64 {
         Ty::Bf16 => u64::from(round_to_bf16(head, tail, c.round)),
         Ty::Tf32 => {
             if head.is_nan() {
-                return 0x7fff_ffff;
+                return 0x7fff_e000;
             }
             // 10 bits of mantissa; `rna` (ties away) is what exists besides rn and rz.
             let bits = (head as f32).to_bits();
@@ -226,7 +229,7 @@ pub(crate) mod f8 {
 /// As [`get`].
 unsafe fn pairs_of_f8(b: &Bases, i: &Ins, m: u32) {
     let (e5m2, relu) = (i.flags & f8::E5M2 != 0, i.flags & f8::RELU != 0);
-    let narrow = |x: f64| to_f8(if relu && x < 0.0 { 0.0 } else { x }, e5m2);
+    let narrow = |x: f64| to_f8(if relu && x <= 0.0 { 0.0 } else { x }, e5m2);
     let pair = |high: f64, low: f64| u16::from(narrow(high)) << 8 | u16::from(narrow(low));
     // SAFETY: the caller's promise.
     unsafe {
@@ -252,7 +255,7 @@ unsafe fn pairs_of_f8(b: &Bases, i: &Ins, m: u32) {
                     let value = f16_to_f64(half);
                     if value.is_nan() {
                         super::half::NAN_HALF
-                    } else if relu && value < 0.0 {
+                    } else if relu && value <= 0.0 {
                         0
                     } else {
                         half
@@ -283,8 +286,53 @@ fn pack(x: i32, y: i32, z: u32, flags: u8) -> u32 {
     rest | x << bits | y
 }
 
+/// What becomes of a NaN where it is not the canonical one: sign and payload are kept between some types. None for numbers, and where there is no such rule.
+fn payload(bits: u64, c: &Conversion) -> Option<u64> {
+    if c.saturate || c.relu {
+        return None;
+    }
+    match (c.from, c.to) {
+        (Ty::F64, Ty::F64 | Ty::F32 | Ty::F16 | Ty::Bf16) if f64::from_bits(bits).is_nan() => {
+            let (size, mantissa) = match c.to {
+                Ty::F64 if c.integral => return Some(bits | 1 << 51),
+                Ty::F64 => return Some(bits),
+                Ty::F32 => (32, 23),
+                Ty::F16 => (16, 10),
+                _ => (16, 7),
+            };
+            let exponent = ((1u64 << (size - 1 - mantissa)) - 1) << mantissa;
+            let kept = bits >> (52 - mantissa) & ((1 << mantissa) - 1);
+            Some(bits >> 63 << (size - 1) | exponent | 1 << (mantissa - 1) | kept)
+        }
+        (Ty::F16, Ty::F64) if bits & 0x7fff > 0x7c00 => {
+            Some((bits & 0x8000) << 48 | 0x7ff8 << 48 | (bits & 0x3ff) << 42)
+        }
+        (Ty::Bf16, Ty::F32) if bits & 0x7fff > 0x7f80 => Some((bits & 0xffff) << 16),
+        (Ty::F32, Ty::F32) if !c.ftz && !c.integral && bits & 0x7fff_ffff > 0x7f80_0000 => {
+            Some(bits & 0xffff_ffff)
+        }
+        (Ty::F32, Ty::F64) if c.ftz && bits & 0x7fff_ffff > 0x7f80_0000 => {
+            Some(0x7fff_ffff_e000_0000)
+        }
+        // To `.tf32`, to nearest with ties away, the bits are added to whatever they are.
+        (Ty::F32, Ty::Tf32) if c.round == Round::Up && bits & 0x7fff_ffff > 0x7f80_0000 => {
+            let rounded = ((bits as u32 & 0x7fff_ffff) + 0x1000).min(0x7fff_ffff) & !0x1fff
+                | bits as u32 & 0x8000_0000;
+            Some(u64::from(if c.satfinite {
+                rounded.wrapping_sub(0x2000)
+            } else {
+                rounded
+            }))
+        }
+        _ => None,
+    }
+}
+
 /// Converts one lane.
 pub(crate) fn convert(bits: u64, c: &Conversion) -> u64 {
+    if let Some(nan) = payload(bits, c) {
+        return nan;
+    }
     let mut value = load(bits, c.from);
     if c.ftz
         && let (Value::Float(x), Ty::F32) = (value, c.from)
@@ -307,7 +355,7 @@ pub(crate) fn convert(bits: u64, c: &Conversion) -> u64 {
                 x.clamp(0.0, 1.0) + 0.0
             };
         }
-        if c.relu && x < 0.0 {
+        if c.relu && x <= 0.0 {
             x = 0.0;
         }
         let bits = float_result(x, tail_bits, c);
@@ -428,7 +476,7 @@ alu! {
     cvt_s32_f64 = |b, i, m| map1(b, i, m, |x: i32| f64::from(x));
     cvt_u32_f64 = |b, i, m| map1(b, i, m, |x: u32| f64::from(x));
     cvt_f32_f64 = |b, i, m| map1(b, i, m, |x: f32| f64::from(x));
-    cvt_f64_f32 = |b, i, m| map1(b, i, m, |x: f64| canon(x as f32));
+    cvt_f64_f32 = |b, i, m| map1(b, i, m, |x: f64| x as f32);
     cvt_rzi_f32_s32 = |b, i, m| map1(b, i, m, |x: f32| x as i32);
     cvt_rzi_f32_u32 = |b, i, m| map1(b, i, m, |x: f32| x as u32);
 }

@@ -81,6 +81,18 @@ pub(crate) fn apply32(op: Moded, mut a: f32, mut b: f32, mut c: f32, flags: u8) 
         }
     };
     if flags & FTZ != 0 {
+        // A GPU looks before it rounds whether a result is subnormal.
+        if r.abs() == f32::MIN_POSITIVE && mode != Round::Zero {
+            let cut = match op {
+                Moded::Mul => rounding::mul32(a, b, Round::Zero),
+                Moded::Fma => rounding::fma32(a, b, c, Round::Zero),
+                Moded::Div => rounding::div32(a, b, Round::Zero),
+                _ => r,
+            };
+            if cut.abs() < f32::MIN_POSITIVE {
+                r = cut;
+            }
+        }
         r = flush(r);
     }
     if flags & SAT != 0 {
@@ -90,7 +102,7 @@ pub(crate) fn apply32(op: Moded, mut a: f32, mut b: f32, mut c: f32, flags: u8) 
             r.clamp(0.0, 1.0) + 0.0
         };
     }
-    if flags & RELU != 0 && r < 0.0 {
+    if flags & RELU != 0 && !r.is_nan() && r.is_sign_negative() {
         return 0.0;
     }
     canon(r)
@@ -99,6 +111,14 @@ pub(crate) fn apply32(op: Moded, mut a: f32, mut b: f32, mut c: f32, flags: u8) 
 /// One operation in double precision.
 pub(crate) fn apply64(op: Moded, a: f64, b: f64, c: f64, flags: u8) -> f64 {
     let mode = Round::from_bits(flags);
+    let nan = match op {
+        Moded::Add | Moded::Sub | Moded::Mul => [b, a, a],
+        Moded::Fma => [b, c, a],
+        _ => [0.0; 3],
+    };
+    if let Some(nan) = nan.into_iter().find(|v| v.is_nan()) {
+        return super::float::quiet(nan);
+    }
     match op {
         Moded::Add => rounding::add64(a, b, mode),
         Moded::Sub => rounding::add64(a, -b, mode),

@@ -99,8 +99,6 @@ pub(crate) const NEG: u16 = 32;
 pub(crate) const ABS: u16 = 33;
 pub(crate) const EX2: u16 = 34;
 pub(crate) const TANH: u16 = 35;
-/// Flag of `fma`: the result is zero if a factor is the NaN that stands for "out of bounds".
-pub(crate) const OOB: u8 = 128;
 /// In [`Ins::imm`]: bfloat16 instead of half precision.
 pub(crate) const BF16: u64 = 1;
 
@@ -113,19 +111,20 @@ fn apply(sub: u16, a: u16, b: u16, c: u16, flags: u8, bf: bool) -> u16 {
             h
         }
     };
-    if flags & OOB != 0 && (a == 0xffff || b == 0xffff) {
-        return 0;
-    }
     let (a, b, c) = (flush(a), flush(b), flush(c));
     let value = |h: u16| if bf { bf16_to_f64(h) } else { f16_to_f64(h) };
     let (x, y, z) = (value(a), value(b), value(c));
     let round = |v: f64, tail: f64| {
         let mode = Round::from_bits(flags);
-        flush(if bf {
-            round_to_bf16(v, tail, mode)
-        } else {
-            round_to_f16(v, tail, mode)
-        })
+        if bf {
+            return flush(round_to_bf16(v, tail, mode));
+        }
+        let r = round_to_f16(v, tail, mode);
+        // A GPU looks before it rounds whether a result is subnormal.
+        if flags & FTZ != 0 && r & 0x7fff == max_subnormal + 1 {
+            return flush(round_to_f16(v, tail, Round::Zero));
+        }
+        flush(r)
     };
     let r = match sub {
         NEG => return if x.is_nan() { NAN_HALF } else { a ^ 0x8000 },
@@ -168,7 +167,7 @@ fn apply(sub: u16, a: u16, b: u16, c: u16, flags: u8, bf: bool) -> u16 {
             } else {
                 q
             };
-            if flags & XORSIGN_ABS != 0 {
+            if flags & XORSIGN_ABS != 0 && r != NAN_HALF {
                 r | sign
             } else {
                 r
@@ -185,7 +184,11 @@ fn apply(sub: u16, a: u16, b: u16, c: u16, flags: u8, bf: bool) -> u16 {
             r
         };
     }
-    if flags & RELU != 0 && v < 0.0 { 0 } else { r }
+    if flags & RELU != 0 && r & 0x8000 != 0 && !v.is_nan() {
+        0
+    } else {
+        r
+    }
 }
 
 /// Comparison of halves: `sub` 0 eq, 1 lt, 2 le, 3 lg, 4 num.

@@ -19,9 +19,11 @@ unsafe fn carry<T: Copy + Default>(
     unsafe {
         let (x, y): ([T; 32], [T; 32]) = (get(b, i.a), get(b, i.b));
         let subtract = i.flags & 1 != 0;
-        // The carry flag of a subtraction is a borrow here.
+        // A subtraction adds the complement and one; the flag is the carry of that sum: set where nothing is borrowed.
         let incoming = if i.flags & 2 != 0 {
             *b.at::<u32>(i.e)
+        } else if subtract {
+            u32::MAX
         } else {
             0
         };
@@ -30,12 +32,12 @@ unsafe fn carry<T: Copy + Default>(
         for lane in 0..32 {
             let bit = incoming >> lane & 1 != 0;
             let (value, carried) = if subtract {
-                add(x[lane], invert(y[lane]), !bit)
+                add(x[lane], invert(y[lane]), bit)
             } else {
                 add(x[lane], y[lane], bit)
             };
             r[lane] = value;
-            out |= u32::from(carried != subtract) << lane;
+            out |= u32::from(carried) << lane;
         }
         put(b, i.d, &r, m);
         if i.flags & 4 != 0 {
@@ -107,29 +109,40 @@ fn u24(x: u32) -> u64 {
     u64::from(x & 0xff_ffff)
 }
 
+/// Position and length of a bit field: of 32-bit values only their lowest bytes count.
+#[inline(always)]
+fn field(pos: u32, len: u32, bits: u32) -> (u32, u32) {
+    if bits == 64 {
+        (pos, len)
+    } else {
+        (pos & 0xff, len & 0xff)
+    }
+}
+
+#[inline(always)]
+fn ones(len: u32) -> u64 {
+    if len >= 64 { u64::MAX } else { (1 << len) - 1 }
+}
+
 #[inline(always)]
 pub(crate) fn bfe_u64(a: u64, pos: u32, len: u32, bits: u32) -> u64 {
-    let (pos, len) = (pos & 0xff, len & 0xff);
+    let (pos, len) = field(pos, len, bits);
     let field = if pos >= bits { 0 } else { a >> pos };
-    if len >= 64 {
-        field
-    } else {
-        field & ((1u64 << len) - 1)
-    }
+    field & ones(len)
 }
 
 /// Signed extraction: the field is continued with its sign, or with that of `a` where it reaches past the end.
 #[inline(always)]
 pub(crate) fn bfe_s64(a: u64, pos: u32, len: u32, bits: u32) -> u64 {
-    let (pos, len) = (pos & 0xff, len & 0xff);
+    let (pos, len) = field(pos, len, bits);
     let msb = bits - 1;
     if len == 0 {
         return 0;
     }
-    let sign = a >> (pos + len - 1).min(msb) & 1 != 0;
+    let sign = a >> pos.saturating_add(len - 1).min(msb) & 1 != 0;
     let mut r = 0;
     for k in 0..bits {
-        let bit = if k < len && pos + k <= msb {
+        let bit = if k < len && pos <= msb && pos + k <= msb {
             a >> (pos + k) & 1 != 0
         } else {
             sign
@@ -141,16 +154,11 @@ pub(crate) fn bfe_s64(a: u64, pos: u32, len: u32, bits: u32) -> u64 {
 
 #[inline(always)]
 pub(crate) fn bfi_u64(a: u64, f: u64, pos: u32, len: u32, bits: u32) -> u64 {
-    let (pos, len) = (pos & 0xff, len & 0xff);
+    let (pos, len) = field(pos, len, bits);
     if pos >= bits || len == 0 {
         return f;
     }
-    let ones = if len >= 64 {
-        u64::MAX
-    } else {
-        (1u64 << len) - 1
-    };
-    let mask = ones << pos;
+    let mask = ones(len) << pos;
     (f & !mask) | ((a << pos) & mask)
 }
 
@@ -308,19 +316,19 @@ alu! {
     mad24_hi_u32 = |b, i, m| map3(b, i, m, |x: u32, y: u32, z: u32| (((u24(x) * u24(y)) >> 16) as u32).wrapping_add(z));
     mad24_hi_s32 = |b, i, m| map3(b, i, m, |x: u32, y: u32, z: u32| (((s24(x) * s24(y)) >> 16) as u32).wrapping_add(z));
     mad24_hi_sat_s32 = |b, i, m| map3(b, i, m, |x: u32, y: u32, z: i32| ((s24(x) * s24(y)) >> 16).wrapping_add(i64::from(z)).clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as u32);
-    // The quotient of a division by zero is all ones on a GPU, the remainder the dividend.
+    // Quotient and remainder of a division by zero are all ones on a GPU.
     div_u16 = |b, i, m| map2(b, i, m, |x: u16, y: u16| x.checked_div(y).unwrap_or(u16::MAX));
     div_s16 = |b, i, m| map2(b, i, m, |x: i16, y: i16| if y == 0 { -1 } else { x.wrapping_div(y) });
     div_u32 = |b, i, m| map2(b, i, m, |x: u32, y: u32| x.checked_div(y).unwrap_or(u32::MAX));
     div_s32 = |b, i, m| map2(b, i, m, |x: i32, y: i32| if y == 0 { -1 } else { x.wrapping_div(y) });
     div_u64 = |b, i, m| map2(b, i, m, |x: u64, y: u64| x.checked_div(y).unwrap_or(u64::MAX));
     div_s64 = |b, i, m| map2(b, i, m, |x: i64, y: i64| if y == 0 { -1 } else { x.wrapping_div(y) });
-    rem_u16 = |b, i, m| map2(b, i, m, |x: u16, y: u16| x.checked_rem(y).unwrap_or(x));
-    rem_s16 = |b, i, m| map2(b, i, m, |x: i16, y: i16| if y == 0 { x } else { x.wrapping_rem(y) });
-    rem_u32 = |b, i, m| map2(b, i, m, |x: u32, y: u32| x.checked_rem(y).unwrap_or(x));
-    rem_s32 = |b, i, m| map2(b, i, m, |x: i32, y: i32| if y == 0 { x } else { x.wrapping_rem(y) });
-    rem_u64 = |b, i, m| map2(b, i, m, |x: u64, y: u64| x.checked_rem(y).unwrap_or(x));
-    rem_s64 = |b, i, m| map2(b, i, m, |x: i64, y: i64| if y == 0 { x } else { x.wrapping_rem(y) });
+    rem_u16 = |b, i, m| map2(b, i, m, |x: u16, y: u16| x.checked_rem(y).unwrap_or(u16::MAX));
+    rem_s16 = |b, i, m| map2(b, i, m, |x: i16, y: i16| if y == 0 { -1 } else { x.wrapping_rem(y) });
+    rem_u32 = |b, i, m| map2(b, i, m, |x: u32, y: u32| x.checked_rem(y).unwrap_or(u32::MAX));
+    rem_s32 = |b, i, m| map2(b, i, m, |x: i32, y: i32| if y == 0 { -1 } else { x.wrapping_rem(y) });
+    rem_u64 = |b, i, m| map2(b, i, m, |x: u64, y: u64| x.checked_rem(y).unwrap_or(u64::MAX));
+    rem_s64 = |b, i, m| map2(b, i, m, |x: i64, y: i64| if y == 0 { -1 } else { x.wrapping_rem(y) });
     abs_16 = |b, i, m| map1(b, i, m, |x: i16| x.wrapping_abs());
     abs_32 = |b, i, m| map1(b, i, m, |x: i32| x.wrapping_abs());
     abs_64 = |b, i, m| map1(b, i, m, |x: i64| x.wrapping_abs());

@@ -151,51 +151,76 @@ fn limits(part: u8, signed: bool) -> (i64, i64) {
 fn scalar(a: u32, b: u32, c: u32, s: &Scalar) -> u32 {
     let (x, y) = (part(a, s.a, s.a_signed), part(b, s.b, s.b_signed));
     let amount = |y: i64| if s.wrap { y & 31 } else { y.min(32) };
+    let shifted = |x: i64, y: i64| i128::from(x) << amount(y);
+    if s.op == 5 {
+        let mut v = shifted(x, y);
+        if s.saturate && s.d == WHOLE {
+            // Of what is shifted out, two bits count.
+            let (low, high) = limits(s.d, s.d_signed);
+            v = (v << 94 >> 94).clamp(i128::from(low), i128::from(high));
+        }
+        return finish(v, c, s);
+    }
     let mut v = match s.op {
         0 => x + y,
         1 => x - y,
         2 => (x - y).abs(),
         3 => x.min(y),
         4 => x.max(y),
-        5 => x << amount(y),
         6 => x >> amount(y),
         7 => i64::from(compare(u64::from(s.relation), x, y)),
         _ => return multiply(x, y, c, s),
     };
     if s.saturate {
         let (low, high) = limits(s.d, s.d_signed);
-        v = v.clamp(low, high);
+        v = match (s.d, s.d_signed) {
+            // What the hardware does, not what the documentation says: unsigned words saturate at the lower end only, parts of signed ones as if they were unsigned.
+            (WHOLE, false) => v.max(0),
+            (WHOLE, true) => v.clamp(low, high),
+            _ => i64::from(v as u32).min(high),
+        };
     }
-    let v = v as u32;
+    finish(i128::from(v), c, s)
+}
+
+/// The second operation, or the place of the result.
+fn finish(v: i128, c: u32, s: &Scalar) -> u32 {
+    let wide = if s.d_signed {
+        i128::from(c as i32)
+    } else {
+        i128::from(c)
+    };
     match s.second {
-        1 => return v.wrapping_add(c),
-        2 if s.d_signed => return (v as i32).min(c as i32) as u32,
-        2 => return v.min(c),
-        3 if s.d_signed => return (v as i32).max(c as i32) as u32,
-        3 => return v.max(c),
+        1 => return (v as u32).wrapping_add(c),
+        2 => return v.min(wide) as u32,
+        3 => return v.max(wide) as u32,
         _ => {}
     }
+    let v = v as u32;
     let merge = |mask: u32, shift: u32| (v << shift) & mask | c & !mask;
     match s.d {
         0..4 => merge(0xff << (8 * s.d), 8 * u32::from(s.d)),
-        4 | 5 => merge(0xffff << (16 * (s.d - 4)), 16 * u32::from(s.d - 4)),
+        4 => merge(0xffff, 0),
+        // The upper half stays where it is.
+        5 => merge(0xffff_0000, 0),
         _ => v,
     }
 }
 
 /// `vmad`.
 fn multiply(x: i64, y: i64, c: u32, s: &Scalar) -> u32 {
+    // Whole words are signed whatever their type says.
+    let word = |v: i64, whole: bool| i128::from(if whole { i64::from(v as i32) } else { v });
+    let (x, y) = (word(x, s.a == WHOLE), word(y, s.b == WHOLE));
+    let sum = x * y + i128::from(c as i32) + i128::from(s.plus_one);
     let signed = s.a_signed || s.b_signed;
-    let c = if signed {
-        i128::from(c as i32)
-    } else {
-        i128::from(c)
-    };
-    let sum = i128::from(x) * i128::from(y) + c + i128::from(s.plus_one);
     let mut v = sum >> s.scale;
     if s.saturate {
         let (low, high) = limits(WHOLE, signed);
-        v = v.clamp(i128::from(low), i128::from(high));
+        v = match (signed, s.scale) {
+            (false, 1..) if v < 0 => i128::from(high),
+            _ => v.clamp(i128::from(low), i128::from(high)),
+        };
     }
     v as u32
 }

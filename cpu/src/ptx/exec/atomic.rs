@@ -1,12 +1,14 @@
 //! Atomic operations: true atomics of the host, since blocks run on several threads and the host program may look on.
 
 use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering, fence};
+use std::sync::{Mutex, PoisonError};
 
 use super::memory::addresses;
 use super::state::{Grid, Shared, Trouble, Warp};
+use crate::ptx::alu::float::{canon, flush, last_nan};
 use crate::ptx::alu::half::{add_half, minmax_half};
 use crate::ptx::alu::{get, put};
-use crate::ptx::code::{Bases, Ins, NONE, Order};
+use crate::ptx::code::{Bases, Ins, NONE, Order, SHARED_WINDOW, Where};
 
 /// What an atomic does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +41,7 @@ pub(crate) enum AtomicKind {
     Bf16,
     F16x2,
     Bf16x2,
+    U128,
 }
 
 const OPS: [AtomicOp; 10] = [
@@ -53,7 +56,7 @@ const OPS: [AtomicOp; 10] = [
     AtomicOp::Exchange,
     AtomicOp::CompareSwap,
 ];
-const KINDS: [AtomicKind; 11] = [
+const KINDS: [AtomicKind; 12] = [
     AtomicKind::U16,
     AtomicKind::U32,
     AtomicKind::S32,
@@ -65,18 +68,27 @@ const KINDS: [AtomicKind; 11] = [
     AtomicKind::Bf16,
     AtomicKind::F16x2,
     AtomicKind::Bf16x2,
+    AtomicKind::U128,
 ];
+
+/// Operations on 16 bytes take turns: they are atomic among themselves.
+static WIDE: Mutex<()> = Mutex::new(());
 
 fn halves(old: u32, value: u32, f: impl Fn(u16, u16) -> u16) -> u32 {
     u32::from(f(old as u16, value as u16))
         | u32::from(f((old >> 16) as u16, (value >> 16) as u16)) << 16
 }
 
-fn next32(op: AtomicOp, kind: AtomicKind, old: u32, value: u32) -> u32 {
+/// `global`: in global memory, where the cache does the sums and flushes subnormal numbers.
+fn next32(op: AtomicOp, kind: AtomicKind, old: u32, value: u32, global: bool) -> u32 {
     match (op, kind) {
         (AtomicOp::Add, AtomicKind::F32) => {
-            // Atomics on global memory flush nothing here; NaN is made canonical.
-            crate::ptx::alu::float::canon(f32::from_bits(old) + f32::from_bits(value)).to_bits()
+            let (x, y) = (f32::from_bits(old), f32::from_bits(value));
+            if global {
+                flush(canon(flush(x) + flush(y))).to_bits()
+            } else {
+                canon(x + y).to_bits()
+            }
         }
         (_, AtomicKind::F16x2 | AtomicKind::Bf16x2) => {
             let bf = kind == AtomicKind::Bf16x2;
@@ -113,9 +125,18 @@ fn next32(op: AtomicOp, kind: AtomicKind, old: u32, value: u32) -> u32 {
     }
 }
 
-fn next64(op: AtomicOp, kind: AtomicKind, old: u64, value: u64) -> u64 {
+fn next64(op: AtomicOp, kind: AtomicKind, old: u64, value: u64, global: bool) -> u64 {
     match (op, kind) {
-        (AtomicOp::Add, AtomicKind::F64) => (f64::from_bits(old) + f64::from_bits(value)).to_bits(),
+        (AtomicOp::Add, AtomicKind::F64) => {
+            let (x, y) = (f64::from_bits(old), f64::from_bits(value));
+            // The cache hands a NaN on as it is.
+            match (global, y.is_nan(), x.is_nan()) {
+                (true, true, _) => value,
+                (true, false, true) => old,
+                // Elsewhere a loop of the compiler's does it, with the old value as the second operand.
+                _ => last_nan(x, y + x).to_bits(),
+            }
+        }
         (AtomicOp::Add, _) => old.wrapping_add(value),
         (AtomicOp::Min, AtomicKind::S64) => (old as i64).min(value as i64) as u64,
         (AtomicOp::Max, AtomicKind::S64) => (old as i64).max(value as i64) as u64,
@@ -164,13 +185,20 @@ impl Warp {
     ) -> Result<(), Trouble> {
         let access = &grid.program.accesses[ins.imm as usize];
         let op = OPS[usize::from(ins.sub >> 8).min(9)];
-        let kind = KINDS[usize::from(ins.sub & 0xff).min(10)];
+        let kind = KINDS[usize::from(ins.sub & 0xff).min(11)];
         if access.order == Order::Strong {
             fence(ORDER);
         }
         // SAFETY: the caller's promise; `resolve` has checked address and alignment of all lanes in `mask`.
         unsafe {
             let mut at = addresses(bases, ins, access, local_base);
+            let global = match access.place {
+                Where::Global => u32::MAX,
+                Where::Generic => {
+                    (0..32).fold(0, |bits, l| bits | u32::from(at[l] < SHARED_WINDOW) << l)
+                }
+                _ => 0,
+            };
             self.resolve(
                 grid,
                 shared,
@@ -181,6 +209,23 @@ impl Warp {
                 true,
             )?;
             match access.size {
+                16 => {
+                    let (b, c): ([u128; 32], [u128; 32]) = (get(bases, ins.b), get(bases, ins.c));
+                    let mut old = [0u128; 32];
+                    let _alone = WIDE.lock().unwrap_or_else(PoisonError::into_inner);
+                    each(mask, |lane| {
+                        let cell = at[lane] as *mut u128;
+                        old[lane] = cell.read();
+                        match op {
+                            AtomicOp::CompareSwap if old[lane] != b[lane] => {}
+                            AtomicOp::CompareSwap => cell.write(c[lane]),
+                            _ => cell.write(b[lane]),
+                        }
+                    });
+                    if ins.d != NONE {
+                        put(bases, ins.d, &old, mask);
+                    }
+                }
                 4 => {
                     let (b, c): ([u32; 32], [u32; 32]) = (get(bases, ins.b), get(bases, ins.c));
                     let mut old = [0u32; 32];
@@ -195,7 +240,9 @@ impl Warp {
                                 cell.fetch_add(b[lane], ORDER)
                             }
                             _ => cell
-                                .fetch_update(ORDER, ORDER, |v| Some(next32(op, kind, v, b[lane])))
+                                .fetch_update(ORDER, ORDER, |v| {
+                                    Some(next32(op, kind, v, b[lane], global >> lane & 1 != 0))
+                                })
                                 .unwrap_or_else(|v| v),
                         };
                     });
@@ -214,7 +261,9 @@ impl Warp {
                                 .unwrap_or_else(|v| v),
                             AtomicOp::Exchange => cell.swap(b[lane], ORDER),
                             _ => cell
-                                .fetch_update(ORDER, ORDER, |v| Some(next64(op, kind, v, b[lane])))
+                                .fetch_update(ORDER, ORDER, |v| {
+                                    Some(next64(op, kind, v, b[lane], global >> lane & 1 != 0))
+                                })
                                 .unwrap_or_else(|v| v),
                         };
                     });

@@ -2,6 +2,7 @@
 
 use super::state::{Grid, Shared, Trouble, Warp};
 use crate::engine::FaultKind;
+use crate::ptx::alu::float::fma64;
 use crate::ptx::alu::{get, put};
 use crate::ptx::code::{Bases, Ins};
 use crate::ptx::matrix::{Elem, Fragment, Layout, MatrixOp};
@@ -117,7 +118,7 @@ fn multiply_floats([a, b, c]: [(&Dense, Elem); 3], d: Elem, [m, n, k]: [usize; 3
             let (right, sums) = (&right[i * n..][..n], &mut sums[row * n..][..n]);
             for (sum, &y) in sums.iter_mut().zip(right) {
                 *sum = if double {
-                    x.mul_add(y, *sum)
+                    fma64(x, y, *sum)
                 } else {
                     *sum + x * y
                 };

@@ -136,7 +136,7 @@ impl<'a> Emit<'_, 'a> {
             "slct" => {
                 let ty = q.ty()?;
                 let by = q.ty()?;
-                q.take("ftz");
+                let ftz = q.take("ftz");
                 arity(operands, 4..=4)?;
                 let alu = match by {
                     Ty::S32 => by_size!(ty, logic: slct_16 slct_32 slct_64),
@@ -144,7 +144,12 @@ impl<'a> Emit<'_, 'a> {
                     _ => return Err("the selecting operand must be `.s32` or `.f32`".into()),
                 };
                 let d = self.dest(&operands[0], ty.width())?;
-                let sources = self.sources(&operands[1..], &[ty, ty, by])?;
+                let mut sources = self.sources(&operands[1..], &[ty, ty, by])?;
+                if ftz {
+                    let flushed = self.temporary(Width::W32, 0);
+                    self.alu(crate::ptx::alu::float::flush_f32(), flushed, &[sources[2]]);
+                    sources[2] = flushed;
+                }
                 self.alu(alu, d, &sources);
             }
             "mov" => self.mov(q, operands)?,

@@ -59,10 +59,6 @@ impl<'a> Emit<'_, 'a> {
         match ty {
             Ty::F32 | Ty::F64 => {}
             Ty::F16 | Ty::Bf16 | Ty::F16x2 | Ty::Bf16x2 => {
-                let oob = op == Moded::Fma && q.take("oob");
-                if oob {
-                    flags |= half::OOB;
-                }
                 return self.half(op as u16, ty, flags, operands, sources);
             }
             _ => return Err("this type is not supported here".into()),

@@ -329,9 +329,12 @@ impl<'a> Emit<'_, 'a> {
             Ty::Bf16 => AtomicKind::Bf16,
             Ty::Bf16x2 => AtomicKind::Bf16x2,
             Ty::B16 | Ty::U16 => AtomicKind::U16,
+            Ty::B128 => AtomicKind::U128,
             _ => return Err("this type is not supported for atomics".into()),
         };
         let fits = match op {
+            AtomicOp::Exchange | AtomicOp::CompareSwap => !ty.is_float(),
+            _ if ty == Ty::B128 => false,
             AtomicOp::Add => true,
             AtomicOp::Min | AtomicOp::Max => !matches!(kind, AtomicKind::F32 | AtomicKind::F64),
             AtomicOp::Inc | AtomicOp::Dec => kind == AtomicKind::U32,

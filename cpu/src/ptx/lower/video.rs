@@ -57,6 +57,8 @@ impl<'a> Emit<'_, 'a> {
         let (compare, multiply) = (op == 7, op == 8);
         let d_signed = if compare { false } else { word(q)? };
         let (a_signed, b_signed) = (word(q)?, word(q)?);
+        // A comparison has no type of its own; a second operation takes that of the first operand.
+        let d_signed = if compare { a_signed } else { d_signed };
         let relation = if compare { Self::relation(q)? } else { 0 };
         let saturate = !compare && q.take("sat");
         let wrap = if op == 5 || op == 6 {
