@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError, RwLock};
 
 use gvirtus_frontend_link::guard::unsupported;
 use gvirtus_frontend_link::library::{Outcome, Target, exchange, pack_with, unpack};
-use gvirtus_frontend_link::start::ensure_context;
+use gvirtus_frontend_link::start::{capturing, ensure_context};
 use gvirtus_wire::api::library::{Function, LibraryCall, LibraryReply, Mode, command};
 
 use crate::content::{self, Content, Facts};
@@ -55,7 +55,6 @@ impl<'a> Call<'a> {
                 }
                 Mode::Stream => {
                     call.stream = *word as *mut c_void;
-                    ensure_context().map_err(of_driver)?;
                 }
                 Mode::Object(kind) if *word != 0 => {
                     let descriptor = descriptor::find(*word, kind)?;
@@ -78,9 +77,7 @@ impl<'a> Call<'a> {
             unsupported(function.name);
             return Err(NOT_SUPPORTED);
         }
-        if call.handle.is_none() {
-            ensure_context().map_err(of_driver)?;
-        }
+        ensure_context().map_err(of_driver)?;
         Ok(call)
     }
 
@@ -169,7 +166,7 @@ unsafe fn try_compute(function: &Function, arguments: &[u64]) -> Result<(), Stat
     // SAFETY: by this function's contract.
     let (packed, _) = unsafe { call.pack(arguments) }?;
     let kind = call.kind();
-    let ask = !TAKEN.has(&kind);
+    let ask = !TAKEN.has(&kind) && !capturing(call.stream as u64);
     match call.send(&packed, ask)? {
         Some(reply) if reply.result != 0 => Err(reply.result),
         Some(_) => {
@@ -197,6 +194,14 @@ static ANSWERS: LazyLock<RwLock<HashMap<Vec<u8>, Arc<Answer>>>> = LazyLock::new(
 pub(crate) fn remembered(question: &[u8]) -> Option<Arc<Answer>> {
     let answers = ANSWERS.read().unwrap_or_else(PoisonError::into_inner);
     answers.get(question).cloned()
+}
+
+/// Forgets all answers, and what they keep alive.
+pub(crate) fn forget_answers() {
+    ANSWERS
+        .write()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clear();
 }
 
 /// Keeps an answer, unless it is about something that may pass.

@@ -3,7 +3,7 @@
 //! A content is the list of calls that make it. It is sent when the first call needs it, and goes when nobody has needed it for long.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use gvirtus_frontend_link::library::command as send;
@@ -15,11 +15,14 @@ use gvirtus_wire::codec::{Params, decode_all};
 
 use crate::Status;
 use crate::attributes::Attribute;
+use crate::compute::forget_answers;
 use crate::handle::{info, opcode};
 use crate::status::{INTERNAL_ERROR, of_driver};
 
-/// So many contents are kept before those go that nothing refers to.
-const MOST: usize = 1 << 14;
+/// So many contents are kept at least before those go that nothing refers to.
+const LEAST: usize = 1 << 14;
+/// So many there may be before they are looked through again.
+static MOST: AtomicUsize = AtomicUsize::new(LEAST);
 
 /// One call of a content.
 #[derive(Debug, Clone)]
@@ -136,7 +139,7 @@ pub fn of(steps: &[Step], facts: Facts, ask: bool) -> Result<Arc<Content>, Statu
     let key = key(steps);
     let slot = {
         let mut contents = CONTENTS.lock().unwrap_or_else(PoisonError::into_inner);
-        if contents.len() >= MOST {
+        if contents.len() >= MOST.load(Ordering::Relaxed) {
             sweep(&mut contents);
         }
         Arc::clone(contents.entry(key.clone()).or_default())
@@ -207,6 +210,7 @@ fn define(steps: &[Step], ask: bool) -> Result<u32, Status> {
 
 /// Removes contents that nothing refers to.
 fn sweep(contents: &mut HashMap<Vec<u8>, Arc<Slot>>) {
+    forget_answers();
     contents.retain(|_, slot| {
         if Arc::strong_count(slot) > 1 {
             return true;
@@ -218,4 +222,6 @@ fn sweep(contents: &mut HashMap<Vec<u8>, Arc<Slot>>) {
         forget(unused);
         false
     });
+    // What the program holds stays.
+    MOST.store(LEAST.max(2 * contents.len()), Ordering::Relaxed);
 }

@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, RwLock};
 
 use gvirtus_frontend_link::guard::unsupported;
 use gvirtus_frontend_link::library::{Outcome, Target, exchange, execute};
-use gvirtus_frontend_link::start::ensure_context;
+use gvirtus_frontend_link::start::{capturing, ensure_context};
 use gvirtus_wire::api::library::{
     Function, LibraryCall, LibraryExecute, LibraryReply, attribute, command,
 };
@@ -579,7 +579,8 @@ unsafe fn run(handle: u64, plan: u64, pack: u64) -> Result<(), Status> {
         values.extend_from_slice(read);
         values.resize(values.len().next_multiple_of(VALUE), 0);
     }
-    let ask = !TAKEN.has(&taken);
+    ensure_context().map_err(of_driver)?;
+    let ask = !TAKEN.has(&taken) && !capturing(handle.stream() as u64);
     let command = LibraryExecute {
         stream: 0,
         handle: handle.number,

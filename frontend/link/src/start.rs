@@ -53,6 +53,22 @@ pub fn device() -> Option<i32> {
     (status == error::SUCCESS).then_some(device)
 }
 
+/// Whether a stream is being captured, so that nobody can wait for an answer on it.
+///
+/// Takes any number: an unknown stream is not captured.
+#[must_use]
+pub fn capturing(stream: u64) -> bool {
+    let Some(driver) = driver() else {
+        return false;
+    };
+    let mut state = 0;
+    // SAFETY: the address is that of a local; the stream is the program's.
+    let status =
+        unsafe { (driver.cuStreamIsCapturing)(stream as *mut std::ffi::c_void, &raw mut state) };
+    // The legacy stream is refused while another one is captured.
+    state != 0 || status == error::ERROR_STREAM_CAPTURE_IMPLICIT
+}
+
 /// A library of the box, as the program's process knows it.
 #[derive(Debug)]
 pub struct Started {
