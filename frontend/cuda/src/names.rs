@@ -25,10 +25,12 @@ macro_rules! with_per_thread_stream {
     (cuMemPrefetchBatchAsync $($rest:tt)*) => { export_per_thread! { cuMemPrefetchBatchAsync cuMemPrefetchBatchAsync_ptsz $($rest)* } };
     (cuMemcpy2DAsync_v2 $($rest:tt)*) => { export_per_thread! { cuMemcpy2DAsync_v2 cuMemcpy2DAsync_v2_ptsz $($rest)* } };
     (cuMemcpy3DAsync_v2 $($rest:tt)*) => { export_per_thread! { cuMemcpy3DAsync_v2 cuMemcpy3DAsync_v2_ptsz $($rest)* } };
+    (cuMemcpy3DBatchAsync $($rest:tt)*) => { export_per_thread! { cuMemcpy3DBatchAsync cuMemcpy3DBatchAsync_ptsz $($rest)* } };
     (cuMemcpy3DBatchAsync_v2 $($rest:tt)*) => { export_per_thread! { cuMemcpy3DBatchAsync_v2 cuMemcpy3DBatchAsync_v2_ptsz $($rest)* } };
     (cuMemcpy3DPeerAsync $($rest:tt)*) => { export_per_thread! { cuMemcpy3DPeerAsync cuMemcpy3DPeerAsync_ptsz $($rest)* } };
     (cuMemcpyAsync $($rest:tt)*) => { export_per_thread! { cuMemcpyAsync cuMemcpyAsync_ptsz $($rest)* } };
     (cuMemcpyAtoHAsync_v2 $($rest:tt)*) => { export_per_thread! { cuMemcpyAtoHAsync_v2 cuMemcpyAtoHAsync_v2_ptsz $($rest)* } };
+    (cuMemcpyBatchAsync $($rest:tt)*) => { export_per_thread! { cuMemcpyBatchAsync cuMemcpyBatchAsync_ptsz $($rest)* } };
     (cuMemcpyBatchAsync_v2 $($rest:tt)*) => { export_per_thread! { cuMemcpyBatchAsync_v2 cuMemcpyBatchAsync_v2_ptsz $($rest)* } };
     (cuMemcpyDtoDAsync_v2 $($rest:tt)*) => { export_per_thread! { cuMemcpyDtoDAsync_v2 cuMemcpyDtoDAsync_v2_ptsz $($rest)* } };
     (cuMemcpyDtoHAsync_v2 $($rest:tt)*) => { export_per_thread! { cuMemcpyDtoHAsync_v2 cuMemcpyDtoHAsync_v2_ptsz $($rest)* } };
@@ -126,9 +128,9 @@ macro_rules! unsupported_names { ($callback:ident) => { $callback! {
     cuGraphicsEGLRegisterImage cuGraphicsGLRegisterBuffer cuGraphicsGLRegisterImage cuGraphicsResourceGetMappedEglFrame
     cuGraphicsResourceGetMappedPointer cuGraphicsResourceSetMapFlags cuGraphicsVDPAURegisterOutputSurface cuGraphicsVDPAURegisterVideoSurface
     cuMemAlloc cuMemAllocHost cuMemAllocPitch cuMemFree cuMemGetAddressRange cuMemGetAttribute cuMemGetAttribute_v2 cuMemGetInfo
-    cuMemHostGetDevicePointer cuMemcpy2D cuMemcpy2DAsync cuMemcpy2DUnaligned cuMemcpy3D cuMemcpy3DAsync cuMemcpy3DBatchAsync cuMemcpy3DBatchAsync_ptsz
-    cuMemcpyAtoA cuMemcpyAtoA_v2_ptds cuMemcpyAtoD cuMemcpyAtoD_v2_ptds cuMemcpyAtoH cuMemcpyAtoHAsync cuMemcpyAtoH_v2_ptds cuMemcpyBatchAsync
-    cuMemcpyBatchAsync_ptsz cuMemcpyDtoA cuMemcpyDtoA_v2_ptds cuMemcpyDtoD cuMemcpyDtoDAsync cuMemcpyDtoH cuMemcpyDtoHAsync cuMemcpyHtoA
+    cuMemHostGetDevicePointer cuMemcpy2D cuMemcpy2DAsync cuMemcpy2DUnaligned cuMemcpy3D cuMemcpy3DAsync
+    cuMemcpyAtoA cuMemcpyAtoA_v2_ptds cuMemcpyAtoD cuMemcpyAtoD_v2_ptds cuMemcpyAtoH cuMemcpyAtoHAsync cuMemcpyAtoH_v2_ptds
+    cuMemcpyDtoA cuMemcpyDtoA_v2_ptds cuMemcpyDtoD cuMemcpyDtoDAsync cuMemcpyDtoH cuMemcpyDtoHAsync cuMemcpyHtoA
     cuMemcpyHtoAAsync cuMemcpyHtoA_v2_ptds cuMemcpyHtoD cuMemcpyHtoDAsync cuMemsetD16 cuMemsetD2D16 cuMemsetD2D32 cuMemsetD2D8 cuMemsetD32 cuMemsetD8
     cuModuleGetGlobal cuProfilerInitialize
     cuTexRefGetAddress cuTexRefSetAddress cuTexRefSetAddress2D cuTexRefSetAddress2D_v2 cuVDPAUCtxCreate

@@ -3,7 +3,7 @@
 use crate::context::{DefaultStream, cu, current, driver, fill, major, narrow, put};
 use crate::error::{
     Error, INVALID_CONFIGURATION, INVALID_DEVICE_FUNCTION, INVALID_VALUE, MISSING_CONFIGURATION,
-    NOT_READY, Result, check,
+    NOT_READY, NOT_SUPPORTED, Result, check,
 };
 use crate::registry::kernel;
 use gvirtus_wire::api::cudart_types::{cudaKernel_t, cudaLaunchConfig_t, cudaStream_t, dim3};
@@ -230,4 +230,48 @@ pub unsafe fn __cudaPopCallConfiguration(
     put!(blockDim, top.block)?;
     put!(sharedMem, top.shared)?;
     put!(stream.cast::<cudaStream_t>(), top.stream)
+}
+
+/// `cudaLaunchParams` of CUDA 12.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct LaunchParams {
+    func: *mut c_void,
+    grid: dim3,
+    block: dim3,
+    args: *mut *mut c_void,
+    shared: usize,
+    stream: cudaStream_t,
+}
+
+/// Launches a cooperative kernel on one device; on several it is "not supported".
+/// <https://docs.nvidia.com/cuda/archive/12.9.0/cuda-runtime-api/group__CUDART__EXECUTION.html>
+pub unsafe fn cudaLaunchCooperativeKernelMultiDevice(
+    launchParamsList: *mut c_void,
+    numDevices: u32,
+    flags: u32,
+) -> Result {
+    if launchParamsList.is_null() || numDevices == 0 || flags & !3 != 0 {
+        return Err(INVALID_VALUE);
+    }
+    if numDevices > 1 {
+        return Err(NOT_SUPPORTED);
+    }
+    // SAFETY: not null, and the caller's.
+    let launch = unsafe { launchParamsList.cast::<LaunchParams>().read_unaligned() };
+    if launch.stream.is_null() {
+        return Err(INVALID_VALUE);
+    }
+    // SAFETY: the caller's parameters.
+    unsafe {
+        cudaLaunchCooperativeKernel(
+            DefaultStream::Legacy,
+            launch.func,
+            launch.grid,
+            launch.block,
+            launch.args,
+            launch.shared,
+            launch.stream,
+        )
+    }
 }

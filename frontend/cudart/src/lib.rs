@@ -10,7 +10,7 @@
 //! * `launch`: kernel launches. `function`: kernels' attributes and occupancy.
 //! * `device`, `properties`: devices, limits, peers, versions, entry points; `cudaDeviceProp`.
 //! * `managed`: managed memory. `memory`, `copy`, `set`: other allocations and pointers, copies, fills.
-//! * `array`, `copy_box`: arrays, and copies of boxes and of arrays. `texture`: texture and surface objects.
+//! * `array`, `copy_box`: arrays, and copies of boxes and of arrays. `copy_batch`: several copies at once. `texture`: texture and surface objects.
 //! * `stream`: streams, events, capture. `graph`: graphs and libraries; `graph_nodes`, `graph_edges`: what they consist of.
 //! * `error`, `error_table`: the last error, names and texts.
 //! * `export`: what stands around each exported function.
@@ -30,6 +30,7 @@
 mod array;
 mod context;
 mod copy;
+mod copy_batch;
 mod copy_box;
 mod device;
 mod error;
@@ -65,6 +66,7 @@ mod common {
 pub mod v12 {
     use crate::DefaultStream;
     pub use crate::common::*;
+    pub use crate::copy_batch::cuda12::*;
     pub use crate::graph_edges::cuda12::*;
     use gvirtus_wire::api::cudart_types::cudaStream_t;
     use std::ffi::c_void;
@@ -107,6 +109,7 @@ pub mod v12 {
 /// What `libcudart.so.13` exports.
 pub mod v13 {
     pub use crate::common::*;
+    pub use crate::copy_batch::{cudaMemcpy3DBatchAsync, cudaMemcpyBatchAsync};
     pub use crate::graph_edges::cuda13::*;
     pub use crate::managed::{
         cudaMemAdvise_v2 as cudaMemAdvise, cudaMemPrefetchAsync_v2 as cudaMemPrefetchAsync,

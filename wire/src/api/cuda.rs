@@ -88,8 +88,8 @@ macro_rules! cuda_api { ($callback:ident) => { $callback! {
         local 5050 fn cuCtxGetStreamPriorityRange(leastPriority: *mut i32, greatestPriority: *mut i32);
         sync 11000 fn cuCtxResetPersistingL2Cache();
         unsupported 11040 fn cuCtxGetExecAffinity(pExecAffinity: *mut c_void, type_: u32);
-        unsupported 12050 fn cuCtxRecordEvent(hCtx: CUcontext, hEvent: CUevent);
-        unsupported 12050 fn cuCtxWaitEvent(hCtx: CUcontext, hEvent: CUevent);
+        async 12050 fn cuCtxRecordEvent(hCtx: CUcontext, hEvent: CUevent);
+        async 12050 fn cuCtxWaitEvent(hCtx: CUcontext, hEvent: CUevent);
     }
     group "CUDA__CTX__DEPRECATED" {
         local 2000 fn cuCtxAttach(pctx: *mut CUcontext, flags: u32);
@@ -184,8 +184,10 @@ macro_rules! cuda_api { ($callback:ident) => { $callback! {
         async 3020 fn cuMemcpy2DAsync_v2(pCopy: *const CUDA_MEMCPY2D, hStream: CUstream);
         async 3020 fn cuMemcpy3DAsync_v2(pCopy: *const CUDA_MEMCPY3D, hStream: CUstream);
         async 4000 fn cuMemcpy3DPeerAsync(pCopy: *const CUDA_MEMCPY3D_PEER, hStream: CUstream);
-        unsupported 13000 fn cuMemcpyBatchAsync_v2(dsts: *mut CUdeviceptr, srcs: *mut CUdeviceptr, sizes: *mut usize, count: usize, attrs: *mut c_void, attrsIdxs: *mut usize, numAttrs: usize, hStream: CUstream);
-        unsupported 13000 fn cuMemcpy3DBatchAsync_v2(numOps: usize, opList: *mut c_void, flags: u64, hStream: CUstream);
+        async 12080 fn cuMemcpyBatchAsync(dsts: *mut CUdeviceptr, srcs: *mut CUdeviceptr, sizes: *mut usize, count: usize, attrs: *mut c_void, attrsIdxs: *mut usize, numAttrs: usize, failIdx: *mut usize, hStream: CUstream);
+        async 13000 fn cuMemcpyBatchAsync_v2(dsts: *mut CUdeviceptr, srcs: *mut CUdeviceptr, sizes: *mut usize, count: usize, attrs: *mut c_void, attrsIdxs: *mut usize, numAttrs: usize, hStream: CUstream);
+        async 12080 fn cuMemcpy3DBatchAsync(numOps: usize, opList: *mut c_void, failIdx: *mut usize, flags: u64, hStream: CUstream);
+        async 13000 fn cuMemcpy3DBatchAsync_v2(numOps: usize, opList: *mut c_void, flags: u64, hStream: CUstream);
         sync 3020 fn cuMemsetD8_v2(dstDevice: CUdeviceptr, uc: u8, N: usize);
         sync 3020 fn cuMemsetD16_v2(dstDevice: CUdeviceptr, us: u16, N: usize);
         sync 3020 fn cuMemsetD32_v2(dstDevice: CUdeviceptr, ui: u32, N: usize);
@@ -344,19 +346,19 @@ macro_rules! cuda_api { ($callback:ident) => { $callback! {
         async 4000 fn cuLaunchKernel(f: CUfunction, gridDimX: u32, gridDimY: u32, gridDimZ: u32, blockDimX: u32, blockDimY: u32, blockDimZ: u32, sharedMemBytes: u32, hStream: CUstream, kernelParams: *mut *mut c_void, extra: *mut *mut c_void);
         async 11060 fn cuLaunchKernelEx(config: *const CUlaunchConfig, f: CUfunction, kernelParams: *mut *mut c_void, extra: *mut *mut c_void);
         async 9000 fn cuLaunchCooperativeKernel(f: CUfunction, gridDimX: u32, gridDimY: u32, gridDimZ: u32, blockDimX: u32, blockDimY: u32, blockDimZ: u32, sharedMemBytes: u32, hStream: CUstream, kernelParams: *mut *mut c_void);
-        unsupported 9000 fn cuLaunchCooperativeKernelMultiDevice(launchParamsList: *mut c_void, numDevices: u32, flags: u32);
+        async 9000 fn cuLaunchCooperativeKernelMultiDevice(launchParamsList: *mut c_void, numDevices: u32, flags: u32);
         async 10000 fn cuLaunchHostFunc(hStream: CUstream, fn_: CUhostFn, userData: *mut c_void);
     }
     group "CUDA__EXEC__DEPRECATED" {
-        unsupported 2000 fn cuFuncSetBlockShape(hfunc: CUfunction, x: i32, y: i32, z: i32);
-        unsupported 2000 fn cuFuncSetSharedSize(hfunc: CUfunction, bytes: u32);
-        unsupported 2000 fn cuParamSetSize(hfunc: CUfunction, numbytes: u32);
-        unsupported 2000 fn cuParamSeti(hfunc: CUfunction, offset: i32, value: u32);
-        unsupported 2000 fn cuParamSetf(hfunc: CUfunction, offset: i32, value: f32);
-        unsupported 2000 fn cuParamSetv(hfunc: CUfunction, offset: i32, ptr: *mut c_void, numbytes: u32);
-        unsupported 2000 fn cuLaunch(f: CUfunction);
-        unsupported 2000 fn cuLaunchGrid(f: CUfunction, grid_width: i32, grid_height: i32);
-        unsupported 2000 fn cuLaunchGridAsync(f: CUfunction, grid_width: i32, grid_height: i32, hStream: CUstream);
+        local 2000 fn cuFuncSetBlockShape(hfunc: CUfunction, x: i32, y: i32, z: i32);
+        local 2000 fn cuFuncSetSharedSize(hfunc: CUfunction, bytes: u32);
+        local 2000 fn cuParamSetSize(hfunc: CUfunction, numbytes: u32);
+        local 2000 fn cuParamSeti(hfunc: CUfunction, offset: i32, value: u32);
+        local 2000 fn cuParamSetf(hfunc: CUfunction, offset: i32, value: f32);
+        local 2000 fn cuParamSetv(hfunc: CUfunction, offset: i32, ptr: *mut c_void, numbytes: u32);
+        async 2000 fn cuLaunch(f: CUfunction);
+        async 2000 fn cuLaunchGrid(f: CUfunction, grid_width: i32, grid_height: i32);
+        async 2000 fn cuLaunchGridAsync(f: CUfunction, grid_width: i32, grid_height: i32, hStream: CUstream);
         unsupported 2000 fn cuParamSetTexRef(hfunc: CUfunction, texunit: i32, hTexRef: CUtexref);
         local 4020 fn cuFuncSetSharedMemConfig(hfunc: CUfunction, config: u32);
     }

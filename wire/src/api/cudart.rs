@@ -133,7 +133,7 @@ macro_rules! cudart_api { ($($callback:ident)::+) => { $($callback)::+! {
         async [12 13] fn cudaLaunchKernelExC | cudaLaunchKernelExC_ptsz(config: *const cudaLaunchConfig_t, func: *const c_void, args: *mut *mut c_void);
         async [12 13] fn cudaLaunchCooperativeKernel | cudaLaunchCooperativeKernel_ptsz(func: *const c_void, gridDim: dim3, blockDim: dim3, args: *mut *mut c_void, sharedMem: usize, stream: cudaStream_t);
         async [12 13] fn cudaLaunchHostFunc | cudaLaunchHostFunc_ptsz(stream: cudaStream_t, fn_: cudaHostFn_t, userData: *mut c_void);
-        unsupported [12] fn cudaLaunchCooperativeKernelMultiDevice(launchParamsList: *mut c_void, numDevices: u32, flags: u32);
+        async [12] fn cudaLaunchCooperativeKernelMultiDevice(launchParamsList: *mut c_void, numDevices: u32, flags: u32);
         local [12] fn cudaSetDoubleForDevice(d: *mut f64);
         local [12] fn cudaSetDoubleForHost(d: *mut f64);
     }
@@ -191,10 +191,10 @@ macro_rules! cudart_api { ($($callback:ident)::+) => { $($callback)::+! {
         async [12 13] fn cudaMemcpy2DArrayToArray | cudaMemcpy2DArrayToArray_ptds(dst: cudaArray_t, wOffsetDst: usize, hOffsetDst: usize, src: cudaArray_const_t, wOffsetSrc: usize, hOffsetSrc: usize, width: usize, height: usize, kind: u32);
         sync [12 13] fn cudaMemcpy3D | cudaMemcpy3D_ptds(p: *const cudaMemcpy3DParms);
         sync [12 13] fn cudaMemcpy3DPeer | cudaMemcpy3DPeer_ptds(p: *const cudaMemcpy3DPeerParms);
-        unsupported [12] fn cudaMemcpyBatchAsync | cudaMemcpyBatchAsync_ptsz(dsts: *mut *mut c_void, srcs: *mut *mut c_void, sizes: *mut usize, count: usize, attrs: *mut c_void, attrsIdxs: *mut usize, numAttrs: usize, failIdx: *mut usize, stream: cudaStream_t);
-        unsupported [13] fn cudaMemcpyBatchAsync | cudaMemcpyBatchAsync_ptsz(dsts: *const *mut c_void, srcs: *const *const c_void, sizes: *const usize, count: usize, attrs: *mut c_void, attrsIdxs: *mut usize, numAttrs: usize, stream: cudaStream_t);
-        unsupported [12] fn cudaMemcpy3DBatchAsync | cudaMemcpy3DBatchAsync_ptsz(numOps: usize, opList: *mut c_void, failIdx: *mut usize, flags: u64, stream: cudaStream_t);
-        unsupported [13] fn cudaMemcpy3DBatchAsync | cudaMemcpy3DBatchAsync_ptsz(numOps: usize, opList: *mut c_void, flags: u64, stream: cudaStream_t);
+        async [12] fn cudaMemcpyBatchAsync | cudaMemcpyBatchAsync_ptsz(dsts: *mut *mut c_void, srcs: *mut *mut c_void, sizes: *mut usize, count: usize, attrs: *mut c_void, attrsIdxs: *mut usize, numAttrs: usize, failIdx: *mut usize, stream: cudaStream_t);
+        async [13] fn cudaMemcpyBatchAsync | cudaMemcpyBatchAsync_ptsz(dsts: *const *mut c_void, srcs: *const *const c_void, sizes: *const usize, count: usize, attrs: *mut c_void, attrsIdxs: *mut usize, numAttrs: usize, stream: cudaStream_t);
+        async [12] fn cudaMemcpy3DBatchAsync | cudaMemcpy3DBatchAsync_ptsz(numOps: usize, opList: *mut c_void, failIdx: *mut usize, flags: u64, stream: cudaStream_t);
+        async [13] fn cudaMemcpy3DBatchAsync | cudaMemcpy3DBatchAsync_ptsz(numOps: usize, opList: *mut c_void, flags: u64, stream: cudaStream_t);
         sync [12 13] fn cudaMemset | cudaMemset_ptds(devPtr: *mut c_void, value: i32, count: usize);
         sync [12 13] fn cudaMemset2D | cudaMemset2D_ptds(devPtr: *mut c_void, pitch: usize, value: i32, width: usize, height: usize);
         sync [12 13] fn cudaMemset3D | cudaMemset3D_ptds(pitchedDevPtr: cudaPitchedPtr, value: i32, extent: cudaExtent);

@@ -81,7 +81,7 @@ impl Array {
 }
 
 /// Bytes of an element. What has no elements of whole bytes (planar and compressed formats) counts by its blocks or its first plane.
-fn element_bytes(format: u32, channels: u32) -> u64 {
+pub(crate) fn element_bytes(format: u32, channels: u32) -> u64 {
     let channel = match format {
         0x01 | 0x08 => 1,
         0x02 | 0x09 | 0x10 => 2,

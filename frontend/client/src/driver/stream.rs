@@ -10,7 +10,7 @@ use gvirtus_wire::api::core::{
 };
 use gvirtus_wire::api::types::{CUcontext, CUevent, CUstream, CUstreamAttrValue, error};
 
-use crate::driver::{Result, context, put, put_if, session};
+use crate::driver::{Result, context, context_event, put, put_if, session};
 use crate::events::{self, Recorded};
 use crate::graph::work::Work;
 use crate::memory::pool;
@@ -42,6 +42,7 @@ pub(crate) unsafe fn cuStreamCreateWithPriority(
     }
     let priority = in_range(session, context.device, priority);
     let created = streams::create(session, &context, flags, priority)?;
+    context_event::for_new_stream(streams::handle(&created), context.id)?;
     // SAFETY: the caller's pointer.
     unsafe { put(stream, streams::handle(&created)) }
 }
