@@ -80,6 +80,7 @@ fixtures![
     context_events,
     context_events_refusals,
     cublas,
+    cublaslt,
     cudnn,
     cudnn_graph,
     cufft,

@@ -45,6 +45,16 @@ const LIBRARIES: &[Library] = &[
         vendor: None,
     },
     Library {
+        soname: "libcublasLt.so.12",
+        list: "frontend/cublaslt/symbols/libcublasLt.so.12.txt",
+        vendor: None,
+    },
+    Library {
+        soname: "libcublasLt.so.13",
+        list: "frontend/cublaslt/symbols/libcublasLt.so.13.txt",
+        vendor: None,
+    },
+    Library {
         soname: "libcufft.so.11",
         list: "frontend/cufft/symbols/libcufft.so.11.txt",
         vendor: None,

@@ -58,6 +58,16 @@ pub const PARTS: &[(&str, &str, &str)] = &[
         "lib/libcudnn.so.9",
     ),
     (
+        "gvirtus-frontend-cublaslt12",
+        "libcublaslt12.so",
+        "lib/libcublasLt.so.12",
+    ),
+    (
+        "gvirtus-frontend-cublaslt13",
+        "libcublaslt13.so",
+        "lib/libcublasLt.so.13",
+    ),
+    (
         "gvirtus-frontend-cufft11",
         "libcufft11.so",
         "lib/libcufft.so.11",

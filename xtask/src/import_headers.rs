@@ -47,7 +47,9 @@ pub fn import(
     for header in headers {
         let text = std::fs::read_to_string(header)
             .with_context(|| format!("cannot read {}", header.display()))?;
-        for (name, prototype) in parse(&text, &library.to_uppercase()) {
+        // cuBLASLt's header has cuBLAS's mark.
+        let mark = library.strip_suffix("lt").unwrap_or(library).to_uppercase();
+        for (name, prototype) in parse(&text, &mark) {
             prototypes.entry(name).or_insert(prototype);
         }
     }
@@ -212,6 +214,7 @@ fn is_handle(c_type: &str) -> bool {
     matches!(
         c_type,
         "cublasHandle_t"
+            | "cublasLtHandle_t"
             | "curandGenerator_t"
             | "cufftHandle"
             | "cudnnHandle_t"

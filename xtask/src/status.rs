@@ -104,12 +104,18 @@ mod cufft {
     gvirtus_wire::cufft_api!(library_rows);
     pub(super) const CUFFT: &[Declared] = ROWS;
 }
+mod cublaslt {
+    use super::Declared;
+    gvirtus_wire::cublaslt_api!(library_rows);
+    pub(super) const CUBLASLT: &[Declared] = ROWS;
+}
 mod curand {
     use super::Declared;
     gvirtus_wire::curand_api!(library_rows);
     pub(super) const CURAND: &[Declared] = ROWS;
 }
 use cublas::CUBLAS;
+use cublaslt::CUBLASLT;
 use cudnn::CUDNN;
 use cufft::CUFFT;
 use curand::CURAND;
@@ -166,6 +172,18 @@ fn libraries() -> Vec<Library> {
             list: "frontend/cudnn/symbols/libcudnn.so.9.txt",
             declared: of_major(CUDNN, 9),
             documentation: "deeplearning/cudnn",
+        },
+        Library {
+            soname: "libcublasLt.so.13",
+            list: "frontend/cublaslt/symbols/libcublasLt.so.13.txt",
+            declared: of_major(CUBLASLT, 13),
+            documentation: "cuda/cublas",
+        },
+        Library {
+            soname: "libcublasLt.so.12",
+            list: "frontend/cublaslt/symbols/libcublasLt.so.12.txt",
+            declared: of_major(CUBLASLT, 12),
+            documentation: "cuda/cublas",
         },
         Library {
             soname: "libcufft.so.12",

@@ -32,24 +32,24 @@ statuses! {
     NOT_INITIALIZED = 1, "the library was not initialized";
     ALLOC_FAILED = 3, "the resource allocation failed";
     INVALID_VALUE = 7, "an unsupported value or parameter was passed to the function";
-    ARCH_MISMATCH = 8, "the requested functionality requires a feature absent from the device architecture";
+    ARCH_MISMATCH = 8, "the function requires an architectural feature absent from the device";
     MAPPING_ERROR = 11, "an access to GPU memory space failed";
     EXECUTION_FAILED = 13, "the function failed to launch on the GPU";
     INTERNAL_ERROR = 14, "an internal operation failed";
-    NOT_SUPPORTED = 15, "the functionality requested is not supported";
-    LICENSE_ERROR = 16, "license error was detected";
+    NOT_SUPPORTED = 15, "the requested functionality is not supported";
+    LICENSE_ERROR = 16, "the license check failed";
 }
 
 /// `cublasGetStatusName`.
 #[must_use]
 pub fn name(status: Status) -> &'static CStr {
-    describe(status).map_or(c"CUBLAS_STATUS_UNKNOWN", |(name, _)| name)
+    describe(status).map_or(c"unrecognized status", |(name, _)| name)
 }
 
 /// `cublasGetStatusString`.
 #[must_use]
 pub fn text(status: Status) -> &'static CStr {
-    describe(status).map_or(c"unknown status", |(_, text)| text)
+    describe(status).map_or(c"unrecognized status", |(_, text)| text)
 }
 
 /// What cuBLAS says when the driver fails it.

@@ -93,6 +93,12 @@ impl Started {
         let _ = self.major.set(major);
     }
 
+    /// The exports' major version; 0 before it is said.
+    #[must_use]
+    pub fn major(&self) -> u32 {
+        self.major.get().copied().unwrap_or(0)
+    }
+
     /// The opcode of a command.
     #[must_use]
     pub const fn opcode(&self, command: u16) -> u16 {
@@ -112,7 +118,7 @@ impl Started {
         ensure_context().map_err(Failed::Cuda)?;
         let start = LibraryStart {
             stream: 0,
-            major: self.major.get().copied().unwrap_or(0),
+            major: self.major(),
         };
         let reply = send(self.opcode(command::START), &start, true).map_err(Failed::Cuda)?;
         let told: LibraryInfo =

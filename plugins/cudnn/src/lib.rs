@@ -19,7 +19,7 @@ static DESCRIPTION: Description = Description {
     create: c"cudnnCreate",
     creators: &[],
     destroy: c"cudnnDestroy",
-    set_stream: c"cudnnSetStream",
+    set_stream: Some(c"cudnnSetStream"),
     set_pointer_mode: None,
     get_property: c"cudnnGetProperty",
     not_initialized: 1001,
@@ -45,5 +45,7 @@ fn provider(host: &'static Host, _: &CStr) -> Option<*const c_void> {
     TOLD.call_once(|| host.log(WARN, "cudnn: there is no cuDNN on the CPU device"));
     None
 }
+
+static DESCRIPTIONS: &[&Description] = &[&DESCRIPTION];
 
 library_plugin!(c"cudnn", CUDNN_OPCODES);

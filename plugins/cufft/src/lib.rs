@@ -20,7 +20,7 @@ static DESCRIPTION: Description = Description {
     create: c"cufftCreate",
     creators: &[],
     destroy: c"cufftDestroy",
-    set_stream: c"cufftSetStream",
+    set_stream: Some(c"cufftSetStream"),
     set_pointer_mode: None,
     get_property: c"cufftGetProperty",
     not_initialized: 7,
@@ -41,5 +41,7 @@ fn cuda_status(status: i32) -> i32 {
         _ => 999,
     }
 }
+
+static DESCRIPTIONS: &[&Description] = &[&DESCRIPTION];
 
 library_plugin!(c"cufft", CUFFT_OPCODES);

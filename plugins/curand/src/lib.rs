@@ -26,7 +26,7 @@ static DESCRIPTION: Description = Description {
     create: c"curandCreateGenerator",
     creators: &[c"curandCreateGenerator", c"curandCreateGeneratorHost"],
     destroy: c"curandDestroyGenerator",
-    set_stream: c"curandSetStream",
+    set_stream: Some(c"curandSetStream"),
     set_pointer_mode: None,
     get_property: c"curandGetProperty",
     not_initialized: 203,
@@ -47,5 +47,7 @@ fn cuda_status(status: i32) -> i32 {
         _ => 999,
     }
 }
+
+static DESCRIPTIONS: &[&Description] = &[&DESCRIPTION];
 
 library_plugin!(c"curand", CURAND_OPCODES);

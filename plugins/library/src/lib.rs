@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //! * this file: the description, and the worker's interface. [`host`]: the worker's functions.
-//! * `session`: frames to calls. `objects`, `define`: descriptors. `execute`: plans of cuDNN's graph API. `invoke`: a call with any parameters. `results`: where the GPU writes results that the client waits for.
+//! * `session`: frames to calls. `objects`, `define`: descriptors. `execute`: plans of cuDNN's graph API. `opaque`: cuBLASLt's descriptors. `invoke`: a call with any parameters. `results`: where the GPU writes results that the client waits for.
 //! * [`cpu`]: for providers on the CPU device.
 //! * `vendor`: which library answers.
 
@@ -12,6 +12,7 @@ mod execute;
 pub mod host;
 mod invoke;
 mod objects;
+mod opaque;
 mod results;
 mod session;
 mod vendor;
@@ -48,8 +49,8 @@ pub struct Description {
     pub creators: &'static [&'static CStr],
     /// Ends a handle.
     pub destroy: &'static CStr,
-    /// Sets a handle's stream.
-    pub set_stream: &'static CStr,
+    /// Sets a handle's stream, if handles have one.
+    pub set_stream: Option<&'static CStr>,
     /// Sets a handle's pointer mode (0 host, 1 device), if handles have one.
     pub set_pointer_mode: Option<&'static CStr>,
     /// `(libraryPropertyType, int *)`: the version.
@@ -64,7 +65,7 @@ pub struct Description {
     pub provider: fn(&'static Host, &CStr) -> Option<*const c_void>,
 }
 
-/// Makes the plugin's entry of a [`Description`] called `DESCRIPTION`.
+/// Makes the plugin's entry of a slice of [`Description`]s called `DESCRIPTIONS`, in the order of their opcodes.
 #[macro_export]
 macro_rules! library_plugin {
     ($name:literal, $opcodes:expr) => {
@@ -99,9 +100,25 @@ macro_rules! library_plugin {
             config_len: usize,
         ) -> *mut std::ffi::c_void {
             // SAFETY: the worker hands over a valid table and `config_len` bytes.
-            unsafe { $crate::create(&DESCRIPTION, host, config, config_len) }
+            unsafe { $crate::create(DESCRIPTIONS, host, config, config_len) }
         }
     };
+}
+
+/// The sessions of a plugin's libraries.
+struct Sessions(Vec<Session>);
+
+impl Sessions {
+    /// The one whose opcodes begin nearest before this one.
+    fn of(&self, opcode: u16) -> Option<&Session> {
+        self.0
+            .iter()
+            .rfind(|session| session.first_opcode() <= opcode)
+    }
+}
+
+fn name(descriptions: &[&Description]) -> &'static str {
+    descriptions.first().map_or("", |first| first.name)
 }
 
 /// [`PluginTable::create`](gvirtus_wire::plugin::PluginTable::create).
@@ -109,7 +126,7 @@ macro_rules! library_plugin {
 /// # Safety
 /// As the worker calls it.
 pub unsafe fn create(
-    description: &'static Description,
+    descriptions: &'static [&'static Description],
     host: *const HostTable,
     config: *const u8,
     config_len: usize,
@@ -129,16 +146,21 @@ pub unsafe fn create(
         unsafe { std::slice::from_raw_parts(config, config_len) }
     };
     let made = catch_unwind(AssertUnwindSafe(|| {
-        Session::new(description, host, config).map(Box::new)
+        let sessions = descriptions
+            .iter()
+            .map(|description| Session::new(description, host, config));
+        sessions
+            .collect::<Result<Vec<_>, _>>()
+            .map(|sessions| Box::new(Sessions(sessions)))
     }));
     match made {
         Ok(Ok(session)) => std::ptr::from_mut(Box::leak(session)).cast(),
         Ok(Err(reason)) => {
-            host.log(host::WARN, &format!("{}: {reason}", description.name));
+            host.log(host::WARN, &format!("{}: {reason}", name(descriptions)));
             std::ptr::null_mut()
         }
         Err(_) => {
-            let text = format!("the plugin {} panicked while starting", description.name);
+            let text = format!("the plugin {} panicked while starting", name(descriptions));
             host.log(host::ERROR, &text);
             std::ptr::null_mut()
         }
@@ -167,9 +189,12 @@ pub unsafe extern "C" fn dispatch(
     payload_len: usize,
 ) {
     // SAFETY: the worker passes what `create` returned, and a header that is valid until this call returns.
-    let (Some(session), Some(header)) =
-        (unsafe { (state.cast::<Session>().as_ref(), header.as_ref()) })
+    let (Some(sessions), Some(header)) =
+        (unsafe { (state.cast::<Sessions>().as_ref(), header.as_ref()) })
     else {
+        return;
+    };
+    let Some(session) = sessions.of(header.opcode) else {
         return;
     };
     let payload = if payload_len == 0 {

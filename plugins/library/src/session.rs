@@ -10,6 +10,7 @@ use gvirtus_wire::api::library::{
     LibraryForget, LibraryInfo, LibraryReply, LibraryRest, LibraryStart, MOST_DATA, Mode,
     NO_STREAM, arguments, command,
 };
+use gvirtus_wire::api::opaque::Values;
 use gvirtus_wire::codec::{DecodeError, decode_all};
 use gvirtus_wire::frame::Header;
 use parking_lot::{Mutex, RwLock};
@@ -18,6 +19,7 @@ use crate::Description;
 use crate::host::{self, Host};
 use crate::invoke::invoke;
 use crate::objects::{Object, Objects, Refused, Scope};
+use crate::opaque::{Descriptor, Descriptors};
 use crate::results::{BLOCK, Results};
 use crate::vendor::{Config, Library};
 
@@ -75,6 +77,7 @@ pub(crate) struct Session {
     handles: RwLock<HashMap<u32, std::sync::Arc<Handle>>>,
     pub(crate) objects: Objects,
     results: Results,
+    descriptors: Descriptors,
     /// Functions that the library lacks, each logged once.
     missing: Mutex<HashSet<&'static str>>,
 }
@@ -100,8 +103,14 @@ impl Session {
             handles: RwLock::default(),
             objects: Objects::default(),
             results: Results::default(),
+            descriptors: Descriptors::default(),
             missing: Mutex::default(),
         })
+    }
+
+    /// Where its commands begin.
+    pub(crate) fn first_opcode(&self) -> u16 {
+        self.description.first_opcode
     }
 
     /// Executes one frame.
@@ -526,6 +535,10 @@ impl Session {
             Err(Refused::Unknown) => return Err(Failure::Cuda(INVALID_HANDLE)),
         };
         let arguments = resolved.arguments.as_slice();
+        let descriptors = match self.descriptors(function, arguments)? {
+            Ok(descriptors) => descriptors,
+            Err(status) => return Ok(result(status)),
+        };
         let mut buffers = Buffers::of(function, arguments).ok_or(Failure::Cuda(OUT_OF_MEMORY))?;
         // The GPU writes results to pinned memory, and the stream is waited for, so that no thread of ours waits inside the library.
         let through_gpu = call.host_scalars
@@ -552,8 +565,15 @@ impl Session {
                             i32::from(!call.host_scalars || through_gpu),
                         )?;
                     }
-                    let words = buffers.words(function, arguments, raw, stream as usize, block);
-                    if function.name.as_bytes() == self.description.set_stream.to_bytes() {
+                    let mut words = buffers.words(function, arguments, raw, stream as usize, block);
+                    for (word, descriptor) in words.iter_mut().zip(&descriptors) {
+                        if let Some(descriptor) = descriptor {
+                            *word = descriptor.at as u64;
+                        }
+                    }
+                    if let Some(set_stream) = self.description.set_stream
+                        && function.name.as_bytes() == set_stream.to_bytes()
+                    {
                         handle.state.lock().stream = stream as usize;
                     }
                     // SAFETY: the address is the library's, of the function that the declaration names; buffers are as long as it says and live.
@@ -582,6 +602,32 @@ impl Session {
         reply.map_err(Failure::Cuda)
     }
 
+    /// The library's descriptors for a call's parameters, or the status with which it does not make one.
+    #[allow(clippy::type_complexity, reason = "one of each parameter")]
+    fn descriptors(
+        &self,
+        function: &Function,
+        arguments: &[Argument],
+    ) -> Result<Result<Vec<Option<std::sync::Arc<Descriptor>>>, i32>, Failure> {
+        let mut all = Vec::with_capacity(arguments.len());
+        for (parameter, argument) in function.parameters.iter().zip(arguments) {
+            let (Mode::Opaque(kind), Argument::Host { read, .. }) = (parameter.mode, argument)
+            else {
+                all.push(None);
+                continue;
+            };
+            let values = Values::of(kind, read)
+                .ok_or(Failure::Protocol(DecodeError::Invalid("descriptor")))?;
+            let address = |name: &str| self.address(&crate::opaque::c_name(name));
+            let not_supported = self.description.not_supported;
+            match self.descriptors.get(kind, &values, not_supported, address) {
+                Ok(descriptor) => all.push(Some(descriptor)),
+                Err(status) => return Ok(Err(status)),
+            }
+        }
+        Ok(Ok(all))
+    }
+
     /// Sets stream and pointer mode of a handle if they are others than before.
     pub(crate) fn prepare(
         &self,
@@ -596,7 +642,8 @@ impl Session {
         }
         let mut state = handle.state.lock();
         if state.stream != stream
-            && let Some(address) = self.address(self.description.set_stream)
+            && let Some(name) = self.description.set_stream
+            && let Some(address) = self.address(name)
         {
             // SAFETY: NVIDIA documents this signature; handle and stream are alive.
             unsafe {

@@ -48,6 +48,12 @@ pub enum Mode {
     HostOut(usize),
     /// `out(count; …)`: an array that the call writes, as long as the named parameter says; on the host or the device by the handle's kind.
     Output(&'static str, Size),
+    /// `host_const(n)`: so many bytes on the host that are read.
+    HostConst(usize),
+    /// `host_changed(n)`: so many bytes on the host that are read and written.
+    HostChanged(usize),
+    /// `opaque(kind)`: a descriptor, which travels by its values.
+    Opaque(&'static crate::api::opaque::Kind),
     /// `table(n)`: the library tells where a table of so many bytes lies; the bytes travel.
     Table(usize),
     /// `host_io(count; …)`: an array on the host that is written before the call returns, as far as the function likes; as long as the named parameter says.
@@ -131,6 +137,9 @@ macro_rules! library_mode {
     (out $count:ident; $($size:tt)+) => {
         $crate::api::library::Mode::Output(stringify!($count), $crate::library_size!($($size)+))
     };
+    (host_const $n:literal) => { $crate::api::library::Mode::HostConst($n) };
+    (host_changed $n:literal) => { $crate::api::library::Mode::HostChanged($n) };
+    (opaque $kind:ident) => { $crate::api::library::Mode::Opaque(&$crate::api::opaque::$kind) };
     (table $n:literal) => { $crate::api::library::Mode::Table($n) };
     (host_io $count:ident; $($size:tt)+) => {
         $crate::api::library::Mode::HostInOut(stringify!($count), $crate::library_size!($($size)+))
@@ -331,7 +340,7 @@ pub const fn commands(first: u16) -> [crate::command::CommandInfo; COMMANDS] {
 }
 
 /// First and last opcode of cuBLAS's commands.
-pub const CUBLAS_OPCODES: (u16, u16) = (0x0300, 0x030f);
+pub const CUBLAS_OPCODES: (u16, u16) = (0x0300, 0x0307);
 /// cuBLAS's commands.
 pub static CUBLAS_COMMANDS: [crate::command::CommandInfo; COMMANDS] = commands(CUBLAS_OPCODES.0);
 
@@ -352,11 +361,16 @@ mod cudnn_functions {
 mod cufft_functions {
     cufft_api!(functions);
 }
+mod cublaslt_functions {
+    cublaslt_api!(functions);
+}
 mod curand_functions {
     curand_api!(functions);
 }
 /// cuBLAS's functions.
 pub use cublas_functions::FUNCTIONS as CUBLAS;
+/// cuBLASLt's functions.
+pub use cublaslt_functions::FUNCTIONS as CUBLASLT;
 /// cuDNN's functions.
 pub use cudnn_functions::FUNCTIONS as CUDNN;
 /// cuFFT's functions.
@@ -373,6 +387,12 @@ pub static CUDNN_COMMANDS: [crate::command::CommandInfo; COMMANDS] = commands(CU
 pub const CUFFT_OPCODES: (u16, u16) = (0x0320, 0x032f);
 /// cuFFT's commands.
 pub static CUFFT_COMMANDS: [crate::command::CommandInfo; COMMANDS] = commands(CUFFT_OPCODES.0);
+
+/// First and last opcode of cuBLASLt's commands, which cuBLAS's plugin serves.
+pub const CUBLASLT_OPCODES: (u16, u16) = (0x0308, 0x030f);
+/// cuBLASLt's commands.
+pub static CUBLASLT_COMMANDS: [crate::command::CommandInfo; COMMANDS] =
+    commands(CUBLASLT_OPCODES.0);
 
 /// First and last opcode of cuRAND's commands.
 pub const CURAND_OPCODES: (u16, u16) = (0x0330, 0x033f);
@@ -485,6 +505,11 @@ const fn fold_mode(hash: u32, mode: Mode) -> u32 {
         Mode::HostIn(count, size) => fold_size(fold(fold(hash, b"I"), count.as_bytes()), size),
         Mode::HostOut(n) => fold_number(fold(hash, b"O"), n),
         Mode::Output(count, size) => fold_size(fold(fold(hash, b"P"), count.as_bytes()), size),
+        Mode::HostConst(n) => fold_number(fold(hash, b"C"), n),
+        Mode::HostChanged(n) => fold_number(fold(hash, b"J"), n),
+        Mode::Opaque(kind) => {
+            fold_number(fold(fold(hash, b"Q"), kind.name.as_bytes()), kind.bytes())
+        }
         Mode::Table(n) => fold_number(fold(hash, b"T"), n),
         Mode::HostInOut(count, size) => fold_size(fold(fold(hash, b"IO"), count.as_bytes()), size),
         Mode::Blob => fold(hash, b"bl"),
@@ -507,6 +532,9 @@ impl Mode {
             Self::Scalar(_) | Self::Result(_) | Self::InOut(_) | Self::Output(..) => host_scalars,
             Self::HostIn(..)
             | Self::HostOut(_)
+            | Self::HostConst(_)
+            | Self::HostChanged(_)
+            | Self::Opaque(_)
             | Self::Table(_)
             | Self::HostInOut(..)
             | Self::Blob
@@ -530,6 +558,9 @@ impl Mode {
                 | Self::Scale
                 | Self::Attributes(..)
                 | Self::AttributesOut(..)
+                | Self::HostConst(_)
+                | Self::HostChanged(_)
+                | Self::Opaque(_)
         )
     }
 
@@ -545,6 +576,7 @@ impl Mode {
                 | Self::Output(..)
                 | Self::Table(_)
                 | Self::AttributesOut(..)
+                | Self::HostChanged(_)
         )
     }
 }
@@ -611,7 +643,10 @@ impl Function {
                 }
                 Some(usize::try_from(count).ok()? * self.bytes(words, size)?)
             }
-            Mode::HostOut(n) | Mode::Table(n) => Some(n),
+            Mode::HostOut(n) | Mode::Table(n) | Mode::HostConst(n) | Mode::HostChanged(n) => {
+                Some(n)
+            }
+            Mode::Opaque(kind) => Some(kind.bytes()),
             Mode::Scale => Some(8),
             Mode::Attributes(kind, count) | Mode::AttributesOut(kind, count) => {
                 let count = self.word(words, count).filter(|n| *n <= MOST_ELEMENTS)?;
@@ -631,6 +666,7 @@ impl Function {
                 mode,
                 Mode::HostOut(_)
                     | Mode::Table(_)
+                    | Mode::HostChanged(_)
                     | Mode::HostInOut(..)
                     | Mode::AttributesOut(..)
                     | Mode::Fill(_)

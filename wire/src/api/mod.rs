@@ -17,9 +17,12 @@ mod cudnn;
 #[macro_use]
 mod cufft;
 #[macro_use]
+mod cublaslt;
+#[macro_use]
 mod curand;
 pub mod frontend_table;
 pub mod library;
+pub mod opaque;
 #[macro_use]
 mod nvml;
 pub mod nvml_call;

@@ -61,6 +61,7 @@ pub fn commands() -> Vec<(u16, u16)> {
         &crate::api::library::CUBLAS_COMMANDS,
         &crate::api::library::CUDNN_COMMANDS,
         &crate::api::library::CUFFT_COMMANDS,
+        &crate::api::library::CUBLASLT_COMMANDS,
         &crate::api::library::CURAND_COMMANDS,
     ]
     .iter()

@@ -215,7 +215,7 @@ extern "C" fn set_pointer_mode(handle: &Handle, mode: i32) -> i32 {
 }
 
 /// The provider answers as the version whose declarations it was written for.
-extern "C" fn get_property(which: i32, out: *mut i32) -> i32 {
+pub(super) extern "C" fn get_property(which: i32, out: *mut i32) -> i32 {
     let Some(value) = usize::try_from(which)
         .ok()
         .and_then(|i| [13, 1, 0].get(i).copied())

@@ -5,10 +5,11 @@
 //!
 //! # Layout
 //! * this file: the functions by name. `device`: handles, operands, the way to the stream. `scalar`: the four types.
-//! * `vector` (level 1), `storage` and `matrix_vector` (level 2), `product` (level 3), `batched`, `mixed` (`GemmEx`), `solve` (LU).
+//! * `vector` (level 1), `storage` and `matrix_vector` (level 2), `product` (level 3), `batched`, `mixed` (`GemmEx`), `solve` (LU), `lt` (cuBLASLt).
 
 mod batched;
 mod device;
+mod lt;
 mod matrix_vector;
 mod mixed;
 mod product;
@@ -58,6 +59,7 @@ pub(super) fn address(host: &'static Host, name: &CStr) -> Option<*const c_void>
         batched::register(&mut table);
         mixed::register(&mut table);
         solve::register(&mut table);
+        lt::register(&mut table);
         table
     });
     let address = *table.0.get(name.to_str().ok()?)?;

@@ -1,0 +1,339 @@
+//! Descriptors that programs see as opaque structures (cuBLASLt's layouts, matmul descriptors, preferences, …): their attributes, as data. The frontend keeps a descriptor's
+//! values in the program's structure, one behind the other; so they travel; and the box makes a descriptor of the vendor's library with the values that are not the default.
+
+/// One attribute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attribute {
+    /// NVIDIA's number.
+    pub id: i32,
+    /// Bytes.
+    pub size: usize,
+    /// Its value in a new descriptor.
+    pub default: i64,
+    /// First major version that has it, and the last.
+    pub majors: (u32, u32),
+    /// It is a device address.
+    pub address: bool,
+}
+
+/// A kind of descriptor.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// The middle of its functions' names: `MatmulDesc` of `cublasLtMatmulDescCreate`.
+    pub name: &'static str,
+    /// Bytes of the program's structure, in CUDA 12 and 13.
+    pub room: (usize, usize),
+    /// What the create function takes, as attributes.
+    pub created_with: &'static [i32],
+    /// All attributes, in the order in which they lie in the structure.
+    pub attributes: &'static [Attribute],
+}
+
+/// Bytes before the values: what says that this is such a descriptor.
+pub const HEAD: usize = 8;
+
+macro_rules! attributes {
+    ($($id:literal $size:literal $default:literal $from:literal $to:literal $address:literal;)*) => {
+        &[$(Attribute { id: $id, size: $size, default: $default, majors: ($from, $to), address: $address }),*]
+    };
+}
+
+/// `cublasLtMatrixLayout_t`.
+pub static LAYOUT: Kind = Kind {
+    name: "MatrixLayout",
+    room: (64, 112),
+    created_with: &[0, 2, 3, 4],
+    // Number, bytes, default, versions, whether an address.
+    attributes: attributes! {
+        0 4 0 12 13 false;
+        1 4 0 12 13 false;
+        2 8 0 12 13 false;
+        3 8 0 12 13 false;
+        4 8 0 12 13 false;
+        5 4 1 12 13 false;
+        6 8 0 12 13 false;
+        7 8 0 12 13 false;
+        8 4 0 12 13 false;
+        9 8 0 13 13 true;
+        10 8 0 13 13 true;
+        11 8 0 13 13 true;
+        12 4 0 13 13 false;
+        13 4 0 13 13 false;
+    },
+};
+
+/// `cublasLtMatmulDesc_t`.
+pub static MATMUL: Kind = Kind {
+    name: "MatmulDesc",
+    room: (256, 256),
+    created_with: &[0, 1],
+    attributes: attributes! {
+        0 4 0 12 13 false;
+        1 4 0 12 13 false;
+        2 4 0 12 13 false;
+        3 4 0 12 13 false;
+        4 4 0 12 13 false;
+        5 4 0 12 13 false;
+        6 4 2 12 13 false;
+        7 4 1 12 13 false;
+        8 8 0 12 13 true;
+        10 8 0 12 13 false;
+        11 8 0 12 13 true;
+        12 8 0 12 13 false;
+        13 8 0 12 13 false;
+        14 8 0 12 13 false;
+        15 4 0 12 13 false;
+        16 4 0 13 13 false;
+        17 8 0 12 13 true;
+        18 8 0 12 13 true;
+        19 8 0 12 13 true;
+        20 8 0 12 13 true;
+        21 8 0 12 13 true;
+        22 4 -1 12 13 false;
+        23 8 0 12 13 true;
+        24 8 0 12 13 true;
+        25 1 0 12 13 false;
+        26 4 -1 12 13 false;
+        27 4 0 12 12 false;
+        28 4 0 12 12 false;
+        29 8 0 12 12 true;
+        30 8 0 12 12 true;
+        31 4 0 12 13 false;
+        32 4 0 12 13 false;
+        33 4 0 12 13 false;
+        34 4 0 12 13 false;
+        35 4 0 12 13 false;
+        36 8 0 12 13 true;
+        37 4 0 12 13 false;
+        38 8 0 13 13 true;
+        39 8 0 13 13 false;
+        40 8 0 13 13 false;
+        41 4 32768 13 13 false;
+    },
+};
+
+/// `cublasLtMatrixTransformDesc_t`.
+pub static TRANSFORM: Kind = Kind {
+    name: "MatrixTransformDesc",
+    room: (64, 64),
+    created_with: &[0],
+    attributes: attributes! {
+        0 4 0 12 13 false;
+        1 4 0 12 13 false;
+        2 4 0 12 13 false;
+        3 4 0 12 13 false;
+    },
+};
+
+/// `cublasLtMatmulPreference_t`.
+pub static PREFERENCE: Kind = Kind {
+    name: "MatmulPreference",
+    room: (64, 96),
+    created_with: &[],
+    attributes: attributes! {
+        0 4 0 12 13 false;
+        1 8 0 12 13 false;
+        3 4 7 12 13 false;
+        5 4 256 12 13 false;
+        6 4 256 12 13 false;
+        7 4 256 12 13 false;
+        8 4 256 12 13 false;
+        9 4 0 12 13 false;
+        12 8 -1 12 13 false;
+        13 8 0 13 13 false;
+        14 8 0 13 13 false;
+        15 8 0 13 13 false;
+    },
+};
+
+/// `cublasLtEmulationDesc_t`.
+pub static EMULATION: Kind = Kind {
+    name: "EmulationDesc",
+    room: (64, 64),
+    created_with: &[],
+    attributes: attributes! {
+        0 4 0 13 13 false;
+        1 4 65535 13 13 false;
+        2 4 0 13 13 false;
+        3 4 0 13 13 false;
+        4 4 0 13 13 false;
+        5 8 0 13 13 true;
+    },
+};
+
+/// Every kind.
+pub static KINDS: [&Kind; 5] = [&LAYOUT, &MATMUL, &TRANSFORM, &PREFERENCE, &EMULATION];
+
+impl Kind {
+    /// Bytes of all values, and the head.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        let mut sum = HEAD;
+        let mut i = 0;
+        while i < self.attributes.len() {
+            sum += self.attributes[i].size;
+            i += 1;
+        }
+        sum
+    }
+
+    /// What a descriptor of this kind begins with (FNV-1a).
+    #[must_use]
+    pub const fn head(&self) -> [u8; HEAD] {
+        let mut hash = 0xcbf2_9ce4_8422_2325u64;
+        let name = self.name.as_bytes();
+        let mut i = 0;
+        while i < name.len() {
+            hash = (hash ^ name[i] as u64).wrapping_mul(0x100_0000_01b3);
+            i += 1;
+        }
+        hash.to_le_bytes()
+    }
+
+    /// An attribute of a major version, and where its value lies. Attributes of other versions that this one lacks take no room in its structures.
+    #[must_use]
+    pub fn find(&self, id: i32, major: u32) -> Option<(&'static Attribute, usize)> {
+        let mut at = HEAD;
+        for attribute in self.attributes {
+            let (from, to) = attribute.majors;
+            let there = (from..=to).contains(&major);
+            if attribute.id == id {
+                return there.then_some((attribute, at));
+            }
+            if there {
+                at += attribute.size;
+            }
+        }
+        None
+    }
+
+    /// Bytes of the program's structure for a major version.
+    #[must_use]
+    pub fn room(&self, major: u32) -> usize {
+        if major == 12 {
+            self.room.0
+        } else {
+            self.room.1
+        }
+    }
+}
+
+/// A descriptor's values in the form in which they travel: all attributes that any version has.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Values(pub Vec<u8>);
+
+impl Values {
+    /// A new descriptor.
+    #[must_use]
+    pub fn new(kind: &Kind) -> Self {
+        let mut bytes = kind.head().to_vec();
+        for attribute in kind.attributes {
+            bytes.extend_from_slice(&attribute.default.to_le_bytes()[..attribute.size]);
+        }
+        Self(bytes)
+    }
+
+    /// Bytes that arrived, if they are such a descriptor.
+    #[must_use]
+    pub fn of(kind: &Kind, bytes: &[u8]) -> Option<Self> {
+        (bytes.len() == kind.bytes() && bytes.starts_with(&kind.head()))
+            .then(|| Self(bytes.to_vec()))
+    }
+
+    fn place(kind: &Kind, id: i32) -> Option<std::ops::Range<usize>> {
+        let mut at = HEAD;
+        for attribute in kind.attributes {
+            if attribute.id == id {
+                return Some(at..at + attribute.size);
+            }
+            at += attribute.size;
+        }
+        None
+    }
+
+    /// The bytes of an attribute.
+    #[must_use]
+    pub fn get(&self, kind: &Kind, id: i32) -> Option<&[u8]> {
+        self.0.get(Self::place(kind, id)?)
+    }
+
+    /// An attribute as a number.
+    #[must_use]
+    pub fn number(&self, kind: &Kind, id: i32) -> i64 {
+        let bytes = self.get(kind, id).unwrap_or_default();
+        let mut word = [0; 8];
+        word[..bytes.len()].copy_from_slice(bytes);
+        let unused = 8 * (8 - bytes.len()) as u32;
+        i64::from_le_bytes(word)
+            .checked_shl(unused)
+            .map_or(0, |word| word >> unused)
+    }
+
+    /// Changes an attribute; false if there is none of this number and size.
+    #[must_use]
+    pub fn set(&mut self, kind: &Kind, id: i32, value: &[u8]) -> bool {
+        let place = Self::place(kind, id).filter(|place| place.len() == value.len());
+        match place.and_then(|place| self.0.get_mut(place)) {
+            Some(at) => {
+                at.copy_from_slice(value);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The attributes that are not the default and that a create function does not take.
+    pub fn changed<'a>(
+        &'a self,
+        kind: &'static Kind,
+    ) -> impl Iterator<Item = (&'static Attribute, &'a [u8])> {
+        let changed = |attribute: &&'static Attribute| {
+            !kind.created_with.contains(&attribute.id)
+                && self.get(kind, attribute.id)
+                    != Some(&attribute.default.to_le_bytes()[..attribute.size])
+        };
+        kind.attributes
+            .iter()
+            .filter(changed)
+            .map(|attribute| (attribute, self.get(kind, attribute.id).unwrap_or_default()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_fit_the_programs_structures() {
+        for kind in KINDS {
+            for major in [12, 13] {
+                let of_major = |a: &&Attribute| (a.majors.0..=a.majors.1).contains(&major);
+                let bytes: usize = kind
+                    .attributes
+                    .iter()
+                    .filter(of_major)
+                    .map(|a| a.size)
+                    .sum();
+                assert!(
+                    HEAD + bytes <= kind.room(major),
+                    "{} {major}: {bytes}",
+                    kind.name
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn values_are_kept() {
+        let mut values = Values::new(&MATMUL);
+        assert_eq!(values.number(&MATMUL, 22), -1);
+        assert!(values.set(&MATMUL, 3, &1i32.to_le_bytes()));
+        assert!(!values.set(&MATMUL, 3, &1i64.to_le_bytes()));
+        assert!(!values.set(&MATMUL, 9, &1i32.to_le_bytes()));
+        assert_eq!(values.number(&MATMUL, 3), 1);
+        let changed: Vec<i32> = values.changed(&MATMUL).map(|(a, _)| a.id).collect();
+        assert_eq!(changed, [3]);
+        assert_eq!(Values::of(&MATMUL, &values.0), Some(values.clone()));
+        assert_eq!(Values::of(&LAYOUT, &values.0), None);
+    }
+}
