@@ -6,9 +6,11 @@
 //! # Layout
 //! * [`installation`], [`fixture`] – what is tested and what it runs, built on first use
 //! * [`backend`] – a daemon of one's own, on a free port or socket
+//! * [`demand`] – a program that does what a test tells it
 //! * [`program`] – running a program through the frontends, and what came of it
 
 pub mod backend;
+pub mod demand;
 pub mod program;
 
 use std::collections::BTreeMap;
