@@ -82,6 +82,7 @@ fixtures![
     cublas,
     cublaslt,
     cudnn,
+    cudnn_functions,
     cudnn_graph,
     cufft,
     curand,
