@@ -24,6 +24,8 @@ struct Rules {
     groups: Vec<(String, String)>,
     types: Vec<(String, String)>,
     parameters: Vec<(String, String, String)>,
+    /// What no header declares and NVIDIA's other libraries call: class and parameters.
+    private: BTreeMap<String, (String, String)>,
 }
 
 /// A major version and its symbol list, as the command line gives them.
@@ -71,7 +73,12 @@ pub fn import(
         let majors: Vec<String> = majors.iter().map(u32::to_string).collect();
         let group = find(&rules.groups, name).unwrap_or("Functions");
         let (class, parameters) = match prototypes.get(name) {
-            None => ("unsupported", String::new()),
+            None => rules
+                .private
+                .get(name)
+                .map_or(("unsupported", String::new()), |(class, parameters)| {
+                    (class.as_str(), parameters.clone())
+                }),
             Some(prototype) => rules.declare(name, prototype)?,
         };
         groups.entry(group).or_default().push(format!(
@@ -129,6 +136,10 @@ impl Rules {
                 "param" => {
                     let name = word();
                     rules.parameters.push((first, name, rest.trim().to_owned()));
+                }
+                "private" => {
+                    let class = word();
+                    rules.private.insert(first, (class, rest.trim().to_owned()));
                 }
                 other => bail!("{}: {other:?} is no rule: {line}", path.display()),
             }

@@ -2,9 +2,9 @@
 
 use std::ffi::{c_char, c_void};
 
+use crate::Status;
 use crate::handle::{self, info};
 use crate::status::{self, INVALID_VALUE, SUCCESS};
-use crate::{Status, context};
 
 fn done(result: Result<(), Status>) -> Status {
     result.err().unwrap_or(SUCCESS)
@@ -49,6 +49,8 @@ settings! {
     cublasGetMathMode, "MathMode", 0;
     /// <https://docs.nvidia.com/cuda/cublas/#cublasgetsmcounttarget>
     cublasGetSmCountTarget, "SmCountTarget", 0;
+    /// Private: cuSOLVER's.
+    cublasGetEnvironmentMode, "EnvironmentMode", 0;
     /// <https://docs.nvidia.com/cuda/cublas/#cublasgetemulationstrategy>
     cublasGetEmulationStrategy, "EmulationStrategy", 0;
     /// <https://docs.nvidia.com/cuda/cublas/#cublasgetemulationspecialvaluessupport>
@@ -198,5 +200,5 @@ pub unsafe fn cublasGetLoggerCallback(out: *mut c_void) -> Status {
 
 /// For the copies: a context to copy in.
 pub(crate) fn ready() -> Result<(), Status> {
-    context::ensure()
+    handle::ensure_context()
 }

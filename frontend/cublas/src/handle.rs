@@ -6,14 +6,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use gvirtus_frontend_link::library::command as send;
-use gvirtus_frontend_link::session::session;
+use gvirtus_frontend_link::start::{self, Failed, Started};
 use gvirtus_wire::api::library::{
-    CUBLAS_OPCODES, LibraryCreate, LibraryDestroy, LibraryInfo, LibraryStart, command,
+    CUBLAS_OPCODES, LibraryCreate, LibraryDestroy, LibraryInfo, command,
 };
-use gvirtus_wire::codec::decode_all;
 
+use crate::Status;
 use crate::status::{INVALID_VALUE, NOT_INITIALIZED, of_driver};
-use crate::{Status, context};
 
 /// What a program has set on a handle. The worker's library is told of every change, in order with the calls.
 #[derive(Debug, Clone)]
@@ -51,10 +50,13 @@ static NUMBERS: AtomicU32 = AtomicU32::new(1);
 /// Handles look like no address of a program.
 const TAG: u64 = 0x4342_0000_0000_0000;
 
+/// cuBLAS on the box.
+static CUBLAS_OF_BOX: Started = Started::new(CUBLAS_OPCODES.0);
+
 /// The opcode of a command.
 #[must_use]
 pub fn opcode(command: u16) -> u16 {
-    CUBLAS_OPCODES.0 + command
+    CUBLAS_OF_BOX.opcode(command)
 }
 
 /// The handle that a program means.
@@ -70,12 +72,14 @@ pub fn find(handle: *mut c_void) -> Result<Arc<Handle>, Status> {
         .ok_or(NOT_INITIALIZED)
 }
 
-/// The major version that the program was linked against.
-static MAJOR: OnceLock<u32> = OnceLock::new();
-
 /// Says which major version the exports are of.
 pub fn set_major(major: u32) {
-    let _ = MAJOR.set(major);
+    CUBLAS_OF_BOX.set_major(major);
+}
+
+/// Sees to it that a context is current on this thread.
+pub(crate) fn ensure_context() -> Result<(), Status> {
+    start::ensure_context().map_err(of_driver)
 }
 
 /// Functions that the box's library lacks.
@@ -92,25 +96,12 @@ pub(crate) fn lacks(function: u32) -> bool {
 ///
 /// # Errors
 /// `CUBLAS_STATUS_NOT_INITIALIZED` without a session, or where the box has no cuBLAS.
-pub fn info() -> Result<LibraryInfo, Status> {
-    static INFO: Mutex<Option<LibraryInfo>> = Mutex::new(None);
-    let mut info = INFO.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(info) = &*info {
-        return Ok(info.clone());
-    }
-    session().ok_or(NOT_INITIALIZED)?;
-    context::ensure()?;
-    let start = LibraryStart {
-        stream: 0,
-        major: MAJOR.get().copied().unwrap_or(13),
-    };
-    let reply = send(opcode(command::START), &start, true).map_err(of_driver)?;
-    let told: LibraryInfo = decode_all(&reply).map_err(|_| NOT_INITIALIZED)?;
-    if told.status != 0 {
-        return Err(told.status);
-    }
+pub fn info() -> Result<Arc<LibraryInfo>, Status> {
+    let told = CUBLAS_OF_BOX.info().map_err(|failed| match failed {
+        Failed::Cuda(code) => of_driver(code),
+        Failed::Library(status) => status,
+    })?;
     let _ = MISSING.set(told.missing.iter().copied().collect());
-    *info = Some(told.clone());
     Ok(told)
 }
 
@@ -126,7 +117,7 @@ pub unsafe fn create(out: *mut c_void) -> Result<(), Status> {
         return Err(INVALID_VALUE);
     }
     info()?;
-    context::ensure()?;
+    ensure_context()?;
     let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
     let create = LibraryCreate {
         stream: 0,

@@ -4,24 +4,34 @@
 //! handle's stream (`async`; who wants a result on the host waits for it), kept here and sent behind (`state`), answered here (`local`), or not supported.
 //!
 //! # Layout
-//! * [`export`]: what an export does. [`compute`]: calls that do work.
+//! * [`exports`]: what the rows lead to. [`compute`]: calls that do work.
 //! * [`handle`]: handles and their state. [`setters`], [`getters`]: what programs do with it.
-//! * [`copy`]: `cublasSetMatrix` and the like, over the driver's copies. `context`: the device that a handle belongs to. [`status`]: names and texts.
+//! * [`copy`]: `cublasSetMatrix` and the like, over the driver's copies.  [`status`]: names and texts.
 //! * [`argument`]: what cuBLAS refuses at once.
 #![allow(non_snake_case, reason = "cuBLAS's names")]
 
 pub mod argument;
 pub mod compute;
-mod context;
 pub mod copy;
-#[macro_use]
-pub mod export;
 pub mod getters;
 pub mod handle;
 pub mod setters;
 pub mod status;
 
-pub use gvirtus_wire as wire;
-
 /// `cublasStatus_t`.
 pub type Status = i32;
+
+/// What the exports lead to.
+pub mod exports {
+    use std::ffi::CStr;
+
+    pub use crate::compute::compute;
+    pub use crate::copy::*;
+    pub use crate::getters::*;
+    pub use crate::handle::set_major;
+    pub use crate::setters::set;
+    pub use crate::status::{INTERNAL_ERROR, NOT_SUPPORTED};
+
+    /// The library's name in statistics.
+    pub const LIBRARY: &CStr = c"libcublas";
+}

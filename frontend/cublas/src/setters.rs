@@ -24,7 +24,7 @@ pub unsafe fn set(function: &Function, arguments: &[u64]) -> Status {
     let name = name.strip_suffix("_v2").unwrap_or(name);
     let number = value.cast_signed();
     let valid = match name {
-        "PointerMode" | "AtomicsMode" => (0..=1).contains(&number),
+        "PointerMode" | "AtomicsMode" | "EnvironmentMode" => (0..=1).contains(&number),
         "SmCountTarget" => number >= 0,
         // CUBLAS_DEFAULT_MATH … and the bits that forbid reduced precision and allow emulation.
         "MathMode" => number >= 0,

@@ -1,4 +1,5 @@
 //! `libcublas.so.12`: exports the cuBLAS of `gvirtus-cublas-core` under NVIDIA's names.
 #![allow(non_snake_case, reason = "cuBLAS's names")]
 
-gvirtus_wire::cublas_api!(gvirtus_cublas_core::export_12);
+macro_rules! export { ($($rows:tt)*) => { gvirtus_frontend_link::export_library! { gvirtus_cublas_core 12 $($rows)* } } }
+gvirtus_wire::cublas_api!(export);

@@ -1,4 +1,5 @@
 //! `libcublas.so.13`: exports the cuBLAS of `gvirtus-cublas-core` under NVIDIA's names.
 #![allow(non_snake_case, reason = "cuBLAS's names")]
 
-gvirtus_wire::cublas_api!(gvirtus_cublas_core::export_13);
+macro_rules! export { ($($rows:tt)*) => { gvirtus_frontend_link::export_library! { gvirtus_cublas_core 13 $($rows)* } } }
+gvirtus_wire::cublas_api!(export);

@@ -4,19 +4,24 @@
 //! a round trip, because its work size is an answer that only the library has. Several GPUs and callbacks are not supported.
 //!
 //! # Layout
-//! * [`export`]: what an export does. [`compute`]: calls of a plan. [`plan`]: plans, made and ended. [`status`]: `cufftResult`.
+//! * [`exports`]: what the rows lead to. [`compute`]: calls of a plan. [`plan`]: plans, made and ended. [`status`]: `cufftResult`.
 #![allow(non_snake_case, reason = "cuFFT's names")]
 
 pub mod compute;
-#[macro_use]
-pub mod export;
 pub mod plan;
 pub mod status;
-
-pub use gvirtus_wire as wire;
 
 /// `cufftResult`.
 pub type Status = i32;
 
-/// What the exports call the module of plans.
-pub use plan as handle;
+/// What the exports lead to.
+pub mod exports {
+    use std::ffi::CStr;
+
+    pub use crate::compute::{compute, set};
+    pub use crate::plan::*;
+    pub use crate::status::{INTERNAL_ERROR, NOT_SUPPORTED};
+
+    /// The library's name in statistics.
+    pub const LIBRARY: &CStr = c"libcufft";
+}

@@ -3,23 +3,17 @@
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
-use gvirtus_frontend_link::driver;
-use gvirtus_frontend_link::library::command as send;
-use gvirtus_frontend_link::session::session;
+use gvirtus_frontend_link::library::{ToWord, command as send};
+use gvirtus_frontend_link::start::{Failed, Started, ensure_context};
 use gvirtus_wire::api::library::{
-    CUFFT, CUFFT_OPCODES, LibraryCreate, LibraryDestroy, LibraryInfo, LibraryStart, command,
+    CUFFT, CUFFT_OPCODES, LibraryCreate, LibraryDestroy, LibraryInfo, command,
 };
-use gvirtus_wire::api::types::error;
-use gvirtus_wire::codec::decode_all;
 
 use crate::Status;
 use crate::compute::compute;
-use crate::export::ToWord;
-use crate::status::{
-    INTERNAL_ERROR, INVALID_PLAN, INVALID_VALUE, SETUP_FAILED, SUCCESS, of_driver,
-};
+use crate::status::{INTERNAL_ERROR, INVALID_PLAN, INVALID_VALUE, SUCCESS, of_driver};
 
 /// A plan.
 #[derive(Debug, Clone)]
@@ -34,11 +28,12 @@ pub struct Plan {
 
 static PLANS: LazyLock<RwLock<HashMap<u32, Plan>>> = LazyLock::new(RwLock::default);
 static NUMBERS: AtomicU32 = AtomicU32::new(1);
-static MAJOR: OnceLock<u32> = OnceLock::new();
+/// cuFFT on the box.
+static CUFFT_OF_BOX: Started = Started::new(CUFFT_OPCODES.0);
 
 /// Says which major version the exports are of.
 pub fn set_major(major: u32) {
-    let _ = MAJOR.set(major);
+    CUFFT_OF_BOX.set_major(major);
 }
 
 /// A `cufftHandle` is an `int`: the upper half of its register is anything.
@@ -71,55 +66,17 @@ pub(crate) fn set_made(number: u32, kind: i32) {
     }
 }
 
-/// Sees to it that a context is current on this thread, as the runtime does.
-fn ensure_context() -> Result<(), Status> {
-    let driver = driver().ok_or(SETUP_FAILED)?;
-    let mut context = std::ptr::null_mut();
-    // SAFETY: the addresses are those of locals.
-    let status = unsafe {
-        match (driver.cuCtxGetCurrent)(&raw mut context) {
-            error::SUCCESS if !context.is_null() => error::SUCCESS,
-            _ => match (driver.cuInit)(0) {
-                error::SUCCESS => match (driver.cuDevicePrimaryCtxRetain)(&raw mut context, 0) {
-                    error::SUCCESS => (driver.cuCtxSetCurrent)(context),
-                    failed => failed,
-                },
-                failed => failed,
-            },
-        }
-    };
-    match status {
-        error::SUCCESS => Ok(()),
-        failed => Err(of_driver(failed)),
-    }
-}
-
-/// What the box's library says of itself: asked once.
+/// What the box's library says of itself.
 pub(crate) fn info() -> Result<Arc<LibraryInfo>, Status> {
-    static INFO: Mutex<Option<Arc<LibraryInfo>>> = Mutex::new(None);
-    let mut info = INFO.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(info) = &*info {
-        return Ok(Arc::clone(info));
-    }
-    session().ok_or(SETUP_FAILED)?;
-    ensure_context()?;
-    let start = LibraryStart {
-        stream: 0,
-        major: MAJOR.get().copied().unwrap_or(12),
-    };
-    let reply = send(CUFFT_OPCODES.0 + command::START, &start, true).map_err(of_driver)?;
-    let told: LibraryInfo = decode_all(&reply).map_err(|_| INTERNAL_ERROR)?;
-    if told.status != 0 {
-        return Err(told.status);
-    }
-    let told = Arc::new(told);
-    *info = Some(Arc::clone(&told));
-    Ok(told)
+    CUFFT_OF_BOX.info().map_err(|failed| match failed {
+        Failed::Cuda(code) => of_driver(code),
+        Failed::Library(status) => status,
+    })
 }
 
 fn make() -> Result<u32, Status> {
     info()?;
-    ensure_context()?;
+    ensure_context().map_err(of_driver)?;
     let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
     let create = LibraryCreate {
         stream: 0,

@@ -1,4 +1,5 @@
 //! `libcufft.so.11`: exports the cuFFT of `gvirtus-cufft-core` under NVIDIA's names.
 #![allow(non_snake_case, reason = "cuFFT's names")]
 
-gvirtus_wire::cufft_api!(gvirtus_cufft_core::export_11);
+macro_rules! export { ($($rows:tt)*) => { gvirtus_frontend_link::export_library! { gvirtus_cufft_core 11 $($rows)* } } }
+gvirtus_wire::cufft_api!(export);

@@ -184,7 +184,7 @@ macro_rules! cublas_api {
             local [12 13] fn cublasGetCudartVersion();
             local [13] fn cublasGetEmulationSpecialValuesSupport(handle: handle, mask: dev);
             local [12 13] fn cublasGetEmulationStrategy(handle: handle, emulationStrategy: dev);
-            unsupported [12 13] fn cublasGetEnvironmentMode();
+            local [12 13] fn cublasGetEnvironmentMode(handle: handle, mode: dev);
             local [12 13] fn cublasGetError();
             local [13] fn cublasGetFixedPointEmulationMantissaBitCountPointer(handle: handle, mantissaBitCount: dev);
             local [13] fn cublasGetFixedPointEmulationMantissaBitOffset(handle: handle, mantissaBitOffset: dev);
@@ -213,7 +213,7 @@ macro_rules! cublas_api {
             unsupported [12 13] fn cublasSetBackdoor();
             state [13] fn cublasSetEmulationSpecialValuesSupport(handle: handle, mask: i32);
             state [12 13] fn cublasSetEmulationStrategy(handle: handle, emulationStrategy: i32);
-            unsupported [12 13] fn cublasSetEnvironmentMode();
+            state [12 13] fn cublasSetEnvironmentMode(handle: handle, mode: i32);
             state [13] fn cublasSetFixedPointEmulationMantissaBitCountPointer(handle: handle, mantissaBitCount: dev);
             state [13] fn cublasSetFixedPointEmulationMantissaBitOffset(handle: handle, mantissaBitOffset: i32);
             state [13] fn cublasSetFixedPointEmulationMantissaControl(handle: handle, mantissaControl: i32);

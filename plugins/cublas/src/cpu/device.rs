@@ -242,7 +242,13 @@ pub(super) fn register(table: &mut Table) {
     table.add_only("cublasSetStream_v2", set_stream as *const c_void);
     table.add_only("cublasSetPointerMode_v2", set_pointer_mode as *const c_void);
     table.add_only("cublasGetProperty", get_property as *const c_void);
-    for name in ["AtomicsMode", "MathMode", "Workspace_v2", "SmCountTarget"] {
+    for name in [
+        "AtomicsMode",
+        "MathMode",
+        "Workspace_v2",
+        "SmCountTarget",
+        "EnvironmentMode",
+    ] {
         table.add_only(&format!("cublasSet{name}"), accept as *const c_void);
     }
     table.add_only("cublasSetEmulationStrategy", refuse as *const c_void);
