@@ -14,7 +14,13 @@ static DESCRIPTION: Description = Description {
     functions: CUDNN,
     first_opcode: CUDNN_OPCODES.0,
     file: "libcudnn.so.",
-    needs: &[],
+    // It asks the loader for them by name, when a call needs them; those of the CUDA that it was built for.
+    needs: &[
+        "libcublasLt.so.13",
+        "libnvrtc.so.13",
+        "libcublasLt.so.12",
+        "libnvrtc.so.12",
+    ],
     majors: &[9],
     create: c"cudnnCreate",
     creators: &[],

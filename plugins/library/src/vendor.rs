@@ -64,7 +64,7 @@ impl Library {
                 if !directory.join(&file).exists() {
                     continue;
                 }
-                match load(description, directory, &file, *candidate) {
+                match load(description, (directory, &directories), &file, *candidate) {
                     Ok(library) => {
                         let note = if *candidate == major {
                             ""
@@ -112,33 +112,41 @@ impl Library {
 /// Loads one library, but not our own frontend, and what it needs from beside it.
 fn load(
     description: &Description,
-    directory: &Path,
+    (directory, directories): (&PathBuf, &[PathBuf]),
     file: &str,
     major: u32,
 ) -> Result<libloading::Library, String> {
     let path = directory.join(file);
     let shown = path.display();
     let real = path.canonicalize().map_err(|e| format!("{shown}: {e}"))?;
-    for at in [&path, &real] {
-        if at
-            .parent()
-            .is_some_and(|directory| directory.join("libgvirtus.so").exists())
-        {
-            return Err(format!(
-                "{shown} lies beside libgvirtus.so: it is the frontend, not NVIDIA's library"
-            ));
-        }
+    if is_ours(&path) || is_ours(&real) {
+        return Err(format!(
+            "{shown} lies beside libgvirtus.so: it is the frontend, not NVIDIA's library"
+        ));
     }
     for needed in description.needs {
-        let beside = directory.join(match needed.strip_suffix('.') {
+        let file = match needed.strip_suffix('.') {
             Some(_) => format!("{needed}{major}"),
             None => (*needed).to_owned(),
+        };
+        // Beside it, or where other libraries of NVIDIA's are: packages of Python have a directory each.
+        let places = std::iter::once(directory).chain(directories);
+        let found = places.map(|place| place.join(&file)).find(|path| {
+            path.canonicalize()
+                .is_ok_and(|real| !is_ours(path) && !is_ours(&real))
         });
         // SAFETY: as below. Once it is loaded the loader finds it by its name.
-        if let Ok(library) = unsafe { libloading::Library::new(&beside) } {
+        if let Some(Ok(library)) = found.map(|path| unsafe { libloading::Library::new(path) }) {
             std::mem::forget(library);
         }
     }
     // SAFETY: the operator's configuration or the system's directories name the library; its initialisers are trusted as those of the driver.
     unsafe { libloading::Library::new(&real) }.map_err(|e| format!("{shown}: {e}"))
+}
+
+/// Whether a library lies beside `libgvirtus.so`.
+fn is_ours(library: &Path) -> bool {
+    library
+        .parent()
+        .is_some_and(|directory| directory.join("libgvirtus.so").exists())
 }
