@@ -125,7 +125,17 @@ impl Stream {
         command: &C,
         bulk: &[IoSlice<'_>],
     ) -> Result<u64, CUresult> {
-        self.post_weighing(session, command, bulk, 1)
+        self.post_weighing(session, command, bulk, 1, false)
+    }
+
+    /// [`post`](Self::post) with bulk that stays as it is until the command is complete: it may still be on its way when this returns.
+    pub(crate) fn post_staying<C: Command>(
+        &self,
+        session: &Session,
+        command: &C,
+        bulk: &[IoSlice<'_>],
+    ) -> Result<u64, CUresult> {
+        self.post_weighing(session, command, bulk, 1, true)
     }
 
     /// [`post`](Self::post) for a command that makes the driver do several things.
@@ -135,11 +145,12 @@ impl Stream {
         command: &C,
         bulk: &[IoSlice<'_>],
         weight: usize,
+        stays: bool,
     ) -> Result<u64, CUresult> {
         let mut state = self.state.lock();
         if state.capture.is_some() {
             drop(state);
-            return session.post_bulk(self.context, command, bulk, |_| ());
+            return session.post_bulk(self.context, command, bulk, stays, |_| ());
         }
         while state.in_flight.len() + weight > CREDIT {
             drop(state);
@@ -151,7 +162,7 @@ impl Stream {
             }
         }
         drop(state);
-        session.post_bulk(self.context, command, bulk, |sequence| {
+        session.post_bulk(self.context, command, bulk, stays, |sequence| {
             let mut state = self.state.lock();
             (0..weight).for_each(|_| state.in_flight.push_back(sequence));
         })
@@ -459,7 +470,7 @@ pub(crate) fn submit_library<C: Command>(
         synchronized(&stream, number);
         return Ok(Some(reply));
     }
-    let sequence = stream.post_weighing(session, &make(stream.id), &[], work.weight)?;
+    let sequence = stream.post_weighing(session, &make(stream.id), &[], work.weight, false)?;
     mapped::after(&used, &stream, sequence);
     Ok(None)
 }

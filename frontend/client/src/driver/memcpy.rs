@@ -355,6 +355,16 @@ impl Job<'_> {
         };
         // A synchronous copy from pageable memory waits for the stream, natively, and then for nothing more if it is small: its bytes are taken.
         let taken = kind == COPY_FROM_BULK && !pinned && size <= TAKEN_AT_ONCE;
+        if wait == Wait::No && pinned && kind == COPY_FROM_BULK {
+            // The program may not change it before the copy is complete: it is read while the program goes on.
+            return match self.array_command(kind) {
+                Some(command) => self.stream.post_staying(self.session, &command, &bulk),
+                None => self
+                    .stream
+                    .post_staying(self.session, &self.command(kind), &bulk),
+            }
+            .map(drop);
+        }
         if wait == Wait::No || (taken && streams::work_before(self.stream).is_empty()) {
             return self.post(kind, &bulk).map(drop);
         }

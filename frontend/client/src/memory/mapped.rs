@@ -179,7 +179,7 @@ pub(crate) fn before(
     for piece in &pieces {
         piece.send(!piece.always, |touch, bulk| {
             session
-                .post_bulk(stream.context, touch, bulk, |_| ())
+                .post_bulk(stream.context, touch, bulk, false, |_| ())
                 .map(drop)
         })?;
     }
@@ -198,7 +198,7 @@ pub(crate) fn refresh(session: &Session, stream: &Stream, address: u64) -> Resul
     find(address).map_or(Ok(()), |piece| {
         piece.send(false, |touch, bulk| {
             session
-                .post_bulk(stream.context, touch, bulk, |_| ())
+                .post_bulk(stream.context, touch, bulk, false, |_| ())
                 .map(drop)
         })
     })

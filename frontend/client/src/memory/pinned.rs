@@ -118,6 +118,7 @@ pub(crate) fn free(session: &Session, entry: &Entry) -> Result<(), CUresult> {
             address: entry.address,
         },
     )?;
+    session.wait_until_left(entry.address, entry.size);
     ledger::remove(entry.address);
     mapped::forget(entry);
     release(entry);
@@ -164,12 +165,15 @@ pub(crate) fn register(
 
 /// Undoes [`register`]. The work that used it must be complete.
 pub(crate) fn unregister(session: &Session, entry: &Entry) -> Result<(), CUresult> {
-    session.call(
+    let unregistered = session.call(
         entry.context,
         &HostUnregister {
             address: entry.address & !(PAGE - 1),
         },
-    )?;
+    );
+    // In any case: the program may give the memory back even if that has failed.
+    session.wait_until_left(entry.address, entry.size);
+    unregistered?;
     ledger::remove(entry.address);
     mapped::forget(entry);
     Ok(())
@@ -178,6 +182,9 @@ pub(crate) fn unregister(session: &Session, entry: &Entry) -> Result<(), CUresul
 /// A device was reset: its pinned memory goes with it, as natively.
 pub(crate) fn reset_device(device: u32) {
     for entry in ledger::of_device(device) {
+        if let Some(session) = Session::existing() {
+            session.wait_until_left(entry.address, entry.size);
+        }
         ledger::remove(entry.address);
         mapped::forget(&entry);
         if matches!(entry.kind, Kind::Pinned | Kind::Shared) {

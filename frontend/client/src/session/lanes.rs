@@ -3,6 +3,7 @@
 //! Until they are open, and where there are none, payloads go behind their commands as small ones do. From then on a lane that ends is the session's end.
 
 use std::io;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -15,7 +16,7 @@ use gvirtus_wire::communicator::{Closer, Connection};
 use gvirtus_wire::config;
 use gvirtus_wire::frame::Header;
 use gvirtus_wire::handshake::{self, Admitted};
-use gvirtus_wire::lanes::{Incoming, Outgoing, Payload, SMALLEST};
+use gvirtus_wire::lanes::{Incoming, Outgoing, Payload, SMALLEST, Ticket};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -42,6 +43,8 @@ pub(crate) struct Lanes {
     opened: Condvar,
     closers: OnceLock<Vec<Closer>>,
     outgoing: Outgoing,
+    /// Pinned memory that is being sent behind the program's back.
+    leaving: Mutex<Vec<(Range<u64>, Ticket)>>,
     incoming: Incoming,
     /// What the backend sends to pinned memory and has not come yet. Only the receiver's thread looks here.
     arriving: Mutex<Vec<(Arc<Payload>, HostData)>>,
@@ -64,16 +67,48 @@ impl Lanes {
             opened: Condvar::new(),
             closers: OnceLock::new(),
             outgoing: Outgoing::default(),
+            leaving: Mutex::default(),
             incoming: Incoming::default(),
             arriving: Mutex::default(),
             arrivals: AtomicBool::new(false),
         }
     }
 
-    /// What sends a payload of so many bytes, if that goes over lanes.
+    /// Whether large payloads go over lanes.
     #[inline]
-    pub(super) fn sending(&self, bytes: usize) -> Option<&Outgoing> {
-        (bytes as u64 >= SMALLEST && self.open.load(Ordering::Acquire)).then_some(&self.outgoing)
+    pub(super) fn are_open(&self) -> bool {
+        self.open.load(Ordering::Acquire)
+    }
+
+    /// Queues the payload of the frame that is being numbered: the caller holds the lock that numbers frames.
+    pub(super) fn queue(&self, parts: &[&'static [u8]]) -> Ticket {
+        self.outgoing.queue(self.outgoing.announce(), 0, parts)
+    }
+
+    /// Keeps the ticket of bytes that stay where they are until they have left.
+    pub(super) fn leave(&self, parts: &[&'static [u8]], ticket: &Ticket) {
+        let mut leaving = self.leaving.lock();
+        leaving.retain(|(_, ticket)| !ticket.is_done());
+        let range = |part: &&[u8]| (part.as_ptr() as u64, part.len() as u64);
+        let ranges = parts.iter().map(range);
+        let start = ranges.clone().map(|(at, _)| at).min().unwrap_or(0);
+        let end = ranges.map(|(at, len)| at + len).max().unwrap_or(0);
+        leaving.push((start..end, ticket.clone()));
+    }
+
+    pub(super) fn wait_until_left(&self, address: u64, size: u64) {
+        let end = address.saturating_add(size);
+        let tickets: Vec<Ticket> = self
+            .leaving
+            .lock()
+            .iter()
+            .filter(|(range, _)| range.start < end && address < range.end)
+            .map(|(_, ticket)| ticket.clone())
+            .collect();
+        for ticket in tickets {
+            // Sent or not, nobody reads there afterwards.
+            let _ = ticket.wait();
+        }
     }
 
     /// The descriptors, for a forked child to close.

@@ -29,7 +29,7 @@ use gvirtus_wire::command::Command;
 use gvirtus_wire::communicator::Closer;
 use gvirtus_wire::communicator::shm::Descriptors;
 use gvirtus_wire::frame::FLAG_WANTS_REPLY;
-use gvirtus_wire::lanes::{Outgoing, SMALLEST};
+use gvirtus_wire::lanes::SMALLEST;
 
 use self::callbacks::Callbacks;
 pub(crate) use self::callbacks::HostFunction;
@@ -163,7 +163,8 @@ impl Session {
 
     /// Sends a command without waiting. What goes wrong later is reported by a later call, as CUDA does it.
     pub(crate) fn post<C: Command>(&self, context: u32, command: &C) -> Result<(), CUresult> {
-        self.post_bulk(context, command, &[], |_| ()).map(drop)
+        self.post_bulk(context, command, &[], false, |_| ())
+            .map(drop)
     }
 
     /// [`post`](Self::post) that only queues: for callers who hold a lock that the receiving side needs.
@@ -175,6 +176,7 @@ impl Session {
             flags: 0,
             bulk: &[],
             lanes: None,
+            stays: false,
             queue_only: true,
         };
         self.sent(self.outbox.send(command, &envelope, |_| ()))?;
@@ -182,13 +184,14 @@ impl Session {
         Ok(())
     }
 
-    /// [`post`](Self::post) with bulk, which is the program's again when this returns. `numbered` learns the command's number, in the order of the numbers over all
+    /// [`post`](Self::post) with bulk, which is the program's again when this returns, unless it says that it `stays` as it is until the command is complete. `numbered` learns the command's number, in the order of the numbers over all
     /// threads; it must be quick. The number is also returned.
     pub(crate) fn post_bulk<C: Command>(
         &self,
         context: u32,
         command: &C,
         bulk: &[IoSlice<'_>],
+        stays: bool,
         numbered: impl FnOnce(u64),
     ) -> Result<u64, CUresult> {
         self.check(context)?;
@@ -205,6 +208,7 @@ impl Session {
             flags: 0,
             bulk,
             lanes: self.lanes_for(bulk),
+            stays,
             queue_only: false,
         };
         let sequence = self.sent(self.outbox.send(command, &envelope, numbered))?;
@@ -223,6 +227,7 @@ impl Session {
             flags: 0,
             bulk,
             lanes: self.lanes_for(bulk),
+            stays: false,
             queue_only: false,
         };
         if self
@@ -314,6 +319,7 @@ impl Session {
             flags: FLAG_WANTS_REPLY,
             bulk,
             lanes: self.lanes_for(bulk),
+            stays: false,
             queue_only: false,
         };
         let sent = self.outbox.send(command, &envelope, |sequence| {
@@ -348,13 +354,18 @@ impl Session {
 
     /// The lanes, for bulk that is worth it.
     #[inline]
-    fn lanes_for(&self, bulk: &[IoSlice<'_>]) -> Option<&Outgoing> {
+    fn lanes_for(&self, bulk: &[IoSlice<'_>]) -> Option<&Lanes> {
         let bytes: usize = bulk.iter().map(|b| b.len()).sum();
         if (bytes as u64) < SMALLEST {
             return None;
         }
         Self::existing()?.want_lanes(bytes as u64);
-        self.lanes.sending(bytes)
+        self.lanes.are_open().then_some(&self.lanes)
+    }
+
+    /// Waits until nothing of a range is on its way any more: it is about to go. Without a failure it is long out.
+    pub(crate) fn wait_until_left(&self, address: u64, size: u64) {
+        self.lanes.wait_until_left(address, size);
     }
 
     fn sent<T>(&self, result: std::io::Result<T>) -> Result<T, CUresult> {

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use gvirtus_wire::command::Command;
 use gvirtus_wire::communicator::Sender;
 use gvirtus_wire::frame::{FLAG_LANES, HEADER_LEN, Header};
-use gvirtus_wire::lanes::Outgoing;
 use parking_lot::Mutex;
 
 use super::bell::Bell;
+use super::lanes::Lanes;
 
 /// Bulk up to this size is copied behind its command; larger bulk is written straight from the program's memory.
 const INLINE_BULK: usize = 32 << 10;
@@ -47,7 +47,9 @@ pub(crate) struct Envelope<'a> {
     pub(crate) flags: u16,
     pub(crate) bulk: &'a [IoSlice<'a>],
     /// What sends the bulk, if it does not go behind its command.
-    pub(crate) lanes: Option<&'a Outgoing>,
+    pub(crate) lanes: Option<&'a Lanes>,
+    /// The bulk stays as it is until the command is complete: sending need not wait for it to leave.
+    pub(crate) stays: bool,
     /// Only queue, whatever has gathered: for callers who hold a lock that the receiving side needs. Were they to wait for the network, and the backend to wait for us
     /// to receive, nobody would move.
     pub(crate) queue_only: bool,
@@ -106,14 +108,14 @@ impl Outbox {
 
     fn send_over_lanes<C: Command>(
         &self,
-        lanes: &Outgoing,
+        lanes: &Lanes,
         command: &C,
         envelope: &Envelope<'_>,
         bulk_len: usize,
         numbered: impl FnOnce(u64),
     ) -> std::io::Result<u64> {
         let part = |part: &IoSlice<'_>| {
-            // SAFETY: borrowed until this function returns, which waits until no lane uses it.
+            // SAFETY: borrowed until this function returns, which waits until no lane uses it; what stays is waited for before it goes.
             unsafe { std::slice::from_raw_parts(part.as_ptr(), part.len()) }
         };
         let parts: Vec<&'static [u8]> = envelope.bulk.iter().map(part).collect();
@@ -121,8 +123,12 @@ impl Outbox {
             let mut queue = self.queue.lock();
             let sequence = queue.append(command, envelope, bulk_len, numbered);
             // Numbered and queued under the lock that numbers commands: the order is theirs.
-            (sequence, lanes.queue(lanes.announce(), 0, &parts))
+            (sequence, lanes.queue(&parts))
         };
+        if envelope.stays {
+            lanes.leave(&parts, &ticket);
+            return self.flush().map(|()| sequence);
+        }
         let flushed = self.flush();
         let sent = ticket.wait();
         flushed?;
