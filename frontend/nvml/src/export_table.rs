@@ -13,6 +13,7 @@ use seq_macro::seq;
 
 use crate::Return;
 use crate::forward::forward;
+use crate::local;
 
 /// The table's UUID.
 const NVIDIA_SMI: [u8; 16] = [
@@ -36,11 +37,13 @@ static TABLE: [Entry; ENTRIES] = {
 /// `nvmlProcessInfo_t`, as the public functions write it.
 type Process = [u64; 3];
 
-/// What the private functions write: the public structure, and behind it room that is left empty here.
+/// What the private functions write: the public structure, and the process's name.
 #[repr(C)]
 struct ProcessEntry {
     process: Process,
-    rest: [u64; 513],
+    /// Zero.
+    _unknown: u64,
+    name: [u8; 4096],
 }
 
 /// The public function of the same purpose, into entries of the private kind.
@@ -68,13 +71,23 @@ unsafe fn entries(name: &'static str, device: u64, count: u64, to: u64) -> Retur
     let result = unsafe { forward(name, &[device, (&raw mut listed) as u64, list]) };
     if result == SUCCESS {
         for (i, process) in processes.into_iter().take(listed as usize).enumerate() {
-            // SAFETY: `listed` is at most `room`, which the array has by this function's contract.
-            unsafe {
-                to.add(i).write(ProcessEntry {
-                    process,
-                    rest: [0; 513],
-                })
+            let mut entry = ProcessEntry {
+                process,
+                _unknown: 0,
+                name: [0; 4096],
             };
+            let room = &mut entry.name;
+            // The name is cut if it does not fit. Without one the entry says so by its emptiness.
+            // SAFETY: the array and its length.
+            let _ = unsafe {
+                local::nvmlSystemGetProcessName(
+                    process[0] as u32,
+                    room.as_mut_ptr().cast(),
+                    room.len() as u32,
+                )
+            };
+            // SAFETY: `listed` is at most `room`, which the array has by this function's contract.
+            unsafe { to.add(i).write(entry) };
         }
     }
     // SAFETY: as above.

@@ -406,8 +406,9 @@ impl Handler<ContextSynchronize> for Session {
         for (lane, ticket) in &closed {
             lane.synchronized(*ticket);
         }
-        self.settle_but(|lane| closed.iter().any(|(other, _)| Arc::ptr_eq(lane, other)));
-        Ok(Answer::Now(()))
+        Ok(self.synchronized(header, |lane| {
+            closed.iter().any(|(other, _)| Arc::ptr_eq(lane, other))
+        }))
     }
 }
 

@@ -80,10 +80,15 @@ pub(crate) struct Mapped {
 }
 
 impl Mapped {
+    /// Whether kernels use any memory of the client in place.
+    pub(crate) fn any(&self) -> bool {
+        self.count.load(Ordering::Acquire) > 0
+    }
+
     /// After a command of `thread` on `lane` was issued and noted.
     #[inline]
     pub(crate) fn launched(&self, thread: u32, lane: &Arc<Lane>) {
-        if self.count.load(Ordering::Acquire) > 0 {
+        if self.any() {
             self.launched_slowly(thread, lane);
         }
     }

@@ -474,6 +474,11 @@ impl Progress {
         self.poller.wake();
     }
 
+    /// Whether there may be bytes that the client must have before it is told of a completion.
+    pub(crate) fn owes_bytes(&self) -> bool {
+        self.writes.load(Ordering::Acquire) > 0 || self.mapped.any()
+    }
+
     /// Whether the poller has something to watch.
     pub(crate) fn watching(&self) -> bool {
         !self.outstanding.lock().is_empty()

@@ -206,10 +206,21 @@ impl Session {
         self.progress.settle(self.host, |_| false);
     }
 
-    /// [`settle`](Self::settle) before a reply from which the client knows how far the lanes are that `replied` is true of: about them no message is sent.
-    pub(crate) fn settle_but(&self, replied: impl Fn(&Arc<Lane>) -> bool) {
-        self.output.forward(self.host);
-        self.progress.settle(self.host, replied);
+    /// The reply to a synchronization that succeeded, from which the client knows how far the lanes are that `synchronized` is true of; about them no message is sent. What
+    /// must come before the reply does, the rest is seen to when the client has it.
+    pub(crate) fn synchronized(
+        &self,
+        header: &Header,
+        synchronized: impl Fn(&Arc<Lane>) -> bool,
+    ) -> Answer<()> {
+        if self.progress.owes_bytes() || self.output.expected() || !header.wants_reply() {
+            self.output.forward(self.host);
+            self.progress.settle(self.host, synchronized);
+            return Answer::Now(());
+        }
+        self.reply(header, SUCCESS, &[]);
+        self.progress.settle(self.host, synchronized);
+        Answer::Sent
     }
 
     /// The input is drained: markers that were put off are placed now.

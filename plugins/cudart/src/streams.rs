@@ -89,11 +89,13 @@ impl Session {
 
     /// Waits for a stream on this thread while others go on reading frames, and tells what has completed.
     pub(crate) fn wait_for(&self, stream: &Stream) -> Result<()> {
-        self.wait(stream, false)
+        let done = self.wait(stream);
+        self.settle();
+        done
     }
 
-    /// [`wait_for`](Self::wait_for), before a reply that itself says how far the stream is if `replied`.
-    fn wait(&self, stream: &Stream, replied: bool) -> Result<()> {
+    /// [`wait_for`](Self::wait_for) that tells nothing.
+    fn wait(&self, stream: &Stream) -> Result<()> {
         let ticket = self.progress.close(&stream.lane);
         stream.context().make_current()?;
         let soon = !self.output.expected()
@@ -106,9 +108,6 @@ impl Session {
         };
         if done.is_ok() {
             stream.lane.synchronized(ticket);
-            self.settle_but(|lane| replied && Arc::ptr_eq(lane, &stream.lane));
-        } else {
-            self.settle();
         }
         done
     }
@@ -227,7 +226,11 @@ impl Handler<StreamDestroy> for Session {
 impl Handler<StreamSynchronize> for Session {
     fn handle(&self, header: &Header, command: StreamSynchronize) -> Result<Answer<()>> {
         let stream = self.stream(header, command.stream)?;
-        self.wait(&stream, true).map(Answer::Now)
+        if let Err(status) = self.wait(&stream) {
+            self.settle();
+            return Err(status);
+        }
+        Ok(self.synchronized(header, |lane| Arc::ptr_eq(lane, &stream.lane)))
     }
 }
 

@@ -151,10 +151,12 @@ tables! {
     ERROR_LOG 9 "f8cff95121468b4eb9e2fb469e7c0dd9" true [3] {
         1 => tools::log_message,
     }
-    /// What tools know of contexts; cuBLASLt and cuFFT ask.
+    /// What tools know of contexts and streams; cuBLAS, cuBLASLt and cuFFT ask.
     TOOLS_CONTEXT 10 "21318c60971432488ca641ff7324c8f2" true [93] {
         3 => tools::context_device,
         4 => tools::context_id,
+        39 => tools::stream_id,
+        51 => tools::resolve_stream,
     }
     /// What tools know of modules; cuFFT asks.
     TOOLS_MODULE 11 "6e163fbeb958444d835ce182aff1991e" true [99] {

@@ -3,10 +3,13 @@
 use std::cell::UnsafeCell;
 use std::ffi::{CStr, c_char, c_void};
 
-use gvirtus_wire::api::types::{CUcontext, CUdevice, CUfunction, CUmodule, CUresult, error};
+use gvirtus_wire::api::types::{
+    CUcontext, CUdevice, CUfunction, CUmodule, CUresult, CUstream, error,
+};
 
 use super::slot;
-use crate::driver::{context, function, module, put, put_if};
+use crate::driver::{context, function, module, put, put_if, session};
+use crate::streams;
 
 /// Words that the runtime reads to learn which of its calls a tool subscribed to. All zero for ever; the runtime may write there.
 struct Flags<const N: usize>(UnsafeCell<[u32; N]>);
@@ -73,6 +76,41 @@ pub(super) unsafe extern "C" fn context_device(
 pub(super) unsafe extern "C" fn context_id(handle: CUcontext, id: *mut u64) -> CUresult {
     // SAFETY: the caller's pointer.
     slot("context_id", || unsafe { context::cuCtxGetId(handle, id) })
+}
+
+/// The stream that a handle stands for in a context, which may be one of the special handles; `per_thread` says that the null handle is the calling thread's stream. cuBLAS
+/// asks before [`stream_id`].
+pub(super) unsafe extern "C" fn resolve_stream(
+    handle: CUcontext,
+    stream: CUstream,
+    resolved: *mut CUstream,
+    per_thread: i32,
+) -> CUresult {
+    slot("resolve_stream", || {
+        let context = context::by_handle_or_current(handle)?;
+        let named = if stream.is_null() && per_thread != 0 {
+            std::ptr::without_provenance_mut(streams::PER_THREAD as usize)
+        } else {
+            stream
+        };
+        let stream = streams::resolve(session()?, &context, named)?;
+        // SAFETY: the caller's pointer.
+        unsafe { put(resolved, streams::handle(&stream)) }
+    })
+}
+
+/// A stream's number, as `cuStreamGetId`. cuBLAS keeps a workspace for each.
+pub(super) unsafe extern "C" fn stream_id(
+    handle: CUcontext,
+    stream: CUstream,
+    id: *mut u64,
+) -> CUresult {
+    slot("stream_id", || {
+        let context = context::by_handle_or_current(handle)?;
+        let stream = streams::resolve(session()?, &context, stream)?;
+        // SAFETY: the caller's pointer.
+        unsafe { put(id, stream.number) }
+    })
 }
 
 /// What a library does with a function of a module: its own argument, the function, and its name, which lives as long as the module.
