@@ -2,9 +2,10 @@
 
 use std::ffi::c_void;
 
-use crate::compute::{compute, try_ask};
+use gvirtus_frontend_link::library::ToWord;
+
+use crate::compute::{try_ask, work};
 use crate::descriptor::try_set;
-use crate::export::ToWord;
 use crate::local::put;
 use crate::status::{BAD_PARAM, SUCCESS};
 use crate::{Status, declared};
@@ -43,7 +44,7 @@ pub unsafe fn cudnnSetDropoutDescriptor(
     match unsafe { try_set(name, &arguments) } {
         Ok(()) if states.is_null() => SUCCESS,
         // SAFETY: as above.
-        Ok(()) => unsafe { compute(declared("cudnnSetDropoutDescriptor"), &arguments) },
+        Ok(()) => unsafe { work(declared("cudnnSetDropoutDescriptor"), &arguments) },
         Err(status) => status,
     }
 }

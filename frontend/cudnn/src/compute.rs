@@ -151,11 +151,25 @@ impl Taken {
 
 static TAKEN: Taken = Taken::new();
 
-/// Executes a function. The first call of its kind waits for cuDNN's status.
+/// Calls a function of class `async` or `sync`.
 ///
 /// # Safety
 /// The arguments are those of the function's declaration, and its pointers to host memory are null or lead to what cuDNN documents.
 pub unsafe fn compute(function: &Function, arguments: &[u64]) -> Status {
+    // SAFETY: by this function's contract.
+    unsafe {
+        match function.class {
+            "Sync" => ask(function, arguments),
+            _ => work(function, arguments),
+        }
+    }
+}
+
+/// Executes a function. The first call of its kind waits for cuDNN's status.
+///
+/// # Safety
+/// As [`compute`].
+pub unsafe fn work(function: &Function, arguments: &[u64]) -> Status {
     // SAFETY: by this function's contract.
     let done = unsafe { try_compute(function, arguments) };
     done.err().unwrap_or(SUCCESS)

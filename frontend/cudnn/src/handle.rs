@@ -39,7 +39,7 @@ const TAG: u64 = 0x434e_4e00_0000_0000;
 /// The opcode of a command.
 #[must_use]
 pub fn opcode(command: u16) -> u16 {
-    CUDNN_OPCODES.0 + command
+    STARTED.opcode(command)
 }
 
 /// The handle that a program means.
@@ -51,13 +51,18 @@ pub fn find(handle: u64) -> Result<Arc<Handle>, Status> {
     handles.get(&handle).cloned().ok_or(BAD_PARAM)
 }
 
+static STARTED: Started = Started::new(CUDNN_OPCODES.0);
+
+/// Says which major version the exports are of.
+pub fn set_major(major: u32) {
+    STARTED.set_major(major);
+}
+
 /// What the box's library says of itself: asked once.
 ///
 /// # Errors
 /// `CUDNN_STATUS_NOT_INITIALIZED` without a session, or where the box has no cuDNN.
 pub fn info() -> Result<Arc<LibraryInfo>, Status> {
-    static STARTED: Started = Started::new(CUDNN_OPCODES.0);
-    STARTED.set_major(9);
     let info = STARTED.info().map_err(|failed| match failed {
         Failed::Cuda(code) => of_driver(code),
         Failed::Library(status) => status,

@@ -5,7 +5,7 @@
 //! out of inputs seen before is the one that the box has, with its plan. What only the box's library can answer is asked once for each distinct input.
 //!
 //! # Layout
-//! * [`export`]: what an export does. [`compute`]: calls that do work or ask. [`lengths`]: how long what pointers to the host lead to is.
+//! * [`exports`]: what the exports call. [`compute`]: calls that do work or ask. [`lengths`]: how long what pointers to the host lead to is.
 //! * [`descriptor`]: descriptors as programs have them. [`content`]: contents and their numbers. [`valid`]: settings that cuDNN surely takes. [`mirror`]: getters that tell what was set.
 //! * [`graph`]: the graph API. [`attributes`]: what it lets programs set. [`by_hand`]: functions that are like no others.
 //! * [`handle`]: handles. [`local`]: what is answered here. [`status`]: names.
@@ -16,8 +16,6 @@ pub mod by_hand;
 pub mod compute;
 pub mod content;
 pub mod descriptor;
-#[macro_use]
-pub mod export;
 pub mod graph;
 pub mod handle;
 pub mod lengths;
@@ -27,6 +25,22 @@ pub mod status;
 pub mod valid;
 
 pub use gvirtus_wire as wire;
+
+/// What the exports lead to; see [`gvirtus_frontend_link::export`].
+pub mod exports {
+    use std::ffi::CStr;
+
+    pub use crate::by_hand::*;
+    pub use crate::compute::{compute, value};
+    pub use crate::descriptor::{create, destroy, set};
+    pub use crate::graph::*;
+    pub use crate::handle::set_major;
+    pub use crate::local::*;
+    pub use crate::status::{INTERNAL_ERROR, NOT_SUPPORTED};
+
+    /// The library's name in statistics.
+    pub const LIBRARY: &CStr = c"libcudnn";
+}
 
 /// `cudnnStatus_t`.
 pub type Status = i32;

@@ -1,7 +1,7 @@
 //! Turns the rows of a compute library's table (`cublas_api!`, …) into exported functions: one macro for all of them.
 //!
 //! A library's crate has a module `exports` with what its rows lead to: `LIBRARY` (its name for the statistics), `compute` (calls), `set` (setters), `set_major`, a function
-//! for each row that is `local`, and the statuses `NOT_SUPPORTED` and `INTERNAL_ERROR`.
+//! for each row that is `local` or `hand_…`, and the statuses `NOT_SUPPORTED` and `INTERNAL_ERROR`; where there are descriptors, also `create`, `destroy` and `value`.
 
 use std::ffi::{CStr, c_char};
 
@@ -47,6 +47,10 @@ impl Returned for usize {
     }
 }
 
+impl Returned for () {
+    fn panicked(_: i32) -> Self {}
+}
+
 impl Returned for *const c_char {
     fn panicked(_: i32) -> Self {
         c"unknown".as_ptr()
@@ -79,6 +83,7 @@ macro_rules! export_library { ($core:tt $wanted:tt $(group $group:literal { $($c
 #[doc(hidden)]
 #[macro_export]
 macro_rules! export_in {
+    (9 [9] $($row:tt)*) => { $crate::export_function! { $($row)* } };
     (10 [10] $($row:tt)*) => { $crate::export_function! { $($row)* } };
     (11 [11 $($rest:tt)*] $($row:tt)*) => { $crate::export_function! { $($row)* } };
     (12 [12 $($rest:tt)*] $($row:tt)*) => { $crate::export_function! { $($row)* } };
@@ -98,6 +103,11 @@ macro_rules! export_returns {
     (cublasLtGetStatusString) => { *const ::std::ffi::c_char };
     (cublasLtGetVersion) => { usize };
     (cublasLtGetCudartVersion) => { usize };
+    (cudnnGetErrorString) => { *const ::std::ffi::c_char };
+    (cudnnGetLastErrorString) => { () };
+    (cudnnGetVersion) => { usize };
+    (cudnnGetCudartVersion) => { usize };
+    (cudnnGetMaxDeviceVersion) => { usize };
     ($other:ident) => { i32 };
 }
 
@@ -108,24 +118,13 @@ macro_rules! export_function {
     ($core:tt async $($row:tt)*) => { $crate::export_call! { $core Async compute $($row)* } };
     ($core:tt sync $($row:tt)*) => { $crate::export_call! { $core Sync compute $($row)* } };
     ($core:tt state $($row:tt)*) => { $crate::export_call! { $core Local set $($row)* } };
-    ($core:tt local $name:ident($($p:ident: $mode:ident $(($($argument:tt)+))?),*)) => {
-        #[unsafe(no_mangle)]
-        unsafe extern "C" fn $name($($p: $crate::wire::library_type!($mode)),*) -> $crate::export_returns!($name) {
-            static COUNTER: $crate::wire::api::frontend_table::Counter = $crate::export::counter(
-                $core::exports::LIBRARY,
-                concat!(stringify!($name), "\0"),
-                $crate::wire::api::Class::Local,
-            );
-            $crate::export::run(
-                &COUNTER,
-                $core::exports::INTERNAL_ERROR,
-                || format!(concat!(stringify!($name), "(" $(, stringify!($p), " {:?} ")*, ")") $(, $p)*),
-                // SAFETY: the program passes what the vendor documents for this function.
-                #[allow(unused_unsafe, reason = "functions without pointers are safe")]
-                || unsafe { $core::exports::$name($($p),*) },
-            )
-        }
-    };
+    ($core:tt value $($row:tt)*) => { $crate::export_call! { $core Sync value $($row)* } };
+    ($core:tt make $($row:tt)*) => { $crate::export_call! { $core Local create $($row)* } };
+    ($core:tt drop $($row:tt)*) => { $crate::export_call! { $core Local destroy $($row)* } };
+    ($core:tt local $($row:tt)*) => { $crate::export_by_hand! { $core Local $($row)* } };
+    ($core:tt hand_local $($row:tt)*) => { $crate::export_by_hand! { $core Local $($row)* } };
+    ($core:tt hand_sync $($row:tt)*) => { $crate::export_by_hand! { $core Sync $($row)* } };
+    ($core:tt hand_async $($row:tt)*) => { $crate::export_by_hand! { $core Async $($row)* } };
     ($core:tt unsupported $name:ident()) => {
         // What it is given does not matter: the caller cleans up.
         #[unsafe(no_mangle)]
@@ -148,13 +147,37 @@ macro_rules! export_function {
     };
 }
 
+/// A function that the library's crate has under its own name.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! export_by_hand {
+    ($core:tt $class:ident $name:ident($($p:ident: $mode:ident $(($($argument:tt)+))?),*)) => {
+        #[unsafe(no_mangle)]
+        unsafe extern "C" fn $name($($p: $crate::wire::library_type!($mode)),*) -> $crate::export_returns!($name) {
+            static COUNTER: $crate::wire::api::frontend_table::Counter = $crate::export::counter(
+                $core::exports::LIBRARY,
+                concat!(stringify!($name), "\0"),
+                $crate::wire::api::Class::$class,
+            );
+            $crate::export::run(
+                &COUNTER,
+                $core::exports::INTERNAL_ERROR,
+                || format!(concat!(stringify!($name), "(" $(, stringify!($p), " {:?} ")*, ")") $(, $p)*),
+                // SAFETY: the program passes what the vendor documents for this function.
+                #[allow(unused_unsafe, reason = "functions without pointers are safe")]
+                || unsafe { $core::exports::$name($($p),*) },
+            )
+        }
+    };
+}
+
 /// A function whose call is given as words, with its declaration.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! export_call {
     ($core:tt $class:ident $how:ident $name:ident($($p:ident: $mode:ident $(($($argument:tt)+))?),*)) => {
         #[unsafe(no_mangle)]
-        unsafe extern "C" fn $name($($p: $crate::wire::library_type!($mode)),*) -> i32 {
+        unsafe extern "C" fn $name($($p: $crate::wire::library_type!($mode)),*) -> $crate::export_returns!($name) {
             static COUNTER: $crate::wire::api::frontend_table::Counter = $crate::export::counter(
                 $core::exports::LIBRARY,
                 concat!(stringify!($name), "\0"),
