@@ -337,6 +337,8 @@ pub(crate) struct Program {
     pub(crate) calls: Vec<CallSite>,
     /// Targets of `brx.idx`.
     pub(crate) tables: Vec<Vec<u32>>,
+    /// Whether some function asks for its place in a cluster.
+    pub(crate) clusters: bool,
     /// Whether some function uses the reserved part of shared memory.
     pub(crate) reserved_shared: bool,
 }

@@ -35,7 +35,7 @@ impl Block {
                 cluster_arrived: 0,
                 cluster_phase: 0,
             },
-            warps: (0..warps).map(Warp::new).collect(),
+            warps: (0..warps).map(|id| Warp::new(grid, id)).collect(),
         })
     }
 

@@ -18,24 +18,26 @@ enum Lanes {
     Same(u64),
     /// Consecutive elements from here.
     Consecutive(u64),
+    /// Each half of the warp has one address, or consecutive elements: what blocks that are 16 threads wide do.
+    Halves([(u64, bool); 2]),
     Scattered([u64; 32]),
     /// Something is not inside the window or not aligned.
     Outside,
 }
 
-/// Differences to the first lane's address, and to consecutive addresses; kept in one vector's width for the optimiser's sake.
+/// Differences to the address of the first lane of a half, and to consecutive addresses from there; kept in one vector's width for the optimiser's sake.
 macro_rules! pattern {
-    ($t:ty, $a:expr, $size:expr, $n:literal) => {{
+    ($t:ty, $a:expr, $from:literal, $size:expr, $n:literal) => {{
         let (mut different, mut uneven) = ([0 as $t; $n], [0 as $t; $n]);
-        for chunk in 0..32 / $n {
+        for chunk in 0..16 / $n {
             for k in 0..$n {
-                let value = $a[chunk * $n + k];
-                different[k] |= value ^ $a[0];
-                uneven[k] |= value.wrapping_sub(((chunk * $n + k) * $size) as $t) ^ $a[0];
+                let value = $a[$from + chunk * $n + k];
+                different[k] |= value ^ $a[$from];
+                uneven[k] |= value.wrapping_sub(((chunk * $n + k) * $size) as $t) ^ $a[$from];
             }
         }
         let any = |bits: [$t; $n]| bits.iter().fold(0, |all, b| all | b);
-        (any(different), any(uneven))
+        (any(different) == 0, any(uneven) == 0)
     }};
 }
 
@@ -50,32 +52,43 @@ unsafe fn lanes<T>(bases: &Bases, ins: &Ins, access: &Access, window: Window) ->
         at & (size - 1) == 0 && at >= window.start && at < window.end && window.end - at >= bytes
     };
     // SAFETY: the caller's promise.
-    let (first, different, uneven) = unsafe {
+    let (first, second, low, high) = unsafe {
         if access.wide_address {
             let a = &*bases.at::<[u64; 32]>(ins.a);
-            let (different, uneven) = pattern!(u64, a, size_of::<T>(), 4);
-            (a[0].wrapping_add(access.offset as u64), different, uneven)
+            let low = pattern!(u64, a, 0, size_of::<T>(), 4);
+            let high = pattern!(u64, a, 16, size_of::<T>(), 4);
+            let at = |k: usize| a[k].wrapping_add(access.offset as u64);
+            (at(0), at(16), low, high)
         } else {
             let a = &*bases.at::<[u32; 32]>(ins.a);
-            let (different, uneven) = pattern!(u32, a, size_of::<T>(), 8);
-            (
-                u64::from(a[0].wrapping_add(access.offset as u32)),
-                u64::from(different),
-                u64::from(uneven),
-            )
+            let low = pattern!(u32, a, 0, size_of::<T>(), 8);
+            let high = pattern!(u32, a, 16, size_of::<T>(), 8);
+            let at = |k: usize| u64::from(a[k].wrapping_add(access.offset as u32));
+            (at(0), at(16), low, high)
         }
     };
-    if different == 0 {
+    if low.0 && high.0 && first == second {
         return if inside(first, size) {
             Lanes::Same(first.wrapping_add(window.host))
         } else {
             Lanes::Outside
         };
     }
-    if uneven == 0 {
+    if low.1 && high.1 && second == first.wrapping_add(16 * size) {
         // No element lies behind the end, so that nothing wrapped around either.
         return if inside(first, 32 * size) {
             Lanes::Consecutive(first.wrapping_add(window.host))
+        } else {
+            Lanes::Outside
+        };
+    }
+    if (low.0 || low.1) && (high.0 || high.1) {
+        let bytes = |consecutive: bool| if consecutive { 16 * size } else { size };
+        return if inside(first, bytes(low.1)) && inside(second, bytes(high.1)) {
+            Lanes::Halves([
+                (first.wrapping_add(window.host), low.1),
+                (second.wrapping_add(window.host), high.1),
+            ])
         } else {
             Lanes::Outside
         };
@@ -123,6 +136,16 @@ unsafe fn load_any<T: Copy>(bases: &Bases, ins: &Ins, access: &Access, window: W
         match lanes::<T>(bases, ins, access, window) {
             Lanes::Same(at) => *out = [(at as *const T).read_volatile(); 32],
             Lanes::Consecutive(at) => *out = (at as *const [T; 32]).read_unaligned(),
+            Lanes::Halves(halves) => {
+                for (half, (at, consecutive)) in halves.into_iter().enumerate() {
+                    let out = out.cast::<[T; 16]>().add(half);
+                    *out = if consecutive {
+                        (at as *const [T; 16]).read_unaligned()
+                    } else {
+                        [(at as *const T).read_volatile(); 16]
+                    };
+                }
+            }
             Lanes::Scattered(at) => {
                 for lane in 0..32 {
                     (*out)[lane] = (at[lane] as *const T).read_volatile();
@@ -145,6 +168,16 @@ unsafe fn store_any<T: Copy>(bases: &Bases, ins: &Ins, access: &Access, window: 
             // The last lane wins.
             Lanes::Same(at) => (at as *mut T).write_volatile((*values)[31]),
             Lanes::Consecutive(at) => (at as *mut [T; 32]).write_unaligned(*values),
+            Lanes::Halves(halves) => {
+                for (half, (at, consecutive)) in halves.into_iter().enumerate() {
+                    let values = values.cast::<[T; 16]>().add(half);
+                    if consecutive {
+                        (at as *mut [T; 16]).write_unaligned(*values);
+                    } else {
+                        (at as *mut T).write_volatile((*values)[15]);
+                    }
+                }
+            }
             Lanes::Scattered(at) => {
                 for lane in 0..32 {
                     (at[lane] as *mut T).write_volatile((*values)[lane]);

@@ -164,6 +164,8 @@ pub(crate) struct Warp {
     pub(crate) frames: Vec<Frame>,
     pub(crate) registers: Vec<Line>,
     pub(crate) special: Vec<Line>,
+    /// Index of the block that the special registers tell.
+    block: [u32; 3],
     /// Path that ran last.
     pub(crate) cursor: usize,
     /// How often the cluster's barrier had opened when the warp last arrived at it.
@@ -259,9 +261,11 @@ impl Warp {
         self.ranges = [NO_RANGE; 4];
     }
 
-    pub(crate) fn new(id: u32) -> Warp {
-        Warp {
+    pub(crate) fn new(grid: &Grid<'_>, id: u32) -> Warp {
+        let mut warp = Warp {
             id,
+            // No block has this index: all registers are written for the first.
+            block: [u32::MAX; 3],
             alive: 0,
             paths: Vec::with_capacity(4),
             records: Vec::with_capacity(8),
@@ -273,7 +277,9 @@ impl Warp {
             stalled: 0,
             range: NO_RANGE,
             ranges: [NO_RANGE; 4],
-        }
+        };
+        warp.fill_constant_special(grid);
+        warp
     }
 
     /// Makes the warp ready for a block.
@@ -317,22 +323,47 @@ impl Warp {
         self.fill_special(grid, block, linear);
     }
 
+    /// Writes the lanes of a special register of 32 bits.
+    fn set_special(&mut self, loc: u32, f: impl Fn(u32) -> u32) {
+        let start: *mut u8 = self.special.as_mut_ptr().cast();
+        // SAFETY: the places of special registers lie within the region, which is aligned.
+        let out = unsafe {
+            &mut *start
+                .add((loc & crate::ptx::code::OFFSET) as usize)
+                .cast::<[u32; 32]>()
+        };
+        for (lane, value) in out.iter_mut().enumerate() {
+            *value = f(lane as u32);
+        }
+    }
+
+    /// The special registers that differ from block to block.
     fn fill_special(&mut self, grid: &Grid<'_>, block: [u32; 3], linear: u64) {
+        for k in 0..3 {
+            if self.block[k] != block[k] {
+                self.set_special(special::CTAID + 128 * k as u32, |_| block[k]);
+            }
+        }
+        self.block = block;
+        let multiprocessors = grid.env.threads.max(1) as u64;
+        self.set_special(special::SMID, |_| (linear % multiprocessors) as u32);
+        if grid.program.clusters {
+            for k in 0..3 {
+                let size = grid.cluster[k];
+                let at = 128 * k as u32;
+                self.set_special(special::CLUSTER_CTAID + at, |_| block[k] % size);
+                self.set_special(special::CLUSTERID + at, |_| block[k] / size);
+            }
+            self.set_special(special::CLUSTER_RANK, |_| grid.rank(block));
+        }
+    }
+
+    /// The special registers that are the same for all blocks of the grid.
+    fn fill_constant_special(&mut self, grid: &Grid<'_>) {
         let [bx, by, bz] = grid.config.block;
         let first = self.id * 32;
         let id = self.id;
-        let start: *mut u8 = self.special.as_mut_ptr().cast();
-        let set = |loc: u32, f: &dyn Fn(u32) -> u32| {
-            // SAFETY: the places of special registers lie within the region, which is aligned.
-            let out = unsafe {
-                &mut *start
-                    .add((loc & crate::ptx::code::OFFSET) as usize)
-                    .cast::<[u32; 32]>()
-            };
-            for (lane, value) in out.iter_mut().enumerate() {
-                *value = f(lane as u32);
-            }
-        };
+        let mut set = |loc: u32, f: &dyn Fn(u32) -> u32| self.set_special(loc, f);
         let thread = |lane: u32| first + lane;
         set(special::TID_X, &|l| thread(l) % bx);
         set(special::TID_Y, &|l| thread(l) / bx % by);
@@ -347,28 +378,19 @@ impl Warp {
         set(special::NWARPID, &|_| 64);
         for (k, n) in [bx, by, bz].into_iter().enumerate() {
             set(special::NTID + 128 * k as u32, &|_| n);
-            set(special::CTAID + 128 * k as u32, &|_| block[k]);
             set(special::NCTAID + 128 * k as u32, &|_| grid.config.grid[k]);
         }
         let size = grid.cluster;
-        for k in 0..3u32 {
-            let (at, size) = (k as usize, size[k as usize]);
-            set(special::CLUSTER_CTAID + 128 * k, &|_| block[at] % size);
-            set(special::CLUSTERID + 128 * k, &|_| block[at] / size);
-            set(special::CLUSTER_NCTAID + 128 * k, &|_| size);
-            set(special::NCLUSTERID + 128 * k, &|_| {
-                grid.config.grid[at] / size
-            });
+        for k in 0..3 {
+            let at = 128 * k as u32;
+            set(special::CLUSTER_NCTAID + at, &|_| size[k]);
+            set(special::NCLUSTERID + at, &|_| grid.config.grid[k] / size[k]);
         }
-        set(special::CLUSTER_RANK, &|_| grid.rank(block));
         set(special::CLUSTER_SIZE, &|_| size.iter().product());
         set(special::EXPLICIT_CLUSTER, &|_| {
             if grid.explicit_cluster { u32::MAX } else { 0 }
         });
         let multiprocessors = grid.env.threads.max(1) as u32;
-        set(special::SMID, &|_| {
-            (linear % u64::from(multiprocessors)) as u32
-        });
         set(special::NSMID, &|_| multiprocessors);
         set(special::DYNAMIC_SMEM_SIZE, &|_| grid.config.shared_bytes);
         set(special::TOTAL_SMEM_SIZE, &|_| {

@@ -320,6 +320,7 @@ impl<'a> Emit<'_, 'a> {
             _ => return Err("not an address".into()),
         };
         if let Some(loc) = special_register(name) {
+            self.module.program.clusters |= name.contains("cluster");
             self.module.program.reserved_shared |= name.starts_with("%reserved_smem");
             return Ok(loc);
         }

@@ -139,6 +139,7 @@ impl<'a> Emit<'_, 'a> {
         let rank = if map {
             self.source(&operands[2], Ty::U32)?
         } else {
+            self.module.program.clusters = true;
             special::CLUSTER_RANK
         };
         let alu = match (map, wide) {
