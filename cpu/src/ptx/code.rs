@@ -11,6 +11,8 @@ pub(crate) type Loc = u32;
 pub(crate) const CONST: u32 = 1 << 30;
 /// Special registers of the warp.
 pub(crate) const SPECIAL: u32 = 2 << 30;
+/// Parameters of the running kernel, each spread over all lanes.
+pub(crate) const PARAMS: u32 = 3 << 30;
 /// Mask of the offset in a [`Loc`].
 pub(crate) const OFFSET: u32 = (1 << 30) - 1;
 /// No operand.
@@ -298,6 +300,9 @@ pub(crate) struct FunctionCode {
     /// End of the static shared memory that is used by the body.
     pub(crate) shared_end: u32,
     pub(crate) uses_dynamic_shared: bool,
+    /// Parameters that are registers (of kernels), and the bytes that they take.
+    pub(crate) param_registers: Vec<ParamRegister>,
+    pub(crate) param_bytes: u32,
 }
 
 /// Arguments of one call: places in the caller's local memory.
@@ -317,6 +322,18 @@ pub(crate) struct Relocation {
     /// Variable of the module.
     pub(crate) variable: u32,
     pub(crate) addend: i64,
+}
+
+/// A parameter of a kernel that is kept as a register, the same for the whole grid.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ParamRegister {
+    /// Offset and bytes in the parameters.
+    pub(crate) offset: u32,
+    pub(crate) size: u8,
+    pub(crate) signed: bool,
+    pub(crate) width: Width,
+    /// Byte offset in the region.
+    pub(crate) place: u32,
 }
 
 /// Everything that running needs and that does not depend on addresses.

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use super::code::RESERVED_SHARED;
+use super::code::{FunctionCode, RESERVED_SHARED};
 use super::exec::grid;
 use super::exec::state::{Grid, Line};
 use super::lexer::error_at;
@@ -167,6 +167,10 @@ impl LoadedModule for Loaded {
             env,
             config: *config,
             params,
+            param_registers: param_registers(
+                &lowered.program.functions[lowered.kernel_functions[kernel] as usize],
+                params,
+            ),
             cluster: config.blocks_of_cluster(info),
             explicit_cluster: config.cluster[0] != 0 || info.required_cluster.is_some(),
             function: lowered.kernel_functions[kernel],
@@ -187,4 +191,30 @@ impl LoadedModule for Loaded {
         };
         grid::run(&grid)
     }
+}
+
+/// The parameters of a kernel as registers.
+fn param_registers(code: &FunctionCode, params: &[u8]) -> Vec<Line> {
+    let mut lines = vec![Line([0; 64]); code.param_bytes.div_ceil(64) as usize];
+    for register in &code.param_registers {
+        let (at, size) = (register.offset as usize, usize::from(register.size));
+        // What the launch checked: all parameters are there.
+        let Some(bytes) = params.get(at..at + size) else {
+            continue;
+        };
+        let mut raw = [0u8; 16];
+        raw[..size].copy_from_slice(bytes);
+        let mut value = u128::from_le_bytes(raw);
+        if register.signed {
+            let shift = 128 - 8 * size as u32;
+            value = ((value << shift) as i128 >> shift) as u128;
+        }
+        let lane = register.width.lane_bytes() as usize;
+        let value = &value.to_le_bytes()[..lane];
+        for k in 0..32 {
+            let place = register.place as usize + k * lane;
+            lines[place / 64].0[place % 64..][..lane].copy_from_slice(value);
+        }
+    }
+    lines
 }

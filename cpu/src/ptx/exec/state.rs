@@ -19,6 +19,8 @@ pub(crate) struct Grid<'a> {
     pub(crate) env: &'a LaunchEnvironment<'a>,
     pub(crate) config: LaunchConfig,
     pub(crate) params: &'a [u8],
+    /// Parameters that are registers.
+    pub(crate) param_registers: Vec<Line>,
     /// Blocks of a cluster in x, y, z.
     pub(crate) cluster: [u32; 3],
     /// Whether launch or kernel name a cluster.
@@ -438,7 +440,7 @@ impl Warp {
             registers.wrapping_add(base).cast(),
             constants.cast_mut().cast(),
             special.cast(),
-            std::ptr::null_mut(),
+            grid.param_registers.as_ptr().cast_mut().cast(),
         ])
     }
 

@@ -7,7 +7,7 @@ use crate::ptx::alu::{int, logic};
 use crate::ptx::ast::{Init, Operand, Variable};
 use crate::ptx::code::{
     Access, FUNCTION_STRIDE, FUNCTION_WINDOW, Ins, LOCAL_WINDOW, Loc, NONE, Op, Order,
-    PARAM_WINDOW, SHARED_WINDOW, Where,
+    PARAM_WINDOW, PARAMS, ParamRegister, SHARED_WINDOW, Where,
 };
 use crate::ptx::exec::atomic::{AtomicKind, AtomicOp};
 use crate::ptx::types::{Space, Ty, Width};
@@ -236,15 +236,50 @@ impl<'a> Emit<'_, 'a> {
             .map_or(ty.width(), Ty::width);
         self.check_register(ty, width)?;
         access.width = width;
+        let parameter = access.direct && access.place == Where::Param;
+        if parameter && items.iter().all(|item| self.may_alias(item, width)) {
+            let places: Option<Vec<Loc>> = (0..items.len() as i64)
+                .map(|k| self.param_register(&access, k))
+                .collect();
+            if let Some(places) = places {
+                for (item, place) in items.iter().zip(places) {
+                    self.alias(item, place, width);
+                }
+                return Ok(());
+            }
+        }
         let registers = items
             .iter()
             .map(|item| self.dest(item, width))
             .collect::<Step<Vec<Loc>>>()?;
-        if access.direct && access.place == Where::Param {
+        if parameter {
             ins.op = Op::LoadParam;
         }
         self.finish_access(ins, access, &registers);
         Ok(())
+    }
+
+    /// A register for element `k` of a load from the kernel's parameters; none if that lies outside of them.
+    fn param_register(&mut self, access: &Access, k: i64) -> Option<Loc> {
+        let offset = access.offset.checked_add(k * i64::from(access.size))?;
+        let code = &mut self.module.program.functions[self.index as usize];
+        let end = code.params.last().map_or(0, |(at, size)| at + size);
+        if offset < 0 || offset + i64::from(access.size) > i64::from(end) {
+            return None;
+        }
+        let place = code.param_bytes.next_multiple_of(64);
+        if place > 1 << 24 {
+            return None;
+        }
+        code.param_bytes = place + access.width.register_bytes();
+        code.param_registers.push(ParamRegister {
+            offset: offset as u32,
+            size: access.size,
+            signed: access.signed,
+            width: access.width,
+            place,
+        });
+        Some(PARAMS | place)
     }
 
     /// Registers may be wider than what is loaded or stored, not narrower.
@@ -429,8 +464,12 @@ impl<'a> Emit<'_, 'a> {
             return Err("only 64-bit addresses are supported".into());
         }
         arity(operands, 2..=2)?;
-        let d = self.dest(&operands[0], Width::W64)?;
         let a = self.source(&operands[1], Ty::U64)?;
+        if matches!(space, Space::Global | Space::Const) && self.alias(&operands[0], a, Width::W64)
+        {
+            return Ok(());
+        }
+        let d = self.dest(&operands[0], Width::W64)?;
         let window = match space {
             Space::Shared => SHARED_WINDOW,
             Space::Local => LOCAL_WINDOW,

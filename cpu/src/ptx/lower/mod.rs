@@ -66,6 +66,10 @@ pub(crate) struct Emit<'m, 'a> {
     pub(crate) index: u32,
     pub(crate) code: Vec<Ins>,
     registers: Vec<Loc>,
+    /// Whether a register is written by one instruction only, without a guard.
+    single: Vec<bool>,
+    /// Whether an instruction so far uses the register.
+    touched: Vec<bool>,
     /// Offset of each variable of the body in its space.
     pub(crate) places: Vec<u32>,
     frame_bytes: u32,
@@ -221,8 +225,34 @@ impl<'a> Emit<'_, 'a> {
         }
     }
 
+    /// Lets a register stand for a place that never changes, instead of copying: whether that was possible. The place must have the register's size.
+    pub(crate) fn alias(&mut self, operand: &Operand<'a>, place: Loc, width: Width) -> bool {
+        if !self.may_alias(operand, width) || place == NONE || place >> 30 == 0 {
+            return false;
+        }
+        if let Operand::Reg(id) = operand {
+            self.registers[*id as usize] = place;
+        }
+        true
+    }
+
+    /// Whether a register is written here only, and not used before.
+    pub(crate) fn may_alias(&self, operand: &Operand<'a>, width: Width) -> bool {
+        matches!(operand, Operand::Reg(id) if {
+            let id = *id as usize;
+            self.guard == NONE
+                && self.single[id]
+                && !self.touched[id]
+                && width != Width::Pred
+                && self.body.registers[id].width() == width
+        })
+    }
+
     /// A register that is written, and how it is kept.
     pub(crate) fn dest_any(&mut self, operand: &Operand<'a>) -> Step<(Loc, Width)> {
+        if let Operand::Reg(id) = operand {
+            self.touched[*id as usize] = true;
+        }
         match operand {
             Operand::Reg(id) => Ok((
                 self.registers[*id as usize],
@@ -263,6 +293,9 @@ impl<'a> Emit<'_, 'a> {
     /// A source operand: registers in their own size, all else in that of `ty`.
     pub(crate) fn source_any(&mut self, operand: &Operand<'a>, ty: Ty) -> Step<(Loc, Width)> {
         let width = ty.width();
+        if let Operand::Reg(id) = operand {
+            self.touched[*id as usize] = true;
+        }
         match operand {
             Operand::Reg(id) => Ok((
                 self.registers[*id as usize],
@@ -488,6 +521,33 @@ impl<'a> Emit<'_, 'a> {
         }
         q.finish()
     }
+}
+
+/// Which registers one instruction without a guard writes, and no other. Where the destination of an instruction stands is the same for all: first.
+pub(crate) fn written_once(body: &Body<'_>) -> Vec<bool> {
+    fn count(operand: &Operand<'_>, by: u8, writes: &mut [u8]) {
+        match operand {
+            Operand::Reg(id) | Operand::Piece(id, _) => {
+                let n = &mut writes[*id as usize];
+                *n = n.saturating_add(by);
+            }
+            Operand::Vector(items) => items.iter().for_each(|item| count(item, by, writes)),
+            Operand::Pair(a, b) => {
+                count(a, by, writes);
+                count(b, by, writes);
+            }
+            _ => {}
+        }
+    }
+    let mut writes = vec![0u8; body.registers.len()];
+    for statement in &body.statements {
+        if let Statement::Instruction(ins) = statement
+            && let Some(first) = ins.operands.first()
+        {
+            count(first, if ins.guard.is_some() { 2 } else { 1 }, &mut writes);
+        }
+    }
+    writes.into_iter().map(|n| n == 1).collect()
 }
 
 /// The bits that a register of `width` keeps.

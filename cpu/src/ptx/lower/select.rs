@@ -249,6 +249,18 @@ impl<'a> Emit<'_, 'a> {
                 Ok(())
             }
             (dest, source) => {
+                // What never changes need not be copied.
+                let fixed = match source {
+                    Operand::Reg(_) | Operand::Int(_) => true,
+                    Operand::Name(name, 0) => name.starts_with('%'),
+                    _ => false,
+                };
+                if fixed && self.may_alias(dest, ty.width()) {
+                    let (a, width) = self.source_any(source, ty)?;
+                    if width == ty.width() && self.alias(dest, a, width) {
+                        return Ok(());
+                    }
+                }
                 let d = self.dest(dest, ty.width())?;
                 let (a, width) = self.source_any(source, ty)?;
                 let alu = match (ty.width(), width) {

@@ -233,6 +233,8 @@ fn lower_function<'a>(
         index,
         code: Vec::with_capacity(body.statements.len() + 8),
         registers: Vec::with_capacity(body.registers.len()),
+        single: super::written_once(body),
+        touched: vec![false; body.registers.len()],
         places,
         frame_bytes: 0,
         local_bytes,
