@@ -68,3 +68,24 @@ fn launches_do_not_wait() {
     );
     assert_eq!(stats.round_trips_of("cudaDeviceSynchronize"), 1);
 }
+
+/// A hundred products with fresh but equal descriptors: each library is asked once whether it is there, and once whether it can.
+#[test]
+fn equal_descriptors_are_asked_about_once() {
+    let backend = Backend::start(Transport::Unix).expect("a backend starts");
+    let path = compiled("cublaslt_fresh", 13).expect("the fixture compiles");
+    let stats = run(&path, &backend, None).stats;
+    let stats = stats.expect("the program writes statistics");
+    assert_eq!(stats.calls("cublasLtMatmul"), 100);
+    let asked: u64 = [
+        "cublasCreate_v2",
+        "cublasSetStream_v2",
+        "cublasSetMathMode",
+        "cublasLtMatmulDescCreate",
+        "cublasLtMatmul",
+    ]
+    .into_iter()
+    .map(|name| stats.round_trips_of(name))
+    .sum();
+    assert!(asked <= 3, "{asked}: {:?}", stats.0);
+}

@@ -81,6 +81,7 @@ fixtures![
     context_events_refusals,
     cublas,
     cublaslt,
+    cublaslt_fresh,
     cudnn,
     cudnn_functions,
     cudnn_graph,

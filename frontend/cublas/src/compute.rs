@@ -5,6 +5,7 @@ use std::sync::PoisonError;
 
 use gvirtus_frontend_link::guard::unsupported;
 use gvirtus_frontend_link::library::{Outcome, Target, call};
+use gvirtus_frontend_link::start::capturing;
 use gvirtus_wire::api::library::{Function, Mode, command};
 
 use crate::handle::{self, Handle, opcode};
@@ -31,8 +32,13 @@ pub unsafe fn compute(function: &Function, arguments: &[u64]) -> Status {
         return INVALID_VALUE;
     }
     // Whether the library has a variant only the library knows: the first call of each asks.
-    let variant = variant(function, arguments, handle.state().pointer_mode);
-    let ask = variant.is_some_and(|variant| !known(&handle, function, variant));
+    let (pointer_mode, stream) = {
+        let state = handle.state();
+        (state.pointer_mode, state.stream)
+    };
+    let variant = variant(function, arguments, pointer_mode);
+    let ask = variant.is_some_and(|variant| !known(&handle, function, variant))
+        && !capturing(stream as u64);
     // SAFETY: by this function's contract.
     let status = unsafe { send(&handle, function, arguments, ask) };
     if let (Some(variant), true, SUCCESS) = (variant, ask, status) {

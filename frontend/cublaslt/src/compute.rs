@@ -8,6 +8,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use gvirtus_cublas_core::status::{INVALID_VALUE, NOT_SUPPORTED, SUCCESS, of_driver};
 use gvirtus_frontend_link::guard::unsupported;
 use gvirtus_frontend_link::library::{Outcome, Target, call};
+use gvirtus_frontend_link::start::capturing;
 use gvirtus_wire::api::library::{Function, Mode, command, data_type_size};
 use gvirtus_wire::api::opaque::{MATMUL, TRANSFORM, Values};
 
@@ -261,17 +262,16 @@ unsafe fn execute(function: &Function, handle: u32, mut prepared: Prepared) -> S
             .unwrap_or_else(PoisonError::into_inner)
             .contains(question)
     };
-    let ask = !recommended && !known(&question);
     let stream = function
         .parameters
         .iter()
-        .position(|p| p.mode == Mode::Stream);
+        .position(|p| p.mode == Mode::Stream)
+        .map_or(0, |at| prepared.arguments[at]);
+    let ask = !recommended && !known(&question) && !capturing(stream);
     let target = Target {
         opcode: LT_OF_BOX.opcode(command::CALL),
         handle,
-        stream: stream.map_or(std::ptr::null_mut(), |at| {
-            prepared.arguments[at] as *mut c_void
-        }),
+        stream: stream as *mut c_void,
         host_scalars: on_host,
         ask,
         weight: WEIGHT,

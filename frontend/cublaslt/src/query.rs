@@ -5,9 +5,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use gvirtus_cublas_core::status::{INVALID_VALUE, SUCCESS, of_driver};
-use gvirtus_frontend_link::driver;
 use gvirtus_frontend_link::library::{Target, call, pack};
-use gvirtus_frontend_link::start::ensure_context;
+use gvirtus_frontend_link::start::{device, ensure_context};
 use gvirtus_wire::api::library::{Function, Mode, command};
 use gvirtus_wire::codec::Wire;
 
@@ -133,7 +132,7 @@ unsafe fn answer(
     let Ok((packed, _)) = packed else {
         return Err(INVALID_VALUE);
     };
-    let mut key = device().to_le_bytes().to_vec();
+    let mut key = device().unwrap_or(-1).to_le_bytes().to_vec();
     packed.encode(&mut key);
     let kept = |key: &Vec<u8>| {
         let answers = ANSWERS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -157,16 +156,6 @@ unsafe fn answer(
         answers.insert(key, Arc::clone(&answer));
     }
     Ok(answer)
-}
-
-/// The current device.
-fn device() -> i32 {
-    let mut device = -1;
-    if let Some(driver) = driver() {
-        // SAFETY: the address is that of a local.
-        let _ = unsafe { (driver.cuCtxGetDevice)(&raw mut device) };
-    }
-    device
 }
 
 /// Writes an answer to where the program wants it.
