@@ -55,6 +55,31 @@ const LIBRARIES: &[Library] = &[
         vendor: None,
     },
     Library {
+        soname: "libcudnn_graph.so.9",
+        list: "frontend/cudnn/symbols/libcudnn_graph.so.9.txt",
+        vendor: None,
+    },
+    Library {
+        soname: "libcudnn_ops.so.9",
+        list: "frontend/cudnn/symbols/libcudnn_ops.so.9.txt",
+        vendor: None,
+    },
+    Library {
+        soname: "libcudnn_cnn.so.9",
+        list: "frontend/cudnn/symbols/libcudnn_cnn.so.9.txt",
+        vendor: None,
+    },
+    Library {
+        soname: "libcudnn_adv.so.9",
+        list: "frontend/cudnn/symbols/libcudnn_adv.so.9.txt",
+        vendor: None,
+    },
+    Library {
+        soname: "libcudnn_ext.so.9",
+        list: "frontend/cudnn/symbols/libcudnn_ext.so.9.txt",
+        vendor: None,
+    },
+    Library {
         soname: "libcufft.so.11",
         list: "frontend/cufft/symbols/libcufft.so.11.txt",
         vendor: None,

@@ -68,6 +68,31 @@ pub const PARTS: &[(&str, &str, &str)] = &[
         "lib/libcublasLt.so.13",
     ),
     (
+        "gvirtus-frontend-cudnn-graph9",
+        "libcudnn_graph9.so",
+        "lib/libcudnn_graph.so.9",
+    ),
+    (
+        "gvirtus-frontend-cudnn-ops9",
+        "libcudnn_ops9.so",
+        "lib/libcudnn_ops.so.9",
+    ),
+    (
+        "gvirtus-frontend-cudnn-cnn9",
+        "libcudnn_cnn9.so",
+        "lib/libcudnn_cnn.so.9",
+    ),
+    (
+        "gvirtus-frontend-cudnn-adv9",
+        "libcudnn_adv9.so",
+        "lib/libcudnn_adv.so.9",
+    ),
+    (
+        "gvirtus-frontend-cudnn-ext9",
+        "libcudnn_ext9.so",
+        "lib/libcudnn_ext.so.9",
+    ),
+    (
         "gvirtus-frontend-cufft11",
         "libcufft11.so",
         "lib/libcufft.so.11",

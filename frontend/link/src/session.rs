@@ -50,7 +50,7 @@ impl Session {
 fn load() -> Option<Session> {
     let candidates = match std::env::var_os("GVIRTUS_LIB") {
         Some(file) => vec![PathBuf::from(file)],
-        None => beside_us(),
+        None => beside_us("libgvirtus.so"),
     };
     let mut reason = String::from("the frontend library's own path is unknown");
     for file in &candidates {
@@ -63,8 +63,8 @@ fn load() -> Option<Session> {
     None
 }
 
-/// `libgvirtus.so` in the directory that the frontend was loaded from, and where that file really lies if it is a link.
-fn beside_us() -> Vec<PathBuf> {
+/// A file in the directory that the frontend was loaded from, and where that file really lies if it is a link.
+pub(crate) fn beside_us(name: &str) -> Vec<PathBuf> {
     // SAFETY: an all-zero Dl_info is valid, and dladdr fills it for the address of a function of this library.
     let file = unsafe {
         let mut info: libc::Dl_info = std::mem::zeroed();
@@ -76,9 +76,9 @@ fn beside_us() -> Vec<PathBuf> {
             CStr::from_ptr(info.dli_fname).to_bytes(),
         ))
     };
-    let mut files = vec![file.with_file_name("libgvirtus.so")];
+    let mut files = vec![file.with_file_name(name)];
     if let Ok(real) = file.canonicalize() {
-        files.push(real.with_file_name("libgvirtus.so"));
+        files.push(real.with_file_name(name));
     }
     files.dedup();
     files

@@ -14,12 +14,17 @@ static DESCRIPTION: Description = Description {
     functions: CUDNN,
     first_opcode: CUDNN_OPCODES.0,
     file: "libcudnn.so.",
-    // It asks the loader for them by name, when a call needs them; those of the CUDA that it was built for.
+    // It asks the loader for them by name, when a call needs them: its own parts, of which a search path may lead to ours, and those of the CUDA that it was built for.
     needs: &[
         "libcublasLt.so.13",
         "libnvrtc.so.13",
         "libcublasLt.so.12",
         "libnvrtc.so.12",
+        "libcudnn_graph.so.9",
+        "libcudnn_ops.so.9",
+        "libcudnn_cnn.so.9",
+        "libcudnn_adv.so.9",
+        "libcudnn_ext.so.9",
     ],
     majors: &[9],
     create: c"cudnnCreate",

@@ -1,0 +1,5 @@
+//! See `gvirtus-cudnn-part`.
+
+fn main() {
+    gvirtus_cudnn_part::build("graph");
+}
