@@ -71,9 +71,21 @@ impl Descriptor {
 }
 
 fn steps(kind: &'static str, settings: &[Step]) -> Vec<Step> {
-    let creates =
-        |f: &&Function| f.class == "make" && f.parameters.iter().any(|p| p.mode == Mode::New(kind));
-    let create = CUDNN.iter().find(creates).expect("descriptors are made");
+    static MADE_BY: LazyLock<HashMap<&str, &Function>> = LazyLock::new(|| {
+        let made = |function: &'static Function| {
+            let made = function.parameters.iter().find_map(|p| match p.mode {
+                Mode::New(kind) => Some(kind),
+                _ => None,
+            });
+            Some((made?, function))
+        };
+        CUDNN
+            .iter()
+            .filter(|f| f.class == "make")
+            .filter_map(made)
+            .collect()
+    });
+    let create = MADE_BY.get(kind).expect("descriptors are made");
     let first = Step::first(create, None);
     std::iter::once(first)
         .chain(settings.iter().cloned())

@@ -179,12 +179,13 @@ unsafe fn set(
     /// Kinds of attributes that the box's library has been seen to take.
     static TAKEN: Taken = Taken::new();
     let shared = find(descriptor)?;
-    let mut node = lock(&shared);
-    if node.is_finalized() {
+    if lock(&shared).is_finalized() {
         return Err(BAD_PARAM);
     }
+    // Looks at other descriptors, of which this one may be one by mistake.
     // SAFETY: by this function's contract.
     let made = unsafe { attribute_of(name, of, count, elements) }?;
+    let mut node = lock(&shared);
     if node.kind == kind::VARIANT_PACK {
         if !attributes::surely(node.kind, name, of, count) {
             // Intermediate results, and shapes that are given with the pack.

@@ -24,7 +24,11 @@ pub mod mirror;
 pub mod status;
 pub mod valid;
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 pub use gvirtus_wire as wire;
+use gvirtus_wire::api::library::{CUDNN, Function};
 
 /// What the exports lead to; see [`gvirtus_frontend_link::export`].
 pub mod exports {
@@ -50,7 +54,8 @@ pub type Status = i32;
 /// # Panics
 /// If there is none: a mistake in this library, which its tests find.
 #[must_use]
-pub fn declared(name: &str) -> &'static wire::api::library::Function {
-    let found = wire::api::library::CUDNN.iter().find(|f| f.name == name);
-    found.expect("the function is declared")
+pub fn declared(name: &str) -> &'static Function {
+    static BY_NAME: LazyLock<HashMap<&str, &Function>> =
+        LazyLock::new(|| CUDNN.iter().map(|f| (f.name, f)).collect());
+    BY_NAME.get(name).expect("the function is declared")
 }
