@@ -4,7 +4,7 @@
 //! * [`session`]: finds and loads `libgvirtus.so`, lazily, and hands out its functions.
 //! * [`mod@driver`]: the table of driver API functions.
 //! * [`library`]: calls of compute libraries.
-//! * [`start`]: their beginning. [`export`]: their exports. [`part`]: libraries that are parts of another.
+//! * [`start`]: their beginning. [`export`]: their exports. [`mod@part`]: libraries that are parts of another.
 //! * [`guard`]: what stands around the body of every exported function.
 //!
 //! # Finding the session
