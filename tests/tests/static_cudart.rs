@@ -142,6 +142,7 @@ fixtures![
     memcpy_shapes,
     nvml,
     pinned_reuse,
+    private_streams,
     registered_memory,
     runtime_arrays,
     runtime_arrays_refusals,
