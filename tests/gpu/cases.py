@@ -7,6 +7,7 @@ The description of a sample:
     include, flags      further include directories, and arguments of nvcc ({cudadevrt}: where the device runtime's archive is)
     headers             it includes headers of compute libraries, but is not linked with them
     directories, files  what it reads where it runs
+    toolkit             the same, of the CUDA toolkit
     fatbin, ptx         files that are compiled for it to load: {made: source}
     rdc, driver         compiled as relocatable device code; linked with libcuda
     libraries           NVIDIA's compute libraries that it is linked with
@@ -153,10 +154,11 @@ def build(case, level, nvcc, arch, out, vendor, options):
     if case.libraries or case.description.get("headers"):
         # Behind the toolkit's own headers, of which these directories may hold other versions.
         include += [word for path in vendor.includes for word in ["-isystem", path]]
-    for name in case.description.get("directories", []) + case.description.get("files", []):
-        link = os.path.join(target, os.path.basename(name))
+    read = [os.path.join(case.directory, name) for name in case.description.get("directories", []) + case.description.get("files", [])]
+    for path in read + [os.path.join(toolkit, name) for name in case.description.get("toolkit", [])]:
+        link = os.path.join(target, os.path.basename(path))
         if not os.path.lexists(link):
-            os.symlink(os.path.join(case.directory, name), link)
+            os.symlink(path, link)
     common = nvcc + ["--cudart=" + ("static" if level == "driver" else "shared"), "-std=c++17", "-Wno-deprecated-gpu-targets", "-w", "-arch=" + arch] + include
     commands = []
     for kind in ["fatbin", "ptx"]:

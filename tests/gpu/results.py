@@ -31,6 +31,8 @@ def judge(case, cuda, first, second, ours, stats):
         return False, ["hangs natively"]
     if first["code"] != second["code"]:
         return False, ["native runs end with %s and %s" % (first["code"], second["code"])]
+    if case.kind == "sample" and first["code"] not in [0, WAIVED]:
+        return False, ["fails natively with %s" % first["code"]]
     for name in ["out", "err"]:
         unordered = case.unordered or name == "err"
         unstable = compare.difference(first[name], second[name], case.hide, unordered)
