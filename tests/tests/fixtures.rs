@@ -86,6 +86,7 @@ fixtures![
     cudnn_functions,
     cudnn_graph,
     cufft,
+    cufftw,
     curand,
     cooperative_grid,
     copy_batches,

@@ -90,6 +90,16 @@ const LIBRARIES: &[Library] = &[
         vendor: None,
     },
     Library {
+        soname: "libcufftw.so.11",
+        list: "frontend/cufftw/symbols/libcufftw.so.11.txt",
+        vendor: None,
+    },
+    Library {
+        soname: "libcufftw.so.12",
+        list: "frontend/cufftw/symbols/libcufftw.so.12.txt",
+        vendor: None,
+    },
+    Library {
         soname: "libcurand.so.10",
         list: "frontend/curand/symbols/libcurand.so.10.txt",
         vendor: None,

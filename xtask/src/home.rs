@@ -103,6 +103,16 @@ pub const PARTS: &[(&str, &str, &str)] = &[
         "lib/libcufft.so.12",
     ),
     (
+        "gvirtus-frontend-cufftw11",
+        "libcufftw11.so",
+        "lib/libcufftw.so.11",
+    ),
+    (
+        "gvirtus-frontend-cufftw12",
+        "libcufftw12.so",
+        "lib/libcufftw.so.12",
+    ),
+    (
         "gvirtus-frontend-curand",
         "libcurand.so",
         "lib/libcurand.so.10",

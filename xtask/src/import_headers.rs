@@ -49,8 +49,9 @@ pub fn import(
     for header in headers {
         let text = std::fs::read_to_string(header)
             .with_context(|| format!("cannot read {}", header.display()))?;
-        // cuBLASLt's header has cuBLAS's mark.
-        let mark = library.strip_suffix("lt").unwrap_or(library).to_uppercase();
+        // cuBLASLt's header has cuBLAS's mark, and cuFFTW's cuFFT's.
+        let short = library.strip_suffix("lt").or(library.strip_suffix('w'));
+        let mark = short.unwrap_or(library).to_uppercase();
         for (name, prototype) in parse(&text, &mark) {
             prototypes.entry(name).or_insert(prototype);
         }
@@ -170,6 +171,7 @@ impl Rules {
                 .with_context(|| format!("{name}: {c_type} {parameter}"))?;
             let safe = match parameter.as_str() {
                 "type" => "type_",
+                "in" => "in_",
                 other => other,
             };
             declared.push(format!("{safe}: {mode}"));
@@ -196,7 +198,8 @@ impl Rules {
                 mode.replace('#', &size.to_string())
             });
         }
-        if let Some(mode) = find(&self.types, c_type) {
+        let plain = c_type.strip_prefix("const ").unwrap_or(c_type);
+        if let Some(mode) = find(&self.types, plain) {
             // A descriptor is a pointer in disguise: the call may fill it.
             let filled = rule.filter(|(_, _, filled)| filled.starts_with("fill("));
             let filled = filled.filter(|_| mode.starts_with("object("));

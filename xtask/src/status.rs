@@ -81,7 +81,8 @@ macro_rules! library_rows {
             class: match stringify!($class).as_bytes() {
                 // Kept on the client, and sent behind.
                 b"state" | b"make" | b"drop" | b"hand_local" => "local",
-                b"value" | b"hand_sync" => "sync",
+                // `plan` and `void` tell what cuFFTW's functions return.
+                b"value" | b"hand_sync" | b"plan" | b"void" => "sync",
                 b"hand_async" => "async",
                 _ => stringify!($class),
             },
@@ -109,6 +110,11 @@ mod cublaslt {
     gvirtus_wire::cublaslt_api!(library_rows);
     pub(super) const CUBLASLT: &[Declared] = ROWS;
 }
+mod cufftw {
+    use super::Declared;
+    gvirtus_wire::cufftw_api!(library_rows);
+    pub(super) const CUFFTW: &[Declared] = ROWS;
+}
 mod curand {
     use super::Declared;
     gvirtus_wire::curand_api!(library_rows);
@@ -118,6 +124,7 @@ use cublas::CUBLAS;
 use cublaslt::CUBLASLT;
 use cudnn::CUDNN;
 use cufft::CUFFT;
+use cufftw::CUFFTW;
 use curand::CURAND;
 
 /// A library of ours: its title, its symbol list, its declarations and how their names' documentation is reached.
@@ -195,6 +202,18 @@ fn libraries() -> Vec<Library> {
             soname: "libcufft.so.11",
             list: "frontend/cufft/symbols/libcufft.so.11.txt",
             declared: of_major(CUFFT, 11),
+            documentation: "cuda/cufft",
+        },
+        Library {
+            soname: "libcufftw.so.12",
+            list: "frontend/cufftw/symbols/libcufftw.so.12.txt",
+            declared: of_major(CUFFTW, 12),
+            documentation: "cuda/cufft",
+        },
+        Library {
+            soname: "libcufftw.so.11",
+            list: "frontend/cufftw/symbols/libcufftw.so.11.txt",
+            declared: of_major(CUFFTW, 11),
             documentation: "cuda/cufft",
         },
         Library {

@@ -36,6 +36,11 @@ pub fn set_major(major: u32) {
     CUFFT_OF_BOX.set_major(major);
 }
 
+/// Numbers plans from here on, for a library that is in one process with another that does.
+pub fn number_from(first: u32) {
+    NUMBERS.fetch_max(first, Ordering::Relaxed);
+}
+
 /// A `cufftHandle` is an `int`: the upper half of its register is anything.
 fn number(word: u64) -> u32 {
     word as u32

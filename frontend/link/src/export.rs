@@ -51,6 +51,18 @@ impl Returned for () {
     fn panicked(_: i32) -> Self {}
 }
 
+impl Returned for f64 {
+    fn panicked(_: i32) -> Self {
+        0.0
+    }
+}
+
+impl Returned for *mut std::ffi::c_void {
+    fn panicked(_: i32) -> Self {
+        std::ptr::null_mut()
+    }
+}
+
 impl Returned for *const c_char {
     fn panicked(_: i32) -> Self {
         c"unknown".as_ptr()
@@ -101,6 +113,8 @@ macro_rules! export_returns {
     (cublasGetStatusString) => { *const ::std::ffi::c_char };
     (cublasLtGetStatusName) => { *const ::std::ffi::c_char };
     (cublasLtGetStatusString) => { *const ::std::ffi::c_char };
+    (fftw_cost) => { f64 };
+    (fftwf_cost) => { f64 };
     (cublasLtGetVersion) => { usize };
     (cublasLtGetCudartVersion) => { usize };
     (cudnnGetErrorString) => { *const ::std::ffi::c_char };
@@ -122,6 +136,8 @@ macro_rules! export_function {
     ($core:tt make $($row:tt)*) => { $crate::export_call! { $core Local create $($row)* } };
     ($core:tt drop $($row:tt)*) => { $crate::export_call! { $core Local destroy $($row)* } };
     ($core:tt local $($row:tt)*) => { $crate::export_by_hand! { $core Local $($row)* } };
+    ($core:tt plan $($row:tt)*) => { $crate::export_by_hand! { @ (*mut ::std::ffi::c_void) $core Sync $($row)* } };
+    ($core:tt void $($row:tt)*) => { $crate::export_by_hand! { @ (()) $core Sync $($row)* } };
     ($core:tt hand_local $($row:tt)*) => { $crate::export_by_hand! { $core Local $($row)* } };
     ($core:tt hand_sync $($row:tt)*) => { $crate::export_by_hand! { $core Sync $($row)* } };
     ($core:tt hand_async $($row:tt)*) => { $crate::export_by_hand! { $core Async $($row)* } };
@@ -151,9 +167,12 @@ macro_rules! export_function {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! export_by_hand {
-    ($core:tt $class:ident $name:ident($($p:ident: $mode:ident $(($($argument:tt)+))?),*)) => {
+    ($core:tt $class:ident $name:ident $($row:tt)*) => {
+        $crate::export_by_hand! { @ ($crate::export_returns!($name)) $core $class $name $($row)* }
+    };
+    (@ ($returns:ty) $core:tt $class:ident $name:ident($($p:ident: $mode:ident $(($($argument:tt)+))?),*)) => {
         #[unsafe(no_mangle)]
-        unsafe extern "C" fn $name($($p: $crate::wire::library_type!($mode)),*) -> $crate::export_returns!($name) {
+        unsafe extern "C" fn $name($($p: $crate::wire::library_type!($mode)),*) -> $returns {
             static COUNTER: $crate::wire::api::frontend_table::Counter = $crate::export::counter(
                 $core::exports::LIBRARY,
                 concat!(stringify!($name), "\0"),

@@ -17,6 +17,8 @@ mod cudnn;
 #[macro_use]
 mod cufft;
 #[macro_use]
+mod cufftw;
+#[macro_use]
 mod cublaslt;
 #[macro_use]
 mod curand;
