@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use gvirtus_wire::api::core::{
-    HOST_CHANGES, HOST_DATA, HostChanges, HostData, OUTPUT, Output, REPLY,
+    Extent, HOST_CHANGES, HOST_DATA, HostChanges, HostData, OUTPUT, Output, Plane, REPLY,
 };
 use gvirtus_wire::api::types::error;
 use gvirtus_wire::communicator::{Closer, Connection};
@@ -26,6 +26,8 @@ use super::inbox::{self, packed, parse, protocol, rows};
 /// The most bytes of output or changes that are taken over lanes.
 const MOST_BUFFERED: u64 = 64 << 20;
 
+/// Rows of a box that get a place each.
+const MOST_ROWS: usize = 2048;
 /// A copy of so many bytes waits for the lanes to be opened, but not for long.
 const WORTH_WAITING: u64 = 16 << 20;
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -47,7 +49,7 @@ pub(crate) struct Lanes {
     leaving: Mutex<Vec<(Range<u64>, Ticket)>>,
     incoming: Incoming,
     /// What the backend sends to pinned memory and has not come yet. Only the receiver's thread looks here.
-    arriving: Mutex<Vec<(Arc<Payload>, HostData)>>,
+    arriving: Mutex<Vec<(Arc<Payload>, HostData, Placed)>>,
     /// Whether there is something in it.
     arrivals: AtomicBool,
 }
@@ -227,8 +229,9 @@ impl Session {
         self.lanes.arrivals.store(false, Ordering::Relaxed);
         let mut arriving = self.lanes.arriving.lock();
         let mut whole = true;
-        for (payload, data) in arriving.drain(..) {
+        for (payload, data, placed) in arriving.drain(..) {
             if payload.wait(payload.total()) {
+                placed.settle();
                 crate::memory::mapped::exchanged(&data.plane, &data.extent);
             } else {
                 payload.abandon();
@@ -252,12 +255,11 @@ impl Session {
             HOST_DATA => {
                 let data: HostData = parse(&body)?;
                 inbox::check_host_data(&data, header.bulk)?;
-                let placed = rows(&data.plane, &data.extent)
-                    // SAFETY: pinned memory of the program, which stays mapped while a copy to it is in flight.
-                    .all(|(at, len)| payload.place(unsafe { memory(at, len) }));
-                self.lanes.arriving.lock().push((payload, data));
+                // SAFETY: pinned memory of the program, which stays mapped while a copy to it is in flight.
+                let placed = unsafe { Placed::new(&payload, &data.plane, &data.extent) };
+                self.lanes.arriving.lock().push((payload, data, placed));
                 self.lanes.arrivals.store(true, Ordering::Relaxed);
-                if placed { Ok(()) } else { self.arrived() }
+                Ok(())
             }
             OUTPUT => {
                 let output: Output = parse(&body)?;
@@ -303,19 +305,62 @@ impl Session {
                 "a reply carries another number of bytes than was asked for",
             ));
         }
-        for (at, len) in rows(&to.plane, &to.extent) {
-            // SAFETY: memory of a call that waits until its slot is completed, which happens when no lane writes any more.
-            if !payload.place(unsafe { memory(at, len) }) {
-                break;
-            }
-        }
+        // SAFETY: memory of a call that waits until its slot is completed, which happens when no lane writes any more.
+        let placed = unsafe { Placed::new(payload, &to.plane, &to.extent) };
         payload.when_done(move |whole| {
+            if whole {
+                placed.settle();
+            }
             slot.complete(match whole {
                 true => Ok(body),
                 false => Err(error::ERROR_DEVICE_UNAVAILABLE),
             });
         });
         Ok(())
+    }
+}
+
+/// A payload's place in the program's memory.
+enum Placed {
+    /// Lanes write there.
+    There,
+    /// More rows than are worth it: lanes write to a buffer of ours.
+    Aside(Vec<u8>, Plane, Extent),
+}
+
+impl Placed {
+    /// Gives a payload its place. If that fails because the session is over, so does the payload.
+    ///
+    /// # Safety
+    /// The rows are writable, and stay so until the payload is complete or given up, and [`settle`](Self::settle) has returned.
+    unsafe fn new(payload: &Payload, plane: &Plane, extent: &Extent) -> Self {
+        if rows(plane, extent).nth(MOST_ROWS).is_none() {
+            for (at, len) in rows(plane, extent) {
+                // SAFETY: this function's contract.
+                if !payload.place(unsafe { memory(at, len) }) {
+                    break;
+                }
+            }
+            return Self::There;
+        }
+        let mut bytes = vec![0; payload.total() as usize];
+        // SAFETY: the vector is kept until the payload is complete or given up; moving it does not move its bytes.
+        let _ = payload.place(unsafe { memory(bytes.as_mut_ptr() as u64, bytes.len()) });
+        Self::Aside(bytes, plane.clone(), extent.clone())
+    }
+
+    /// The payload is complete: its bytes go where they belong.
+    fn settle(&self) {
+        let Self::Aside(bytes, plane, extent) = self else {
+            return;
+        };
+        let mut rest = bytes.as_slice();
+        for (at, len) in rows(plane, extent) {
+            let (row, later) = rest.split_at(len.min(rest.len()));
+            // SAFETY: the contract of `new`.
+            unsafe { memory(at, row.len()) }.copy_from_slice(row);
+            rest = later;
+        }
     }
 }
 
