@@ -60,6 +60,19 @@ pub struct CompileError {
     pub message: String,
 }
 
+/// Whether text is well-formed PTX; its names may be undefined and its instructions unsupported.
+pub fn is_ptx(source: &str) -> bool {
+    crate::ptx::parses(source)
+}
+
+/// Makes one PTX text of several.
+///
+/// # Errors
+/// The symbol that several define.
+pub fn link(sources: &[String]) -> Result<String, String> {
+    crate::ptx::link::join(sources)
+}
+
 /// What is known of a kernel before it runs; feeds `cuFuncGetAttribute` and `cuFuncGetParamInfo`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KernelInfo {

@@ -606,9 +606,16 @@ fn the_linker_says_what_is_wrong() {
     assert_eq!(status, ERROR_INVALID_PTX);
     assert!(said.contains("line 4"), "{said}");
     assert_eq!(add(1, KERNELS), (0, String::new()));
-    let (status, said) = add(1, KERNELS);
-    assert_eq!(status, ERROR_NOT_SUPPORTED);
-    assert!(said.contains("one PTX"), "{said}");
+    // The same once more: everything is defined twice.
+    assert_eq!(add(1, KERNELS).0, 0);
+    let (mut image, mut size) = (null_mut(), 0);
+    assert_eq!(
+        cu!(cuLinkComplete(state, &mut image, &mut size)),
+        ERROR_INVALID_PTX
+    );
+    // SAFETY: as above.
+    let said = unsafe { CStr::from_ptr(log) }.to_string_lossy();
+    assert!(said.contains("several texts"), "{said}");
     ok!(cuLinkDestroy(state));
 }
 

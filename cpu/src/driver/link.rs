@@ -1,4 +1,4 @@
-//! `cuLink*`: the device "links" one PTX text, which is then its image.
+//! `cuLink*`: the device links PTX texts to one, which is then its image.
 
 use std::ffi::{c_char, c_void};
 use std::sync::Arc;
@@ -7,12 +7,13 @@ use gvirtus_wire::api::types::CUlinkState;
 use parking_lot::Mutex;
 
 use super::error::{
-    ERROR_FILE_NOT_FOUND, ERROR_INVALID_HANDLE, ERROR_INVALID_VALUE, ERROR_NO_BINARY_FOR_GPU,
-    ERROR_NOT_SUPPORTED, Result,
+    ERROR_FILE_NOT_FOUND, ERROR_INVALID_HANDLE, ERROR_INVALID_PTX, ERROR_INVALID_VALUE,
+    ERROR_NO_BINARY_FOR_GPU, ERROR_NOT_SUPPORTED, Result,
 };
 use super::handles::{self, Table};
 use super::jit::Options;
 use super::{context, fatbin, ffi, module, state};
+use crate::engine;
 
 /// `CUjitInputType`.
 const INPUT_CUBIN: u32 = 0;
@@ -24,8 +25,10 @@ const INPUT_LAST: u32 = 5;
 struct Linker {
     /// Where the caller wants logs of all that it adds.
     options: Options,
-    /// The PTX, terminated.
-    source: Mutex<Option<Vec<u8>>>,
+    /// The PTX texts that were added.
+    sources: Mutex<Vec<String>>,
+    /// What came out, terminated.
+    image: Mutex<Vec<u8>>,
 }
 
 static LINKERS: Table<Linker> = Table::new();
@@ -50,7 +53,8 @@ pub(super) fn cuLinkCreate_v2(
     let handle = handles::mint();
     let linker = Linker {
         options,
-        source: Mutex::default(),
+        sources: Mutex::default(),
+        image: Mutex::default(),
     };
     LINKERS.insert(handle, Arc::new(linker));
     ffi::put(stateOut, handles::pointer(handle))
@@ -74,16 +78,13 @@ fn add(linker: &Linker, sort: u32, bytes: &[u8]) -> Result {
         }
         _ => return Err(ERROR_INVALID_VALUE),
     };
-    let mut held = linker.source.lock();
-    if held.is_some() {
-        // Symbols of several texts would have to be resolved against one another.
-        let text = "the CPU device links one PTX text, not several\n";
-        return refuse(ERROR_NOT_SUPPORTED, text);
+    // What is external here may be defined by a text that is still to come: only then must the text not be complete.
+    if source.contains(".extern") && engine::is_ptx(&source) {
+        linker.options.report(None);
+    } else {
+        module::compile(&source, &linker.options)?;
     }
-    module::compile(&source, &linker.options)?;
-    let mut text = source.into_bytes();
-    text.push(0);
-    *held = Some(text);
+    linker.sources.lock().push(source);
     Ok(())
 }
 
@@ -123,8 +124,20 @@ pub(super) fn cuLinkComplete(
     sizeOut: *mut usize,
 ) -> Result {
     let linker = resolve(state)?;
-    let mut held = linker.source.lock();
-    let text = held.as_mut().ok_or(ERROR_INVALID_VALUE)?;
+    let sources = linker.sources.lock();
+    if sources.is_empty() {
+        return Err(ERROR_INVALID_VALUE);
+    }
+    let linked = engine::link(&sources).map_err(|message| {
+        let text = format!("{message}\n");
+        linker.options.say(&text);
+        eprint!("gvirtus-cpu: cuLinkComplete: {text}");
+        ERROR_INVALID_PTX
+    })?;
+    module::compile(&linked, &linker.options)?;
+    let mut text = linker.image.lock();
+    *text = linked.into_bytes();
+    text.push(0);
     // The image belongs to the state and lives as long.
     ffi::put(cubinOut, text.as_mut_ptr().cast())?;
     ffi::put_optional(sizeOut, text.len());

@@ -11,6 +11,7 @@ mod cfg;
 mod code;
 mod exec;
 mod lexer;
+pub(crate) mod link;
 mod lower;
 mod matrix;
 mod module;
@@ -19,3 +20,8 @@ mod parser;
 mod types;
 
 pub(crate) use module::compile;
+
+/// Whether the parser understands a text.
+pub(crate) fn parses(source: &str) -> bool {
+    parser::parse(source).is_ok()
+}
