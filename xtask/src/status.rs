@@ -7,7 +7,7 @@ mod seen;
 
 use std::collections::BTreeSet;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::sh;
 use crate::symbols::{Exports, bare};
@@ -287,6 +287,7 @@ pub fn status(check: bool) -> Result<()> {
 }
 
 fn gather(records: &seen::Records) -> Result<Vec<LibraryStatus>> {
+    let reasons = read_reasons()?;
     let refused: BTreeSet<&str> = DRIVER
         .iter()
         .filter(|row| row.class == "unsupported")
@@ -313,6 +314,9 @@ fn gather(records: &seen::Records) -> Result<Vec<LibraryStatus>> {
                 }
                 if let Some(function) = needs {
                     notes.push(format!("not yet: needs `{function}`"));
+                }
+                if row.class == "unsupported" && library.soname.starts_with("libcuda") {
+                    notes.push(reason(&reasons, row.name)?.to_owned());
                 }
                 let function = Function {
                     group: row.group,
@@ -342,6 +346,37 @@ fn gather(records: &seen::Records) -> Result<Vec<LibraryStatus>> {
             })
         })
         .collect()
+}
+
+/// Why functions of the runtime and the driver are not supported: `xtask/data/unsupported.txt`, a name or the beginning of names in each line, then the reason.
+fn read_reasons() -> Result<Vec<(String, String)>> {
+    let path = sh::root().join("xtask/data/unsupported.txt");
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    text.lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty())
+        .map(|line| {
+            let (name, reason) = line
+                .split_once(' ')
+                .with_context(|| format!("{}: no reason in `{line}`", path.display()))?;
+            Ok((name.to_owned(), reason.to_owned()))
+        })
+        .collect()
+}
+
+/// The reason of the first line that fits.
+fn reason<'a>(reasons: &'a [(String, String)], function: &str) -> Result<&'a str> {
+    let fits = |name: &str| match name.strip_suffix('*') {
+        Some(beginning) => function.starts_with(beginning),
+        None => function == name,
+    };
+    reasons
+        .iter()
+        .find(|(name, _)| fits(name))
+        .map(|(_, reason)| reason.as_str())
+        .with_context(|| {
+            format!("xtask/data/unsupported.txt does not say why {function} is not supported")
+        })
 }
 
 /// The driver function of the same name as a runtime function, if the driver level refuses it: then the runtime function cannot work either.

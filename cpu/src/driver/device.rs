@@ -119,10 +119,10 @@ impl Device {
             50 => 0,
             139 | 140 => 0,
             // What it can do: overlap, mapped host memory, concurrent kernels, unified addressing, stream priorities, caches that do not matter, stream memory
-            // operations (first and second interface, 64 bits, NOR), cooperative launches, host registration (also read-only), virtual memory management with file descriptors to share it, events for several
+            // operations (second interface, 64 bits, NOR), cooperative launches, host registration (also read-only), virtual memory management with file descriptors to share it, events for several
             // processes, pools (which the client builds on it).
-            15 | 19 | 31 | 40 | 41 | 78 | 79 | 80 | 90 | 91 | 92 | 93 | 94 | 95 | 99 | 102
-            | 103 | 113 | 115 | 119 | 122 | 123 | 125 => 1,
+            15 | 19 | 31 | 40 | 41 | 78 | 79 | 80 | 90 | 91 | 95 | 99 | 102 | 103 | 113 | 115
+            | 119 | 122 | 123 | 125 => 1,
             // Alignment of textures and surfaces.
             14 | 30 => 512,
             51 => 32,

@@ -121,6 +121,17 @@ pub(crate) fn resolve(handle: CUevent) -> Result<Arc<Event>, CUresult> {
     }
 }
 
+/// The event that a graph's function was given: none at all is a wrong value there.
+///
+/// # Errors
+/// `CUDA_ERROR_INVALID_VALUE` for null, `CUDA_ERROR_INVALID_HANDLE` for anything else that is no event.
+pub(crate) fn given(handle: CUevent) -> Result<Arc<Event>, CUresult> {
+    if handle.is_null() {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
+    resolve(handle)
+}
+
 /// The worker's id of the event with that handle.
 pub(crate) fn event_id(handle: CUevent) -> Result<u32, CUresult> {
     resolve(handle).map(|e| e.id)

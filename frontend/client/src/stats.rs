@@ -59,6 +59,14 @@ impl Status for Result<(), CUresult> {
     }
 }
 
+/// Bit beside [`ENABLED_STATS`] and [`ENABLED_TRACE`]: calls that fail are logged for the program.
+const ENABLED_LOG: u32 = 4;
+
+/// From now on, calls that fail are logged for the program.
+pub(crate) fn log_errors() {
+    ENABLED.fetch_or(ENABLED_LOG, Relaxed);
+}
+
 /// Runs the body of an API function: a panic becomes `CUDA_ERROR_UNKNOWN`, the call is counted and traced if that is on.
 #[inline]
 pub(crate) fn guarded<R: Status>(counter: &'static Counter, body: impl FnOnce() -> R) -> CUresult {
@@ -97,6 +105,10 @@ fn instrumented(counter: &'static Counter, body: impl FnOnce() -> CUresult) -> C
     }
     // SAFETY: what `enter` returned.
     unsafe { leave(outer) };
+    let failed = result != error::SUCCESS && result != error::ERROR_NOT_READY;
+    if failed && ENABLED.load(Relaxed) & ENABLED_LOG != 0 {
+        crate::driver::error_log::failed(name(counter), result);
+    }
     result
 }
 

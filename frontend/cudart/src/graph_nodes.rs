@@ -10,8 +10,8 @@ use crate::forward::{forward, given};
 use crate::launch::function;
 use crate::registry::name_of;
 use gvirtus_wire::api::cudart_types::{
-    cudaEvent_t, cudaGraph_t, cudaGraphExec_t, cudaGraphNode_t, cudaHostFn_t,
-    cudaLaunchAttributeValue, cudaMemcpy3DParms, cudaUserObject_t,
+    cudaEvent_t, cudaGraph_t, cudaGraphConditionalHandle, cudaGraphExec_t, cudaGraphNode_t,
+    cudaHostFn_t, cudaLaunchAttributeValue, cudaMemcpy3DParms, cudaUserObject_t,
 };
 use gvirtus_wire::api::types::{CUDA_MEMCPY3D, CUcontext};
 use std::ffi::c_void;
@@ -280,6 +280,7 @@ const BODY: usize = 2;
 const KERNEL: u32 = 0;
 const MEMCPY: u32 = 1;
 const MEMSET: u32 = 2;
+const CONDITIONAL: u32 = 13;
 /// Words of the runtime's kernel and fill parameters: the driver's go on.
 const KERNEL_WORDS: usize = size_of::<KernelParams>() / 8;
 const MEMSET_WORDS: usize = 6;
@@ -314,6 +315,7 @@ fn driver_node(given: *const c_void) -> Result<NodeParams> {
             };
         }
         MEMSET => params[BODY + MEMSET_WORDS] = context as u64,
+        CONDITIONAL => params[BODY + 3] = context as u64,
         _ => {}
     }
     Ok(params)
@@ -332,6 +334,8 @@ pub unsafe fn cudaGraphAddNode_v2(
     /// `cudaGraphNodeTypeMemAlloc`, and where the address is.
     const ALLOCATE: u32 = 10;
     const ADDRESS: usize = BODY + 14;
+    /// Where a conditional node's graphs are told.
+    const BODIES: usize = BODY + 2;
     let mut params = driver_node(nodeParams)?;
     cu!(cuGraphAddNode_v2(
         pGraphNode,
@@ -341,6 +345,15 @@ pub unsafe fn cudaGraphAddNode_v2(
         numDependencies,
         params.as_mut_ptr().cast()
     ))?;
+    if params[0] as u32 == CONDITIONAL {
+        // SAFETY: the program's structure, of which this is a word.
+        unsafe {
+            nodeParams
+                .cast::<u64>()
+                .add(BODIES)
+                .write_unaligned(params[BODIES])
+        };
+    }
     if params[0] as u32 == ALLOCATE {
         // SAFETY: the program's structure, of which this is a word.
         unsafe {
@@ -393,6 +406,9 @@ forward! {
     /// Gives a graph inside an executable graph the parameters of another.
     fn cudaGraphExecChildGraphNodeSetParams(hGraphExec: cudaGraphExec_t, node: cudaGraphNode_t, childGraph: cudaGraph_t)
         => cuGraphExecChildGraphNodeSetParams(hGraphExec, node, childGraph);
+    /// Makes the handle by which kernels say whether a conditional node's graphs run.
+    fn cudaGraphConditionalHandleCreate(pHandle_out: *mut cudaGraphConditionalHandle, graph: cudaGraph_t, defaultLaunchValue: u32, flags: u32)
+        => cuGraphConditionalHandleCreate(pHandle_out, graph, current()?, defaultLaunchValue, flags);
     /// The event that a node records.
     fn cudaGraphEventRecordNodeGetEvent(node: cudaGraphNode_t, event_out: *mut cudaEvent_t) => cuGraphEventRecordNodeGetEvent(node, event_out);
     /// Changes the event that a node records.

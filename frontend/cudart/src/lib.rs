@@ -28,6 +28,7 @@
 )]
 
 mod array;
+mod capability;
 mod context;
 mod copy;
 mod copy_batch;
@@ -56,9 +57,9 @@ pub use error::{Error, Result};
 /// The functions that both libraries have, with the same parameters.
 mod common {
     pub use crate::{
-        array::*, copy::*, copy_box::*, device::*, error::*, function::*, graph::*, graph_edges::*,
-        graph_nodes::*, launch::*, managed::*, memory::*, properties::*, registry::*, set::*,
-        stream::*, texture::*,
+        array::*, capability::*, copy::*, copy_box::*, device::*, error::*, function::*, graph::*,
+        graph_edges::*, graph_nodes::*, launch::*, managed::*, memory::*, properties::*,
+        registry::*, set::*, stream::*, texture::*,
     };
 }
 

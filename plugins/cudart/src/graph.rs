@@ -18,7 +18,8 @@ use parking_lot::Mutex;
 use crate::contexts::Context;
 use crate::driver::{Handle, cu};
 use crate::errors::{
-    ERROR_INVALID_HANDLE, ERROR_INVALID_VALUE, ERROR_STREAM_CAPTURE_INVALIDATED, Result,
+    ERROR_INVALID_HANDLE, ERROR_INVALID_VALUE, ERROR_NOT_SUPPORTED,
+    ERROR_STREAM_CAPTURE_INVALIDATED, Result,
 };
 use crate::host_function::NodeKey;
 use crate::host_memory::HostWrite;
@@ -28,7 +29,7 @@ use crate::staging::Lease;
 use crate::streams::Stream;
 
 /// `CU_STREAM_CAPTURE_MODE_RELAXED`.
-const RELAXED: u32 = 2;
+pub(crate) const RELAXED: u32 = 2;
 /// `CU_STREAM_CAPTURE_STATUS_ACTIVE`.
 const ACTIVE: u32 = 1;
 /// The `CUDA_GRAPH_INSTANTIATE_FLAG_*` that need no more parameters: auto free, device launch, node priority.
@@ -42,15 +43,31 @@ pub(crate) struct Keep {
     writes: Vec<HostWrite>,
     /// Pinned memory that its copies use: client address, bytes, and where the shadow was.
     shadows: Vec<(u64, u64, u64)>,
+    /// Staging memory of what its conditional nodes do.
+    inside: Mutex<Vec<Lease>>,
+}
+
+impl Keep {
+    /// Takes over what the graph of a conditional node uses. No such graph can call the host.
+    ///
+    /// # Errors
+    /// `CUDA_ERROR_NOT_SUPPORTED` if it does, or if it writes to pinned memory, whose bytes would have to travel whenever the node runs.
+    pub(crate) fn take_inside(&self, body: Self) -> Result<()> {
+        if !(body.nodes.is_empty() && body.writes.is_empty() && body.shadows.is_empty()) {
+            return Err(ERROR_NOT_SUPPORTED);
+        }
+        self.inside.lock().extend(body.leases);
+        Ok(())
+    }
 }
 
 /// The most places of one capture that may be named.
 const MOST_PLACES: usize = 1 << 20;
 
 /// `CUgraphEdgeData`.
-type EdgeData = [u8; 8];
+pub(crate) type EdgeData = [u8; 8];
 /// A node of the driver that something comes after, and how.
-type Dependency = (usize, EdgeData);
+pub(crate) type Dependency = (usize, EdgeData);
 
 /// A capture in progress.
 pub(crate) struct Capture {
@@ -58,9 +75,26 @@ pub(crate) struct Capture {
     keep: Mutex<Keep>,
     /// By the client's numbers: the driver's nodes that a stream depended on there.
     places: Mutex<HashMap<u32, Vec<Dependency>>>,
+    /// By the client's numbers: the driver's graphs of conditional nodes.
+    pub(crate) bodies: Mutex<HashMap<u32, Handle>>,
 }
 
 impl Capture {
+    fn new(id: u64) -> Arc<Self> {
+        Arc::new(Self {
+            id,
+            keep: Mutex::default(),
+            places: Mutex::default(),
+            bodies: Mutex::default(),
+        })
+    }
+
+    /// What the capture's nodes use, and the graphs of its conditional nodes.
+    pub(crate) fn take(&self) -> (Keep, HashMap<u32, Handle>) {
+        let keep = std::mem::take(&mut *self.keep.lock());
+        (keep, std::mem::take(&mut *self.bodies.lock()))
+    }
+
     /// Staging memory of a captured copy.
     pub(crate) fn hold(&self, lease: Lease) {
         self.keep.lock().leases.push(lease);
@@ -91,7 +125,9 @@ impl Capture {
 pub(crate) struct Graph {
     raw: Handle,
     pub(crate) context: Arc<Context>,
-    keep: Arc<Keep>,
+    pub(crate) keep: Arc<Keep>,
+    /// By the client's numbers: the driver's graphs of its conditional nodes, which go with it.
+    pub(crate) bodies: Mutex<HashMap<u32, Handle>>,
 }
 
 impl Drop for Graph {
@@ -183,24 +219,25 @@ impl Handler<StreamBeginCapture> for Session {
             self.driver,
             cuStreamBeginCapture_v2(stream.raw.ptr(), RELAXED)
         )?;
-        let id = self.capture_id(&stream).unwrap_or(0);
-        self.captures.lock().push(Arc::new(Capture {
-            id,
-            keep: Mutex::new(Keep::default()),
-            places: Mutex::default(),
-        }));
-        self.progress.captures.fetch_add(1, Ordering::AcqRel);
+        self.capture_began(&stream);
         Ok(Answer::Now(()))
     }
 }
 
-impl Handler<StreamEndCapture> for Session {
-    fn handle(&self, header: &Header, command: StreamEndCapture) -> Result<Answer<u32>> {
-        self.graphs.vacant(command.graph)?;
-        let stream = self.stream(header, command.stream)?;
-        let context = Arc::clone(stream.context());
-        context.make_current()?;
-        let id = self.capture_id(&stream);
+impl Session {
+    /// A stream has begun to capture.
+    pub(crate) fn capture_began(&self, stream: &Stream) {
+        let id = self.capture_id(stream).unwrap_or(0);
+        self.captures.lock().push(Capture::new(id));
+        self.progress.captures.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Ends a stream's capture: what the driver says, and the capture, if it is over.
+    pub(crate) fn capture_end(
+        &self,
+        stream: &Stream,
+    ) -> (Result<*mut c_void>, Option<Arc<Capture>>) {
+        let id = self.capture_id(stream);
         let mut raw = std::ptr::null_mut();
         let ended = cu!(
             self.driver,
@@ -220,21 +257,36 @@ impl Handler<StreamEndCapture> for Session {
         if capture.is_some() {
             self.progress.captures.fetch_sub(1, Ordering::AcqRel);
         }
-        if let Err(status) = ended {
-            let _ = self.graphs.store(command.graph, Err(status));
-            return Err(status);
-        }
+        (ended.map(|()| raw), capture)
+    }
+}
+
+impl Handler<StreamEndCapture> for Session {
+    fn handle(&self, header: &Header, command: StreamEndCapture) -> Result<Answer<u32>> {
+        self.graphs.vacant(command.graph)?;
+        let stream = self.stream(header, command.stream)?;
+        let context = Arc::clone(stream.context());
+        context.make_current()?;
+        let (ended, capture) = self.capture_end(&stream);
+        let raw = match ended {
+            Ok(raw) => raw,
+            Err(status) => {
+                let _ = self.graphs.store(command.graph, Err(status));
+                return Err(status);
+            }
+        };
         if raw.is_null() {
             let _ = self
                 .graphs
                 .store(command.graph, Err(ERROR_STREAM_CAPTURE_INVALIDATED));
             return Err(ERROR_STREAM_CAPTURE_INVALIDATED);
         }
-        let keep = capture.map_or_else(Keep::default, |c| std::mem::take(&mut *c.keep.lock()));
+        let (keep, bodies) = capture.map_or_else(Default::default, |c| c.take());
         let graph = Graph {
             raw: Handle::of(raw),
             context,
             keep: Arc::new(keep),
+            bodies: Mutex::new(bodies),
         };
         let mut nodes = 0;
         let counted = cu!(
@@ -257,6 +309,7 @@ impl Handler<GraphCreate> for Session {
                 raw: Handle::of(raw),
                 context,
                 keep: Arc::default(),
+                bodies: Mutex::default(),
             }))
         });
         self.graphs.store(command.graph, made).map(Answer::Now)
@@ -285,7 +338,7 @@ impl Session {
     }
 
     /// The driver's nodes that the next one of a capturing stream depends on.
-    fn capture_dependencies(&self, stream: &Stream) -> Result<Vec<Dependency>> {
+    pub(crate) fn capture_dependencies(&self, stream: &Stream) -> Result<Vec<Dependency>> {
         let (mut status, mut count) = (0, 0);
         let mut nodes: *const *mut c_void = std::ptr::null();
         let mut edges: *const c_void = std::ptr::null();

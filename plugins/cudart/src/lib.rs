@@ -19,6 +19,7 @@
 mod arrays;
 mod choose;
 mod compiler;
+mod conditional;
 mod contexts;
 mod copy;
 mod driver;

@@ -831,6 +831,43 @@ crate::commands! {
         flags: u64,
     } -> ();
 
+    /// While a stream captures: `cuGraphConditionalHandleCreate` for the graph that comes of it. The reply is the box's own handle, which kernels receive as a parameter.
+    0x0179 r 1 sync ConditionalHandle {
+        /// Stream.
+        stream: u32,
+        /// The condition's value at each launch.
+        value: u32,
+        /// `CU_GRAPH_COND_ASSIGN_DEFAULT` or 0.
+        flags: u32,
+    } -> u64;
+    /// While a stream captures: a conditional node becomes what comes next on the stream. What its graphs consist of follows when the capture has ended.
+    0x017a r 1 sync CaptureConditional {
+        /// Stream.
+        stream: u32,
+        /// As [`ConditionalHandle`] replied.
+        handle: u64,
+        /// `CUgraphConditionalNodeType`.
+        kind: u32,
+        /// Numbers, by which the node's graphs are named from now on: none twice in a graph.
+        bodies: Vec<u32>,
+    } -> ();
+    /// A stream begins to capture into a graph of a conditional node: `cuStreamBeginCaptureToGraph`.
+    0x017b r 1 sync ConditionalBodyBegin {
+        /// Stream.
+        stream: u32,
+        /// The graph that the node is in.
+        graph: u32,
+        /// As [`CaptureConditional`] named it.
+        body: u32,
+    } -> ();
+    /// It ends.
+    0x017c r 1 sync ConditionalBodyEnd {
+        /// Stream.
+        stream: u32,
+        /// The graph that the node is in.
+        graph: u32,
+    } -> ();
+
     /// `cuStreamBatchMemOp`, and the functions for one operation.
     0x01b0 r 1 async StreamMemoryOperations {
         /// Stream.

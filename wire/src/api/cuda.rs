@@ -42,12 +42,12 @@ macro_rules! cuda_api { ($callback:ident) => { $callback! {
         local 3020 fn cuDeviceTotalMem_v2(bytes: *mut usize, dev: CUdevice);
         sync 11010 fn cuDeviceGetTexture1DLinearMaxWidth(maxWidthInElements: *mut usize, format: u32, numChannels: u32, dev: CUdevice);
         local 2000 fn cuDeviceGetAttribute(pi: *mut i32, attrib: u32, dev: CUdevice);
-        unsupported 13000 fn cuDeviceGetHostAtomicCapabilities(capabilities: *mut u32, operations: *const u32, count: u32, dev: CUdevice);
+        local 13000 fn cuDeviceGetHostAtomicCapabilities(capabilities: *mut u32, operations: *const u32, count: u32, dev: CUdevice);
         unsupported 10020 fn cuDeviceGetNvSciSyncAttributes(nvSciSyncAttrList: *mut c_void, dev: CUdevice, flags: i32);
         local 11020 fn cuDeviceSetMemPool(dev: CUdevice, pool: CUmemoryPool);
         local 11020 fn cuDeviceGetMemPool(pool: *mut CUmemoryPool, dev: CUdevice);
         local 11020 fn cuDeviceGetDefaultMemPool(pool_out: *mut CUmemoryPool, dev: CUdevice);
-        unsupported 11040 fn cuDeviceGetExecAffinitySupport(pi: *mut i32, type_: u32, dev: CUdevice);
+        local 11040 fn cuDeviceGetExecAffinitySupport(pi: *mut i32, type_: u32, dev: CUdevice);
         local 11030 fn cuFlushGPUDirectRDMAWrites(target: u32, scope: u32);
     }
     group "CUDA__DEVICE__DEPRECATED" {
@@ -87,7 +87,7 @@ macro_rules! cuda_api { ($callback:ident) => { $callback! {
         local 3020 fn cuCtxGetApiVersion(ctx: CUcontext, version: *mut u32);
         local 5050 fn cuCtxGetStreamPriorityRange(leastPriority: *mut i32, greatestPriority: *mut i32);
         sync 11000 fn cuCtxResetPersistingL2Cache();
-        unsupported 11040 fn cuCtxGetExecAffinity(pExecAffinity: *mut c_void, type_: u32);
+        local 11040 fn cuCtxGetExecAffinity(pExecAffinity: *mut c_void, type_: u32);
         async 12050 fn cuCtxRecordEvent(hCtx: CUcontext, hEvent: CUevent);
         async 12050 fn cuCtxWaitEvent(hCtx: CUcontext, hEvent: CUevent);
     }
@@ -149,8 +149,8 @@ macro_rules! cuda_api { ($callback:ident) => { $callback! {
         local 3020 fn cuMemHostGetDevicePointer_v2(pdptr: *mut CUdeviceptr, p: *mut c_void, Flags: u32);
         local 2030 fn cuMemHostGetFlags(pFlags: *mut u32, p: *mut c_void);
         async 6000 fn cuMemAllocManaged(dptr: *mut CUdeviceptr, bytesize: usize, flags: u32);
-        unsupported 12040 fn cuDeviceRegisterAsyncNotification(device: CUdevice, callbackFunc: *mut c_void, userData: *mut c_void, callback: *mut CUasyncCallbackHandle);
-        unsupported 12040 fn cuDeviceUnregisterAsyncNotification(device: CUdevice, callback: CUasyncCallbackHandle);
+        local 12040 fn cuDeviceRegisterAsyncNotification(device: CUdevice, callbackFunc: *mut c_void, userData: *mut c_void, callback: *mut CUasyncCallbackHandle);
+        local 12040 fn cuDeviceUnregisterAsyncNotification(device: CUdevice, callback: CUasyncCallbackHandle);
         local 4010 fn cuDeviceGetByPCIBusId(dev: *mut CUdevice, pciBusId: *const c_char);
         local 4010 fn cuDeviceGetPCIBusId(pciBusId: *mut c_char, len: i32, dev: CUdevice);
         sync 4010 fn cuIpcGetEventHandle(pHandle: *mut CUipcEventHandle, event: CUevent);
@@ -454,7 +454,7 @@ macro_rules! cuda_api { ($callback:ident) => { $callback! {
         local 12030 fn cuGraphAddNode_v2(phGraphNode: *mut CUgraphNode, hGraph: CUgraph, dependencies: *const CUgraphNode, dependencyData: *const c_void, numDependencies: usize, nodeParams: *mut c_void);
         local 12020 fn cuGraphNodeSetParams(hNode: CUgraphNode, nodeParams: *mut c_void);
         local 12020 fn cuGraphExecNodeSetParams(hGraphExec: CUgraphExec, hNode: CUgraphNode, nodeParams: *mut c_void);
-        unsupported 12030 fn cuGraphConditionalHandleCreate(pHandle_out: *mut CUgraphConditionalHandle, hGraph: CUgraph, ctx: CUcontext, defaultLaunchValue: u32, flags: u32);
+        local 12030 fn cuGraphConditionalHandleCreate(pHandle_out: *mut CUgraphConditionalHandle, hGraph: CUgraph, ctx: CUcontext, defaultLaunchValue: u32, flags: u32);
         sync 10000 fn cuGraphInstantiate(phGraphExec: *mut CUgraphExec, hGraph: CUgraph, phErrorNode: *mut CUgraphNode, logBuffer: *mut c_char, bufferSize: usize);
         sync 11000 fn cuGraphInstantiate_v2(phGraphExec: *mut CUgraphExec, hGraph: CUgraph, phErrorNode: *mut CUgraphNode, logBuffer: *mut c_char, bufferSize: usize);
     }
@@ -528,7 +528,7 @@ macro_rules! cuda_api { ($callback:ident) => { $callback! {
         local 4000 fn cuCtxEnablePeerAccess(peerContext: CUcontext, Flags: u32);
         local 4000 fn cuCtxDisablePeerAccess(peerContext: CUcontext);
         local 8000 fn cuDeviceGetP2PAttribute(value: *mut i32, attrib: u32, srcDevice: CUdevice, dstDevice: CUdevice);
-        unsupported 13000 fn cuDeviceGetP2PAtomicCapabilities(capabilities: *mut u32, operations: *const u32, count: u32, srcDevice: CUdevice, dstDevice: CUdevice);
+        local 13000 fn cuDeviceGetP2PAtomicCapabilities(capabilities: *mut u32, operations: *const u32, count: u32, srcDevice: CUdevice, dstDevice: CUdevice);
     }
     group "CUDA__GRAPHICS" {
         unsupported 3000 fn cuGraphicsUnregisterResource(resource: CUgraphicsResource);
@@ -562,11 +562,11 @@ macro_rules! cuda_api { ($callback:ident) => { $callback! {
         unsupported 12090 fn cuGreenCtxGetId(greenCtx: CUgreenCtx, greenCtxId: *mut u64);
     }
     group "CUDA__LOGS" {
-        unsupported 12090 fn cuLogsRegisterCallback(callbackFunc: *mut c_void, userData: *mut c_void, callback_out: *mut CUlogsCallbackHandle);
-        unsupported 12090 fn cuLogsUnregisterCallback(callback: CUlogsCallbackHandle);
-        unsupported 12090 fn cuLogsCurrent(iterator_out: *mut u32, flags: u32);
-        unsupported 12090 fn cuLogsDumpToFile(iterator: *mut u32, pathToFile: *const c_char, flags: u32);
-        unsupported 12090 fn cuLogsDumpToMemory(iterator: *mut u32, buffer: *mut c_char, size: *mut usize, flags: u32);
+        local 12090 fn cuLogsRegisterCallback(callbackFunc: *mut c_void, userData: *mut c_void, callback_out: *mut CUlogsCallbackHandle);
+        local 12090 fn cuLogsUnregisterCallback(callback: CUlogsCallbackHandle);
+        local 12090 fn cuLogsCurrent(iterator_out: *mut u32, flags: u32);
+        local 12090 fn cuLogsDumpToFile(iterator: *mut u32, pathToFile: *const c_char, flags: u32);
+        local 12090 fn cuLogsDumpToMemory(iterator: *mut u32, buffer: *mut c_char, size: *mut usize, flags: u32);
     }
     group "CUDA__CHECKPOINT" {
         unsupported 12080 fn cuCheckpointProcessGetRestoreThreadId(pid: i32, tid: *mut i32);

@@ -41,8 +41,8 @@ macro_rules! cudart_api { ($($callback:ident)::+) => { $($callback)::+! {
         sync [12 13] fn cudaIpcOpenMemHandle(devPtr: *mut *mut c_void, handle: cudaIpcMemHandle_t, flags: u32);
         sync [12 13] fn cudaIpcCloseMemHandle(devPtr: *mut c_void);
         local [12 13] fn cudaDeviceFlushGPUDirectRDMAWrites(target: u32, scope: u32);
-        unsupported [12 13] fn cudaDeviceRegisterAsyncNotification(device: i32, callbackFunc: *mut c_void, userData: *mut c_void, callback: *mut cudaAsyncCallbackHandle_t);
-        unsupported [12 13] fn cudaDeviceUnregisterAsyncNotification(device: i32, callback: cudaAsyncCallbackHandle_t);
+        local [12 13] fn cudaDeviceRegisterAsyncNotification(device: i32, callbackFunc: *mut c_void, userData: *mut c_void, callback: *mut cudaAsyncCallbackHandle_t);
+        local [12 13] fn cudaDeviceUnregisterAsyncNotification(device: i32, callback: cudaAsyncCallbackHandle_t);
         local [12] fn cudaGetDeviceProperties_v2(prop: *mut cudaDeviceProp, device: i32);
     }
     group "CUDART__DEVICE__DEPRECATED" {
@@ -57,13 +57,13 @@ macro_rules! cudart_api { ($($callback:ident)::+) => { $($callback)::+! {
         local [12 13] fn cudaGetDeviceCount(count: *mut i32);
         local [12 13] fn cudaGetDeviceProperties(prop: *mut cudaDeviceProp, device: i32);
         local [12 13] fn cudaDeviceGetAttribute(value: *mut i32, attr: u32, device: i32);
-        unsupported [13] fn cudaDeviceGetHostAtomicCapabilities(capabilities: *mut u32, operations: *const u32, count: u32, device: i32);
+        local [13] fn cudaDeviceGetHostAtomicCapabilities(capabilities: *mut u32, operations: *const u32, count: u32, device: i32);
         local [12 13] fn cudaDeviceGetDefaultMemPool(memPool: *mut cudaMemPool_t, device: i32);
         local [12 13] fn cudaDeviceSetMemPool(device: i32, memPool: cudaMemPool_t);
         local [12 13] fn cudaDeviceGetMemPool(memPool: *mut cudaMemPool_t, device: i32);
         unsupported [12 13] fn cudaDeviceGetNvSciSyncAttributes(nvSciSyncAttrList: *mut c_void, device: i32, flags: i32);
         local [12 13] fn cudaDeviceGetP2PAttribute(value: *mut i32, attr: u32, srcDevice: i32, dstDevice: i32);
-        unsupported [13] fn cudaDeviceGetP2PAtomicCapabilities(capabilities: *mut u32, operations: *const u32, count: u32, srcDevice: i32, dstDevice: i32);
+        local [13] fn cudaDeviceGetP2PAtomicCapabilities(capabilities: *mut u32, operations: *const u32, count: u32, srcDevice: i32, dstDevice: i32);
         local [12 13] fn cudaChooseDevice(device: *mut i32, prop: *const cudaDeviceProp);
         local [12 13] fn cudaInitDevice(device: i32, deviceFlags: u32, flags: u32);
         local [12 13] fn cudaSetDevice(device: i32);
@@ -271,11 +271,11 @@ macro_rules! cudart_api { ($($callback:ident)::+) => { $($callback)::+! {
         local [12 13] fn cudaRuntimeGetVersion(runtimeVersion: *mut i32);
     }
     group "CUDART__LOGS" {
-        unsupported [13] fn cudaLogsRegisterCallback(callbackFunc: *mut c_void, userData: *mut c_void, callback_out: *mut cudaLogsCallbackHandle);
-        unsupported [13] fn cudaLogsUnregisterCallback(callback: cudaLogsCallbackHandle);
-        unsupported [13] fn cudaLogsCurrent(iterator_out: *mut u32, flags: u32);
-        unsupported [13] fn cudaLogsDumpToFile(iterator: *mut u32, pathToFile: *const c_char, flags: u32);
-        unsupported [13] fn cudaLogsDumpToMemory(iterator: *mut u32, buffer: *mut c_char, size: *mut usize, flags: u32);
+        local [13] fn cudaLogsRegisterCallback(callbackFunc: *mut c_void, userData: *mut c_void, callback_out: *mut cudaLogsCallbackHandle);
+        local [13] fn cudaLogsUnregisterCallback(callback: cudaLogsCallbackHandle);
+        local [13] fn cudaLogsCurrent(iterator_out: *mut u32, flags: u32);
+        local [13] fn cudaLogsDumpToFile(iterator: *mut u32, pathToFile: *const c_char, flags: u32);
+        local [13] fn cudaLogsDumpToMemory(iterator: *mut u32, buffer: *mut c_char, size: *mut usize, flags: u32);
     }
     group "CUDART__GRAPH" {
         local [12 13] fn cudaGraphCreate(pGraph: *mut cudaGraph_t, flags: u32);
@@ -375,7 +375,7 @@ macro_rules! cudart_api { ($($callback:ident)::+) => { $($callback)::+! {
         local [12] fn cudaGraphAddNode_v2(pGraphNode: *mut cudaGraphNode_t, graph: cudaGraph_t, pDependencies: *const cudaGraphNode_t, dependencyData: *const c_void, numDependencies: usize, nodeParams: *mut c_void);
         local [12 13] fn cudaGraphNodeSetParams(node: cudaGraphNode_t, nodeParams: *mut c_void);
         local [12 13] fn cudaGraphExecNodeSetParams(graphExec: cudaGraphExec_t, node: cudaGraphNode_t, nodeParams: *mut c_void);
-        unsupported [12 13] fn cudaGraphConditionalHandleCreate(pHandle_out: *mut cudaGraphConditionalHandle, graph: cudaGraph_t, defaultLaunchValue: u32, flags: u32);
+        local [12 13] fn cudaGraphConditionalHandleCreate(pHandle_out: *mut cudaGraphConditionalHandle, graph: cudaGraph_t, defaultLaunchValue: u32, flags: u32);
         sync [12 13] fn cudaGraphInstantiateWithParams | cudaGraphInstantiateWithParams_ptsz(pGraphExec: *mut cudaGraphExec_t, graph: cudaGraph_t, instantiateParams: *mut cudaGraphInstantiateParams);
         async [12 13] fn cudaGraphUpload | cudaGraphUpload_ptsz(graphExec: cudaGraphExec_t, stream: cudaStream_t);
         async [12 13] fn cudaGraphLaunch | cudaGraphLaunch_ptsz(graphExec: cudaGraphExec_t, stream: cudaStream_t);

@@ -154,8 +154,15 @@ pub(crate) unsafe fn cuDeviceGetUuid_v2(uuid: *mut CUuuid, dev: CUdevice) -> Res
 }
 
 /// LUIDs are Windows': not supported on Linux, natively too.
-pub(crate) fn cuDeviceGetLuid(_: *mut c_char, _: *mut u32, dev: CUdevice) -> Result<()> {
+pub(crate) fn cuDeviceGetLuid(
+    luid: *mut c_char,
+    deviceNodeMask: *mut u32,
+    dev: CUdevice,
+) -> Result<()> {
     by_handle(dev)?;
+    if luid.is_null() || deviceNodeMask.is_null() {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
     Err(error::ERROR_NOT_SUPPORTED)
 }
 

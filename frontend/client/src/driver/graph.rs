@@ -83,7 +83,7 @@ fn bring(session: &'static Session, graph: &Graph) -> Result<()> {
     let context = context_of(&nodes, graph.context)?;
     replay::replay(session, &context, &nodes, graph)?;
     // A graph inside may be changed without this one being told.
-    let whole = |node: &graph::Node| !matches!(node.work, Work::Child(_));
+    let whole = |node: &graph::Node| !matches!(node.work, Work::Child(_) | Work::Conditional(_));
     let mirrored = nodes.list.iter().all(whole);
     graph.mirrored.store(mirrored, Ordering::Release);
     Ok(())
@@ -201,6 +201,7 @@ fn kind_name(work: &Work) -> &'static str {
         Work::Allocate(_) => "MEM_ALLOC",
         Work::Free(_) => "MEM_FREE",
         Work::Operations(_) => "BATCH_MEM_OP",
+        Work::Conditional(_) => "CONDITIONAL",
     }
 }
 

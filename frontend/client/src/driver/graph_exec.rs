@@ -476,7 +476,7 @@ pub(crate) fn cuGraphExecChildGraphNodeSetParams(
         let Work::Child(own) = &node.work else {
             return Err(error::ERROR_INVALID_VALUE);
         };
-        adopt(&mut own.nodes.lock(), &theirs).map_err(|_| error::ERROR_INVALID_VALUE)
+        adopt(&mut own.nodes.lock(), &theirs).map_err(|_| error::ERROR_GRAPH_EXEC_UPDATE_FAILURE)
     })
 }
 
@@ -487,7 +487,7 @@ pub(crate) fn cuGraphExecEventRecordNodeSetEvent(
     event: CUevent,
 ) -> Result<()> {
     session()?;
-    events::resolve(event)?;
+    events::given(event)?;
     set_work(handle, node, Work::Record(event as usize))
 }
 
@@ -498,7 +498,7 @@ pub(crate) fn cuGraphExecEventWaitNodeSetEvent(
     event: CUevent,
 ) -> Result<()> {
     session()?;
-    events::resolve(event)?;
+    events::given(event)?;
     set_work(handle, node, Work::Wait(event as usize))
 }
 

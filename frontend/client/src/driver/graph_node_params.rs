@@ -13,6 +13,7 @@ use crate::driver::launch::{self, Geometry};
 use crate::driver::stream_memory::{MOST, check, read_operations};
 use crate::driver::{Result, context, graph_memory, memcpy_box};
 use crate::events;
+use crate::graph::conditional::Conditional;
 use crate::graph::work::{Fill, Host, Kernel, Operations, Work};
 use crate::graph::{self, Edge, Graph};
 
@@ -77,6 +78,18 @@ pub(crate) struct OperationsParams {
     pub(crate) count: u32,
     pub(crate) list: *mut c_void,
     pub(crate) flags: u32,
+}
+
+/// `CUDA_CONDITIONAL_NODE_PARAMS`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct ConditionalParams {
+    handle: u64,
+    kind: u32,
+    size: u32,
+    /// Where the program finds the handles of the node's graphs.
+    bodies: u64,
+    context: CUcontext,
 }
 
 /// What stands before the memory copy in `CUDA_MEMCPY_NODE_PARAMS`.
@@ -268,13 +281,18 @@ pub(crate) unsafe fn any(given: *mut c_void, new: Option<(&Graph, &[Edge])>) -> 
             }
             11 => graph_memory::free(read(body)?)?,
             12 => operations(body)?,
-            8 | 9 | CONDITIONAL => {
-                crate::log::unsupported(if kind == CONDITIONAL {
-                    "cuGraphAddNode (conditional nodes)"
-                } else {
-                    "cuGraphAddNode (external semaphores)"
-                });
+            8 | 9 => {
+                crate::log::unsupported("cuGraphAddNode (external semaphores)");
                 return Err(error::ERROR_NOT_SUPPORTED);
+            }
+            CONDITIONAL => {
+                // Natively conditional nodes cannot be changed.
+                let (graph, _) = new.ok_or(error::ERROR_NOT_SUPPORTED)?;
+                let p: ConditionalParams = read(body)?;
+                let made = Conditional::new(graph, p.handle, p.kind, p.size)?;
+                let told = body.byte_add(std::mem::offset_of!(ConditionalParams, bodies));
+                told.cast::<u64>().write_unaligned(made.pointers());
+                Work::Conditional(made)
             }
             _ => return Err(error::ERROR_INVALID_VALUE),
         })

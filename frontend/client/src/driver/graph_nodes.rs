@@ -5,16 +5,17 @@ use std::ffi::c_void;
 use std::sync::Arc;
 
 use gvirtus_wire::api::types::{
-    CUDA_MEMCPY3D, CUcontext, CUevent, CUgraph, CUgraphNode, CUstreamAttrValue, error,
+    CUDA_MEMCPY3D, CUcontext, CUevent, CUgraph, CUgraphConditionalHandle, CUgraphNode,
+    CUstreamAttrValue, error,
 };
 
 use crate::driver::graph_node_params::{
     self as params, FillParams, HostParams, KernelParams, KernelParams2, OperationsParams,
 };
-use crate::driver::{self, Result, function, graph_edges, put, session};
+use crate::driver::{self, Result, context, function, graph_edges, put, session};
 use crate::events;
 use crate::graph::work::{Host, Kernel, Work};
-use crate::graph::{self, Node};
+use crate::graph::{self, Node, conditional};
 
 /// Adds a node behind others.
 ///
@@ -437,7 +438,7 @@ macro_rules! event_nodes { ($($work:ident $what:literal $add:ident $get:ident $s
         event: CUevent,
     ) -> Result<()> {
         session()?;
-        events::resolve(event)?;
+        events::given(event)?;
         // SAFETY: the caller's pointers.
         unsafe { add(out, handle, dependencies, count, Work::$work(event as usize)) }
     }
@@ -456,7 +457,7 @@ macro_rules! event_nodes { ($($work:ident $what:literal $add:ident $get:ident $s
     #[doc = concat!("Changes the event that a node ", $what, ".")]
     pub(crate) fn $set(node: CUgraphNode, event: CUevent) -> Result<()> {
         session()?;
-        events::resolve(event)?;
+        events::given(event)?;
         set(node, Work::$work(event as usize))
     }
 )* } }
@@ -554,7 +555,31 @@ pub(crate) unsafe fn cuGraphNodeSetParams(node: CUgraphNode, given: *mut c_void)
     match unsafe { params::any(given, None)? } {
         Work::Kernel(kernel) => set_kernel(node, &kernel),
         // Natively neither can be changed.
-        Work::Child(_) | Work::Allocate(_) | Work::Free(_) => Err(error::ERROR_NOT_SUPPORTED),
+        Work::Child(_) | Work::Allocate(_) | Work::Free(_) | Work::Conditional(_) => {
+            Err(error::ERROR_NOT_SUPPORTED)
+        }
         work => set(node, work),
     }
+}
+
+/// Makes the handle by which kernels say whether a conditional node's graphs run.
+pub(crate) unsafe fn cuGraphConditionalHandleCreate(
+    out: *mut CUgraphConditionalHandle,
+    handle: CUgraph,
+    ctx: CUcontext,
+    value: u32,
+    flags: u32,
+) -> Result<()> {
+    /// `CU_GRAPH_COND_ASSIGN_DEFAULT`.
+    const ASSIGN_DEFAULT: u32 = 1;
+    session()?;
+    let graph = graph::resolve(handle)?;
+    context::by_handle(ctx)?;
+    if out.is_null() || flags & !ASSIGN_DEFAULT != 0 {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
+    // A worker's capture has kernels with our handle, which is not the box's.
+    graph.changed();
+    // SAFETY: the caller's pointer.
+    unsafe { put(out, conditional::create(&graph, value, flags)) }
 }

@@ -34,7 +34,7 @@ static SETTINGS: LazyLock<Mutex<HashMap<usize, Settings>>> = LazyLock::new(Mutex
 fn set(kernel: CUfunction, change: impl FnOnce(&mut Settings)) -> Result<()> {
     let handle = function::handle(&*function::by_handle(kernel)?).addr();
     change(SETTINGS.lock().entry(handle).or_insert(Settings {
-        block: [0; 3],
+        block: [1; 3],
         shared: 0,
         parameters: vec![0; MOST],
         size: 0,

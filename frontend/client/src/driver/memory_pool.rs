@@ -390,7 +390,13 @@ pub(crate) unsafe fn cuMemGetDefaultMemPool(
     kind: u32,
 ) -> Result<()> {
     // SAFETY: the caller's pointers.
-    unsafe { cuDeviceGetDefaultMemPool(pool, place(location, kind)?) }
+    unsafe {
+        match cuDeviceGetDefaultMemPool(pool, place(location, kind)?) {
+            // A device that there is not is a wrong value here.
+            Err(error::ERROR_INVALID_DEVICE) => Err(error::ERROR_INVALID_VALUE),
+            result => result,
+        }
+    }
 }
 
 /// As `cuDeviceGetMemPool`, for a location.

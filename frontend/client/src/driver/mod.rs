@@ -8,10 +8,12 @@ use gvirtus_wire::api::types::{CUresult, error as status};
 use crate::session::Session;
 
 pub(crate) mod array;
+pub(crate) mod capability;
 pub(crate) mod context;
 pub(crate) mod context_event;
 pub(crate) mod device;
 pub(crate) mod error;
+pub(crate) mod error_log;
 pub(crate) mod event;
 pub(crate) mod export_table;
 pub(crate) mod function;

@@ -402,6 +402,9 @@ pub(crate) unsafe fn cuModuleGetFunction(
     let module = by_handle(hmod)?;
     // SAFETY: the caller's string.
     let name = unsafe { name_of(name)? };
+    if name.is_empty() {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
     let function = module.function(name)?;
     // SAFETY: not null.
     unsafe { put(hfunc, function::handle(&function)) }

@@ -12,6 +12,7 @@ use gvirtus_wire::api::types::{CUgraph, CUgraphNode, CUstream, error};
 
 use crate::capture::{self, Capture, CaptureStatus, MODE_RELAXED};
 use crate::driver::{Result, context, graph_edges, put, put_if, session, stream};
+use crate::graph::work::Work;
 use crate::graph::{self, Graph};
 use crate::session;
 use crate::streams;
@@ -84,7 +85,7 @@ pub(crate) unsafe fn cuStreamEndCapture(stream: CUstream, out: *mut CUgraph) -> 
     if capture.mode != MODE_RELAXED && capture.thread != session::thread_number() {
         return Err(error::ERROR_STREAM_CAPTURE_WRONG_THREAD);
     }
-    if out.is_null() {
+    if out.is_null() && !capture.into_graph {
         return Err(error::ERROR_INVALID_VALUE);
     }
     let invalidated = capture.status() == CaptureStatus::Invalidated;
@@ -102,9 +103,11 @@ pub(crate) unsafe fn cuStreamEndCapture(stream: CUstream, out: *mut CUgraph) -> 
         stream::destroy(session, &stream)?;
     }
     // SAFETY: the caller's pointer.
-    unsafe { put(out, std::ptr::null_mut())? };
+    unsafe { put_if(out, std::ptr::null_mut()) };
     // Where the program has changed the graph, the worker's may fail by what is not so in the program's.
-    let mirrored = capture.mirrored.load(Ordering::Acquire);
+    let conditional = |node: &graph::Node| matches!(node.work, Work::Conditional(_));
+    let mirrored = capture.mirrored.load(Ordering::Acquire)
+        && !graph.nodes.lock().list.iter().any(conditional);
     if result.is_ok() {
         graph.known.store(true, Ordering::Release);
         graph.mirrored.store(mirrored, Ordering::Release);
@@ -120,8 +123,13 @@ pub(crate) unsafe fn cuStreamEndCapture(stream: CUstream, out: *mut CUgraph) -> 
         }
         return Err(code);
     }
-    // SAFETY: the caller's pointer.
-    unsafe { put(out, graph.handle as *mut c_void) }
+    if graph.is_inside() {
+        // Part of a node: the worker makes it when it makes the graph that the node is in.
+        graph::tell_gone(session, graph)?;
+    }
+    // SAFETY: the caller's pointer; whoever captured into a graph has its handle already.
+    unsafe { put_if(out, graph.handle as *mut c_void) };
+    Ok(())
 }
 
 /// Whether a stream is capturing. The legacy stream's question is refused while a blocking stream captures.

@@ -9,7 +9,7 @@ use gvirtus_wire::api::core::{MemoryOperation, StreamMemoryOperations};
 use gvirtus_wire::api::types::{CUdeviceptr, CUstream, error};
 use smallvec::SmallVec;
 
-use crate::driver::{Result, context, session};
+use crate::driver::{Result, context, device, session};
 use crate::graph::record;
 use crate::graph::work::{Operations, Work};
 use crate::memory::ledger::{self, Entry};
@@ -96,15 +96,28 @@ fn submit(stream: CUstream, operations: Vec<MemoryOperation>) -> Result<()> {
     Ok(())
 }
 
+/// # Errors
+/// `CUDA_ERROR_NOT_SUPPORTED` where the device does not allow stream memory operations by their first interface.
+fn first_interface() -> Result<()> {
+    /// `CU_DEVICE_ATTRIBUTE_CAN_USE_STREAM_MEM_OPS_V1`.
+    const ALLOWED: u32 = 92;
+    session()?;
+    match device::attribute(context::current()?.device, ALLOWED) {
+        Some(1) => Ok(()),
+        _ => Err(error::ERROR_NOT_SUPPORTED),
+    }
+}
+
 macro_rules! single { ($($name:ident $name_v2:ident $operation:ident $value:ty;)*) => { $(
-    /// One operation on a stream.
+    /// One operation on a stream, by the interface of CUDA 8, which devices mostly do not allow any more.
     pub(crate) fn $name(stream: CUstream, address: CUdeviceptr, value: $value, flags: u32) -> Result<()> {
+        first_interface()?;
+        $name_v2(stream, address, value, flags)
+    }
+    /// One operation on a stream.
+    pub(crate) fn $name_v2(stream: CUstream, address: CUdeviceptr, value: $value, flags: u32) -> Result<()> {
         let value = u64::from(value);
         submit(stream, vec![MemoryOperation { operation: $operation, address, value, flags }])
-    }
-    /// The same: the interface of CUDA 11.7 differs in what devices must allow.
-    pub(crate) fn $name_v2(stream: CUstream, address: CUdeviceptr, value: $value, flags: u32) -> Result<()> {
-        $name(stream, address, value, flags)
     }
 )* } }
 single! {
@@ -176,6 +189,7 @@ pub(crate) unsafe fn cuStreamBatchMemOp(
     parameters: *mut c_void,
     flags: u32,
 ) -> Result<()> {
+    first_interface()?;
     // SAFETY: the caller's pointers.
     unsafe { cuStreamBatchMemOp_v2(stream, count, parameters, flags) }
 }

@@ -4,6 +4,7 @@
 //! executes the same command on a stream. What a program captures is recorded here as well ([`record`]), beside the worker's capture; the worker's graph is used as long as
 //! the program does not change it.
 
+pub(crate) mod conditional;
 pub(crate) mod memory;
 pub(crate) mod record;
 pub(crate) mod replay;
@@ -151,8 +152,14 @@ impl Nodes {
     pub(crate) fn for_each(&self, f: &mut dyn FnMut(&Node)) {
         for node in &self.list {
             f(node);
-            if let Work::Child(child) = &node.work {
-                child.nodes.lock().for_each(f);
+            match &node.work {
+                Work::Child(child) => child.nodes.lock().for_each(f),
+                Work::Conditional(conditional) => {
+                    for body in &conditional.bodies {
+                        body.nodes.lock().for_each(f);
+                    }
+                }
+                _ => {}
             }
         }
     }
@@ -161,10 +168,12 @@ impl Nodes {
     pub(crate) fn frozen(&self) -> Self {
         let mut copy = self.clone();
         for node in &mut copy.list {
-            if let Work::Child(child) = &node.work {
-                let nodes = child.nodes.lock().frozen();
-                node.work = Work::Child(Graph::unlisted(nodes));
-            }
+            let frozen = match &node.work {
+                Work::Child(child) => Work::Child(Graph::unlisted(child.nodes.lock().frozen())),
+                Work::Conditional(conditional) => Work::Conditional(conditional.frozen()),
+                _ => continue,
+            };
+            node.work = frozen;
         }
         copy
     }
@@ -226,6 +235,11 @@ impl Graph {
         GRAPHS.try_insert(|handle, id| Ok(Self::new(id, context, handle as usize, false)))
     }
 
+    /// Whether the graph is part of a node.
+    pub(crate) fn is_inside(&self) -> bool {
+        self.inside
+    }
+
     /// An empty graph that no program sees.
     pub(crate) fn nobodys() -> Arc<Self> {
         Self::unlisted(Nodes::default())
@@ -255,6 +269,10 @@ impl Graph {
         for node in &mut nodes.list {
             if let Work::Child(child) = &node.work {
                 node.work = Work::Child(child.copy(true)?);
+            }
+            if let Work::Conditional(_) = &node.work {
+                // Natively neither: a condition is of one graph.
+                return Err(error::ERROR_NOT_SUPPORTED);
             }
             node.origin = node.handle;
             node.handle = self.mint_node()?;
@@ -331,11 +349,13 @@ impl Graph {
 /// Graphs inside nodes that are gone: their handles die with them.
 fn drop_inside(nodes: &[Node]) {
     for node in nodes {
-        if let Work::Child(child) = &node.work
-            && child.handle != 0
-        {
-            GRAPHS.remove(child.handle as *mut c_void);
-            forget_nodes(child);
+        match &node.work {
+            Work::Child(child) if child.handle != 0 => {
+                GRAPHS.remove(child.handle as *mut c_void);
+                forget_nodes(child);
+            }
+            Work::Conditional(conditional) => conditional.forget(),
+            _ => {}
         }
     }
 }

@@ -7,13 +7,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use gvirtus_wire::api::core::{
-    COPY_FROM_PULL, COPY_FROM_SHADOW, COPY_ON_DEVICE, COPY_TO_SHADOW, CaptureAt, Copy, CopyArray,
-    EventRecord, Extent, HostFunction, Launch, Memset, Plane, StreamBeginCapture, StreamEndCapture,
-    StreamMemoryOperations, StreamWaitEvent,
+    COPY_FROM_PULL, COPY_FROM_SHADOW, COPY_ON_DEVICE, COPY_TO_SHADOW, CaptureAt,
+    CaptureConditional, ConditionalBodyBegin, ConditionalBodyEnd, ConditionalHandle, Copy,
+    CopyArray, EventRecord, Extent, HostFunction, Launch, Memset, Plane, StreamBeginCapture,
+    StreamEndCapture, StreamMemoryOperations, StreamWaitEvent,
 };
 use gvirtus_wire::api::types::{CUresult, error};
+use gvirtus_wire::codec::Params;
 use parking_lot::Mutex;
 
+use super::conditional::{self, Conditional};
 use super::work::{Bounce, Fill, Kernel, Work};
 use super::{Graph, Node, Nodes};
 use crate::capture::Capture;
@@ -76,8 +79,12 @@ pub(crate) fn replay(
         session,
         stream: &stream,
         places: 0,
+        conditions: Vec::new(),
+        bodies: Vec::new(),
     };
-    let issued = replay.nodes(nodes, &[]);
+    let issued = replay
+        .make_conditions(nodes)
+        .and_then(|()| replay.nodes(nodes, &[]));
     graph.known.store(true, Ordering::Release);
     let ended = session.post(
         stream.context,
@@ -88,7 +95,8 @@ pub(crate) fn replay(
     );
     capture.end();
     issued?;
-    ended
+    ended?;
+    replay.fill_bodies(graph)
 }
 
 fn builder(
@@ -181,6 +189,10 @@ struct Replay<'a> {
     stream: &'a Arc<Stream>,
     /// How many places have a number.
     places: u32,
+    /// Handles of conditions: the program's and the box's.
+    conditions: Vec<(u64, u64)>,
+    /// Graphs of conditional nodes, by the numbers that the worker knows them by.
+    bodies: Vec<Arc<Graph>>,
 }
 
 impl Replay<'_> {
@@ -262,14 +274,111 @@ impl Replay<'_> {
                 self.stream.post(self.session, &command, &[])?;
             }
             Work::Library(work) => work.post(self.session, self.stream)?,
+            Work::Conditional(conditional) => self.conditional(conditional)?,
             Work::Empty | Work::Allocate(_) | Work::Free(_) | Work::Child(_) => {}
         }
         self.places += 1;
         Ok(vec![self.places])
     }
 
+    /// Makes the box's handles of the conditions of a graph that is being captured.
+    fn make_conditions(&mut self, nodes: &Nodes) -> Result<()> {
+        for node in &nodes.list {
+            if let Work::Conditional(conditional) = &node.work {
+                let handle = conditional.handle;
+                let (value, flags) =
+                    conditional::described(handle).ok_or(error::ERROR_INVALID_VALUE)?;
+                let made = self.session.call(
+                    self.stream.context,
+                    &ConditionalHandle {
+                        stream: self.stream.id,
+                        value,
+                        flags,
+                    },
+                )?;
+                self.conditions.push((handle, made));
+            }
+        }
+        Ok(())
+    }
+
+    fn conditional(&mut self, conditional: &Conditional) -> Result<()> {
+        let known = |(handle, _): &&(u64, u64)| *handle == conditional.handle;
+        let &(_, handle) = self
+            .conditions
+            .iter()
+            .find(known)
+            .ok_or(error::ERROR_INVALID_VALUE)?;
+        let first = self.bodies.len() as u32;
+        self.bodies.extend(conditional.bodies.iter().cloned());
+        self.session.call(
+            self.stream.context,
+            &CaptureConditional {
+                stream: self.stream.id,
+                handle,
+                kind: conditional.kind,
+                bodies: (first..self.bodies.len() as u32).collect(),
+            },
+        )
+    }
+
+    /// Captures what the graphs of conditional nodes consist of, those inside them as well.
+    fn fill_bodies(&mut self, graph: &Graph) -> Result<()> {
+        let mut number = 0;
+        while let Some(body) = self.bodies.get(number as usize).cloned() {
+            let nodes = body.nodes.lock().clone();
+            nodes.in_order()?;
+            self.session.call(
+                self.stream.context,
+                &ConditionalBodyBegin {
+                    stream: self.stream.id,
+                    graph: graph.id,
+                    body: number,
+                },
+            )?;
+            let capture = Capture::private(self.stream);
+            self.places = 0;
+            let issued = self
+                .make_conditions(&nodes)
+                .and_then(|()| self.nodes(&nodes, &[]));
+            let ended = self.session.call(
+                self.stream.context,
+                &ConditionalBodyEnd {
+                    stream: self.stream.id,
+                    graph: graph.id,
+                },
+            );
+            capture.end();
+            issued?;
+            ended?;
+            number += 1;
+        }
+        Ok(())
+    }
+
+    /// A kernel's parameters with the box's handles of conditions in place of the program's.
+    fn with_conditions(&self, block: &[u8]) -> Result<Params> {
+        let mut block = block.to_vec();
+        for word in block.chunks_exact_mut(8) {
+            let value = u64::from_ne_bytes(word.try_into().expect("eight bytes"));
+            if conditional::described(value).is_some() {
+                let known = self.conditions.iter().find(|(handle, _)| *handle == value);
+                let Some((_, made)) = known else {
+                    crate::log::unsupported("a kernel that sets a condition of an inner graph");
+                    return Err(error::ERROR_NOT_SUPPORTED);
+                };
+                word.copy_from_slice(&made.to_ne_bytes());
+            }
+        }
+        Ok(Params::from_slice(&block))
+    }
+
     fn kernel(&self, kernel: &Kernel) -> Result<()> {
-        let params = kernel.params();
+        let params = if conditional::any() {
+            self.with_conditions(&kernel.block)?
+        } else {
+            kernel.params()
+        };
         let in_place = ledger::host_among(&params);
         mapped::before(self.session, self.stream, &in_place, false)?;
         let command = Launch {

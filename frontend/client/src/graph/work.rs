@@ -9,6 +9,7 @@ use gvirtus_wire::api::types::{CUDA_MEMCPY3D, CUhostFn, CUresult};
 use gvirtus_wire::codec::Params;
 
 use super::Graph;
+use super::conditional::Conditional;
 use super::memory::Memory;
 use crate::driver::Result;
 use crate::driver::function::Function;
@@ -243,6 +244,8 @@ pub(crate) enum Work {
     /// The address that is free from here on.
     Free(u64),
     Operations(Arc<Operations>),
+    /// Runs graphs of its own, as a condition says.
+    Conditional(Arc<Conditional>),
     /// Work of a library, captured; natively these are kernels of its own.
     Library(Arc<Recorded>),
 }
@@ -262,6 +265,7 @@ impl Work {
             Self::Allocate(_) => 10,
             Self::Free(_) => 11,
             Self::Operations(_) => 12,
+            Self::Conditional(_) => 13,
         }
     }
 
