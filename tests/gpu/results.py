@@ -31,7 +31,7 @@ def judge(case, cuda, first, second, ours, stats):
         return False, ["hangs natively"]
     if first["code"] != second["code"]:
         return False, ["native runs end with %s and %s" % (first["code"], second["code"])]
-    if case.kind == "sample" and first["code"] not in [0, WAIVED]:
+    if case.kind == "sample" and first["code"] not in [0, WAIVED] or first["code"] < 0:
         return False, ["fails natively with %s" % first["code"]]
     for name in ["out", "err"]:
         unordered = case.unordered or name == "err"
@@ -124,12 +124,12 @@ def outcome(row, known, timed_out=False):
 
 
 def native_codes(records):
-    """Exit codes of programs as GPUs gave them, from the records in a directory."""
+    """Exit codes of samples as GPUs gave them, from the records in a directory."""
     codes = {}
     for path in sorted(glob.glob(os.path.join(records, "*.json"))):
         with open(path) as file:
             for row in upgraded(json.load(file)).get("cases", []):
-                if "native_code" in row and row.get("devices", 1) == 1:
+                if row["kind"] == "sample" and row.get("native_code") in [0, WAIVED] and row.get("devices", 1) == 1:
                     codes[row["kind"], row["case"]] = row["native_code"]
     return codes
 
