@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::fs::File;
+use std::io::Write;
 use std::sync::Mutex;
 
 use rustix::io::fcntl_dupfd_cloexec;
@@ -14,13 +15,28 @@ pub(crate) fn standard_error() -> Option<File> {
         .map(File::from)
 }
 
+/// A log that may have lost its reader. What cannot be written is dropped: the subscriber would complain of it on standard error, which is gone, too, and panic over that
+/// with the log locked, so that a worker without a daemon would hang instead of ending.
+struct Unheard<W>(W);
+
+impl<W: Write> Write for Unheard<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        Ok(self.0.write(bytes).unwrap_or(bytes.len()))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        let _ = self.0.flush();
+        Ok(())
+    }
+}
+
 /// Starts logging to `file`; without one nothing is logged.
 pub(crate) fn init(file: Option<File>) {
     let Some(file) = file else { return };
     let setting = std::env::var("GVIRTUS_LOGLEVEL").unwrap_or_default();
     let level = level(&setting);
     let builder = tracing_subscriber::fmt()
-        .with_writer(Mutex::new(file))
+        .with_writer(Mutex::new(Unheard(file)))
         .with_max_level(level.unwrap_or(LevelFilter::INFO))
         .with_target(false)
         .with_ansi(false);
@@ -62,6 +78,15 @@ fn level(setting: &str) -> Option<LevelFilter> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_log_without_a_reader_is_no_error() {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut log = Unheard(writer);
+        log.write_all(b"nobody hears this").expect("dropped");
+        log.flush().expect("nothing to do");
+    }
 
     #[test]
     fn names_and_numbers() {

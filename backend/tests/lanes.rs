@@ -239,6 +239,36 @@ fn chunks_against_the_rules_end_the_session() {
     daemon.open().ping();
 }
 
+/// A daemon that is killed takes its workers along, even if whoever read their log is gone as well.
+#[test]
+fn workers_without_daemon_and_log_end() {
+    use std::process::Stdio;
+    let dir = harness::directory(TCP, "");
+    let mut process = harness::command(dir.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let tasks = format!("/proc/{}/task", process.id());
+    let all = || {
+        let tasks = std::fs::read_dir(&tasks).into_iter().flatten().flatten();
+        let lists = tasks
+            .map(|task| std::fs::read_to_string(task.path().join("children")).unwrap_or_default());
+        let text = lists.collect::<Vec<_>>().join(" ");
+        text.split_whitespace()
+            .filter_map(|pid| pid.parse::<u32>().ok())
+            .collect::<Vec<_>>()
+    };
+    eventually("a worker warms up", || !all().is_empty());
+    // It has said so, and waits.
+    thread::sleep(std::time::Duration::from_millis(500));
+    let workers = all();
+    drop(process.stderr.take());
+    process.kill().unwrap();
+    process.wait().unwrap();
+    eventually("its workers end", || !workers.iter().any(|pid| alive(*pid)));
+}
+
 #[test]
 fn bulk_over_lanes_that_there_are_not_is_a_violation() {
     let daemon = Daemon::start(TCP, r#", "lanes": 0"#);
