@@ -4,15 +4,19 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use gvirtus_wire::codec::DecodeError;
-use gvirtus_wire::communicator::Receiver;
+use gvirtus_wire::communicator::{Receiver, watch};
 use gvirtus_wire::frame::{HEADER_LEN, Header};
 use gvirtus_wire::lanes::{Incoming, Payload};
 
 /// Bytes read ahead. Bulk of at least [`DIRECT`] bytes goes past the buffer, straight to where it belongs.
 const BUFFER: usize = 256 << 10;
 const DIRECT: u64 = 16 << 10;
+
+/// How long the next frame is looked for while no thread waits for the GPU: it often comes at once.
+const BETWEEN_FRAMES: Duration = Duration::from_micros(100);
 
 /// Why no more frames come.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +87,11 @@ impl Input {
     /// Whether the next frame has begun to arrive. An error counts: the next read reports it.
     pub(super) fn ready(&mut self) -> bool {
         self.at < self.end || self.receiver.available().unwrap_or(true)
+    }
+
+    /// Looks for the next frame without sleeping while `waits` says that another thread executes, and for a little after.
+    pub(super) fn look(&mut self, waits: impl Fn() -> bool) {
+        watch(BETWEEN_FRAMES, || self.ready(), waits);
     }
 
     /// Waits for the next frame and reads its header and payload. What was left of the previous frame's bulk is skipped.

@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -57,6 +58,8 @@ pub(super) struct Threads {
     wake: Condvar,
     /// The end has come.
     over: Condvar,
+    /// Threads in the middle of a frame that let another read on.
+    executing: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -88,6 +91,7 @@ impl Threads {
             state: Mutex::new(State::default()),
             wake: Condvar::new(),
             over: Condvar::new(),
+            executing: AtomicUsize::new(0),
         }
     }
 
@@ -108,6 +112,7 @@ impl Threads {
         let Some(mut input) = LEAD.with_borrow_mut(Option::take) else {
             return;
         };
+        self.executing.fetch_add(1, Ordering::Relaxed);
         match input.skip_bulk() {
             Ok(()) => self.pass_on(handler, input),
             Err(e) => self.finish(e.into()),
@@ -176,6 +181,8 @@ impl Threads {
                     input.busy = false;
                     handler.idle();
                 }
+                // A client that waits for an answer goes on as soon as it has it.
+                input.look(|| self.executing.load(Ordering::Relaxed) > 0);
                 let header = match input.next(&mut payload) {
                     Ok(header) => header,
                     Err(end) => return self.finish(end),
@@ -189,7 +196,10 @@ impl Threads {
                 match LEAD.take() {
                     Some(mine) => input = mine,
                     // The frame might block, and another thread leads by now.
-                    None => break,
+                    None => {
+                        self.executing.fetch_sub(1, Ordering::Relaxed);
+                        break;
+                    }
                 }
             }
         }

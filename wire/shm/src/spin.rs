@@ -72,3 +72,42 @@ impl Spin {
         }
     }
 }
+
+/// How long [`watch`] looks at most while somebody waits. Two wake-ups cost tens of microseconds where processors are virtual, and natively a program that waits for the
+/// GPU looks all the time.
+const PATIENCE: Duration = Duration::from_millis(10);
+/// A processor that comes back so late after it was given away has others to serve.
+const CROWDED: Duration = Duration::from_micros(20);
+/// With fewer processors others need them.
+const ENOUGH_PROCESSORS: usize = 8;
+
+static PROCESSORS: LazyLock<usize> =
+    LazyLock::new(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
+
+/// Looks until `ready`, for `least` and as long as somebody waits, but not for ever; whether it is ready. On a machine with few processors, or with others who want them, it
+/// returns early: then sleeping is right.
+pub fn watch(least: Duration, mut ready: impl FnMut() -> bool, waits: impl Fn() -> bool) -> bool {
+    if ready() {
+        return true;
+    }
+    if *PROCESSORS < ENOUGH_PROCESSORS {
+        return false;
+    }
+    let start = Instant::now();
+    loop {
+        for _ in 0..2 * STRIDE {
+            if ready() {
+                return true;
+            }
+            std::hint::spin_loop();
+        }
+        let looked = start.elapsed();
+        if looked > PATIENCE || (looked > least && !waits()) {
+            return false;
+        }
+        std::thread::yield_now();
+        if start.elapsed() - looked > CROWDED {
+            return ready();
+        }
+    }
+}

@@ -15,6 +15,8 @@ use std::time::Duration;
 
 use crate::config::Endpoint;
 
+pub use gvirtus_shm::spin::watch;
+
 pub mod emulate;
 pub mod fds;
 pub mod shm;

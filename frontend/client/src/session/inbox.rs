@@ -4,18 +4,21 @@
 //! of pinned memory says that they belong.
 
 use std::io::{self, IoSlice};
+use std::time::Duration;
 
 use gvirtus_wire::api::core::{
     ASYNC_ERROR, AsyncError, Extent, HOST_CALL, HOST_CHANGES, HOST_DATA, HostCall, HostChanges,
     HostData, OUTPUT, Output, PROGRESS, PULL_REQUEST, Plane, Progress, PullRequest, REPLY,
 };
 use gvirtus_wire::codec::{Wire, decode_all};
-use gvirtus_wire::communicator::Receiver;
+use gvirtus_wire::communicator::{Receiver, watch};
 use gvirtus_wire::frame::{HEADER_LEN, Header};
 
 use super::Session;
 
 const BUFFER: usize = 64 << 10;
+/// How long the receiver looks on while no call waits: another often comes at once.
+const BETWEEN_CALLS: Duration = Duration::from_micros(50);
 /// The most bytes of changes in one message.
 const MOST_CHANGES: u64 = 4 << 20;
 
@@ -40,6 +43,14 @@ impl Inbox {
     /// Bounds how long one read waits.
     pub(crate) fn set_timeout(&mut self, timeout: Option<std::time::Duration>) -> io::Result<()> {
         self.link.set_timeout(timeout)
+    }
+
+    /// Looks for the next frame without sleeping: while a call waits, and for a little after.
+    fn look(&mut self, session: &Session) {
+        if self.start == self.end {
+            let ready = || self.link.available().unwrap_or(true);
+            watch(BETWEEN_CALLS, ready, || session.pending.any());
+        }
     }
 
     /// Fills all of `into`.
@@ -151,6 +162,7 @@ pub(super) fn run(session: &'static Session, mut inbox: Inbox) -> io::Error {
 }
 
 fn step(session: &'static Session, inbox: &mut Inbox) -> io::Result<()> {
+    inbox.look(session);
     let (header, payload) = inbox.next()?;
     if header.over_lanes() {
         return session.take_from_lanes(&header, payload);

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use gvirtus_wire::api::core::{Extent, Plane};
 use gvirtus_wire::api::types::CUresult;
+use gvirtus_wire::communicator::watch;
 use parking_lot::Mutex;
 
-/// How long a caller looks for its reply before it sleeps: a wake-up costs about as much.
+/// How long a caller looks for its reply without giving the processor away.
 const SPIN: Duration = Duration::from_micros(30);
 
 /// Where the bulk of a reply belongs: memory of the program, valid until the call returns.
@@ -56,7 +57,10 @@ impl Slot {
         while !self.done.load(Ordering::Acquire) {
             turns += 1;
             if turns.is_multiple_of(64) && start.elapsed() > SPIN {
-                std::thread::park();
+                let done = || self.done.load(Ordering::Acquire);
+                if !watch(Duration::ZERO, done, || true) {
+                    std::thread::park();
+                }
             } else {
                 std::hint::spin_loop();
             }
@@ -74,6 +78,11 @@ pub(crate) struct Pending {
 impl Pending {
     pub(crate) fn insert(&self, sequence: u64, slot: Arc<Slot>) {
         self.slots.lock().push((sequence, slot));
+    }
+
+    /// Whether any call waits.
+    pub(crate) fn any(&self) -> bool {
+        !self.slots.lock().is_empty()
     }
 
     pub(crate) fn take(&self, sequence: u64) -> Option<Arc<Slot>> {
