@@ -34,7 +34,12 @@ fn check(backend: &Backend, name: &str, cuda_major: u32) {
         "{what}: a private function is missing{told}"
     );
     let Some(stats) = outcome.stats else {
-        panic!("{what}: wrote no statistics{told}");
+        // What is about the other version of CUDA has nothing to call.
+        assert_eq!(
+            outcome.stdout, "done\n",
+            "{what}: wrote no statistics{told}"
+        );
+        return;
     };
     if let Some(most) = fixture.round_trips {
         assert!(
