@@ -391,11 +391,13 @@ pub(crate) unsafe fn cuMemGetDefaultMemPool(
 ) -> Result<()> {
     // SAFETY: the caller's pointers.
     unsafe {
-        match cuDeviceGetDefaultMemPool(pool, place(location, kind)?) {
-            // A device that there is not is a wrong value here.
-            Err(error::ERROR_INVALID_DEVICE) => Err(error::ERROR_INVALID_VALUE),
-            result => result,
-        }
+        place(location, kind)
+            .and_then(|device| cuDeviceGetDefaultMemPool(pool, device))
+            .map_err(|code| match code {
+                // A device that there is not is a wrong value here.
+                error::ERROR_INVALID_DEVICE => error::ERROR_INVALID_VALUE,
+                code => code,
+            })
     }
 }
 
