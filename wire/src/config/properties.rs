@@ -12,7 +12,7 @@ use crate::lanes;
 const AUTO: &str = "auto";
 const AUTO_MEANS: [&str; 2] = ["shm", "tcp"];
 /// Lanes of a session where nothing else is said.
-pub(super) const DEFAULT_LANES: u8 = 4;
+pub(super) const DEFAULT_LANES: u8 = 8;
 /// Plugins that GVirtuS has or we have: known names are loaded if their library is there, unknown ones are reported.
 const KNOWN_PLUGINS: &[&str] = &["cudart", "nvml", "cublas", "cudnn", "curand", "cufft"];
 /// Names by which GVirtuS calls the driver level, which is `cudart` here.
