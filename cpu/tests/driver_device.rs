@@ -26,6 +26,7 @@ fn every_row_that_the_table_supports_is_implemented() {
             "cuGraph",
             "GraphMem",
             "cuUserObject",
+            "cuLogs",
             "CaptureToGraph",
         ]
         .iter()
@@ -58,6 +59,13 @@ fn every_row_that_the_table_supports_is_implemented() {
                     | "cuLaunchGrid"
                     | "cuLaunchGridAsync"
                     | "cuStreamGetGreenCtx"
+                    // What the client answers itself.
+                    | "cuDeviceGetHostAtomicCapabilities"
+                    | "cuDeviceGetP2PAtomicCapabilities"
+                    | "cuDeviceGetExecAffinitySupport"
+                    | "cuCtxGetExecAffinity"
+                    | "cuDeviceRegisterAsyncNotification"
+                    | "cuDeviceUnregisterAsyncNotification"
             )
     };
     let missing: Vec<&str> = EXPORTS

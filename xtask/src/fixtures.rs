@@ -122,8 +122,13 @@ fn compile(
     let program = out.join(&fixture.name);
     let lock = std::fs::File::create(out.join(format!("{}.lock", fixture.name)))?;
     lock.lock()?;
-    let newest = [&fixture.source, &directory().join("check.h"), &toolkit.nvcc]
-        .iter()
+    // Fixtures include headers, and one another.
+    let newest = std::fs::read_dir(directory())
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .chain([toolkit.nvcc.clone()])
+        .filter(|path| path.extension().is_none_or(|e| e != "expected"))
         .filter_map(|path| path.metadata().ok()?.modified().ok())
         .max();
     let built = program.metadata().and_then(|meta| meta.modified()).ok();

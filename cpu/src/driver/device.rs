@@ -117,6 +117,8 @@ impl Device {
             33 => 0,
             34 => self.ordinal as i32,
             50 => 0,
+            // The first interface of stream memory operations, which CUDA 13 has no more.
+            92..=94 => 0,
             139 | 140 => 0,
             // What it can do: overlap, mapped host memory, concurrent kernels, unified addressing, stream priorities, caches that do not matter, stream memory
             // operations (second interface, 64 bits, NOR), cooperative launches, host registration (also read-only), virtual memory management with file descriptors to share it, events for several

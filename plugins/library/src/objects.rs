@@ -113,7 +113,7 @@ pub(crate) struct Resolved {
     pub(crate) fills: Vec<(u32, Object)>,
 }
 
-/// What [`resolve`] goes by.
+/// What arguments are resolved by.
 pub(crate) struct Scope<'a> {
     pub(crate) objects: &'a Objects,
     /// An object that is being made: its number, type and pointer.
