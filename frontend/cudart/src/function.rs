@@ -89,13 +89,7 @@ pub unsafe fn cudaFuncSetSharedMemConfig(func: *const c_void, config: u32) -> Re
 /// The mangled name of a kernel.
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__EXECUTION.html>
 pub unsafe fn cudaFuncGetName(name: *mut *const c_char, func: *const c_void) -> Result {
-    let function = function(func).map_err(|error| {
-        if error == INVALID_RESOURCE_HANDLE {
-            INVALID_VALUE
-        } else {
-            error
-        }
-    })?;
+    let function = function(func)?;
     cu!(cuFuncGetName(name, function))
 }
 
