@@ -8,10 +8,12 @@
 //! * [`backend`] – a daemon of one's own, on a free port or socket
 //! * [`demand`] – a program that does what a test tells it
 //! * [`program`] – running a program through the frontends, and what came of it
+//! * [`suite`] – a test for each fixture
 
 pub mod backend;
 pub mod demand;
 pub mod program;
+pub mod suite;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

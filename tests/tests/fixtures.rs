@@ -1,204 +1,33 @@
 //! Every fixture runs through the frontends, over each transport and built with each CUDA, and prints what it must.
 
-use gvirtus_tests::backend::{Backend, Transport, tail};
-use gvirtus_tests::{compiled, compiled_with, fixture, program};
+use gvirtus_tests::backend::{Backend, Transport};
+use gvirtus_tests::suite::{self, Runtime};
+use gvirtus_tests::{compiled_with, fixture};
+use libtest_mimic::{Arguments, Trial};
 
-/// Runs a fixture once and holds it to its expected output, exit code and round trips.
-fn check(backend: &Backend, name: &str, cuda_major: u32, path: &std::path::Path) {
-    let fixture = fixture(name);
-    let outcome = program::run(path, backend).expect("the program can be started");
-    let what = format!(
-        "{name} (CUDA {cuda_major}, {}) after {:.1?}",
-        backend.endpoint(),
-        outcome.elapsed
-    );
-    let told = format!(
-        "\n-- its output\n{}\n-- its errors\n{}\n-- the backend's log\n{}",
-        tail(&outcome.stdout),
-        tail(&outcome.stderr),
-        tail(&backend.log())
-    );
-    let Some(status) = outcome.status else {
-        panic!("{what}: hung{told}");
-    };
-    assert!(status.success(), "{what}: ended with {status}{told}");
-    if let Some(expected) = fixture.expected(cuda_major) {
-        assert_eq!(outcome.stdout, expected, "{what}: wrong output{told}");
-    }
-    if let Some(most) = fixture.round_trips {
-        let stats = outcome
-            .stats
-            .unwrap_or_else(|| panic!("{what}: wrote no statistics{told}"));
-        assert!(
-            stats.round_trips() <= most,
-            "{what}: {} round trips after setup, at most {most} allowed ({})",
-            stats.round_trips(),
-            stats.summary()
-        );
-    }
-}
-
-fn everywhere(name: &str) {
-    for transport in [Transport::Tcp, Transport::Unix, Transport::Shm] {
-        let backend = Backend::start(transport).expect("a backend starts");
-        let path = compiled(name, 13).expect("the fixture compiles");
-        check(&backend, name, 13, &path);
-    }
-    let backend = Backend::start(Transport::Unix).expect("a backend starts");
-    let path = compiled(name, 12).expect("the fixture compiles");
-    check(&backend, name, 12, &path);
-}
-
-macro_rules! fixtures {
-    ($($name:ident),* $(,)?) => {
-        $(
-            #[test]
-            fn $name() {
-                everywhere(stringify!($name));
+fn main() {
+    let mut trials = suite::trials(
+        |_| true,
+        |fixture| {
+            for (transport, cuda_major) in [
+                (Transport::Tcp, 13),
+                (Transport::Unix, 13),
+                (Transport::Shm, 13),
+                (Transport::Unix, 12),
+            ] {
+                let backend = Backend::start(transport).expect("a backend starts");
+                suite::check(&backend, fixture, Runtime::Shared, cuda_major);
             }
-        )*
-
-        /// A new fixture is not forgotten here.
-        #[test]
-        fn all_fixtures_are_tested() {
-            let tested = [$(stringify!($name)),*];
-            for (name, fixture) in xtask::fixtures::all().expect("the fixtures can be read") {
-                assert!(
-                    fixture.interactive || tested.contains(&name.as_str()),
-                    "{name} is missing in the list"
-                );
-            }
-        }
-    };
+        },
+    );
+    trials.push(Trial::test("compressed_fat_binaries", || {
+        compressed_fat_binaries();
+        Ok(())
+    }));
+    libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
-
-fixtures![
-    array_copies,
-    atomics,
-    attributes_occupancy,
-    capabilities,
-    capabilities_refusals,
-    capture_and_allocate,
-    context_events,
-    context_events_refusals,
-    cublas,
-    cublaslt,
-    cublaslt_fresh,
-    cudnn,
-    cudnn_functions,
-    cudnn_graph,
-    cufft,
-    cufftw,
-    curand,
-    cooperative_grid,
-    copy_batches,
-    copy_batches_refusals,
-    device_assert,
-    device_math,
-    device_printf,
-    driver_api,
-    driver_arrays,
-    driver_arrays_refusals,
-    driver_clusters,
-    driver_clusters_refusals,
-    driver_contexts,
-    driver_contexts_refusals,
-    driver_devices,
-    driver_devices_refusals,
-    driver_entry_point,
-    driver_graph_nodes,
-    driver_graph_nodes_refusals,
-    driver_launch_old,
-    driver_launch_old_refusals,
-    driver_luid,
-    driver_managed,
-    driver_managed_batches,
-    driver_managed_batches_refusals,
-    driver_managed_refusals,
-    driver_memory,
-    driver_memory_refusals,
-    driver_modules,
-    driver_modules_refusals,
-    driver_pools,
-    driver_pools_refusals,
-    driver_streams,
-    driver_streams_refusals,
-    error_log,
-    error_log_refusals,
-    error_semantics,
-    event_polling,
-    fork_after_init,
-    free_while_running,
-    full_stream,
-    graph_captured,
-    graph_conditional,
-    graph_conditional_refusals,
-    graph_explicit,
-    graph_memory,
-    graph_params,
-    host_function_copy,
-    ipc,
-    ipc_import,
-    ipc_import_refusals,
-    jit_link,
-    launch_burst,
-    large_copies,
-    large_pinned,
-    launch_ex,
-    launch_many,
-    local_calls,
-    managed_advice,
-    managed_memory,
-    managed_signals,
-    managed_streams,
-    managed_variables,
-    matrix_product,
-    memcpy_shapes,
-    nvml,
-    pinned_reuse,
-    private_streams,
-    registered_memory,
-    runtime_arrays,
-    runtime_arrays_refusals,
-    runtime_devices,
-    runtime_devices_refusals,
-    runtime_graph_nodes,
-    runtime_graph_nodes_refusals,
-    runtime_libraries,
-    runtime_libraries_refusals,
-    runtime_memory,
-    runtime_memory13,
-    runtime_memory13_refusals,
-    runtime_memory_refusals,
-    runtime_old,
-    runtime_old_refusals,
-    runtime_streams,
-    runtime_streams_refusals,
-    several_devices,
-    sticky_fault,
-    stream_attributes,
-    stream_kinds,
-    stream_memory,
-    stream_ordered_alloc,
-    stream_overlap,
-    surface_objects,
-    symbols,
-    tensor_map,
-    texture_destroyed_early,
-    tensor_map_im2col,
-    texture_objects,
-    texture_references,
-    texture_shapes,
-    thread_handover,
-    threads_streams,
-    vector_add,
-    virtual_memory,
-    warp_intrinsics,
-    zero_copy,
-];
 
 /// Compressed fat binaries: nvcc's modes for size and for speed pack differently.
-#[test]
 fn compressed_fat_binaries() {
     let backend = Backend::start(Transport::Unix).expect("a backend starts");
     for (variant, flags) in [
@@ -218,6 +47,6 @@ fn compressed_fat_binaries() {
         ),
     ] {
         let path = compiled_with("symbols", 13, variant, flags).expect("the fixture compiles");
-        check(&backend, "symbols", 13, &path);
+        suite::check_program(&backend, fixture("symbols"), Runtime::Shared, 13, &path);
     }
 }

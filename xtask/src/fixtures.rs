@@ -5,10 +5,11 @@
 //! * `// link: libcuda` – calls the driver API, so it is linked with `libcuda.so.1`
 //! * `// round-trips: 4` – the most round trips that it may cost after setup
 //! * `// interactive` – reads its standard input; only particular tests run it
+//! * `// opens libraries` – opens libraries of ours beyond the driver's by name, so it never has NVIDIA's runtime alone
 //!
 //! Beside it, `<name>.expected` (and `<name>.expected12` where CUDA 12 differs) holds what it prints.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -30,7 +31,7 @@ pub struct Fixture {
     pub round_trips: Option<u64>,
     /// Whether it needs someone at its standard input.
     pub interactive: bool,
-    /// It opens libraries of ours beyond the driver's by name: `// opens libraries` among its first lines.
+    /// Whether it opens libraries of ours beyond the driver's by name.
     pub opens_libraries: bool,
 }
 
@@ -98,58 +99,92 @@ pub fn build(
     variant: &str,
     flags: &[&str],
 ) -> Result<PathBuf> {
-    let mut nvcc = toolkit.nvcc();
-    nvcc.args(flags);
-    compile(fixture, toolkit, home, variant, nvcc)
+    make(fixture, toolkit, home, variant, flags, "", toolkit.nvcc())
 }
 
 /// As [`build`], with NVIDIA's runtime linked into the program, which is nvcc's default.
 pub fn build_static(fixture: &Fixture, toolkit: &Toolkit, home: &Path) -> Result<PathBuf> {
-    compile(fixture, toolkit, home, "-static", toolkit.nvcc_static()?)
+    let linker = toolkit.nvcc_static()?;
+    make(fixture, toolkit, home, "", &[], "-static", linker)
 }
 
-fn compile(
+/// Compiles and links what is out of date. Which runtime the `linker` takes makes no difference to the compiler, so `linkage` names programs of one object file.
+fn make(
     fixture: &Fixture,
     toolkit: &Toolkit,
     home: &Path,
     variant: &str,
-    mut nvcc: Command,
+    flags: &[&str],
+    linkage: &str,
+    mut linker: Command,
 ) -> Result<PathBuf> {
-    let out = sh::target_dir()
-        .join("fixtures")
-        .join(format!("cuda{}{variant}", toolkit.major));
-    sh::mkdir(&out)?;
-    let program = out.join(&fixture.name);
-    let lock = std::fs::File::create(out.join(format!("{}.lock", fixture.name)))?;
+    let out = |kind: &str| -> Result<PathBuf> {
+        let out = sh::target_dir()
+            .join("fixtures")
+            .join(format!("cuda{}{variant}{kind}", toolkit.major));
+        sh::mkdir(&out)?;
+        Ok(out)
+    };
+    let program = out(linkage)?.join(&fixture.name);
+    let object = out("-objects")?.join(format!("{}.o", fixture.name));
+    let lock = std::fs::File::create(object.with_extension("lock"))?;
     lock.lock()?;
-    // Fixtures include headers, and one another.
-    let newest = std::fs::read_dir(directory())
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .chain([toolkit.nvcc.clone()])
-        .filter(|path| path.extension().is_none_or(|e| e != "expected"))
-        .filter_map(|path| path.metadata().ok()?.modified().ok())
-        .max();
-    let built = program.metadata().and_then(|meta| meta.modified()).ok();
-    if built.is_some() && built > newest {
-        return Ok(program);
+    let mut read = BTreeSet::from([toolkit.nvcc.clone()]);
+    collect_sources(&fixture.source, &mut read);
+    if is_older(&object, &read) {
+        sh::output(
+            toolkit
+                .nvcc()
+                .args(FLAGS)
+                .args(flags)
+                .arg("-c")
+                .arg(&fixture.source)
+                .arg("-o")
+                .arg(&object),
+        )?;
     }
-    nvcc.args([
-        "-std=c++17",
-        "-arch=compute_75",
-        "-Wno-deprecated-gpu-targets",
-    ])
-    .arg(&fixture.source)
-    .arg("-o")
-    .arg(&program);
-    if fixture.links_libcuda {
-        nvcc.arg("-L").arg(home.join("lib")).arg("-l:libcuda.so.1");
-        // Our libcuda.so.1 needs libgvirtus.so, which its own directory has; the linker would look for it.
-        nvcc.arg("-Xlinker=--allow-shlib-undefined");
+    if is_older(&program, &BTreeSet::from([object.clone()])) {
+        linker.args(FLAGS).args(flags);
+        linker.arg(&object).arg("-o").arg(&program);
+        if fixture.links_libcuda {
+            linker
+                .arg("-L")
+                .arg(home.join("lib"))
+                .arg("-l:libcuda.so.1");
+            // Our libcuda.so.1 needs libgvirtus.so, which its own directory has; the linker would look for it.
+            linker.arg("-Xlinker=--allow-shlib-undefined");
+        }
+        sh::output(&mut linker)?;
     }
-    sh::output(&mut nvcc)?;
     Ok(program)
+}
+
+/// What every fixture is compiled with.
+const FLAGS: [&str; 3] = [
+    "-std=c++17",
+    "-arch=compute_75",
+    "-Wno-deprecated-gpu-targets",
+];
+
+/// A source and what it includes of the fixtures' directory.
+fn collect_sources(source: &Path, found: &mut BTreeSet<PathBuf>) {
+    if !found.insert(source.to_path_buf()) {
+        return;
+    }
+    let text = std::fs::read_to_string(source).unwrap_or_default();
+    let included = text
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("#include \"")?.split('"').next());
+    for name in included {
+        collect_sources(&source.with_file_name(name), found);
+    }
+}
+
+/// Whether a file is not there, or not newer than all of these.
+fn is_older(file: &Path, than: &BTreeSet<PathBuf>) -> bool {
+    let modified = |path: &Path| path.metadata().and_then(|meta| meta.modified()).ok();
+    let newest = than.iter().filter_map(|path| modified(path)).max();
+    modified(file).is_none_or(|made| Some(made) <= newest)
 }
 
 /// The compiler with its fixed arguments, as one line for scripts.
