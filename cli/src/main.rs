@@ -44,7 +44,7 @@ struct Arguments {
 enum Command {
     /// Run a program with our CUDA libraries in front of all others
     #[command(after_help = "\
-Sets LD_LIBRARY_PATH and GVIRTUS_CONFIG and becomes the program.
+Sets LD_LIBRARY_PATH, GVIRTUS_CONFIG and, at library level, LD_AUDIT, and becomes the program.
 
 Exit codes: the program's; 125 no usable configuration or installation, 126 it cannot be executed, 127 there is no such program")]
     Run(run::Arguments),

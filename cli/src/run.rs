@@ -83,6 +83,13 @@ pub(crate) fn prepare(arguments: &Arguments) -> Result<Command, String> {
     command
         .args(&arguments.program[1..])
         .env("LD_LIBRARY_PATH", &path);
+    let auditors = match choice.level {
+        Level::Library => Some(auditors(&libraries, std::env::var_os("LD_AUDIT"))?),
+        Level::Driver => None,
+    };
+    if let Some(auditors) = &auditors {
+        command.env("LD_AUDIT", auditors);
+    }
     if let Some(file) = &settings.file {
         let file = std::path::absolute(file).map_err(|e| format!("{}: {e}", file.display()))?;
         command.env("GVIRTUS_CONFIG", &file);
@@ -99,6 +106,9 @@ pub(crate) fn prepare(arguments: &Arguments) -> Result<Command, String> {
             eprintln!("gvirtus:   {reason}");
         }
         eprintln!("gvirtus: LD_LIBRARY_PATH={}", path.to_string_lossy());
+        if let Some(auditors) = &auditors {
+            eprintln!("gvirtus: LD_AUDIT={}", auditors.to_string_lossy());
+        }
         eprintln!("gvirtus: backend {}", settings.endpoint);
         if let Some(emulation) = settings.emulation {
             eprintln!("gvirtus: emulated distance {emulation}");
@@ -139,6 +149,25 @@ pub(crate) fn driver_libraries(libraries: &Path) -> Result<PathBuf, String> {
             driver.display()
         ))
     }
+}
+
+/// The loader's auditors: ours, by which our libraries come before those that an RPATH or a full path leads to, and whichever there were.
+fn auditors(libraries: &Path, before: Option<OsString>) -> Result<OsString, String> {
+    let ours = libraries.join("libgvirtus_audit.so");
+    if !ours.is_file() {
+        return Err(format!(
+            "{} is not there: the installation is not complete",
+            ours.display()
+        ));
+    }
+    // In a list of auditors a colon cannot be written otherwise.
+    if ours.as_os_str().as_encoded_bytes().contains(&b':') {
+        return Err(format!(
+            "{}: the loader takes the colon for the end of the path; install GVirtuS elsewhere",
+            ours.display()
+        ));
+    }
+    Ok(search_path(&ours, before))
 }
 
 /// Our libraries first, then what was there.

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use gvirtus_tests::backend::{Backend, Transport};
 use gvirtus_tests::program::{self, Outcome};
-use gvirtus_tests::{compiled, compiled_static, fixture, installation};
+use gvirtus_tests::{compiled, compiled_static, compiled_with, fixture, installation};
 
 /// `gvirtus run -v … -- words`.
 fn run(
@@ -220,6 +220,65 @@ fn what_this_host_cannot_run() {
     assert!(
         !outcome.succeeded() && outcome.stderr.contains("another kind of processor"),
         "{}",
+        outcome.stderr
+    );
+}
+
+/// At the library level ours are taken wherever another of the name would be found: by an RPATH, which comes before `LD_LIBRARY_PATH`, or by a full path.
+#[test]
+fn libraries_by_rpath_and_by_path_are_ours() {
+    let backend = Backend::start(Transport::Unix).expect("a backend starts");
+    let expected = fixture("vector_add").expected(13).expect("it is recorded");
+    // What stands there can be told from ours: the loader refuses it.
+    let decoys = installation().with_extension("decoys");
+    std::fs::create_dir_all(&decoys).expect("a directory can be made");
+    for name in ["libcudart.so.13", "libcublas.so.13.1.0.3"] {
+        std::fs::write(decoys.join(name), "").expect("a file can be written");
+    }
+    let rpath = format!("-Xlinker=-rpath={}", decoys.display());
+    let program = compiled_with(
+        "vector_add",
+        13,
+        "-rpath",
+        &["-Xlinker=--disable-new-dtags", &rpath],
+    )
+    .expect("the fixture compiles");
+    let outcome = run(&backend, &["--level", "driver"], &[text(&program)], |_| {});
+    assert!(
+        !outcome.succeeded() && outcome.stderr.contains("file too short"),
+        "the RPATH leads nowhere: {}",
+        outcome.stderr
+    );
+    let outcome = run(
+        &backend,
+        &["--level", "library"],
+        &[text(&program)],
+        |command| {
+            command.env("LD_AUDIT", "");
+        },
+    );
+    assert_eq!(outcome.stdout, expected, "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("LD_AUDIT=/") && !outcome.stderr.contains("audit.so:"),
+        "{}",
+        outcome.stderr
+    );
+
+    let opens = format!(
+        "import ctypes\nblas = ctypes.CDLL('{}')\nversion = ctypes.c_int()\nprint(blas.cublasGetVersion_v2(None, ctypes.byref(version)))\nprint('{}' in open('/proc/self/maps').read())\n",
+        decoys.join("libcublas.so.13.1.0.3").display(),
+        installation().join("lib/libcublas.so.13").display(),
+    );
+    let outcome = run(
+        &backend,
+        &["--level", "library"],
+        &["python3", "-c", &opens],
+        |_| {},
+    );
+    assert!(
+        outcome.stdout.ends_with("\nTrue\n"),
+        "{}\n{}",
+        outcome.stdout,
         outcome.stderr
     );
 }

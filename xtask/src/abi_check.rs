@@ -152,17 +152,27 @@ pub fn check(lib: &Path, vendor: bool) -> Result<()> {
             expected.len()
         );
     }
-    wrong += imports(lib)?;
+    for (importer, list) in IMPORTERS {
+        wrong += imports(lib, importer, list)?;
+    }
     if wrong > 0 {
         bail!("abi-check: {wrong} differences");
     }
     Ok(())
 }
 
-/// What PyTorch imports from libraries of ours must resolve, each symbol under the version node that it was linked with: the library's SONAME. Libraries that we do not have stay
+/// Who imports from libraries of ours, and the checked-in list of what.
+const IMPORTERS: &[(&str, &str)] = &[
+    ("PyTorch", "xtask/data/pytorch-2.11-cu130.txt"),
+    (
+        "libraries beside PyTorch",
+        "xtask/data/beside-pytorch-2.11-cu130.txt",
+    ),
+];
+
+/// What others import from libraries of ours must resolve, each symbol under the version node that it was linked with: the library's SONAME. Libraries that we do not have stay
 /// NVIDIA's.
-fn imports(lib: &Path) -> Result<usize> {
-    let list = "xtask/data/pytorch-2.11-cu130.txt";
+fn imports(lib: &Path, importer: &str, list: &str) -> Result<usize> {
     let mut wanted: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     let text = std::fs::read_to_string(sh::root().join(list))?;
     for line in text.lines().filter(|line| !line.starts_with('#')) {
@@ -184,13 +194,13 @@ fn imports(lib: &Path) -> Result<usize> {
         }
         let ours = Exports::of(&path)?;
         wrong += differences(
-            &format!("{library} (for PyTorch)"),
+            &format!("{library} (for {importer})"),
             &symbols,
             &ours.symbols,
             false,
         );
         println!(
-            "abi-check: {library}: {} symbols for PyTorch",
+            "abi-check: {library}: {} symbols for {importer}",
             symbols.len()
         );
     }

@@ -31,6 +31,11 @@ pub const PARTS: &[(&str, &str, &str)] = &[
     ("gvirtus-backend", "gvirtus-backend", "bin/gvirtus-backend"),
     ("gvirtus-bench", "gvirtus-bench", "bin/gvirtus-bench"),
     ("gvirtus-client", "libgvirtus.so", "lib/libgvirtus.so"),
+    (
+        "gvirtus-frontend-audit",
+        "libgvirtus_audit.so",
+        "lib/libgvirtus_audit.so",
+    ),
     ("gvirtus-cpu", "libgvirtus_cpu.so", "lib/libgvirtus_cpu.so"),
     (
         "gvirtus-frontend-cudart12",
