@@ -14,6 +14,8 @@ import threading
 import processes
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+# NVIDIA's shared libraries above the driver.
+NVIDIA_LIBRARY = r"^lib(cudart|cublas|cudnn|cufft|curand|cusolver|cusparse|nvrtc|nvJitLink|nvblas|nvvm|npp|nvjpeg|cupti|nccl|nvshmem|cufile)\S*\.so"
 
 
 def describe_machine():
@@ -38,7 +40,8 @@ class Vendor:
     def __init__(self, toolkit, extra=None):
         roots = ([extra] if extra else []) + [toolkit, os.path.join(toolkit, "nvvm")]
         packages = importlib.util.find_spec("nvidia")
-        for path in packages.submodule_search_locations if packages else []:
+        self.packages = list(packages.submodule_search_locations) if packages else []
+        for path in self.packages:
             roots += [os.path.join(path, "cu13"), os.path.join(path, "cudnn")]
         inside = lambda names: [path for root in roots for name in names for path in glob.glob(os.path.join(root, name)) if os.path.isdir(path)]
         self.libraries, self.includes = inside(["lib64", "lib", "targets/x86_64-linux/lib"]), inside(["include", "targets/x86_64-linux/include"])
@@ -52,6 +55,21 @@ class Vendor:
             if os.path.exists(os.path.join(directory, "lib%s.a" % name)):
                 return os.path.join(directory, "lib%s.a" % name)
         return None
+
+
+    def packaged(self):
+        """The directories of this Python's packages alone."""
+        return [path for path in self.libraries if any(path.startswith(package + "/") for package in self.packages)]
+
+    def hidden(self, which, home):
+        """What hidden.py shall hide of NVIDIA's libraries: a pattern of their names, and directories beside the system's; "all", or "ours": those of which there are ours in `home`."""
+        if which is None:
+            return None
+        names = NVIDIA_LIBRARY
+        if which == "ours":
+            ours = sorted(os.path.basename(path) for path in glob.glob(os.path.join(glob.escape(home), "lib/lib*.so.*")))
+            names = r"^(%s)(\.|$)" % "|".join(re.escape(name) for name in ours)
+        return {"names": names, "directories": self.libraries + self.packages}
 
 
 class Backend:
@@ -115,11 +133,11 @@ def driver_level(home, work):
     return path
 
 
-def run_jobs(jobs, options, work, name, hide):
-    """Runs jobs in a process of their own, where the GPU cannot be seen if `hide`; results by the jobs' ids."""
+def run_jobs(jobs, options, work, name, hide, without=None):
+    """Runs jobs in a process of their own, where the GPU cannot be seen if `hide`, nor the libraries that `without` says (see `Vendor.hidden`); results by the jobs' ids."""
     plan, answer = (os.path.join(work, "%s-%s.json" % (kind, name)) for kind in ["plan", "answer"])
     with open(plan, "w") as file:
-        json.dump({"home": options.home, "width": options.width, "jobs": jobs, "hide": hide, "until": getattr(options, "until", None)}, file)
+        json.dump({"home": options.home, "width": options.width, "jobs": jobs, "hide": hide, "without": without, "until": getattr(options, "until", None)}, file)
     namespace = [] if not hide else ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-Urm"]
     process = processes.start(namespace + [sys.executable, "-B", os.path.join(HERE, "hidden.py"), plan, answer])
     code = process.wait()
@@ -129,12 +147,12 @@ def run_jobs(jobs, options, work, name, hide):
     with open(answer) as file:
         answers = json.load(file)
     if hide:
-        print("GPU hidden: %d driver libraries, no device" % answers["hidden_libraries"])
+        print("GPU hidden: %d driver libraries, no device%s" % (answers["hidden_libraries"], "; and %d libraries of NVIDIA's" % answers["hidden_others"] if without else ""))
     return {result["id"]: result for result in answers["results"]}
 
 
-def run_hidden(jobs, options, work, transport):
-    return run_jobs(jobs, options, work, transport, hide=True)
+def run_hidden(jobs, options, work, transport, without=None):
+    return run_jobs(jobs, options, work, transport, hide=options.device == "cuda" or getattr(options, "hide", False), without=without)
 
 
 def round_trips(stats):

@@ -1,6 +1,6 @@
 """Runs programs, on request where the GPU cannot be seen: then backend.py starts it in a mount namespace of its own, as `unshare -m python3 hidden.py jobs.json results.json`.
 
-There /dev holds no NVIDIA device, every library of the driver is an empty file, and before anything runs it is made sure that neither can be reached.
+There /dev holds no NVIDIA device, every library of the driver (and of what else it is told) is an empty file, and before anything runs it is made sure that none can be reached.
 """
 
 import ctypes
@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 import processes
 
 MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
-DRIVER_LIBRARY = re.compile(r"^lib(cuda\.so|cudadebugger\.so|nvidia-|nvcuvid\.so|nvoptix\.so)")
+DRIVER_LIBRARY = r"^lib(cuda\.so|cudadebugger\.so|nvidia-|nvcuvid\.so|nvoptix\.so)"
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -29,32 +29,35 @@ def mount(source, target, kind=None, flags=0):
         raise OSError(error, "mount %s on %s: %s" % (source, target, os.strerror(error)))
 
 
-def driver_libraries(home):
-    """Every file that the loader could take for NVIDIA's driver."""
+def libraries_called(pattern, home, more=()):
+    """Every file of such a name that the loader could find, or that lies below directories that are named."""
     directories = {"/usr", "/lib", "/lib64", "/opt/nvidia", "/run/nvidia"}
+    pattern = re.compile(pattern)
     directories.update(d for d in os.environ.get("LD_LIBRARY_PATH", "").split(":") if d)
     cache = subprocess.run(["ldconfig", "-p"], capture_output=True, text=True).stdout
     directories.update(os.path.dirname(line.split("=>")[-1].strip()) for line in cache.splitlines() if "=>" in line)
     home = os.path.realpath(home)
     found = set()
-    for top in {os.path.realpath(d) for d in directories}:
+    for top in {os.path.realpath(d) for d in directories.union(more)}:
         for path, subdirectories, names in os.walk(top):
             subdirectories[:] = [d for d in subdirectories if d not in ("site-packages", "share", "doc", "src")]
             for name in names:
-                if DRIVER_LIBRARY.match(name) and "/stubs" not in path:
+                if pattern.match(name) and "/stubs" not in path:
                     real = os.path.realpath(os.path.join(path, name))
                     if os.path.isfile(real) and not real.startswith(home + "/"):
                         found.add(real)
     return sorted(found)
 
 
-def hide(home):
+def hide(home, without=None):
+    """Hides the driver and what else is told; returns the files, the driver's and the others."""
     mount(None, "/", flags=MS_REC | MS_PRIVATE)
     scratch = tempfile.mkdtemp(prefix="gvirtus-hidden-")
     empty = os.path.join(scratch, "empty")
     open(empty, "w").close()
-    libraries = driver_libraries(home)
-    for library in libraries:
+    libraries = libraries_called(DRIVER_LIBRARY, home)
+    others = libraries_called(without["names"], home, without["directories"]) if without else []
+    for library in libraries + others:
         mount(empty, library, flags=MS_BIND)
 
     # Programs that ask the loader's cache where the driver is (Triton) must not be led to the empty files.
@@ -79,11 +82,14 @@ def hide(home):
     mount(dev, "/dev", flags=MS_BIND | MS_REC)
     if os.path.isdir("/proc/driver/nvidia"):
         mount("tmpfs", "/proc/driver/nvidia", "tmpfs")
-    return libraries
+    return libraries, others
 
 
-def verify(libraries, home):
-    """Fails unless the GPU is out of reach: by device file, by library name on any search path, by full path."""
+def verify(libraries, others, home):
+    """Fails unless the GPU is out of reach: by device file, by library name on any search path, by full path. Of other libraries there must be nothing to load."""
+    for path in others:
+        if os.path.getsize(path) != 0:
+            raise SystemExit("%s is still there" % path)
     for path in glob.glob("/dev/**", recursive=True):
         if "nvidia" in path:
             raise SystemExit("%s is still there" % path)
@@ -152,13 +158,13 @@ def main():
     processes.end_with_parent()
     with open(sys.argv[1]) as file:
         plan = json.load(file)
-    libraries = []
+    libraries, others = [], []
     if plan["hide"]:
-        libraries = hide(plan["home"])
-        verify(libraries, plan["home"])
+        libraries, others = hide(plan["home"], plan.get("without"))
+        verify(libraries, others, plan["home"])
     results = run_all(plan["jobs"], plan["width"], plan.get("until"))
     with open(sys.argv[2], "w") as file:
-        json.dump({"hidden_libraries": len(libraries), "results": results}, file)
+        json.dump({"hidden_libraries": len(libraries), "hidden_others": len(others), "results": results}, file)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ or to the exit code recorded from a GPU and their own verdict. Prints a table; w
 Known differences stand in expectations.json, each with its reason; one that is gone fails the run like a new one.
 
 Programs built with nvcc 12 elsewhere (`cargo xtask dist --cuda12`) lie in cuda12/ beside this file and run as well.
-With --torch the programs are those of torch/: PyTorch, Triton and CuPy as they come from PyPI, with NVIDIA's libraries on our driver.
+With --torch the programs are those of torch/: PyTorch, Triton and CuPy as they come from PyPI. At driver level, which is the default for them, NVIDIA's libraries run on our driver; at library
+level cuBLAS, cuDNN, cuFFT, cuRAND and the runtime are ours (`gvirtus run --level library`), and NVIDIA's files of these are hidden like the driver's.
 """
 
 import argparse
@@ -37,8 +38,8 @@ def arguments():
     parser.add_argument("--commit", help="what is being run (default: what the file COMMIT says)")
     parser.add_argument("--only", default="", help="names of cases, separated by commas")
     parser.add_argument("--kinds", default="sample,fixture", help="sample, fixture")
-    parser.add_argument("--level", choices=LEVELS + ["both"], default="library",
-                        help="library: programs with the shared runtime, and none of NVIDIA's libraries; driver: with the static runtime (nvcc's default) and NVIDIA's libraries, on our driver")
+    parser.add_argument("--level", choices=LEVELS + ["both"],
+                        help="library (default): programs with the shared runtime, and no file of NVIDIA's; driver (default with --torch): with the static runtime (nvcc's default) and NVIDIA's libraries, on our driver")
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
     parser.add_argument("--devices", type=int, default=1, help="2: the programs that are about two GPUs, and no others")
     parser.add_argument("--transports", default="tcp,unix,shm")
@@ -47,13 +48,14 @@ def arguments():
     parser.add_argument("--width", type=int, default=6, help="programs that run at once")
     parser.add_argument("--nvcc", help="the compiler and fixed arguments, in one string")
     parser.add_argument("--vendor", help="a directory whose lib and include hold NVIDIA's compute libraries (default: the toolkit's, and those of this Python's packages)")
-    parser.add_argument("--torch", action="store_true", help="the Python programs of torch/ in place of the CUDA programs; they run at driver level")
+    parser.add_argument("--torch", action="store_true", help="the Python programs of torch/ in place of the CUDA programs")
+    parser.add_argument("--hide", action="store_true", help="hide NVIDIA's files from programs on the CPU device too; on a GPU they always are")
     parser.add_argument("--cuda-major", type=int, default=13)
     parser.add_argument("--build-only", metavar="DIR", help="build the programs into DIR and stop")
     options = parser.parse_args()
     for name in ["home", "samples", "fixtures", "out"]:
         setattr(options, name, os.path.abspath(getattr(options, name)))
-    options.levels = LEVELS if options.level == "both" else [options.level]
+    options.levels = LEVELS if options.level == "both" else [options.level or ("driver" if options.torch else "library")]
     options.kinds = options.kinds.split(",")
     return options
 
@@ -69,7 +71,8 @@ def programs_of(cases, errors, lacking, options):
     found = []
     for case, level in cases:
         if case.kind == "python":
-            found.append({"id": case.name, "case": case, "cuda": 13, "level": "driver", "cwd": case.directory, "command": [sys.executable, "-B", os.path.join(case.directory, case.name + ".py")]})
+            found.append({"id": "%s-%s" % (case.name, level), "case": case, "cuda": 13, "level": level, "cwd": case.directory,
+                          "command": [sys.executable, "-B", os.path.join(case.directory, case.name + ".py")]})
             continue
         if (case.name, level) not in errors and (case.name, level) not in lacking:
             found.append(program(case, 13, level, os.path.join(options.work, "bin", level), options.device))
@@ -122,11 +125,20 @@ def linked(entry, vendor, options):
     return [path]
 
 
+def without(entry):
+    """Which of NVIDIA's files a program must do without, beside the driver's: at library level all of which we have our own, and every one if it needs none that we have not."""
+    if entry["level"] != "library":
+        return None
+    if entry["case"].kind != "python" and not any(name in COMPILERS for name in entry["case"].libraries):
+        return "all"
+    return "ours"
+
+
 def run_through_us(programs, options, transport, vendor, log):
-    """One run of each program over a backend; with the GPU hidden, if there is one."""
+    """One run of each program over a backend; with the GPU hidden, if there is one, and NVIDIA's libraries."""
     backend = Backend(options, transport, options.work, log)
     try:
-        jobs = []
+        jobs = {}
         for entry in programs:
             env = {key: value for key, value in os.environ.items() if not key.startswith(("GVIRTUS_", "CUDA_VISIBLE"))}
             # Programs of the first levels: a runtime of their own, on our driver.
@@ -138,8 +150,14 @@ def run_through_us(programs, options, transport, vendor, log):
             described_job = job(entry, options, entry["id"], env, transport)
             described_job["library_home"] = options.home
             described_job["ours"] = ["cuda", "cudart"] + ([] if own_runtime else ["cublas", "cublasLt", "cufft", "curand", "cusolver", "cusparse", "cudnn"])
-            jobs.append(described_job)
-        done = run_jobs(jobs, options, options.work, transport, hide=options.device == "cuda")
+            if entry["case"].kind == "python" and entry["level"] == "library":
+                # As a user would; what else is on this path may well be NVIDIA's.
+                env["LD_LIBRARY_PATH"] = os.environ.get("LD_LIBRARY_PATH", "")
+                described_job["command"] = [os.path.join(options.home, "bin/gvirtus"), "run", "--level", "library", "--"] + described_job["command"]
+            jobs.setdefault(without(entry), []).append(described_job)
+        done = {}
+        for kept_out, group in jobs.items():
+            done.update(run_jobs(group, options, options.work, transport, hide=options.device == "cuda" or options.hide, without=vendor.hidden(kept_out, options.home)))
         keep_outputs(done, options, transport)
         return done
     finally:
@@ -252,13 +270,13 @@ def main():
         gpu, driver, arch = "CPU device", "none", "compute_80"
     elif gpu == "none":
         raise SystemExit("there is no GPU here; --device cpu needs none")
-    options.library_dirs = vendor.libraries if options.device == "cuda" else None
+    # PyTorch's results are compared bit for bit: the box's libraries must be those that it brings.
+    options.library_dirs = ((options.torch and vendor.packaged()) or vendor.libraries) if options.device == "cuda" else None
     os.makedirs(options.out, exist_ok=True)
     work = options.work = tempfile.mkdtemp(prefix="gvirtus-suite-")
     processes.scratch.append(work)
     try:
-        levels = ["driver"] if options.torch else options.levels
-        wanted = [(case, level) for case in cases for level in levels]
+        wanted = [(case, level) for case in cases for level in options.levels]
         lacking = {(case.name, level): case.missing_library(level, vendor, options.home) for case, level in wanted}
         lacking = {pair: library for pair, library in lacking.items() if library}
         stage("%s, driver %s, %d programs" % (gpu, driver, len(wanted) - len(lacking)))

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""PyTorch's speed natively and through GVirtuS at driver level, by turns in one run, with the round trips of a step.
+"""PyTorch's speed natively and through GVirtuS, by turns in one run, with the round trips of a step.
 
-    python3 torch_bench.py --home dist --out results [--rounds 3] [--transports unix,tcp]
+    python3 torch_bench.py --home dist --out results [--level both] [--rounds 3] [--transports unix,tcp]
 
+At driver level NVIDIA's libraries run on our driver; at library level cuBLAS, cuDNN, cuFFT, cuRAND and the runtime are ours, and NVIDIA's files of these are hidden.
 Prints a table of medians and ratios, and writes torch-bench.json. Results must be equal to native, or the row says so.
 """
 
@@ -10,6 +11,7 @@ import argparse
 import json
 import os
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -29,11 +31,32 @@ def parse(text):
     return found
 
 
+def compared(name, subject, native, ours, count, short, brief_run):
+    """One row: a workload over one transport at one level."""
+    row = {"workload": name, "over": subject[0], "level": subject[1]}
+    if None in ours:
+        return dict(row, fails=True)
+    row["equal"] = all(run["result"] == native[0]["result"] for run in ours)
+    if name == "copies":
+        for rate in native[0]["rates"]:
+            middle = lambda runs: statistics.median(run["rates"][rate] for run in runs)
+            row[rate] = {"native": middle(native), "ours": middle(ours)}
+        return row
+    middle = lambda runs: statistics.median(run["seconds"] for run in runs)
+    row.update(native=middle(native), ours=middle(ours), ratio=middle(ours) / middle(native))
+    brief = brief_run()
+    if brief and brief["trips"] is not None and ours[0]["trips"] is not None:
+        # A generation is run twice.
+        row["trips"] = (ours[0]["trips"] - brief["trips"]) / (count - short) / (2 if name == "generate" else 1)
+    return row
+
+
 def main():
     processes.end_with_us()
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--home", default=os.path.dirname(suite.HERE))
     parser.add_argument("--out", default="gpu-results")
+    parser.add_argument("--level", choices=["driver", "library", "both"], default="driver")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--transports", default="shm,tcp")
     parser.add_argument("--only", default="")
@@ -44,16 +67,28 @@ def main():
     script = os.path.join(suite.HERE, "torch_workload.py")
     workloads = [w for w in WORKLOADS if not options.only or w[0] in options.only.split(",")]
     transports = options.transports.split(",")
+    levels = ["driver", "library"] if options.level == "both" else [options.level]
+    subjects = [(transport, level) for transport in transports for level in levels]
+    toolkit = suite.toolkit_of([shutil.which("nvcc") or "/usr/local/cuda/bin/nvcc"])
+    vendor = suite.Vendor(toolkit)
+    # The box's libraries must be the ones that PyTorch brings: results are compared bit for bit.
+    options.library_dirs = vendor.packaged() or vendor.libraries
     backends = {name: suite.Backend(options, name, work, os.path.join(options.out, "torch-bench-%s.log" % name)) for name in transports}
 
-    def ours(transport, name, count):
+    def ours(subject, name, count):
+        transport, level = subject
         env = {key: value for key, value in os.environ.items() if not key.startswith("GVIRTUS_")}
         stats = os.path.join(work, "stats.json")
-        env.update(LD_LIBRARY_PATH=suite.driver_level(options.home, work), GVIRTUS_CONFIG=backends[transport].config, GVIRTUS_STATS="json:" + stats)
-        job = {"id": "x", "command": [sys.executable, script, name, str(count)], "cwd": work, "env": env, "timeout": 120}
-        result = suite.run_hidden([job], options, work, transport)["x"]
+        env.update(GVIRTUS_CONFIG=backends[transport].config, GVIRTUS_STATS="json:" + stats)
+        command = [sys.executable, script, name, str(count)]
+        if level == "library":
+            command = [os.path.join(options.home, "bin/gvirtus"), "run", "--level", "library", "--"] + command
+        else:
+            env["LD_LIBRARY_PATH"] = suite.driver_level(options.home, work)
+        job = {"id": "x", "command": command, "cwd": work, "env": env, "timeout": 120}
+        result = suite.run_hidden([job], options, work, transport, without=vendor.hidden("ours" if level == "library" else None, options.home))["x"]
         if result["code"] != 0:
-            print("%s over %s fails:\n%s" % (name, transport, result["err"][-1500:]))
+            print("%s over %s at %s level fails:\n%s" % (name, transport, level, result["err"][-1500:]))
             return None
         found = parse(result["out"])
         try:
@@ -70,40 +105,26 @@ def main():
     rows = []
     try:
         for name, count, short in workloads:
-            runs = {key: [] for key in ["native"] + transports}
+            runs = {key: [] for key in ["native"] + subjects}
             for _ in range(options.rounds):
                 runs["native"].append(native(name, count))
-                for transport in transports:
-                    runs[transport].append(ours(transport, name, count))
-            for transport in transports:
-                if None in runs[transport]:
-                    rows.append({"workload": name, "over": transport, "fails": True})
-                    continue
-                row = {"workload": name, "over": transport, "equal": all(r["result"] == runs["native"][0]["result"] for r in runs[transport])}
-                if name == "copies":
-                    for rate in runs["native"][0]["rates"]:
-                        middle = lambda key: statistics.median(r["rates"][rate] for r in runs[key])
-                        row[rate] = {"native": middle("native"), "ours": middle(transport)}
-                else:
-                    middle = lambda key: statistics.median(r["seconds"] for r in runs[key])
-                    row.update(native=middle("native"), ours=middle(transport), ratio=middle(transport) / middle("native"))
-                    brief = ours(transport, name, short)
-                    if brief and brief["trips"] is not None and runs[transport][0]["trips"] is not None:
-                        # A generation is run twice.
-                        row["trips"] = (runs[transport][0]["trips"] - brief["trips"]) / (count - short) / (2 if name == "generate" else 1)
-                rows.append(row)
+                for subject in subjects:
+                    runs[subject].append(ours(subject, name, count))
+            for subject in subjects:
+                rows.append(compared(name, subject, runs["native"], runs[subject], count, short, lambda: ours(subject, name, short)))
     finally:
         for backend in backends.values():
             backend.stop()
-    print("%-10s %-5s %6s %12s %12s %7s %8s" % ("workload", "over", "equal", "native ms", "ours ms", "ratio", "trips"))
+    print("%-10s %-7s %-5s %6s %12s %12s %7s %8s" % ("workload", "level", "over", "equal", "native ms", "ours ms", "ratio", "trips"))
     for row in rows:
+        start = "%-10s %-7s %-5s " % (row["workload"], row["level"], row["over"])
         if row.get("fails"):
-            print("%-10s %-5s fails" % (row["workload"], row["over"]))
+            print(start + "fails")
         elif "ratio" in row:
-            print("%-10s %-5s %6s %12.4f %12.4f %7.3f %8.3f" % (row["workload"], row["over"], row["equal"], row["native"] * 1e3, row["ours"] * 1e3, row["ratio"], row.get("trips", float("nan"))))
+            print(start + "%6s %12.4f %12.4f %7.3f %8.3f" % (row["equal"], row["native"] * 1e3, row["ours"] * 1e3, row["ratio"], row.get("trips", float("nan"))))
         else:
             rates = "; ".join("%s %.2f/%.2f GB/s" % (key, value["ours"], value["native"]) for key, value in row.items() if isinstance(value, dict))
-            print("%-10s %-5s %6s %s" % (row["workload"], row["over"], row["equal"], rates))
+            print(start + "%6s %s" % (row["equal"], rates))
     with open(os.path.join(options.out, "torch-bench.json"), "w") as file:
         gpu, driver, _ = suite.describe_machine()
         json.dump({"gpu": gpu, "driver": driver, "rows": rows}, file, indent=1)
