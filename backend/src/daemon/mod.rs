@@ -152,6 +152,7 @@ fn provisions(properties: &Properties) -> Result<Provisions, Stop> {
             "library_dirs": properties.library_dirs.iter().map(|p| p.display().to_string()).collect::<Vec<_>>(),
             "cpu": {"devices": properties.cpu.devices, "memory": properties.cpu.memory},
             "module_cache": module_cache(properties),
+            "launch_threads": properties.launch_threads,
         }),
         environment,
     })

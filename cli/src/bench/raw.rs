@@ -34,6 +34,8 @@ const OPERATIONS: [Operation; 4] = [
 /// About a command and its reply.
 const PING: usize = 64;
 const PIECE: usize = 1 << 20;
+/// What a stream of bytes goes through at either end, in pieces: copies of a program's memory do not stay in the processor's cache either. Written to at first, or it would be one page of zeros.
+const PIECES: usize = 32;
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What the raw transport does.
@@ -110,7 +112,7 @@ impl Drop for Closing {
 fn answer(connection: Connection) -> io::Result<()> {
     let _closing = Closing(connection.closer.clone());
     let (mut receiver, mut sender) = connection.split();
-    let mut piece = vec![0u8; PIECE];
+    let mut memory = vec![1u8; PIECES * PIECE];
     loop {
         let mut request = [0u8; 9];
         if receiver.read(&mut request[..1])? == 0 {
@@ -129,12 +131,13 @@ fn answer(connection: Connection) -> io::Result<()> {
                     while operation == Operation::SpinPing && !receiver.available()? {
                         std::hint::spin_loop();
                     }
-                    receiver.read_exact(&mut piece[..PING])?;
-                    sender.send(&piece[..PING])?;
+                    receiver.read_exact(&mut memory[..PING])?;
+                    sender.send(&memory[..PING])?;
                 }
             }
             Operation::Sink => {
                 while left > 0 {
+                    let piece = nth_piece(&mut memory, left);
                     let n = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
                     let n = receiver.read(&mut piece[..n])?;
                     if n == 0 {
@@ -146,6 +149,7 @@ fn answer(connection: Connection) -> io::Result<()> {
             }
             Operation::Source => {
                 while left > 0 {
+                    let piece = nth_piece(&mut memory, left);
                     let n = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
                     sender.send(&piece[..n])?;
                     left -= n as u64;
@@ -153,6 +157,12 @@ fn answer(connection: Connection) -> io::Result<()> {
             }
         }
     }
+}
+
+/// Where a stream goes on when so many bytes are left of it.
+fn nth_piece(memory: &mut [u8], left: u64) -> &mut [u8] {
+    let nth = (left / PIECE as u64 % PIECES as u64) as usize;
+    &mut memory[nth * PIECE..][..PIECE]
 }
 
 /// Measures to an end that serves, at an emulated distance if there is one. `bytes` go each way, `pings` are made.
@@ -196,16 +206,17 @@ fn together(
     let one = |connection: Connection| {
         let _closing = Closing(connection.closer.clone());
         let (mut receiver, mut sender) = connection.split();
-        let mut piece = vec![0u8; PIECE];
+        let mut memory = vec![1u8; PIECES * PIECE];
         let mut run = |pieces: u64| {
             let mut request = [0u8; 9];
             request[0] = operation as u8;
             request[1..].copy_from_slice(&(pieces * PIECE as u64).to_le_bytes());
             sender.send(&request)?;
-            for _ in 0..pieces {
+            for left in (0..pieces).rev() {
+                let piece = nth_piece(&mut memory, left * PIECE as u64);
                 match operation {
-                    Operation::Sink => sender.send(&piece)?,
-                    _ => receiver.read_exact(&mut piece)?,
+                    Operation::Sink => sender.send(piece)?,
+                    _ => receiver.read_exact(piece)?,
                 }
             }
             match operation {
@@ -213,7 +224,7 @@ fn together(
                 _ => Ok(()),
             }
         };
-        let warm = run(16);
+        let warm = run(PIECES as u64);
         start.wait();
         warm.and_then(|()| run(pieces))
     };
@@ -249,7 +260,7 @@ fn measure_one(
     // Whatever comes: the thread that watches a connection keeps it open.
     let _closing = Closing(connection.closer.clone());
     let (mut receiver, mut sender) = connection.split();
-    let mut piece = vec![0u8; PIECE];
+    let mut memory = vec![1u8; PIECES * PIECE];
     let mut ask = |operation: Operation, number: u64| -> io::Result<Duration> {
         let mut request = [0u8; 9];
         request[0] = operation as u8;
@@ -261,25 +272,25 @@ fn measure_one(
                 let mut times = Vec::with_capacity(usize::try_from(number).unwrap_or(0));
                 for _ in 0..number {
                     let began = Instant::now();
-                    sender.send(&piece[..PING])?;
+                    sender.send(&memory[..PING])?;
                     while operation == Operation::SpinPing && !receiver.available()? {
                         std::hint::spin_loop();
                     }
-                    receiver.read_exact(&mut piece[..PING])?;
+                    receiver.read_exact(&mut memory[..PING])?;
                     times.push(began.elapsed());
                 }
                 times.sort_unstable();
                 return Ok(times.get(times.len() / 2).copied().unwrap_or_default());
             }
             Operation::Sink => {
-                for _ in 0..number / PIECE as u64 {
-                    sender.send(&piece)?;
+                for left in (0..number / PIECE as u64).rev() {
+                    sender.send(nth_piece(&mut memory, left * PIECE as u64))?;
                 }
                 receiver.read_exact(&mut [0])?;
             }
             Operation::Source => {
-                for _ in 0..number / PIECE as u64 {
-                    receiver.read_exact(&mut piece)?;
+                for left in (0..number / PIECE as u64).rev() {
+                    receiver.read_exact(nth_piece(&mut memory, left * PIECE as u64))?;
                 }
             }
         }
@@ -289,7 +300,7 @@ fn measure_one(
     let rate = |time: Duration| bytes as f64 / time.as_secs_f64().max(1e-9);
     // Once to warm up: buffers grow, pages are touched.
     ask(Operation::Ping, u64::from(pings / 10 + 1))?;
-    ask(Operation::Sink, PIECE as u64 * 16)?;
+    ask(Operation::Sink, (PIECES * PIECE) as u64)?;
     Ok(Rates {
         ping: ask(Operation::Ping, u64::from(pings.max(1)))?,
         spinning_ping: ask(Operation::SpinPing, u64::from(pings.max(1)))?,

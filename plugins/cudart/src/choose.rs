@@ -27,6 +27,8 @@ pub(crate) struct Config {
     pub(crate) max_image_bytes: u64,
     /// Where images of modules are kept for later sessions; nowhere if absent.
     pub(crate) module_cache: Option<image_cache::Settings>,
+    /// How many threads issue launches where several threads of the program launch; as many as suit the machine if absent, none if fewer than two.
+    pub(crate) launch_threads: Option<usize>,
 }
 
 impl Default for Config {
@@ -39,6 +41,7 @@ impl Default for Config {
             max_host_bytes: 0,
             max_image_bytes: 4 << 30,
             module_cache: None,
+            launch_threads: None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 
 use gvirtus_wire::api::core::{
     ContextCreate, ContextDestroy, ContextReset, ContextSetLimit, ContextSynchronize,
@@ -68,6 +68,10 @@ pub(crate) struct Context {
     pub(crate) legacy_dirty: AtomicBool,
     /// Whether a blocking stream has work after its last marker.
     pub(crate) blocking_dirty: AtomicBool,
+    /// Launches on the legacy stream that other threads are to issue.
+    pub(crate) legacy_handed_out: AtomicUsize,
+    /// The same of blocking streams.
+    pub(crate) blocking_handed_out: AtomicUsize,
     legacy: RwLock<Option<Arc<Stream>>>,
 }
 
@@ -234,6 +238,8 @@ impl Session {
             marker_events: Mutex::new(Vec::new()),
             legacy_dirty: AtomicBool::new(false),
             blocking_dirty: AtomicBool::new(false),
+            legacy_handed_out: AtomicUsize::new(0),
+            blocking_handed_out: AtomicUsize::new(0),
             legacy: RwLock::new(None),
         };
         context.make_current()?;

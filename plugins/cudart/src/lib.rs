@@ -6,6 +6,7 @@
 //! * `contexts`, `memory`, `host_memory`, `streams`, `events`, `modules`, `link`, `launch`, `graph`, `host_function`: the handlers, by topic.
 //! * `copy`, `shape`, `staging`, `pinned`: copies, how they are cut, the pinned memory that they pass through.
 //! * `progress`, `words`, `poller`: how far each stream has come, and who tells the client.
+//! * `launch_threads`: launches of several threads of the program, issued by several here.
 //! * `physical`: memory that the program maps itself. `ipc`: memory and events that sessions share. `stream_memory`: words that streams write and wait for. `tensor_map`: descriptors of tensors.
 //! * `arrays`, `textures`: arrays, and the objects that kernels reach them by.
 //! * `jit`: options and logs of the compiler; `compiler`: its thread. `output`: what the device prints. `snapshot`: what programs see of the devices.
@@ -33,6 +34,7 @@ mod image_cache;
 mod ipc;
 mod jit;
 mod launch;
+mod launch_threads;
 mod link;
 mod mapped;
 mod memory;

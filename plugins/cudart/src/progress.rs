@@ -4,7 +4,7 @@
 //! (or an event completes) when the stream gets there. Completed batches free staging memory, send the bytes that the GPU wrote to pinned memory, and become
 //! progress messages, in that order.
 //!
-//! Batches are filled and closed on the thread that is reading frames, so tickets rise in the order of the frames.
+//! Batches are filled and closed on the thread that is reading frames, or for launches that it handed out on the stream's launching thread while the former leaves the lane alone; so tickets rise in the order of the frames.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -135,6 +135,27 @@ impl Lane {
 
     fn legacy(&self) -> bool {
         self.stream == 0
+    }
+
+    /// The count of launches that other threads are to issue, on the lane's side of the order between the legacy stream and blocking ones; `None` of a stream that is on neither.
+    pub(crate) fn handed_out(&self) -> Option<&AtomicUsize> {
+        if self.legacy() {
+            Some(&self.context.legacy_handed_out)
+        } else if self.blocking {
+            Some(&self.context.blocking_handed_out)
+        } else {
+            None
+        }
+    }
+
+    /// Whether there are such launches on the other side.
+    pub(crate) fn other_side_handed_out(&self) -> bool {
+        let other = if self.legacy() {
+            &self.context.blocking_handed_out
+        } else {
+            &self.context.legacy_handed_out
+        };
+        (self.legacy() || self.blocking) && other.load(Ordering::Acquire) > 0
     }
 
     /// Everything up to this ticket is complete, as a synchronising call has shown.
@@ -374,7 +395,7 @@ impl Progress {
             || status != NOT_CAPTURING
     }
 
-    /// Places a marker behind the open batch. Only on the thread that reads frames.
+    /// Places a marker behind the open batch. Only on the thread that reads frames, or that has been handed the lane's launches.
     pub(crate) fn mark(&self, session: &Session, lane: &Arc<Lane>) {
         {
             let state = lane.state.lock();

@@ -23,6 +23,7 @@ use crate::host_function::HostFunctions;
 use crate::host_memory::HostMemory;
 use crate::image_cache::ImageCache;
 use crate::ipc::Ipc;
+use crate::launch_threads::LaunchThreads;
 use crate::link::Link;
 use crate::memory::Memory;
 use crate::modules::{Function, Module};
@@ -64,6 +65,7 @@ pub(crate) struct Session {
     pub(crate) host_functions: HostFunctions,
     pub(crate) progress: Progress,
     pub(crate) output: Output,
+    pub(crate) launch_threads: LaunchThreads,
     /// Once a module asked for it.
     pub(crate) image_cache: OnceLock<Option<ImageCache>>,
     me: OnceLock<&'static Session>,
@@ -111,6 +113,7 @@ impl Session {
             host_functions: HostFunctions::default(),
             progress: Progress::new(),
             output,
+            launch_threads: LaunchThreads::new(config.launch_threads),
             image_cache: OnceLock::new(),
             me: OnceLock::new(),
             config,
@@ -132,6 +135,10 @@ impl Session {
 
     /// Executes one frame.
     pub(crate) fn dispatch(&self, header: &Header, payload: &[u8]) {
+        if self.hand_out(header, payload) {
+            return;
+        }
+        self.launch_threads.drain();
         let run = AssertUnwindSafe(|| core::dispatch(self, header, payload));
         match catch_unwind(run) {
             Ok(Ok(Dispatched::Done(reply))) => {
@@ -165,7 +172,7 @@ impl Session {
         self.host.send(reply, payload, &[]);
     }
 
-    fn failed(&self, header: &Header, status: Status) {
+    pub(crate) fn failed(&self, header: &Header, status: Status) {
         self.host.log(
             host::DEBUG,
             &format!(
@@ -225,6 +232,7 @@ impl Session {
 
     /// The input is drained: markers that were put off are placed now.
     pub(crate) fn idle(&self) {
+        self.launch_threads.drain();
         self.progress.mark_dirty(self, |_| true);
     }
 

@@ -145,6 +145,7 @@ impl Session {
         wait: bool,
         issue: impl FnOnce(*mut std::ffi::c_void) -> i32,
     ) -> Result<()> {
+        self.launch_threads.drain();
         let checked = |raw| match issue(raw) {
             SUCCESS => Ok(()),
             status => Err(status),

@@ -10,6 +10,7 @@ mod fuzz;
 mod graphs;
 mod ipc;
 mod kernels;
+mod launch_threads;
 mod links;
 mod measure;
 mod ordering;
