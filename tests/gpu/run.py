@@ -100,7 +100,9 @@ def run_natively(programs, options, toolkit, vendor):
         other = twins.get((entry["case"].name, entry["cuda"], "driver" if entry["level"] == "library" else "library"))
         pairs[entry["id"]] = (entry["id"] + "#1", other["id"] + "#1" if other else entry["id"] + "#2")
         for turn in ["#1"] if other else ["#1", "#2"]:
-            libraries = [os.path.join(HERE, "cuda12/lib")] if entry["cuda"] == 12 else [toolkit + "/lib64", toolkit + "/lib"] + vendor.libraries
+            # The same files that the backend loads: a program that opens a library must not find one of another version.
+            libraries = [os.path.join(HERE, "cuda12/lib")] if entry["cuda"] == 12 else [toolkit + "/lib64", toolkit + "/lib"]
+            libraries += vendor.libraries
             if entry["case"].kind == "python":
                 libraries = []
             env = dict(os.environ, LD_LIBRARY_PATH=":".join(libraries + [os.environ.get("LD_LIBRARY_PATH", "")]))

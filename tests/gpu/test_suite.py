@@ -14,6 +14,7 @@ import unittest
 import cases
 import compare
 import goals
+import library_functions
 import processes
 import results
 
@@ -238,6 +239,44 @@ class Goals(unittest.TestCase):
             described = json.load(file)["goals"]
         for row in goals.judge(self.FIGURES, described):
             self.assertIn(row[4], [True, False, None])
+
+
+class Functions(unittest.TestCase):
+    """What the calls of a library's functions show: two native runs, and ours."""
+
+    def verdicts(self, first, second, ours, complete=True):
+        calls = lambda lines: {tuple(line.split()[:4]): line.split()[4:] for line in lines}
+        return library_functions.compare(calls(first), calls(second), calls(ours), complete)
+
+    def test_what_is_equal_is_verified_and_nothing_else(self):
+        native = ["f a - - 0 1234", "g a - - 15 -", "h a - - 0 55", "h b - - 7 -"]
+        self.assertEqual(self.verdicts(native, native, native), ({"f": library_functions.EQUAL, "g": library_functions.REFUSED, "h": library_functions.EQUAL}, []))
+        for wrong in ["f a - - 0 1235", "f a - - 7 1234", "h b - - 0 -"]:
+            ours = [line for line in native if line.split()[:4] != wrong.split()[:4]] + [wrong]
+            verdicts, unlike = self.verdicts(native, native, ours)
+            self.assertEqual((verdicts[wrong[0]], len(unlike)), (library_functions.DIFFERS, 1), wrong)
+
+    def test_what_varies_natively_is_held_to_its_status(self):
+        first, second = ["f a - - 0 1"], ["f a - - 0 2"]
+        self.assertEqual(self.verdicts(first, second, ["f a - - 0 3"])[0], {"f": library_functions.STATUS})
+        self.assertEqual(self.verdicts(first, second, ["f a - - 1 3"])[0], {"f": library_functions.DIFFERS})
+
+    def test_what_did_not_run_shows_nothing_unless_all_else_ran(self):
+        native = ["f a - - 0 1", "g a - - 0 1"]
+        self.assertEqual(self.verdicts(native, native, native[:1], complete=False)[0], {"f": library_functions.EQUAL})
+        self.assertEqual(self.verdicts(native, native, native[:1])[0]["g"], library_functions.DIFFERS)
+        self.assertEqual(self.verdicts(native[:1], native[:1], native)[0]["g"], library_functions.DIFFERS)
+
+    def test_what_would_change_the_machine_has_to_be_refused(self):
+        self.assertEqual(self.verdicts([], [], ["f refused - - 4 -"])[0], {"f": library_functions.NO_PERMISSION})
+        self.assertEqual(self.verdicts([], [], ["f refused - - 0 -"])[0], {"f": library_functions.DIFFERS})
+
+    def test_the_record_says_why_something_is_not_verified(self):
+        kept = library_functions.record({"f": library_functions.EQUAL, "g": library_functions.REFUSED, "h": library_functions.DIFFERS}, {("g", "a", "-", "-"): ["15", "-"]}, "GPU", "1")
+        self.assertEqual(list(kept["functions"]), ["f"])
+        self.assertIn("15", kept["unverified"]["g"])
+        self.assertIn("h", kept["unverified"])
+        self.assertEqual(library_functions.slug("NVIDIA H100 80GB HBM3"), "h100")
 
 
 if __name__ == "__main__":

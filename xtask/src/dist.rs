@@ -46,8 +46,16 @@ pub fn dist(options: &Options) -> Result<PathBuf> {
             sh::install(&path, &suite.join(path.file_name().expect("a file")))?;
         }
     }
-    sh::copy_tree(&root.join("tests/gpu/compat"), &suite.join("compat"))?;
-    sh::copy_tree(&root.join("tests/gpu/torch"), &suite.join("torch"))?;
+    for part in ["compat", "functions", "torch"] {
+        sh::copy_tree(&root.join("tests/gpu").join(part), &suite.join(part))?;
+    }
+    // What `library_functions.py` knows functions' parameters from.
+    for table in ["cublas.rs", "nvml.rs"] {
+        sh::install(
+            &root.join("wire/src/api").join(table),
+            &suite.join("tables").join(table),
+        )?;
+    }
     sh::copy_tree(&root.join("tests/fixtures"), &suite.join("fixtures"))?;
     std::fs::write(suite.join("COMMIT"), sh::commit()?)?;
     if let Some(samples) = &options.samples {

@@ -45,6 +45,15 @@ impl Structure {
         let (attribute, at) = self.kind.find(id, LT_OF_BOX.major())?;
         (at + attribute.size <= self.room).then(|| (attribute, self.at.wrapping_add(at)))
     }
+
+    /// The same, if the box's library is new enough to have it: a program is refused what that refuses.
+    fn find_there(&self, id: i32) -> Option<(&'static Attribute, *mut u8)> {
+        let found = self.find(id)?;
+        let since = i32::try_from(found.0.since).unwrap_or(i32::MAX);
+        // Where nobody can say, a later call will.
+        let there = since == 0 || LT_OF_BOX.info().map_or(true, |info| info.version >= since);
+        there.then_some(found)
+    }
 }
 
 /// No descriptor fits less memory.
@@ -139,8 +148,8 @@ unsafe fn set(
     size: i64,
 ) -> Status {
     // SAFETY: by this function's contract.
-    let Some((attribute, place)) = (unsafe { Structure::of(kind, at) }).and_then(|s| s.find(id))
-    else {
+    let structure = unsafe { Structure::of(kind, at) };
+    let Some((attribute, place)) = structure.and_then(|s| s.find_there(id)) else {
         return INVALID_VALUE;
     };
     if buffer.is_null() || usize::try_from(size) != Ok(attribute.size) {
@@ -172,8 +181,8 @@ unsafe fn get(
     written: *mut c_void,
 ) -> Status {
     // SAFETY: by this function's contract.
-    let Some((attribute, place)) = (unsafe { Structure::of(kind, at) }).and_then(|s| s.find(id))
-    else {
+    let structure = unsafe { Structure::of(kind, at) };
+    let Some((attribute, place)) = structure.and_then(|s| s.find_there(id)) else {
         return INVALID_VALUE;
     };
     if size == 0 && written.is_null()

@@ -183,9 +183,12 @@ fn define(steps: &[Step], ask: bool) -> Result<u32, Status> {
     let number = mint();
     let calls = steps.iter().enumerate().map(|(i, step)| {
         let mut call = step.call.clone();
-        // Settings have the descriptor as their first parameter.
         if i != 0
-            && let Some(own) = call.words.first_chunk_mut()
+            && let Some((at, _)) = step.function.own_object()
+            && let Some(own) = call
+                .words
+                .get_mut(8 * at..)
+                .and_then(<[u8]>::first_chunk_mut)
         {
             *own = u64::from(number).to_le_bytes();
         }

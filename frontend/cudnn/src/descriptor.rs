@@ -181,13 +181,8 @@ pub unsafe fn set(function: &Function, arguments: &[u64]) -> Status {
 /// As [`set`].
 pub(crate) unsafe fn try_set(name: &str, arguments: &[u64]) -> Result<(), Status> {
     let function = declared(name);
-    let (Some(Mode::Object(kind)), Some(&descriptor)) = (
-        function.parameters.first().map(|p| p.mode),
-        arguments.first(),
-    ) else {
-        return Err(BAD_PARAM);
-    };
-    let descriptor = find(descriptor, kind)?;
+    let (own, kind) = function.own_object().ok_or(BAD_PARAM)?;
+    let descriptor = find(*arguments.get(own).ok_or(BAD_PARAM)?, kind)?;
     // SAFETY: by this function's contract.
     let step = unsafe { step(function, arguments) }?;
     let mut state = descriptor.state();
@@ -224,6 +219,7 @@ pub(crate) unsafe fn try_set(name: &str, arguments: &[u64]) -> Result<(), Status
 /// # Safety
 /// As [`set`].
 unsafe fn step(function: &'static Function, arguments: &[u64]) -> Result<Step, Status> {
+    let own = function.own_object().map(|(at, _)| at);
     let mut words = arguments.to_vec();
     let mut uses = Vec::new();
     let mut number = 0;
@@ -231,7 +227,7 @@ unsafe fn step(function: &'static Function, arguments: &[u64]) -> Result<Step, S
         match parameter.mode {
             Mode::Handle => number = handle::find(*word)?.number,
             // The descriptor itself, whose number is not known yet.
-            Mode::Object(_) if at == 0 => *word = 0,
+            Mode::Object(_) if own == Some(at) => *word = 0,
             Mode::Object(kind) if *word != 0 => {
                 let content = find(*word, kind)?.content()?;
                 *word = u64::from(content.number);

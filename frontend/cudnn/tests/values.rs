@@ -11,6 +11,7 @@ use gvirtus_cudnn_core::compute::ask;
 use gvirtus_cudnn_core::descriptor::{create, destroy, find, set};
 use gvirtus_cudnn_core::status::{BAD_PARAM, SUCCESS};
 use gvirtus_cudnn_core::{declared, lengths};
+use gvirtus_wire::api::library::{CUDNN, Mode};
 
 fn call(
     how: unsafe fn(&gvirtus_wire::api::library::Function, &[u64]) -> i32,
@@ -119,6 +120,41 @@ fn what_is_not_sure_is_asked_and_changes_nothing() {
             &[make("Activation"), 99, 0, 0]
         ),
         SUCCESS
+    );
+}
+
+/// Every setter finds its descriptor, wherever that stands among the parameters.
+#[test]
+fn every_setter_finds_its_descriptor() {
+    let mut seen = 0;
+    for function in CUDNN.iter().filter(|function| function.class == "state") {
+        let (own, kind) = function.own_object().expect(function.name);
+        let modes = || function.parameters.iter().map(|p| p.mode);
+        // Arrays would have to be there, and a handle cannot be.
+        if modes().any(|mode| matches!(mode, Mode::HostIn(..) | Mode::Handle)) {
+            continue;
+        }
+        let mut arguments: Vec<i64> = modes().map(|mode| i64::from(mode == Mode::I32)).collect();
+        arguments[own] = make(kind);
+        assert_ne!(
+            call(set, function.name, &arguments),
+            BAD_PARAM,
+            "{}",
+            function.name
+        );
+        arguments[own] = make(if kind == "Tensor" { "Filter" } else { "Tensor" });
+        assert_eq!(
+            call(set, function.name, &arguments),
+            BAD_PARAM,
+            "{}",
+            function.name
+        );
+        seen += 1;
+    }
+    assert!(seen > 20, "{seen}");
+    assert_eq!(
+        declared("cudnnBuildRNNDynamic").own_object(),
+        Some((1, "RNN"))
     );
 }
 

@@ -600,6 +600,16 @@ impl Function {
         hash | 1
     }
 
+    /// Place and type of the descriptor that a setting changes: the first that it takes, behind the handle if it takes one.
+    #[must_use]
+    pub fn own_object(&self) -> Option<(usize, &'static str)> {
+        let mut modes = self.parameters.iter().map(|p| p.mode).enumerate();
+        modes.find_map(|(at, mode)| match mode {
+            Mode::Object(kind) => Some((at, kind)),
+            _ => None,
+        })
+    }
+
     fn word(&self, words: &[u64], name: &str) -> Option<u64> {
         let at = self.parameters.iter().position(|p| p.name == name)?;
         words.get(at).copied()

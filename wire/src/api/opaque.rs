@@ -14,6 +14,8 @@ pub struct Attribute {
     pub majors: (u32, u32),
     /// It is a device address.
     pub address: bool,
+    /// The library's version that brought it (`cublasLtGetVersion`), 0 if that is the first of the major version.
+    pub since: u32,
 }
 
 /// A kind of descriptor.
@@ -33,8 +35,8 @@ pub struct Kind {
 pub const HEAD: usize = 8;
 
 macro_rules! attributes {
-    ($($id:literal $size:literal $default:literal $from:literal $to:literal $address:literal;)*) => {
-        &[$(Attribute { id: $id, size: $size, default: $default, majors: ($from, $to), address: $address }),*]
+    ($($id:literal $size:literal $default:literal $from:literal $to:literal $address:literal $($since:literal)?;)*) => {
+        &[$(Attribute { id: $id, size: $size, default: $default, majors: ($from, $to), address: $address, since: 0 $(+ $since)? }),*]
     };
 }
 
@@ -43,7 +45,7 @@ pub static LAYOUT: Kind = Kind {
     name: "MatrixLayout",
     room: (64, 112),
     created_with: &[0, 2, 3, 4],
-    // Number, bytes, default, versions, whether an address.
+    // Number, bytes, default, major versions, whether an address, and since which version, as probing the releases showed.
     attributes: attributes! {
         0 4 0 12 13 false;
         1 4 0 12 13 false;
@@ -54,11 +56,11 @@ pub static LAYOUT: Kind = Kind {
         6 8 0 12 13 false;
         7 8 0 12 13 false;
         8 4 0 12 13 false;
-        9 8 0 13 13 true;
-        10 8 0 13 13 true;
-        11 8 0 13 13 true;
-        12 4 0 13 13 false;
-        13 4 0 13 13 false;
+        9 8 0 13 13 true 130_200;
+        10 8 0 13 13 true 130_200;
+        11 8 0 13 13 true 130_200;
+        12 4 0 13 13 false 130_200;
+        13 4 0 13 13 false 130_200;
     },
 };
 
@@ -94,21 +96,21 @@ pub static MATMUL: Kind = Kind {
         24 8 0 12 13 true;
         25 1 0 12 13 false;
         26 4 -1 12 13 false;
-        27 4 0 12 12 false;
-        28 4 0 12 12 false;
-        29 8 0 12 12 true;
-        30 8 0 12 12 true;
-        31 4 0 12 13 false;
-        32 4 0 12 13 false;
-        33 4 0 12 13 false;
-        34 4 0 12 13 false;
-        35 4 0 12 13 false;
-        36 8 0 12 13 true;
-        37 4 0 12 13 false;
-        38 8 0 13 13 true;
-        39 8 0 13 13 false;
-        40 8 0 13 13 false;
-        41 4 32768 13 13 false;
+        27 4 0 12 12 false 120_200;
+        28 4 0 12 12 false 120_200;
+        29 8 0 12 12 true 120_200;
+        30 8 0 12 12 true 120_200;
+        31 4 0 12 13 false 120_800;
+        32 4 0 12 13 false 120_800;
+        33 4 0 12 13 false 120_800;
+        34 4 0 12 13 false 120_800;
+        35 4 0 12 13 false 120_800;
+        36 8 0 12 13 true 120_800;
+        37 4 0 12 13 false 120_800;
+        38 8 0 13 13 true 130_100;
+        39 8 0 13 13 false 130_200;
+        40 8 0 13 13 false 130_200;
+        41 4 32768 13 13 false 130_800;
     },
 };
 
@@ -140,9 +142,9 @@ pub static PREFERENCE: Kind = Kind {
         8 4 256 12 13 false;
         9 4 0 12 13 false;
         12 8 -1 12 13 false;
-        13 8 0 13 13 false;
-        14 8 0 13 13 false;
-        15 8 0 13 13 false;
+        13 8 0 13 13 false 130_200;
+        14 8 0 13 13 false 130_200;
+        15 8 0 13 13 false 130_200;
     },
 };
 

@@ -1,0 +1,120 @@
+"""What the programs of this directory share: the tables of functions, numbers that are the same on every machine, memory on the device, and lines of output."""
+
+import ctypes
+import hashlib
+import pathlib
+import re
+import struct
+import sys
+
+ORDER, LEADING, BATCH = 24, 32, 3
+ELEMENTS = LEADING * LEADING * (BATCH + 1)
+
+
+def table(path):
+    """Class, name and parameters (name, mode, argument) of every declaration."""
+    row = re.compile(r"^\s+(\w+) (?:\[([\d ]*)\] )?fn (\w+)\((.*)\);$")
+    parameter = re.compile(r"(\w+): (\w+)(?:\(([^)]*)\))?")
+    for line in pathlib.Path(path).read_text().splitlines():
+        found = row.match(line)
+        if found:
+            yield found[1], found[3], parameter.findall(found[4])
+
+
+class Numbers:
+    """The same sequence on every machine."""
+
+    def __init__(self, text):
+        self.state = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") | 1
+
+    def next(self):
+        x = self.state
+        x ^= (x << 13) & (1 << 64) - 1
+        x ^= x >> 7
+        x ^= (x << 17) & (1 << 64) - 1
+        self.state = x
+        return x
+
+    def real(self):
+        return (self.next() % 2001 - 1000) / 1000
+
+
+def pack(data_type, values):
+    if data_type in (1, 5):
+        return struct.pack(f"<{len(values)}d", *values)
+    if data_type == 2:
+        return struct.pack(f"<{len(values)}e", *values)
+    if data_type == 14:
+        words = struct.unpack(f"<{len(values)}I", struct.pack(f"<{len(values)}f", *values))
+        return struct.pack(f"<{len(values)}H", *(w >> 16 for w in words))
+    return struct.pack(f"<{len(values)}f", *values)
+
+
+def matrix(data_type, numbers):
+    """Columns of LEADING elements; the diagonal is large, so that solutions are tame."""
+    per = 2 if data_type in (4, 5) else 1
+    values = []
+    for at in range(ELEMENTS):
+        i, j = at % LEADING, at // LEADING % LEADING
+        for part in range(per):
+            values.append(numbers.real() + (8.0 if i == j and part == 0 else 0.0))
+    return pack(data_type, values)
+
+
+class Device:
+    def __init__(self):
+        self.runtime = ctypes.CDLL("libcudart.so.13")
+
+    def cuda(self, name, *arguments):
+        """A call that has to succeed; what an earlier call ran into may be told by it, and then it is made again."""
+        for last in (False, True):
+            status = getattr(self.runtime, name)(*arguments)
+            if not status:
+                return
+            if last:
+                sys.exit(f"{name}: CUDA error {status}")
+            say("(earlier-call)", name, "-", "-", status)
+
+    def put(self, data):
+        at = ctypes.c_void_p()
+        self.cuda("cudaMalloc", ctypes.byref(at), ctypes.c_size_t(max(len(data), 16)))
+        self.cuda("cudaMemcpy", at, data, ctypes.c_size_t(len(data)), 1)
+        return at.value
+
+    def get(self, at, size):
+        data = ctypes.create_string_buffer(size)
+        self.cuda("cudaMemcpy", data, ctypes.c_void_p(at), ctypes.c_size_t(size), 2)
+        return data.raw
+
+    def free(self, at):
+        self.cuda("cudaFree", ctypes.c_void_p(at))
+
+
+def say(name, where, kind, detail, *results, data="-"):
+    """A line of output: the function, three words that tell this call from its others, its statuses, and what came of it."""
+    print(name, where, kind, detail, "/".join(map(str, results)) if any(results) else 0, data, flush=True)
+
+
+def digest(data):
+    return hashlib.sha256(data).hexdigest()[:24]
+
+
+class Library:
+    """A library of NVIDIA's, of which some version may lack a function: that is said in place of a status."""
+
+    LACKING = "lacking"
+
+    def __init__(self, name, returns=()):
+        self.library = ctypes.CDLL(name)
+        self.returns = dict(returns)
+
+    def has(self, name):
+        return hasattr(self.library, name)
+
+    def __call__(self, name, *arguments):
+        if not self.has(name):
+            return self.LACKING
+        function = getattr(self.library, name)
+        if name in self.returns:
+            function.restype = self.returns[name]
+        return function(*arguments)

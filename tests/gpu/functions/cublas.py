@@ -1,0 +1,313 @@
+"""cuBLAS."""
+
+import ctypes
+import hashlib
+import re
+import struct
+
+from .common import BATCH, LEADING, ORDER, Library, Numbers, digest, matrix, pack, say, table
+
+SIZES = {0: 4, 1: 8, 2: 2, 4: 8, 5: 16, 14: 2}
+LETTERS = {"S": 0, "D": 1, "H": 2, "C": 4, "Z": 5}
+
+
+def element_type(name):
+    """The type of a function's matrices, by its name."""
+    for start, data_type in (("cublasScnrm2", 4), ("cublasScasum", 4), ("cublasDznrm2", 5), ("cublasDzasum", 5), ("cublasHSH", 2), ("cublasHSS", 2), ("cublasTST", 14), ("cublasTSS", 14)):
+        if name.startswith(start):
+            return data_type
+    found = re.match(r"cublasI?([sdczSDCZH])", name)
+    return LETTERS[found[1].upper()] if found else 0
+
+
+def variants(name, parameters):
+    """What the functions with types are called with: type of operands, of results, compute type."""
+    if any(mode == "kind" for _, mode, _ in parameters):
+        if any(p == "computeType" for p, _, _ in parameters):
+            return [(0, 0, 68), (2, 2, 68), (2, 0, 68), (14, 14, 68), (14, 0, 68), (1, 1, 70), (4, 4, 68), (5, 5, 70), (0, 0, 77), (2, 2, 64)]
+        own = element_type(name) if re.match(r"cublas[SDCZ][a-z]", name) and "Ex" in name and not re.match(r"cublas(Scal|Dot|Swap|Copy|Asum|Axpy|Rot)", name) else None
+        return [(own, own, 0)] if own is not None else [(0, 0, 0), (1, 1, 1), (4, 4, 4), (5, 5, 5), (2, 2, 0)]
+    return [(element_type(name), element_type(name), 0)]
+
+
+def one(device, handle, name, parameters, types, host_scalars, turn):
+    operand, result, execution = types
+    numbers = Numbers(f"{name} {types} {turn}")
+    wide = name.endswith("_64")
+    base = name[:-3] if wide else name
+    hermitian = re.search(r"her|hem", base) is not None
+    batched = "Batched" in base and "Strided" not in base
+    blocks, outs, keep, arguments = [], [], [], []
+    integers = {
+        "m": ORDER, "n": ORDER, "k": ORDER if "gb" not in base and "sb" not in base and "hb" not in base and "tb" not in base else 3,
+        "kl": 3, "ku": 2, "nrhs": ORDER, "batchCount": BATCH, "batchSize": BATCH, "group_count": 2,
+        "incx": 1 + turn, "incy": 1 + turn, "uplo": turn, "side": turn, "diag": turn, "mode": turn,
+        "transc": 0, "A_bias": 3, "B_bias": 5, "C_bias": 7, "C_mult": 2, "C_shift": 4, "trans": 0 if not turn else (2 if hermitian else 1), "transa": turn, "transb": 1 - turn,
+    }
+    if "gels" in base:
+        integers["trans"] = 0
+    if "getr" in base and not turn:
+        integers["n"] = 8
+
+    def block(data):
+        at = device.put(data)
+        blocks.append((at, len(data)))
+        return at
+
+    def pointers(make):
+        parts = [block(make()) for _ in range(BATCH + 1)]
+        return block(struct.pack(f"<{len(parts)}Q", *parts)), parts
+
+    def scalar_type(argument):
+        if argument.isdigit():
+            return {2: 2, 4: 0, 8: 1 if element_type(name) in (1, 5) else 4, 16: 5, 20: 0, 40: 1}[int(argument)], int(argument)
+        words = argument.split()
+        if len(words) == 2 and words[0] == "computeType":
+            compute_type = {64: 2, 68: 0, 77: 0, 70: 1}[execution]
+            data_type = {0: 4, 1: 5}.get(compute_type, compute_type) if result in (4, 5) else compute_type
+            return data_type, SIZES[data_type]
+        times = int(words[0]) if words[0].isdigit() else 1
+        which = {"csType": operand if operand not in (4, 5) else operand - 4, "alphaType": execution if operand == 2 else operand}
+        data_type = which.get(words[-1], result if operand != 2 else 2)
+        if words[-1] == "resultType" and re.search(r"Nrm2|Asum", name) and operand in (4, 5):
+            data_type = operand - 4
+        return data_type, times * SIZES[data_type]
+
+    types_given = {}
+    for parameter, mode, argument in parameters:
+        if mode in ("scalar", "result", "inout") and not argument.isdigit() and "omputeType" not in argument:
+            types_given[argument.split()[-1]] = scalar_type(argument)[0]
+    for parameter, mode, argument in parameters:
+        if mode == "handle":
+            arguments.append(ctypes.c_void_p(handle))
+        elif mode == "kind":
+            lower = parameter.lower()
+            if parameter in types_given:
+                value = types_given[parameter]
+            elif lower == "computetype":
+                value = execution
+            elif lower == "executiontype":
+                value = execution
+            elif lower == "algo":
+                value = -1
+            else:
+                value = result if parameter in ("Ctype", "resultType") else operand
+            arguments.append(ctypes.c_int(value))
+        elif mode in ("i32", "i64"):
+            value = integers.get(parameter)
+            if value is None:
+                value = LEADING * LEADING if parameter.lower().startswith("stride") else LEADING
+            if parameter in ("lda",) and base.endswith("getrfBatched"):
+                value = LEADING
+            arguments.append((ctypes.c_int64 if mode == "i64" else ctypes.c_int)(value))
+        elif mode == "dev":
+            data_type = result if parameter.lower().startswith("c") else operand
+            integer = parameter in ("info", "P", "devIpiv", "devInfoArray")
+            if integer:
+                arguments.append(ctypes.c_void_p(block(struct.pack(f"<{ORDER * (BATCH + 1)}i", *(i % integers["n"] + 1 for i in range(ORDER * (BATCH + 1)))))))
+            elif batched:
+                at, _ = pointers(lambda: matrix(data_type, numbers)[: LEADING * LEADING * SIZES[data_type]])
+                arguments.append(ctypes.c_void_p(at))
+            else:
+                arguments.append(ctypes.c_void_p(block(matrix(data_type, numbers))))
+        elif mode in ("scalar", "result", "inout"):
+            data_type, size = scalar_type(argument)
+            count = size // {0: 4, 1: 8, 2: 2, 4: 4, 5: 8, 14: 2}[data_type]
+            data = pack(data_type, [numbers.real() for _ in range(count)]).ljust(size, b"\0")
+            if parameter == "param":
+                # A flag: full, or (for turns) with an implicit diagonal.
+                data = pack(data_type, [-1.0 if not turn else 0.0]) + data[size // 5 :]
+            if host_scalars:
+                memory = ctypes.create_string_buffer(data, size)
+                keep.append(memory)
+                if mode != "scalar":
+                    outs.append(memory)
+                arguments.append(memory)
+            else:
+                arguments.append(ctypes.c_void_p(block(data)))
+        elif mode == "host_in":
+            _, size = argument.split(";")
+            size = size.strip()
+            if parameter.startswith(("alpha", "beta")):
+                data_type, each = scalar_type(size)
+                data = pack(data_type, [numbers.real() for _ in range(2 * each // {0: 4, 1: 8, 2: 2, 4: 4, 5: 8, 14: 2}[data_type])])
+            else:
+                value = {"group_size": 2, "transa_array": 0, "transb_array": 1}.get(parameter, ORDER if parameter[0] in "mnk" else LEADING)
+                data = struct.pack("<2q" if size == "8" else "<2i", value, value)
+            memory = ctypes.create_string_buffer(data, len(data))
+            keep.append(memory)
+            arguments.append(memory)
+        elif mode == "host_out":
+            memory = ctypes.create_string_buffer(4)
+            outs.append(memory)
+            arguments.append(memory)
+        else:
+            arguments.append(ctypes.c_void_p(0))
+    device.blas("cublasSetPointerMode_v2", ctypes.c_void_p(handle), 0 if host_scalars else 1)
+    status = device.blas(name, *arguments)
+    # What an asynchronous call ran into.
+    if later := device.runtime.cudaDeviceSynchronize():
+        status = f"{status}/cuda{later}"
+    everything = hashlib.sha256()
+    addresses = {struct.pack("<Q", at) for at, _ in blocks}
+    for at, size in blocks:
+        data = device.get(at, size)
+        # Arrays of pointers differ from run to run.
+        if data[:8] not in addresses:
+            everything.update(data)
+    for memory in outs:
+        everything.update(memory.raw)
+    for at, _ in blocks:
+        device.free(at)
+    return status, everything.hexdigest()[:24]
+
+
+def run(device, arguments):
+    device.blas = Library("libcublas.so.13", {name: ctypes.c_char_p for name in ("cublasGetStatusName", "cublasGetStatusString")} | {"cublasGetCudartVersion": ctypes.c_size_t})
+    handle = ctypes.c_void_p()
+    say("cublasCreate_v2", "-", "-", "-", device.blas("cublasCreate_v2", ctypes.byref(handle)))
+    handle = handle.value
+    if not arguments.only:
+        settings(device, handle)
+        copies(device)
+    for kind, name, parameters in table(arguments.tables / "cublas.rs"):
+        if kind not in ("async", "sync") or arguments.only and not re.search(arguments.only, name):
+            continue
+        if name.startswith("cublasSet"):
+            continue
+        for types in variants(name, parameters):
+            label = "/".join(map(str, types))
+            if not device.blas.has(name):
+                say(name, label, "-", "-", device.blas.LACKING)
+                break
+            for host_scalars in (True, False):
+                # Grouped products read their scalars on the host alone.
+                for turn in (0, 1):
+                    status, made = one(device, handle, name, parameters, types, host_scalars, turn)
+                    say(name, label, "host" if host_scalars else "device", turn, status, data=made)
+    say("cublasDestroy_v2", "-", "-", "-", device.blas("cublasDestroy_v2", ctypes.c_void_p(handle)))
+    say("cublasDestroy_v2", "null", "-", "-", device.blas("cublasDestroy_v2", None))
+
+
+def settings(device, handle):
+    """What is set, and what is told of it: on a handle as it comes, after each setting, and with what cannot be."""
+    blas, handle, word = device.blas, ctypes.c_void_p(handle), ctypes.c_int
+    plain = ["PointerMode_v2", "AtomicsMode", "MathMode", "EmulationStrategy", "EnvironmentMode", "SmCountTarget"]
+    emulation = ["EmulationSpecialValuesSupport", "FixedPointEmulationMantissaControl", "FixedPointEmulationMaxMantissaBitCount", "FixedPointEmulationMantissaBitOffset"]
+
+    def told(name, label):
+        value = word(-77)
+        status = blas("cublasGet" + name, handle, ctypes.byref(value))
+        say("cublasGet" + name, label, "-", "-", status, data=value.value)
+
+    for name in plain + emulation:
+        told(name, "new")
+        for value in (1, 0, 2, 3, 4, 9, 16, 100, 1000, -1):
+            say("cublasSet" + name, value, "-", "-", blas("cublasSet" + name, handle, word(value)))
+            told(name, f"after/{value}")
+        say("cublasSet" + name, "without", "-", "-", blas("cublasSet" + name, None, word(0)))
+        say("cublasGet" + name, "without", "-", "-", blas("cublasGet" + name, None, ctypes.byref(word())))
+        say("cublasGet" + name, "nowhere", "-", "-", blas("cublasGet" + name, handle, None))
+        for value in (0, 1):
+            say("cublasSet" + name, f"back/{value}", "-", "-", blas("cublasSet" + name, handle, word(0)))
+    blas("cublasDestroy_v2", handle)
+    handle = ctypes.c_void_p()
+    blas("cublasCreate_v2", ctypes.byref(handle))
+    pointer = ctypes.c_void_p(7)
+    status = blas("cublasGetFixedPointEmulationMantissaBitCountPointer", handle, ctypes.byref(pointer))
+    say("cublasGetFixedPointEmulationMantissaBitCountPointer", "new", "-", "-", status, data=pointer.value)
+    count = device.put(b"\0" * 16)
+    say("cublasSetFixedPointEmulationMantissaBitCountPointer", "given", "-", "-", blas("cublasSetFixedPointEmulationMantissaBitCountPointer", handle, ctypes.c_void_p(count)))
+    status = blas("cublasGetFixedPointEmulationMantissaBitCountPointer", handle, ctypes.byref(pointer))
+    say("cublasGetFixedPointEmulationMantissaBitCountPointer", "given", "-", "-", status, data=pointer.value == count)
+    for data in (None, count):
+        say("cublasSetFixedPointEmulationMantissaBitCountPointer", "none", "-", data is None, blas("cublasSetFixedPointEmulationMantissaBitCountPointer", handle, None))
+
+    stream, seen = ctypes.c_void_p(), ctypes.c_void_p(7)
+    device.cuda("cudaStreamCreate", ctypes.byref(stream))
+    for label, value in (("new", None), ("own", stream), ("legacy", ctypes.c_void_p(1)), ("default", ctypes.c_void_p(0))):
+        if value is not None:
+            say("cublasSetStream_v2", label, "-", "-", blas("cublasSetStream_v2", handle, value))
+        status = blas("cublasGetStream_v2", handle, ctypes.byref(seen))
+        say("cublasGetStream_v2", label, "-", "-", status, data=seen.value == (value.value if value is not None else None))
+    # A workspace of the program's, none, and one that is not aligned, with a product behind each.
+    space = device.put(b"\0" * (8 << 20))
+    for at, size in ((space, 8 << 20), (space, 0), (0, 0), (space + 8, 1 << 20), (0, 1 << 20), (space, 1 << 16)):
+        label = f"{at - space if at else 'null'}/{size}"
+        say("cublasSetWorkspace_v2", label, "-", "-", blas("cublasSetWorkspace_v2", handle, ctypes.c_void_p(at), ctypes.c_size_t(size)))
+        say("cublasSetWorkspace_v2", label, "product", "-", *product(device, handle)[:1], data=product(device, handle)[1])
+    say("cublasSetStream_v2", "again", "-", "-", blas("cublasSetStream_v2", handle, stream))
+    say("cublasSetWorkspace_v2", "stream", "product", "-", *product(device, handle)[:1], data=product(device, handle)[1])
+    say("cublasSetWorkspace_v2", "without", "-", "-", blas("cublasSetWorkspace_v2", None, ctypes.c_void_p(space), ctypes.c_size_t(1 << 20)))
+
+    for which in range(-1, 5):
+        value = word(-77)
+        say("cublasGetProperty", which, "-", "-", blas("cublasGetProperty", word(which), ctypes.byref(value)), data=value.value)
+    for name, given in (("cublasGetVersion_v2", (handle,)), ("cublasGetVersion_v2", (None,)), ("cublasGetVersion", ())):
+        value = word(-77)
+        say(name, len(given), bool(given and given[0]), "-", blas(name, *given, ctypes.byref(value)), data=value.value)
+    say("cublasGetVersion_v2", "nowhere", "-", "-", blas("cublasGetVersion_v2", handle, None))
+    say("cublasGetCudartVersion", "-", "-", "-", 0, data=blas("cublasGetCudartVersion"))
+    say("cublasGetError", "-", "-", "-", blas("cublasGetError"))
+    for code in range(-1, 24):
+        for name in ("cublasGetStatusName", "cublasGetStatusString"):
+            text = blas(name, word(code))
+            say(name, code, "-", "-", 0, data=text.decode().replace(" ", "_") if text else "null")
+
+    kept = ctypes.CFUNCTYPE(None, ctypes.c_char_p)(lambda text: None)
+    seen = ctypes.c_void_p(7)
+    say("cublasGetLoggerCallback", "new", "-", "-", blas("cublasGetLoggerCallback", ctypes.byref(seen)), data=seen.value)
+    say("cublasSetLoggerCallback", "given", "-", "-", blas("cublasSetLoggerCallback", kept))
+    status = blas("cublasGetLoggerCallback", ctypes.byref(seen))
+    say("cublasGetLoggerCallback", "given", "-", "-", status, data=seen.value == ctypes.cast(kept, ctypes.c_void_p).value)
+    say("cublasSetLoggerCallback", "none", "-", "-", blas("cublasSetLoggerCallback", None))
+    say("cublasGetLoggerCallback", "nowhere", "-", "-", blas("cublasGetLoggerCallback", None))
+    for given in ((0, 0, 0), (0, 1, 0), (0, 0, 1)):
+        say("cublasLoggerConfigure", "/".join(map(str, given)), "-", "-", blas("cublasLoggerConfigure", *map(word, given), None))
+
+
+def product(device, handle):
+    """A product of two matrices of 96 x 96, and what came of it."""
+    numbers = Numbers("workspace")
+    data = pack(0, [numbers.real() for _ in range(96 * 96)])
+    blocks = [device.put(data) for _ in range(3)]
+    one = ctypes.c_float(1)
+    edge, plain = ctypes.c_int(96), ctypes.c_int(0)
+    status = device.blas("cublasSgemm_v2", handle, plain, plain, edge, edge, edge, ctypes.byref(one), ctypes.c_void_p(blocks[0]), edge, ctypes.c_void_p(blocks[1]), edge, ctypes.byref(one), ctypes.c_void_p(blocks[2]), edge)
+    later = device.runtime.cudaDeviceSynchronize()
+    made = digest(device.get(blocks[2], len(data)))
+    for block in blocks:
+        device.free(block)
+    return f"{status}/{later}" if later else status, made
+
+
+def copies(device):
+    """Vectors and matrices to the device and back, with distances between their elements; what cannot be."""
+    blas, size = device.blas, 1 << 14
+    numbers = Numbers("copies")
+    data = bytes(numbers.next() & 255 for _ in range(size))
+    stream = ctypes.c_void_p()
+    device.cuda("cudaStreamCreate", ctypes.byref(stream))
+    for suffix, word in (("", ctypes.c_int), ("_64", ctypes.c_int64)):
+        for asynchronous in ("", "Async"):
+            more = [stream] if asynchronous else []
+            # Elements, their size, distance here and there; and such as there are not.
+            for n, each, here, there in ((100, 4, 1, 1), (100, 8, 3, 2), (50, 16, 2, 5), (33, 3, 1, 4), (0, 4, 1, 1), (-1, 4, 1, 1), (10, 0, 1, 1), (10, 4, 0, 1), (10, 4, 1, -1)):
+                label = f"{n}/{each}/{here}/{there}"
+                vector(device, f"cublasSetVector{asynchronous}{suffix}", f"cublasGetVector{asynchronous}{suffix}", label, data, more, [word(v) for v in (n, each)], word(here), word(there))
+            for rows, columns, each, here, there in ((20, 10, 4, 20, 24), (16, 16, 8, 32, 16), (7, 5, 16, 9, 7), (0, 5, 4, 5, 5), (5, 5, 0, 5, 5), (5, 5, 4, 4, 5), (5, 5, 4, 5, 4), (-1, 5, 4, 5, 5)):
+                label = f"{rows}/{columns}/{each}/{here}/{there}"
+                vector(device, f"cublasSetMatrix{asynchronous}{suffix}", f"cublasGetMatrix{asynchronous}{suffix}", label, data, more, [word(v) for v in (rows, columns, each)], word(here), word(there))
+
+
+def vector(device, put, get, label, data, more, extent, here, there):
+    at = device.put(b"\x55" * len(data))
+    memory = ctypes.create_string_buffer(data, len(data))
+    status = device.blas(put, *extent, memory, here, ctypes.c_void_p(at), there, *more)
+    device.cuda("cudaDeviceSynchronize")
+    say(put, label, "-", "-", status, data=digest(device.get(at, len(data))))
+    memory = ctypes.create_string_buffer(b"\x33" * len(data), len(data))
+    status = device.blas(get, *extent, ctypes.c_void_p(at), there, memory, here, *more)
+    device.cuda("cudaDeviceSynchronize")
+    say(get, label, "-", "-", status, data=digest(memory.raw))
+    device.free(at)
