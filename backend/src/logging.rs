@@ -40,12 +40,16 @@ pub(crate) fn init(file: Option<File>) {
         .with_max_level(level.unwrap_or(LevelFilter::INFO))
         .with_target(false)
         .with_ansi(false);
+    let format = std::env::var("GVIRTUS_LOGFORMAT").unwrap_or_default();
     // A second start (tests) keeps the first.
-    let _ = if std::env::var("GVIRTUS_LOGFORMAT").is_ok_and(|f| f == "json") {
+    let _ = if format == "json" {
         builder.json().try_init()
     } else {
         builder.try_init()
     };
+    if !matches!(format.as_str(), "" | "text" | "json") {
+        tracing::warn!("GVIRTUS_LOGFORMAT={format:?} is not understood; accepted: json, text");
+    }
     if level.is_none() {
         tracing::warn!(
             "GVIRTUS_LOGLEVEL={setting:?} is not understood; accepted: trace, debug, info, warn, error, fatal, off, or 0, 10000, 20000, 30000, 40000, 50000, 60000"

@@ -42,7 +42,7 @@ Signals:
 
 Environment:
   GVIRTUS_LOGLEVEL    trace, debug, info, warn, error, off; or GVirtuS's numbers: 0, 10000 … 60000
-  GVIRTUS_LOGFORMAT   json for one JSON object per line
+  GVIRTUS_LOGFORMAT   json for one JSON object per line, text (as without it)
   GVIRTUS_HOME        where lib/plugins and etc/properties.json are looked for
 
 Exit codes:
@@ -77,7 +77,11 @@ fn main() -> ExitCode {
             return ExitCode::from(exit::CONFIG);
         }
     };
-    for warning in &properties.warnings {
+    for warning in properties
+        .warnings
+        .iter()
+        .chain(&daemon::doubts(&properties))
+    {
         tracing::warn!("{warning}");
     }
     let verdict = if arguments.check {
@@ -97,7 +101,12 @@ fn main() -> ExitCode {
 fn read(file: Option<PathBuf>) -> Result<Properties, config::ConfigError> {
     let file = match file {
         Some(file) => file,
-        None => config::find(std::env::current_exe().ok().as_deref())?,
+        None => {
+            if let Some(warning) = config::overlooked_home() {
+                tracing::warn!("{warning}");
+            }
+            config::find(std::env::current_exe().ok().as_deref())?
+        }
     };
     Properties::read(&file)
 }

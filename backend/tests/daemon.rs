@@ -433,6 +433,29 @@ fn exit_codes_and_messages() {
     assert_eq!(code, 3, "{text}");
     assert!(text.contains("another backend runs there"), "{text}");
 
+    let (code, text) = refused(TCP, r#", "device": "/nonexistent/libcuda.so.1""#);
+    assert_eq!(code, 2, "{text}");
+    assert!(text.contains("there is no such file"), "{text}");
+
+    // The system's words for a path are those for ports.
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("file"), "").unwrap();
+    let long = "x".repeat(110);
+    for (path, expected) in [
+        ("file", "no socket"),
+        ("none/socket", "there is no directory"),
+        (long.as_str(), "at most 107 bytes"),
+    ] {
+        let path = dir.path().join(path);
+        let endpoint = format!(r#"{{"protocol": "unix", "path": "{}"}}"#, path.display());
+        let (code, text) = refused(&endpoint, "");
+        assert_eq!(code, 3, "{text}");
+        assert!(text.contains(expected), "{text}");
+    }
+
+    let absent = Daemon::start(TCP, r#", "library_dirs": ["/nonexistent"]"#);
+    absent.wait_for_log("library_dirs: /nonexistent is no directory");
+
     let dir = directory(TCP, "");
     std::fs::remove_file(dir.path().join("plugins/libgvirtus_plugin_cudart.so")).unwrap();
     // Away from where cargo may have left the real one.
@@ -456,4 +479,19 @@ fn exit_codes_and_messages() {
     let mut check = command(daemon.dir.path());
     check.arg("--check");
     assert_eq!(run_to_end(check).0, 0);
+
+    let mut elsewhere = Command::new(env!("CARGO_BIN_EXE_gvirtus-backend"));
+    elsewhere
+        .arg("--check")
+        .env_remove("GVIRTUS_CONFIG")
+        .env_remove("GVIRTUS_ENDPOINT")
+        .env("GVIRTUS_HOME", "/nonexistent")
+        .env("GVIRTUS_LOGFORMAT", "xml");
+    let (_, text) = run_to_end(elsewhere);
+    let home = "GVIRTUS_HOME=\"/nonexistent\" has no etc/properties.json";
+    assert!(text.contains(home), "{text}");
+    assert!(
+        text.contains("GVIRTUS_LOGFORMAT=\"xml\" is not understood"),
+        "{text}"
+    );
 }

@@ -191,7 +191,7 @@ fn messages() {
         ),
         (
             "{\"communicator\": [{\"endpoint\": {\"protocol\": \"tcp\", \"server_address\": \"h\"}}]}",
-            "1:32: endpoint.port is missing for this protocol",
+            "1:32: endpoint.port is missing; accepted: for tcp 0 to 65535",
         ),
         (
             "{\"communicator\": [{\"endpoint\": {\"protocol\": \"tcp\", \"port\": \"99999\"}}]}",
@@ -199,7 +199,15 @@ fn messages() {
         ),
         (
             "{\"communicator\": [{\"endpoint\": {\"protocol\": \"unix\"}}]}",
-            "1:32: endpoint.path is missing for this protocol",
+            "1:32: endpoint.path is missing; accepted: for shm and unix the path of a socket, as \"/run/gvirtus.sock\"",
+        ),
+        (
+            "{\"communicator\": [{\"endpoint\": {}}]}",
+            "1:32: endpoint.protocol is missing; accepted: tcp, unix, shm, auto",
+        ),
+        (
+            "{\"communicator\": [{\"endpoint\": {\"server_address\": \"\"}}]}",
+            "1:51: endpoint.server_address is \"\"; accepted: a host's name or address",
         ),
     ];
     for (text, expected) in golden {
@@ -222,6 +230,18 @@ fn messages() {
         (
             r#""max_sessions": 0"#,
             "max_sessions is 0; accepted: 1 to 4096",
+        ),
+        (
+            r#""cpu": 3"#,
+            "cpu is 3; accepted: {\"devices\": 1, \"memory\": \"8GiB\"}",
+        ),
+        (
+            r#""module_cache": "x""#,
+            "module_cache is \"x\"; accepted: false, or {\"dir\": …, \"bytes\": \"4GiB\"}",
+        ),
+        (
+            r#""library_dirs": 3"#,
+            "library_dirs is 3; accepted: a path, or a list of paths",
         ),
         (
             r#""drain_timeout": "x""#,

@@ -157,6 +157,6 @@ fn what_may_be_written() {
         "rtt=9999999999999s",
     ] {
         let error = bad.parse::<Emulation>().unwrap_err().to_string();
-        assert!(error.contains("write rtt=<number>"), "{error}");
+        assert!(error.contains("accepted: rtt=<number>"), "{error}");
     }
 }

@@ -35,6 +35,7 @@ fn params(identity: Option<Tenant>) -> ClientParams {
         commands: vec![(1, 1), (2, 1), (3, 7)],
         environment: vec![("CUDA_MODULE_LOADING".into(), "LAZY".into())],
         shared_memory: false,
+        greeting_timeout: 5 * SECOND,
         timeout: 5 * SECOND,
     }
 }
@@ -269,6 +270,26 @@ fn nothing_there() {
     drop(listener);
     let error = communicator::connect(&endpoint, SECOND, None).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
+}
+
+/// A port of another kind of service, or a daemon that was stopped: nobody waits for it as for a worker that is being started.
+#[test]
+fn something_that_says_nothing() {
+    let (listener, endpoint) = listen();
+    let mut connection = connect(&endpoint);
+    let held = listener.accept().unwrap();
+    let params = ClientParams {
+        greeting_timeout: Duration::from_millis(100),
+        timeout: 60 * SECOND,
+        ..params(None)
+    };
+    let start = Instant::now();
+    let error = handshake::client(&mut connection, &params).unwrap_err();
+    assert!(matches!(error, HandshakeError::Silent { .. }), "{error}");
+    assert_eq!(error.cuda_status(), 802);
+    assert!(error.to_string().contains("nothing for 0.1 s"), "{error}");
+    assert!(start.elapsed() < 5 * SECOND);
+    drop(held);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use gvirtus_wire::communicator::{self, Connection, Listener};
-use gvirtus_wire::config::Properties;
+use gvirtus_wire::config::{DeviceChoice, Properties};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
@@ -53,6 +53,29 @@ pub(crate) fn check(properties: &Properties) -> Result<(), Stop> {
     secure(properties)
 }
 
+/// What the configuration names and is not there, though the daemon can do without.
+pub(crate) fn doubts(properties: &Properties) -> Vec<String> {
+    let plugins = properties
+        .plugins_dir
+        .iter()
+        .map(|dir| ("plugins_dir", dir));
+    let libraries = properties
+        .library_dirs
+        .iter()
+        .map(|dir| ("library_dirs", dir));
+    plugins
+        .chain(libraries)
+        .filter(|(_, dir)| !dir.is_dir())
+        .map(|(key, dir)| {
+            let file = properties.file.display();
+            format!(
+                "{file}: {key}: {} is no directory; we look elsewhere",
+                dir.display()
+            )
+        })
+        .collect()
+}
+
 /// Serves until told to stop.
 pub(crate) fn run(properties: Properties) -> Result<(), Stop> {
     let provisions = provisions(&properties)?;
@@ -87,7 +110,11 @@ pub(crate) fn run(properties: Properties) -> Result<(), Stop> {
 
 fn hint(e: &std::io::Error) -> &'static str {
     match e.kind() {
-        std::io::ErrorKind::AddrInUse => "; another backend runs there, or choose another port",
+        // What the path of a socket has against it says itself what is wrong.
+        _ if e.raw_os_error().is_none() => "",
+        std::io::ErrorKind::AddrInUse => {
+            "; another backend runs there: stop it, or choose another port or path"
+        }
         std::io::ErrorKind::AddrNotAvailable => "; this host has no such address",
         std::io::ErrorKind::PermissionDenied => {
             "; ports below 1024 and foreign directories need privileges"
@@ -132,6 +159,18 @@ fn provisions(properties: &Properties) -> Result<Provisions, Stop> {
             message: format!(
                 "plugin cudart (libgvirtus_plugin_cudart.so) is not in any of {}; set plugins_dir or GVIRTUS_HOME",
                 paths(&directories)
+            ),
+        });
+    }
+    if let DeviceChoice::Library(library) = &properties.device
+        && !library.is_file()
+    {
+        return Err(Stop {
+            code: exit::CONFIG,
+            message: format!(
+                "{}: device is {:?}, and there is no such file; accepted: \"auto\", \"cuda\", \"cpu\", or the path of a library with the driver API",
+                properties.file.display(),
+                library.display().to_string()
             ),
         });
     }

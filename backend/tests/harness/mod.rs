@@ -134,6 +134,7 @@ impl Daemon {
             identity: None,
             connect_timeout: PATIENCE,
             handshake_timeout: PATIENCE,
+            session_timeout: PATIENCE,
             lanes: 0,
             emulation: None,
             warnings: vec![],
@@ -202,6 +203,7 @@ pub(crate) fn params() -> ClientParams {
         commands: handshake::commands(),
         environment: vec![],
         shared_memory: false,
+        greeting_timeout: PATIENCE,
         timeout: PATIENCE,
     }
 }

@@ -48,7 +48,8 @@ impl Session {
 }
 
 fn load() -> Option<Session> {
-    let candidates = match std::env::var_os("GVIRTUS_LIB") {
+    let named = std::env::var_os("GVIRTUS_LIB").filter(|file| !file.is_empty());
+    let candidates = match &named {
         Some(file) => vec![PathBuf::from(file)],
         None => beside_us("libgvirtus.so"),
     };
@@ -59,7 +60,12 @@ fn load() -> Option<Session> {
             Err(error) => reason = error,
         }
     }
-    eprintln!("GVirtuS: no session: {reason}");
+    let named = if named.is_some() {
+        " (GVIRTUS_LIB)"
+    } else {
+        ""
+    };
+    eprintln!("gvirtus error: cannot load the client core{named}: {reason}");
     None
 }
 

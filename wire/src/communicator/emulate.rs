@@ -35,10 +35,9 @@ pub struct Emulation {
 /// A text that is no [`Emulation`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{VARIABLE}={value:?}: {part:?} is not understood; write rtt=<number>ns|us|ms|s and rate=<number>kbit|mbit|gbit, joined by a comma"
+    "{part:?} is not understood; accepted: rtt=<number>ns|us|ms|s and rate=<number>kbit|mbit|gbit, joined by a comma"
 )]
 pub struct EmulationError {
-    value: String,
     part: String,
 }
 
@@ -49,7 +48,6 @@ impl FromStr for Emulation {
         let mut emulation = Self::default();
         for part in value.split(',').map(str::trim).filter(|p| !p.is_empty()) {
             let error = || EmulationError {
-                value: value.to_owned(),
                 part: part.to_owned(),
             };
             let number = |text: &str, units: &[(&str, f64)]| {

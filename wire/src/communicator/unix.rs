@@ -17,6 +17,8 @@ use super::{Communicator, Connection, Listener, socket};
 use crate::config::Endpoint;
 
 const PROTOCOL: &str = "unix";
+/// What `sockaddr_un` holds, less the NUL behind it.
+const LONGEST_PATH: usize = 107;
 
 /// The transport.
 #[derive(Debug)]
@@ -41,7 +43,7 @@ impl Communicator for Unix {
 
     fn connect(&self, endpoint: &Endpoint, _: Duration) -> io::Result<Connection> {
         let path = path(endpoint)?;
-        let stream = UnixStream::connect(path)?;
+        let stream = UnixStream::connect(path).map_err(|e| explained(path, e))?;
         socket::connection(stream.into(), PROTOCOL, path.display().to_string())
     }
 
@@ -53,7 +55,8 @@ impl Communicator for Unix {
                 bind(path)
             }
             other => other,
-        }?;
+        }
+        .map_err(|e| explained(path, e))?;
         Ok(Box::new(UnixAccept {
             listener,
             path: path.to_owned(),
@@ -76,6 +79,29 @@ fn path(endpoint: &Endpoint) -> io::Result<&Path> {
             format!("protocol {:?} needs endpoint.path", endpoint.protocol),
         )
     })
+}
+
+/// What is wrong with a path, where the system's words for it are those for ports.
+fn explained(path: &Path, error: io::Error) -> io::Error {
+    let kind = error.kind();
+    let socket = || std::fs::symlink_metadata(path).map(|meta| meta.file_type().is_socket());
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    let message = match kind {
+        io::ErrorKind::InvalidInput => format!(
+            "a socket's path has at most {LONGEST_PATH} bytes, this one {}",
+            path.as_os_str().len()
+        ),
+        io::ErrorKind::NotFound if !directory.is_dir() => {
+            format!("there is no directory {}", directory.display())
+        }
+        io::ErrorKind::AddrInUse | io::ErrorKind::ConnectionRefused
+            if socket().is_ok_and(|is| !is) =>
+        {
+            "there is a file of that name, which is no socket".to_owned()
+        }
+        _ => return error,
+    };
+    io::Error::new(kind, message)
 }
 
 /// Binds for the owner alone, from the first moment: sessions of other users need a decision of the administrator (chmod, or a directory with an ACL).

@@ -19,8 +19,10 @@ pub struct Client {
     pub identity: Option<Tenant>,
     /// How long to try to connect.
     pub connect_timeout: Duration,
-    /// How long to wait for the backend's part of the handshake (a cold worker start included).
+    /// How long to wait for the first words of what listens at the endpoint.
     pub handshake_timeout: Duration,
+    /// How long to wait for a session after that: a worker may have to be started first.
+    pub session_timeout: Duration,
     /// `GVIRTUS_LANES`, or `lanes`: further connections for large payloads, if the backend has them.
     pub lanes: u8,
     /// `GVIRTUS_EMULATE`.
@@ -61,6 +63,20 @@ pub fn find(library: Option<&Path>) -> Result<PathBuf, ConfigError> {
     }
 }
 
+/// A `GVIRTUS_HOME` that holds no configuration, in words: one that lies elsewhere applies then.
+#[must_use]
+pub fn overlooked_home() -> Option<String> {
+    let home = variable("GVIRTUS_HOME")?;
+    let overlooked = variable("GVIRTUS_CONFIG").is_none()
+        && variable("GVIRTUS_ENDPOINT").is_none()
+        && !Path::new(&home).join("etc/properties.json").is_file();
+    overlooked.then(|| {
+        format!(
+            "GVIRTUS_HOME={home:?} has no etc/properties.json; the configuration is another one"
+        )
+    })
+}
+
 /// Finds and reads the settings of this process. The environment wins: `GVIRTUS_ENDPOINT`, `GVIRTUS_TENANT`, `GVIRTUS_TOKEN` or `GVIRTUS_TOKEN_FILE`, `GVIRTUS_LANES`, `GVIRTUS_EMULATE`.
 ///
 /// # Errors
@@ -79,6 +95,7 @@ pub fn client_from(file: Option<&Path>, library: Option<&Path>) -> Result<Client
             text.parse::<Endpoint>()
                 .map_err(|message| ConfigError::Environment {
                     variable: "GVIRTUS_ENDPOINT",
+                    value: text,
                     message,
                 })
         })
@@ -93,7 +110,10 @@ pub fn client_from(file: Option<&Path>, library: Option<&Path>) -> Result<Client
         Err(ConfigError::NotFound { .. }) if endpoint.is_some() => None,
         Err(e) => return Err(e),
     };
-    let mut warnings = Vec::new();
+    let mut warnings: Vec<_> = match file {
+        Some(_) => Vec::new(),
+        None => overlooked_home().into_iter().collect(),
+    };
     let mut identity = None;
     let mut from_file = None;
     // A daemon waits up to a minute for a cold worker; the client's patience covers it.
@@ -103,7 +123,7 @@ pub fn client_from(file: Option<&Path>, library: Option<&Path>) -> Result<Client
         Duration::from_secs(60),
     );
     if let Some(properties) = &properties {
-        warnings.clone_from(&properties.warnings);
+        warnings.extend_from_slice(&properties.warnings);
         identity.clone_from(&properties.identity);
         from_file = nearest(&properties.endpoints);
         timeouts = (
@@ -141,6 +161,7 @@ pub fn client_from(file: Option<&Path>, library: Option<&Path>) -> Result<Client
             text.parse()
                 .map_err(|e: emulate::EmulationError| ConfigError::Environment {
                     variable: emulate::VARIABLE,
+                    value: text,
                     message: e.to_string(),
                 })
         })
@@ -154,7 +175,8 @@ pub fn client_from(file: Option<&Path>, library: Option<&Path>) -> Result<Client
         endpoint,
         identity,
         connect_timeout: timeouts.0,
-        handshake_timeout: timeouts.1 + timeouts.2,
+        handshake_timeout: timeouts.1,
+        session_timeout: timeouts.1 + timeouts.2,
         lanes,
         emulation,
         warnings,
@@ -182,7 +204,8 @@ fn token() -> Result<Option<Token>, ConfigError> {
         Ok(token) => Ok(Some(token)),
         Err(e) => Err(ConfigError::Environment {
             variable: "GVIRTUS_TOKEN_FILE",
-            message: format!("{path}: {e}"),
+            message: e.to_string(),
+            value: path,
         }),
     }
 }
@@ -203,7 +226,8 @@ fn lanes_variable() -> Result<Option<u8>, ConfigError> {
         Ok(lanes) if usize::from(lanes) <= crate::lanes::MOST => Ok(Some(lanes)),
         _ => Err(ConfigError::Environment {
             variable: "GVIRTUS_LANES",
-            message: format!("{text:?}; accepted: 0 to {}", crate::lanes::MOST),
+            message: format!("accepted: 0 to {}", crate::lanes::MOST),
+            value: text,
         }),
     }
 }

@@ -15,7 +15,7 @@ mod client;
 mod json;
 mod properties;
 
-pub use client::{Client, client, client_from, find, lanes};
+pub use client::{Client, client, client_from, find, lanes, overlooked_home};
 pub use properties::{Cpu, DeviceChoice, Properties, Tenant};
 
 /// Where a backend listens, or is reached.
@@ -57,7 +57,7 @@ impl FromStr for Endpoint {
     /// Reads `tcp://host:port`, `tcp://[v6]:port`, `unix:///path`, `shm:///path`.
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
-            format!("{text:?} is no endpoint; accepted: tcp://host:port, unix:///path, shm:///path")
+            "this is no endpoint; accepted: tcp://host:port, unix:///path, shm:///path".to_owned()
         };
         let (protocol, rest) = text.split_once("://").ok_or_else(wrong)?;
         let communicator =
@@ -139,7 +139,7 @@ impl fmt::Debug for Token {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("{}: {source}", file.display())]
+    #[error("cannot read the configuration {}: {source}", file.display())]
     Unreadable {
         /// The file.
         file: PathBuf,
@@ -159,10 +159,12 @@ pub enum ConfigError {
         message: String,
     },
     /// An environment variable is not understood.
-    #[error("{variable}: {message}")]
+    #[error("{variable}={value:?}: {message}")]
     Environment {
         /// Its name.
         variable: &'static str,
+        /// What it says.
+        value: String,
         /// What, and what is accepted.
         message: String,
     },

@@ -240,8 +240,8 @@ impl Read<'_> {
                 "device" => out.device = self.device(node)?,
                 "cpu" => out.cpu = self.cpu(node)?,
                 "tenants" => out.tenants = self.tenants(node)?,
-                "tenant" => tenant = Some(self.text(key, node)?.to_owned()),
-                "token" | "token_file" => token = Some((*place, self.token(key, node)?)),
+                "tenant" => tenant = Some((node.place, self.text(key, node)?.to_owned())),
+                "token" | "token_file" => token = Some(self.token(key, node)?),
                 "allow_unauthenticated_remote" => {
                     out.allow_unauthenticated_remote = self.boolean(key, node)?;
                 }
@@ -260,16 +260,16 @@ impl Read<'_> {
             }
         }
         out.identity = match (tenant, token) {
-            (tenant, Some((_, token))) => Some(Tenant {
-                name: tenant.unwrap_or_else(|| "default".into()),
+            (tenant, Some(token)) => Some(Tenant {
+                name: tenant.map_or_else(|| "default".into(), |(_, name)| name),
                 token,
             }),
-            (Some(name), None) => {
+            (Some((place, name)), None) => {
                 // The same file may serve both ends: the client's token is then among the tenants.
                 let known = out.tenants.iter().find(|t| t.name == name).cloned();
                 if known.is_none() {
                     self.warn(
-                        root.place,
+                        place,
                         &format!("tenant {name:?} has no token: set token_file"),
                     );
                 }
@@ -340,20 +340,30 @@ impl Read<'_> {
                     });
                 }
                 "server_address" => {
-                    address = Some(self.text("endpoint.server_address", node)?.to_owned());
+                    let text = self.text("endpoint.server_address", node)?;
+                    if text.is_empty() {
+                        let accepted = "a host's name or address";
+                        return Err(self.unexpected("endpoint.server_address", node, accepted));
+                    }
+                    address = Some(text.to_owned());
                 }
                 "port" => port = Some(self.port(node)?),
                 "path" => path = Some(self.path("endpoint.path", node)?),
                 _ => self.unknown_key(*place, key, "suite, protocol, server_address, port, path"),
             }
         }
-        let missing = |key: &str| {
+        let missing = |key: &str, accepted: &str| {
             self.wrong(
                 node.place,
-                format!("endpoint.{key} is missing for this protocol"),
+                format!("endpoint.{key} is missing; accepted: {accepted}"),
             )
         };
-        let protocols = protocol.ok_or_else(|| missing("protocol"))?;
+        let protocols = protocol.ok_or_else(|| {
+            missing(
+                "protocol",
+                &format!("{}, {AUTO}", communicator::protocols().join(", ")),
+            )
+        })?;
         let names = protocols.len();
         let endpoint = |protocol: &str| {
             let known = communicator::by_protocol(protocol);
@@ -362,7 +372,12 @@ impl Read<'_> {
                 let from_address = address.clone().filter(|a| a.starts_with('/') && names == 1);
                 let path = path.clone().or(from_address.map(PathBuf::from));
                 return Ok(Endpoint {
-                    path: Some(path.ok_or_else(|| missing("path"))?),
+                    path: Some(path.ok_or_else(|| {
+                        missing(
+                            "path",
+                            "for shm and unix the path of a socket, as \"/run/gvirtus.sock\"",
+                        )
+                    })?),
                     protocol: protocol.to_owned(),
                     server_address: String::new(),
                     port: 0,
@@ -370,8 +385,10 @@ impl Read<'_> {
             }
             Ok(Endpoint {
                 protocol: protocol.to_owned(),
-                server_address: address.clone().ok_or_else(|| missing("server_address"))?,
-                port: port.ok_or_else(|| missing("port"))?,
+                server_address: address
+                    .clone()
+                    .ok_or_else(|| missing("server_address", "for tcp a host's name or address"))?,
+                port: port.ok_or_else(|| missing("port", "for tcp 0 to 65535"))?,
                 path: None,
             })
         };
@@ -429,7 +446,10 @@ impl Read<'_> {
 
     fn cpu(&mut self, node: &Node) -> Result<Cpu, ConfigError> {
         let mut cpu = Cpu::default();
-        for (key, place, node) in self.object("cpu", node)? {
+        let Value::Object(members) = &node.value else {
+            return Err(self.unexpected("cpu", node, "{\"devices\": 1, \"memory\": \"8GiB\"}"));
+        };
+        for (key, place, node) in members {
             match key.as_str() {
                 "devices" => {
                     cpu.devices = Some(self.count("cpu.devices", node, 1..=16)? as u32);
@@ -447,7 +467,11 @@ impl Read<'_> {
             cache.bytes *= u64::from(*kept);
             return Ok(cache);
         }
-        for (key, place, node) in self.object("module_cache", node)? {
+        let Value::Object(members) = &node.value else {
+            let accepted = "false, or {\"dir\": …, \"bytes\": \"4GiB\"}";
+            return Err(self.unexpected("module_cache", node, accepted));
+        };
+        for (key, place, node) in members {
             match key.as_str() {
                 "dir" => cache.dir = Some(self.path("module_cache.dir", node)?),
                 "bytes" => cache.bytes = self.bytes("module_cache.bytes", node)?,
@@ -578,15 +602,16 @@ impl Read<'_> {
         n.ok_or_else(|| self.unexpected(key, node, "bytes, or text as \"4GiB\""))
     }
 
-    /// A path; relative ones start at the file's directory.
     /// One path, or a list.
     fn paths(&self, key: &str, node: &Node) -> Result<Vec<PathBuf>, ConfigError> {
         match &node.value {
             Value::List(list) => list.iter().map(|item| self.path(key, item)).collect(),
-            _ => self.path(key, node).map(|path| vec![path]),
+            Value::Text(_) => self.path(key, node).map(|path| vec![path]),
+            _ => Err(self.unexpected(key, node, "a path, or a list of paths")),
         }
     }
 
+    /// A path; relative ones start at the file's directory.
     fn path(&self, key: &str, node: &Node) -> Result<PathBuf, ConfigError> {
         let text = self.text(key, node)?;
         if text.is_empty() {

@@ -26,6 +26,8 @@ pub struct ClientParams {
     pub environment: Vec<(String, String)>,
     /// Whether we would go on over shared memory.
     pub shared_memory: bool,
+    /// How long what listens there may take for its first words.
+    pub greeting_timeout: Duration,
     /// How long the whole handshake may take; a cold worker start falls into it.
     pub timeout: Duration,
 }
@@ -45,7 +47,8 @@ impl ClientParams {
             // Distance is emulated around the socket.
             shared_memory: config.endpoint.protocol == communicator::shm::PROTOCOL
                 && config.emulation.is_none(),
-            timeout: config.handshake_timeout,
+            greeting_timeout: config.handshake_timeout,
+            timeout: config.session_timeout,
         }
     }
 }
@@ -202,7 +205,15 @@ fn converse(
     send(sender, &ours, &hello).map_err(io)?;
 
     let mut theirs = [0; PREAMBLE];
-    deadline.read_exact(receiver, &mut theirs).map_err(io)?;
+    Deadline::after(params.greeting_timeout.min(params.timeout))
+        .read_exact(receiver, &mut theirs)
+        .map_err(|e| match e.kind() {
+            io::ErrorKind::TimedOut => HandshakeError::Silent {
+                endpoint: params.endpoint.clone(),
+                patience: params.greeting_timeout,
+            },
+            _ => io(e),
+        })?;
     let Some((chosen, newest)) = parse_preamble(&theirs) else {
         return Err(HandshakeError::NotABackend {
             endpoint: params.endpoint.clone(),

@@ -85,6 +85,17 @@ pub enum HandshakeError {
         /// Why.
         source: io::Error,
     },
+    /// Something listens there and says nothing.
+    #[error(
+        "what listens at {endpoint} has said nothing for {} s; check that it is gvirtus-backend, and that it is not stopped",
+        patience.as_secs_f32()
+    )]
+    Silent {
+        /// Where.
+        endpoint: String,
+        /// How long we waited.
+        patience: std::time::Duration,
+    },
     /// Something else answers there.
     #[error(
         "what answers at {endpoint} is no GVirtuS backend of this kind; check the port, and that both ends are of the same generation"
@@ -140,7 +151,7 @@ impl HandshakeError {
     #[must_use]
     pub fn cuda_status(&self) -> i32 {
         match self {
-            Self::Connect { .. } | Self::Io { .. } => SYSTEM_NOT_READY,
+            Self::Connect { .. } | Self::Io { .. } | Self::Silent { .. } => SYSTEM_NOT_READY,
             Self::NotABackend { .. } | Self::Version { .. } => SYSTEM_DRIVER_MISMATCH,
             Self::NoToken { .. } | Self::BackendNotProven { .. } => NOT_PERMITTED,
             Self::Refused { reason, .. } => match reason {

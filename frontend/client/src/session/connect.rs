@@ -84,7 +84,7 @@ fn connect() -> Result<&'static Session, (CUresult, String)> {
     };
     connection
         .receiver
-        .set_timeout(Some(settings.handshake_timeout))
+        .set_timeout(Some(settings.session_timeout))
         .map_err(|e| not_ready("setting a timeout", &e))?;
     let closer = connection.closer.clone();
     if let Some(attendant) = connection.attendant() {
