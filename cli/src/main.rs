@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //! * One file per command: `run`, `doctor`, `status`; a folder for `bench`.
-//! * `level`: at which level a program is served. `loader`: which libraries it would load.
+//! * `level`: at which level a program is served.
 //! * `home`: where GVirtuS is installed. `loader`: which libraries a program would load.
 #![forbid(unsafe_code)]
 

@@ -157,17 +157,19 @@ fn end_to_end(home: &Path) -> Result<()> {
     )
 }
 
-/// Rules that no tool knows: file lengths, no leftovers of work in progress.
+/// Rules that no tool knows: file lengths, no leftovers of work in progress, no variable that is documented nowhere.
 fn source_rules() -> Result<()> {
     const LONGEST: usize = 1000;
-    let listed = sh::output(
-        std::process::Command::new("git")
-            .current_dir(sh::root())
-            .args(["ls-files", "*.rs"]),
-    )?;
+    let root = sh::root();
+    let documentation: String = ["README.md", "CONTRIBUTING.md"]
+        .iter()
+        .filter_map(|file| std::fs::read_to_string(root.join(file)).ok())
+        .collect();
+    let mut git = std::process::Command::new("git");
+    let listed = sh::output(git.current_dir(&root).args(["ls-files", "*.rs"]))?;
     let mut wrong = Vec::new();
     for file in listed.lines() {
-        let Ok(text) = std::fs::read_to_string(sh::root().join(file)) else {
+        let Ok(text) = std::fs::read_to_string(root.join(file)) else {
             continue;
         };
         // Tables are as long as the API is.
@@ -183,9 +185,34 @@ fn source_rules() -> Result<()> {
                 wrong.push(format!("{file} contains {leftover}"));
             }
         }
+        for variable in variables(&text) {
+            if !documentation.contains(&format!("`{variable}")) {
+                wrong.push(format!("{file} reads {variable}, of which neither README.md nor CONTRIBUTING.md says what it is"));
+            }
+        }
     }
     if !wrong.is_empty() {
         bail!("{}", wrong.join("; "));
     }
     Ok(())
+}
+
+/// The environment variables of ours that a source names in whole strings.
+fn variables(source: &str) -> impl Iterator<Item = &str> {
+    source.split('"').filter(|text| {
+        text.strip_prefix("GVIRTUS_").is_some_and(|rest| {
+            !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::variables;
+
+    #[test]
+    fn variables_are_found_by_their_names() {
+        let source = "var(\"GVIRTUS_HOME\"), \"GVIRTUS_\", \"no GVIRTUS_LIB\", \"GVIRTUS_STATS=1\"";
+        assert_eq!(variables(source).collect::<Vec<_>>(), ["GVIRTUS_HOME"]);
+    }
 }

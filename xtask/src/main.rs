@@ -13,7 +13,7 @@ use xtask::{
 
 /// Builds, demonstrates, tests and packs GVirtuS.
 #[derive(Parser)]
-#[command(name = "cargo xtask")]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Arguments {
     #[command(subcommand)]
     task: Task,
@@ -23,15 +23,15 @@ struct Arguments {
 enum Task {
     /// Builds, starts a backend on the best device there is, and runs a real CUDA program through it
     Demo {
-        /// A program of tests/fixtures
+        /// A program of tests/fixtures [default: one that multiplies matrices]
         program: Option<String>,
         /// Optimised, as shipped
         #[arg(long)]
         release: bool,
     },
-    /// Checks everything that can be checked without a GPU
+    /// Checks everything that can be checked without a GPU: format, lints, documentation, exports, costs, and all tests
     Test,
-    /// Writes STATUS.md
+    /// Writes STATUS.md: which functions there are, how each is tested, and on which GPU it was verified
     Status {
         /// Fail if it is out of date instead
         #[arg(long)]
@@ -51,7 +51,7 @@ enum Task {
     },
     /// Makes a compute library's declaration table (wire/src/api/<library>.rs) from NVIDIA's headers, the symbol lists and xtask/data/<library>.rules
     ImportHeaders {
-        /// cublas, …
+        /// cublas, cublaslt, cudnn, cufft, cufftw or curand
         library: String,
         /// NVIDIA's headers
         #[arg(required = true)]
