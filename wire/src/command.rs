@@ -92,9 +92,11 @@ pub fn run<C: Command, H: Handle<C>>(
 }
 
 /// Declares a table of commands: the structs, their opcodes and classes, the worker's dispatch, and the round-trip property test.
+///
+/// `pub` before `table` says who sees the table and the dispatch: a table that is one topic of several, joined by [`command_topics!`](crate::command_topics), shows them to those.
 #[macro_export]
 macro_rules! commands { (
-    $(#[$tdoc:meta])* table $table:ident, dispatch $dispatch:ident, handler $handler:ident;
+    $(#[$tdoc:meta])* $vis:vis table $table:ident, dispatch $dispatch:ident, handler $handler:ident;
     $($(#[$doc:meta])* $opcode:literal r $revision:literal $class:ident $name:ident { $($(#[$fdoc:meta])* $field:ident: $t:ty),* $(,)? } -> $reply:ty;)*
 ) => {
     $crate::records! { $($(#[$doc])* $name { $($(#[$fdoc])* $field: $t),* })* }
@@ -108,7 +110,7 @@ macro_rules! commands { (
     })*
 
     $(#[$tdoc])*
-    pub const $table: &[$crate::command::CommandInfo] = &[$($crate::command::CommandInfo {
+    $vis const $table: &[$crate::command::CommandInfo] = &[$($crate::command::CommandInfo {
         opcode: $opcode,
         revision: $revision,
         class: $crate::api::Class::of(stringify!($class)),
@@ -123,7 +125,8 @@ macro_rules! commands { (
     ///
     /// # Errors
     /// A payload that is not that command, or an opcode that is not in the table.
-    pub fn $dispatch<H: $handler>(
+    #[inline]
+    $vis fn $dispatch<H: $handler>(
         handler: &H,
         header: &$crate::frame::Header,
         payload: &[u8],
@@ -138,7 +141,7 @@ macro_rules! commands { (
     ///
     /// # Errors
     /// As [`dispatch`].
-    pub fn reencode(opcode: u16, payload: &[u8]) -> Result<Vec<u8>, $crate::codec::DecodeError> {
+    $vis fn reencode(opcode: u16, payload: &[u8]) -> Result<Vec<u8>, $crate::codec::DecodeError> {
         match opcode {
             $($opcode => {
                 let value: $name = $crate::codec::decode_all(payload)?;
@@ -150,3 +153,77 @@ macro_rules! commands { (
         }
     }
 } }
+
+/// Joins tables of commands, each in a module of its own, to one: `topics` are the modules with their handlers.
+#[macro_export]
+macro_rules! command_topics { (
+    $(#[$tdoc:meta])* table $table:ident, dispatch $dispatch:ident, handler $handler:ident, topics $($topic:ident $part:ident),* $(,)?;
+) => {
+    $(#[$tdoc])*
+    pub const $table: &[$crate::command::CommandInfo] =
+        &$crate::command::join::<{ 0 $(+ $topic::COMMANDS.len())* }>(&[$($topic::COMMANDS),*]);
+
+    /// Everything that a worker must implement to serve the table.
+    pub trait $handler: $($topic::$part +)* Sized {}
+    impl<T: $($topic::$part +)* Sized> $handler for T {}
+
+    /// Decodes a frame's payload by its opcode and runs the handler.
+    ///
+    /// # Errors
+    /// A payload that is not that command, or an opcode that is not in the table.
+    pub fn $dispatch<H: $handler>(
+        handler: &H,
+        header: &$crate::frame::Header,
+        payload: &[u8],
+    ) -> Result<$crate::command::Dispatched, $crate::codec::DecodeError> {
+        $(match $topic::dispatch(handler, header, payload) {
+            Err($crate::codec::DecodeError::UnknownOpcode(_)) => {}
+            done => return done,
+        })*
+        Err($crate::codec::DecodeError::UnknownOpcode(header.opcode))
+    }
+
+    /// Decodes a payload by its opcode and encodes it again: for property tests and fuzzing.
+    ///
+    /// # Errors
+    /// As [`dispatch`].
+    pub fn reencode(opcode: u16, payload: &[u8]) -> Result<Vec<u8>, $crate::codec::DecodeError> {
+        $(match $topic::reencode(opcode, payload) {
+            Err($crate::codec::DecodeError::UnknownOpcode(_)) => {}
+            done => return done,
+        })*
+        Err($crate::codec::DecodeError::UnknownOpcode(opcode))
+    }
+} }
+
+/// The rows of several tables in order of their opcodes. No opcode may stand in two of them, which the compiler finds out.
+#[must_use]
+pub const fn join<const N: usize>(tables: &[&[CommandInfo]]) -> [CommandInfo; N] {
+    let mut rows = [CommandInfo {
+        opcode: 0,
+        revision: 0,
+        class: Class::Sync,
+        name: "",
+    }; N];
+    let (mut table, mut count) = (0, 0);
+    while table < tables.len() {
+        let mut row = 0;
+        while row < tables[table].len() {
+            let next = tables[table][row];
+            let mut at = count;
+            while at > 0 && rows[at - 1].opcode >= next.opcode {
+                assert!(
+                    rows[at - 1].opcode != next.opcode,
+                    "two commands of one opcode"
+                );
+                rows[at] = rows[at - 1];
+                at -= 1;
+            }
+            rows[at] = next;
+            count += 1;
+            row += 1;
+        }
+        table += 1;
+    }
+    rows
+}

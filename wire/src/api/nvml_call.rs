@@ -163,7 +163,7 @@ nvml_api!(functions);
 
 crate::commands! {
     /// NVML's commands.
-    table COMMANDS, dispatch dispatch, handler NvmlHandler;
+    pub table COMMANDS, dispatch dispatch, handler NvmlHandler;
 
     /// `nvmlInit`: makes the box's library ready, once. The reply is NVML's return value.
     0x0200 r 1 sync NvmlInit {} -> i32;

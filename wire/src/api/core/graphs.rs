@@ -1,0 +1,104 @@
+//! Graphs: what a stream captures, and what becomes of it.
+
+crate::commands! {
+    /// The commands.
+    pub(super) table COMMANDS, dispatch dispatch, handler GraphsHandler;
+
+    /// `cuStreamBeginCapture`. The worker always captures relaxed; the client enforces the program's mode.
+    0x0170 r 1 sync StreamBeginCapture {
+        /// Stream.
+        stream: u32,
+    } -> ();
+    /// `cuStreamEndCapture`; the reply is the number of nodes.
+    0x0171 r 1 sync StreamEndCapture {
+        /// Stream.
+        stream: u32,
+        /// Minted by the client.
+        graph: u32,
+    } -> u32;
+    /// `cuGraphInstantiate`.
+    0x0172 r 1 sync GraphInstantiate {
+        /// Graph.
+        graph: u32,
+        /// Minted by the client.
+        exec: u32,
+        /// `CUDA_GRAPH_INSTANTIATE_FLAG_*`.
+        flags: u64,
+    } -> ();
+    /// `cuGraphLaunch`.
+    0x0173 r 1 async GraphLaunch {
+        /// Executable graph.
+        exec: u32,
+        /// Stream.
+        stream: u32,
+    } -> ();
+    /// `cuGraphExecDestroy`.
+    0x0174 r 1 async GraphExecDestroy {
+        /// Executable graph.
+        exec: u32,
+    } -> ();
+    /// `cuGraphDestroy`.
+    0x0175 r 1 async GraphDestroy {
+        /// Graph.
+        graph: u32,
+    } -> ();
+    /// `cuGraphCreate`: an empty graph.
+    0x0176 r 1 async GraphCreate {
+        /// Minted by the client.
+        graph: u32,
+    } -> ();
+    /// Between the commands of a capture: what comes next on the stream depends on the work of other places in the capture, not on what came before it.
+    0x0177 r 1 async CaptureAt {
+        /// Stream.
+        stream: u32,
+        /// Number by which the place where the stream is now may be named later; 0 for none.
+        save: u32,
+        /// Places that what comes next depends on; none for nothing.
+        after: Vec<u32>,
+    } -> ();
+    /// Makes an executable graph do what a graph describes: by `cuGraphExecUpdate`, or where the driver cannot, anew under the same number.
+    0x0178 r 1 async GraphExecUpdate {
+        /// Executable graph.
+        exec: u32,
+        /// Graph.
+        graph: u32,
+        /// As the executable graph was made with.
+        flags: u64,
+    } -> ();
+    /// While a stream captures: `cuGraphConditionalHandleCreate` for the graph that comes of it. The reply is the box's own handle, which kernels receive as a parameter.
+    0x0179 r 1 sync ConditionalHandle {
+        /// Stream.
+        stream: u32,
+        /// The condition's value at each launch.
+        value: u32,
+        /// `CU_GRAPH_COND_ASSIGN_DEFAULT` or 0.
+        flags: u32,
+    } -> u64;
+    /// While a stream captures: a conditional node becomes what comes next on the stream. What its graphs consist of follows when the capture has ended.
+    0x017a r 1 sync CaptureConditional {
+        /// Stream.
+        stream: u32,
+        /// As [`ConditionalHandle`] replied.
+        handle: u64,
+        /// `CUgraphConditionalNodeType`.
+        kind: u32,
+        /// Numbers, by which the node's graphs are named from now on: none twice in a graph.
+        bodies: Vec<u32>,
+    } -> ();
+    /// A stream begins to capture into a graph of a conditional node: `cuStreamBeginCaptureToGraph`.
+    0x017b r 1 sync ConditionalBodyBegin {
+        /// Stream.
+        stream: u32,
+        /// The graph that the node is in.
+        graph: u32,
+        /// As [`CaptureConditional`] named it.
+        body: u32,
+    } -> ();
+    /// It ends.
+    0x017c r 1 sync ConditionalBodyEnd {
+        /// Stream.
+        stream: u32,
+        /// The graph that the node is in.
+        graph: u32,
+    } -> ();
+}
