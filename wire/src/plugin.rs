@@ -8,7 +8,7 @@ use std::ffi::{c_char, c_void};
 use crate::frame::Header;
 
 /// Version of [`PluginTable`] and [`HostTable`]; both sides must have the same.
-pub const PLUGIN_ABI: u32 = 6;
+pub const PLUGIN_ABI: u32 = 7;
 /// Name of the one symbol that a plugin exports.
 pub const ENTRY: &str = "gvirtus_plugin_entry";
 /// Type of [`ENTRY`].
@@ -130,6 +130,8 @@ pub struct HostTable {
     /// Says that the rest of this dispatch may wait: another thread goes on reading frames. Only inside `dispatch`; the second call does nothing. The borrowed
     /// `header` and `payload` stay valid until dispatch returns.
     pub may_block: unsafe extern "C" fn(host: *mut c_void),
+    /// Whether another frame has come, or nobody keeps it from being read: a dispatch that looks for something without `may_block` should not go on then. Only inside `dispatch`, on its thread.
+    pub frame_waits: unsafe extern "C" fn(host: *mut c_void) -> bool,
     /// The descriptor that the client passed under `tag`, the caller's own from now on; -1 if there is none. Waits a little: the client passes it before the command that
     /// names it, but beside the connection.
     pub take_descriptor: unsafe extern "C" fn(host: *mut c_void, tag: u64) -> i32,

@@ -30,6 +30,7 @@ pub(super) trait Host: Sync + 'static {
     fn read_bulk(&'static self, into: &'static mut [u8]) -> Reading;
     fn read_wait(&'static self, upto: u64) -> bool;
     fn may_block(&'static self);
+    fn frame_waits(&'static self) -> bool;
     fn take_descriptor(&'static self, tag: u64) -> Option<OwnedFd>;
     fn identity(&'static self) -> &'static [u8];
     fn sessions(&'static self) -> Vec<SessionInfo>;
@@ -67,6 +68,7 @@ pub(super) fn host_table<H: Host>(host: &'static H) -> &'static HostTable {
         read_bulk_later: read_bulk_later::<H>,
         read_wait: read_wait::<H>,
         may_block: may_block::<H>,
+        frame_waits: frame_waits::<H>,
         take_descriptor: take_descriptor::<H>,
         identity: identity::<H>,
         sessions: sessions::<H>,
@@ -203,6 +205,11 @@ unsafe extern "C" fn read_wait<H: Host>(host: *mut c_void, upto: u64) -> bool {
 unsafe extern "C" fn may_block<H: Host>(host: *mut c_void) {
     // SAFETY: the plugin passes its table's host.
     unsafe { host_of::<H>(host) }.may_block();
+}
+
+unsafe extern "C" fn frame_waits<H: Host>(host: *mut c_void) -> bool {
+    // SAFETY: the plugin passes its table's host.
+    unsafe { host_of::<H>(host) }.frame_waits()
 }
 
 unsafe extern "C" fn take_descriptor<H: Host>(host: *mut c_void, tag: u64) -> i32 {

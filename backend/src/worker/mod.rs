@@ -496,6 +496,10 @@ impl ffi::Host for Worker {
         self.threads.may_block(self);
     }
 
+    fn frame_waits(&'static self) -> bool {
+        lead::with_input(Input::ready).unwrap_or(true)
+    }
+
     fn take_descriptor(&'static self, tag: u64) -> Option<OwnedFd> {
         let passed = self.session.get()?.passed.as_ref()?;
         passed

@@ -23,7 +23,7 @@ use crate::host;
 use crate::progress::Lane;
 use crate::session::Session;
 use crate::staging::Staging;
-use crate::streams::{Stream, done_soon};
+use crate::streams::Stream;
 use crate::words::Words;
 
 /// `CU_STREAM_NON_BLOCKING`.
@@ -396,7 +396,7 @@ impl Handler<ContextSynchronize> for Session {
         let done = self
             .streams_to_ask(&context, &closed)
             .is_some_and(|streams| {
-                done_soon(|| {
+                self.done_soon(|| {
                     streams
                         .iter()
                         .try_for_each(|stream| cu!(self.driver, cuStreamQuery(stream.raw.ptr())))

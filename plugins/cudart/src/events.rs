@@ -13,7 +13,6 @@ use crate::contexts::Context;
 use crate::driver::{Handle, cu};
 use crate::errors::{ERROR_INVALID_VALUE, Result};
 use crate::session::Session;
-use crate::streams::done_soon;
 
 /// `CU_EVENT_BLOCKING_SYNC`, `_DISABLE_TIMING`, `_INTERPROCESS`.
 const FLAGS: u32 = 7;
@@ -87,7 +86,7 @@ impl Handler<EventSynchronize> for Session {
     fn handle(&self, header: &Header, command: EventSynchronize) -> Result<Answer<()>> {
         let event = self.events.get(command.event)?;
         self.enter(header)?;
-        let done = if done_soon(|| cu!(self.driver, cuEventQuery(event.raw.ptr()))) {
+        let done = if self.done_soon(|| cu!(self.driver, cuEventQuery(event.raw.ptr()))) {
             Ok(())
         } else {
             self.host.may_block();

@@ -146,6 +146,12 @@ impl Host {
         unsafe { (self.table.may_block)(self.table.host) }
     }
 
+    /// Whether another frame has come, or another thread reads them.
+    pub(crate) fn frame_waits(&self) -> bool {
+        // SAFETY: handlers run inside `dispatch`.
+        unsafe { (self.table.frame_waits)(self.table.host) }
+    }
+
     /// The descriptor that the client passed under a tag.
     pub(crate) fn take_descriptor(&self, tag: u64) -> Option<OwnedFd> {
         // SAFETY: the worker's function gives a descriptor away, or -1.

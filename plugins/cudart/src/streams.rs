@@ -11,6 +11,7 @@ use gvirtus_wire::api::core::{
 use gvirtus_wire::api::library::NO_STREAM;
 use gvirtus_wire::api::types::CUstreamAttrValue;
 use gvirtus_wire::command::{Answer, Handle as Handler};
+use gvirtus_wire::communicator::watch;
 use gvirtus_wire::frame::Header;
 
 use crate::contexts::Context;
@@ -25,7 +26,7 @@ const NON_BLOCKING: u32 = 1;
 const WAIT_EXTERNAL: u32 = 1;
 /// `CUstreamAttrID`: access policy window, synchronization policy, priority, memory synchronization domains and their map.
 const ATTRIBUTES: [u32; 5] = [1, 3, 8, 9, 10];
-/// How long a stream is watched before others go on reading frames.
+/// How long a stream is watched at least before others go on reading frames.
 const PATIENCE: Duration = Duration::from_micros(15);
 
 /// A stream of the client. The driver's stream is destroyed when nobody uses it any more.
@@ -99,7 +100,7 @@ impl Session {
         let ticket = self.progress.close(&stream.lane);
         stream.context().make_current()?;
         let soon = !self.output.expected()
-            && done_soon(|| cu!(self.driver, cuStreamQuery(stream.raw.ptr())));
+            && self.done_soon(|| cu!(self.driver, cuStreamQuery(stream.raw.ptr())));
         let done = if soon {
             Ok(())
         } else {
@@ -170,15 +171,30 @@ impl Session {
     }
 }
 
-/// Asks for a few microseconds: handing the reading of frames to another thread costs more than a short wait.
-pub(crate) fn done_soon(query: impl Fn() -> Result<()>) -> bool {
-    let began = Instant::now();
-    loop {
-        match query() {
-            Ok(()) => return true,
-            Err(ERROR_NOT_READY) if began.elapsed() < PATIENCE => std::hint::spin_loop(),
-            Err(_) => return false,
+impl Session {
+    /// Asks again and again: handing the reading of frames to another thread costs more than a short wait, and one thread that looks for two things disturbs a longer one less
+    /// than two threads. Gives up when a frame has come, or after what [`watch`] thinks reasonable on this machine.
+    pub(crate) fn done_soon(&self, query: impl Fn() -> Result<()>) -> bool {
+        let began = Instant::now();
+        loop {
+            match query() {
+                Ok(()) => return true,
+                Err(ERROR_NOT_READY) if began.elapsed() < PATIENCE => std::hint::spin_loop(),
+                Err(ERROR_NOT_READY) => break,
+                Err(_) => return false,
+            }
         }
+        // Others may want to know of other streams meanwhile.
+        self.idle();
+        let (mut done, mut asked) = (false, 0u32);
+        let over = || {
+            let state = query();
+            done = state.is_ok();
+            asked = asked.wrapping_add(1);
+            state != Err(ERROR_NOT_READY) || (asked.is_multiple_of(8) && self.host.frame_waits())
+        };
+        watch(PATIENCE, over, || true);
+        done
     }
 }
 

@@ -511,6 +511,10 @@ unsafe extern "C" fn read_bulk(_: *mut c_void, _: *mut u8, _: usize) -> bool {
     unreachable!("libraries read no bulk")
 }
 unsafe extern "C" fn may_block(_: *mut c_void) {}
+
+unsafe extern "C" fn frame_waits(_: *mut c_void) -> bool {
+    true
+}
 unsafe extern "C" fn take_descriptor(_: *mut c_void, _: u64) -> i32 {
     -1
 }
@@ -931,6 +935,7 @@ fn table() -> HostTable {
         read_bulk_later,
         read_wait,
         may_block,
+        frame_waits,
         take_descriptor,
         identity,
         on_stream,

@@ -188,6 +188,11 @@ unsafe extern "C" fn may_block(_: *mut c_void) {
     });
 }
 
+unsafe extern "C" fn frame_waits(_: *mut c_void) -> bool {
+    // The next one comes when this one lets it.
+    true
+}
+
 unsafe extern "C" fn take_descriptor(host: *mut c_void, tag: u64) -> i32 {
     let fd = unsafe { fake(host) }.passed.lock().remove(&tag);
     fd.map_or(-1, IntoRawFd::into_raw_fd)
@@ -338,6 +343,7 @@ impl Client {
             read_bulk_later,
             read_wait,
             may_block,
+            frame_waits,
             take_descriptor,
             identity,
             sessions,
