@@ -7,7 +7,7 @@ use gvirtus_frontend_link::library::ToWord;
 use crate::compute::{try_ask, work};
 use crate::descriptor::try_set;
 use crate::local::put;
-use crate::status::{BAD_PARAM, SUCCESS};
+use crate::status::SUCCESS;
 use crate::{Status, declared};
 
 /// Stands for the address of weights in what is asked of the box's library, so that one answer serves for all of them.
@@ -49,7 +49,7 @@ pub unsafe fn cudnnSetDropoutDescriptor(
     }
 }
 
-/// Asks with an address of ours, and moves what is told to the program's.
+/// Asks with an address of ours, and moves what is told to the program's. Who does not want to be told one of the addresses passes null (PyTorch asks for matrix and bias by turns).
 ///
 /// # Safety
 /// Pointers are null or writable.
@@ -61,16 +61,18 @@ unsafe fn moved(name: &str, arguments: &mut [u64], weights: usize, outs: &[usize
         arguments[weights] = WEIGHTS;
     }
     for (at, told) in outs.iter().zip(&mut told) {
-        if arguments[*at] == 0 {
-            return BAD_PARAM;
+        if arguments[*at] != 0 {
+            arguments[*at] = std::ptr::from_mut(told) as u64;
         }
-        arguments[*at] = std::ptr::from_mut(told) as u64;
     }
     // SAFETY: by this function's contract; the addresses are those of locals.
     if let Err(status) = unsafe { try_ask(declared(name), arguments) } {
         return status;
     }
     for (out, told) in programs.into_iter().zip(told) {
+        if out == 0 {
+            continue;
+        }
         let value = match told {
             0 => 0,
             _ if real == 0 => told,

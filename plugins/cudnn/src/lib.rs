@@ -18,8 +18,11 @@ static DESCRIPTION: Description = Description {
     needs: &[
         "libcublasLt.so.13",
         "libnvrtc.so.13",
+        // NVRTC asks for it by its whole name and has no RUNPATH: where only packages of Python are, nothing else leads to it.
+        "libnvrtc-builtins.so.13.*",
         "libcublasLt.so.12",
         "libnvrtc.so.12",
+        "libnvrtc-builtins.so.12.*",
         "libcudnn_graph.so.9",
         "libcudnn_ops.so.9",
         "libcudnn_cnn.so.9",

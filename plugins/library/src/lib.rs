@@ -39,7 +39,7 @@ pub struct Description {
     pub first_opcode: u16,
     /// The library's file without its major version: `libcublas.so.`.
     pub file: &'static str,
-    /// Libraries that it needs and that lie beside it or where others are, to be loaded first; after a dot at the end comes its major version.
+    /// Libraries that it needs and that lie beside it or where others are, to be loaded first; after a dot at the end comes its major version, a star there stands for any.
     pub needs: &'static [&'static str],
     /// Major versions, best first.
     pub majors: &'static [u32],

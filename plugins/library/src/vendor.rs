@@ -130,11 +130,8 @@ fn load(
             None => (*needed).to_owned(),
         };
         // Beside it, or where other libraries of NVIDIA's are: packages of Python have a directory each.
-        let places = std::iter::once(directory).chain(directories);
-        let found = places.map(|place| place.join(&file)).find(|path| {
-            path.canonicalize()
-                .is_ok_and(|real| !is_ours(path) && !is_ours(&real))
-        });
+        let mut places = std::iter::once(directory).chain(directories);
+        let found = places.find_map(|place| called(place, &file));
         // SAFETY: as below. Once it is loaded the loader finds it by its name.
         if let Some(Ok(library)) = found.map(|path| unsafe { libloading::Library::new(path) }) {
             std::mem::forget(library);
@@ -142,6 +139,23 @@ fn load(
     }
     // SAFETY: the operator's configuration or the system's directories name the library; its initialisers are trusted as those of the driver.
     unsafe { libloading::Library::new(&real) }.map_err(|e| format!("{shown}: {e}"))
+}
+
+/// A library in a directory that is not one of ours; `*` at a name's end stands for whatever version there is.
+fn called(directory: &Path, name: &str) -> Option<PathBuf> {
+    let path = match name.strip_suffix('*') {
+        None => directory.join(name),
+        Some(start) => {
+            let names = directory.read_dir().ok()?.flatten();
+            let mut paths = names.filter_map(|entry| {
+                let name = entry.file_name();
+                name.to_str()?.starts_with(start).then(|| entry.path())
+            });
+            paths.next()?
+        }
+    };
+    let real = path.canonicalize().ok()?;
+    (!is_ours(&path) && !is_ours(&real)).then_some(path)
 }
 
 /// Whether a library lies beside `libgvirtus.so`.
