@@ -36,7 +36,7 @@ def child(arguments):
 
     module = importlib.import_module("functions." + arguments.libraries)
     arguments.tables = next(path for path in (HERE / "tables", HERE.parent.parent / "wire/src/api") if path.is_dir())
-    module.run(None if arguments.libraries == "nvml" else Device(), arguments)
+    module.run(None if arguments.libraries == "nvml" else Device(arguments.blank), arguments)
 
 
 class Run:
@@ -44,7 +44,7 @@ class Run:
 
     def __init__(self, library, which, libraries, extra, options):
         self.library, self.which = library, which
-        command = [sys.executable, "-B", str(HERE / "library_functions.py"), library, "--child"] + (["--ours"] if which == "ours" else [])
+        command = [sys.executable, "-B", str(HERE / "library_functions.py"), library, "--child"] + (["--ours"] if which == "ours" else []) + (["--blank"] if options.over else [])
         if options.only:
             command += ["--only", options.only]
         environment = {**{key: value for key, value in os.environ.items() if not key.startswith("GVIRTUS_")}, **extra}
@@ -121,7 +121,7 @@ def record(verdicts, natives, gpu, driver):
 
 
 class Backend:
-    def __init__(self, options, directory):
+    def __init__(self, options, directory, environment):
         self.config = pathlib.Path(directory, "properties.json")
         plugins = sorted(re.sub(r".*plugin_(\w+)\.so$", r"\1", str(path)) for path in pathlib.Path(options.home, "lib/plugins").glob("*.so"))
         self.config.write_text(json.dumps({
@@ -130,7 +130,7 @@ class Backend:
             "library_dirs": [path for path in options.native.split(":") if path],
         }))
         self.log = open(f"{directory}/log", "w+")
-        self.process = subprocess.Popen([f"{options.home}/bin/gvirtus-backend", str(self.config)], stdout=self.log, stderr=self.log)
+        self.process = subprocess.Popen([f"{options.home}/bin/gvirtus-backend", str(self.config)], stdout=self.log, stderr=self.log, env={**os.environ, **environment})
         for _ in range(300):
             if pathlib.Path(directory, "s").exists():
                 break
@@ -162,7 +162,9 @@ def main():
     parser.add_argument("libraries", nargs="?", default=",".join(LIBRARIES))
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--ours", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--blank", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--native", help="directories of NVIDIA's libraries, with colons between (default: the toolkit's, and those of this Python's packages); empty: only ours runs")
+    parser.add_argument("--over", help="where there is no GPU: a configuration of GVirtuS, by which NVIDIA's libraries run on our driver in place of natively; --device is our libcuda.so.1 then")
     parser.add_argument("--home", default=str(HERE.parent))
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--only", help="functions whose names match, of those that have a table")
@@ -180,9 +182,10 @@ def main():
         options.native = ":".join(Vendor(toolkit_of([shutil.which("nvcc") or "/usr/local/cuda/bin/nvcc"])).libraries)
     runs = {}
     with tempfile.TemporaryDirectory() as directory:
-        backend = Backend(options, directory)
+        over = {"GVIRTUS_CONFIG": options.over, "GVIRTUS_LIB": f"{options.home}/lib/libgvirtus.so"} if options.over else {}
+        backend = Backend(options, directory, over)
         try:
-            natively = [("native 1", options.native, {}), ("native 2", options.native, {})] if options.native else []
+            natively = [("native 1", options.native, over), ("native 2", options.native, over)] if options.native else []
             three = natively + [("ours", f"{options.home}/lib", {"GVIRTUS_CONFIG": str(backend.config)})]
             for group in [[library for library in wanted if library == "nvml"], [library for library in LIBRARIES if library in wanted and library != "nvml"]]:
                 with ThreadPoolExecutor(options.width) as pool:

@@ -50,7 +50,7 @@ pub fn dist(options: &Options) -> Result<PathBuf> {
         sh::copy_tree(&root.join("tests/gpu").join(part), &suite.join(part))?;
     }
     // What `library_functions.py` knows functions' parameters from.
-    for table in ["cublas.rs", "nvml.rs"] {
+    for table in ["cublas.rs", "cudnn.rs", "nvml.rs"] {
         sh::install(
             &root.join("wire/src/api").join(table),
             &suite.join("tables").join(table),

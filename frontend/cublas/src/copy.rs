@@ -44,8 +44,9 @@ fn copy(
     ) else {
         return INVALID_VALUE;
     };
-    if rows > 1 && (width > from_pitch || width > to_pitch) {
-        return INVALID_VALUE;
+    // The copy itself fails.
+    if width > from_pitch || width > to_pitch {
+        return MAPPING_ERROR;
     }
     if let Err(status) = ready() {
         return status;
@@ -55,9 +56,9 @@ fn copy(
     };
     let mut plan = CUDA_MEMCPY2D {
         srcMemoryType: from.memory,
-        srcPitch: from_pitch.max(width),
+        srcPitch: from_pitch,
         dstMemoryType: to.memory,
-        dstPitch: to_pitch.max(width),
+        dstPitch: to_pitch,
         WidthInBytes: width,
         Height: height,
         srcXInBytes: 0,
@@ -110,9 +111,13 @@ macro_rules! copies { ($($int:tt: $set_vector:ident $get_vector:ident $set_matri
     }
 };
 (@strided $from:ident $to:ident $x:ident $incx:ident $y:ident $incy:ident $n:ident $element:ident $stream:expr) => {{
-    let (n, incx, incy) = (i64::from($n), i64::from($incx), i64::from($incy));
+    let (n, incx, incy, element) = (i64::from($n), i64::from($incx), i64::from($incy), i64::from($element));
+    if n < 0 && element > 0 && incx > 0 && incy > 0 {
+        // cuBLAS leaves the number to the copy.
+        return MAPPING_ERROR;
+    }
     // Contiguous vectors are one row.
-    let shape = if incx == 1 && incy == 1 { (n, 1, i64::from($element)) } else { (1, n, i64::from($element)) };
+    let (shape, incx, incy) = if incx == 1 && incy == 1 { ((n, 1, element), n.max(1), n.max(1)) } else { ((1, n, element), incx, incy) };
     copy(&End { address: $x, memory: $from, step: incx }, &End { address: $y, memory: $to, step: incy }, shape, $stream)
 }};
 (@matrix $int:tt $from:ident $to:ident $sync:ident $async:ident) => {

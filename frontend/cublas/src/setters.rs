@@ -1,12 +1,27 @@
-//! Setters: kept here for the getters, and sent behind, in order with the calls. Their errors are those that cuBLAS documents.
+//! Setters: kept here for the getters, and sent behind, in order with the calls. Values are checked as cuBLAS checks them.
 
 use std::ffi::c_void;
 
+use gvirtus_frontend_link::driver;
+use gvirtus_frontend_link::start::device;
 use gvirtus_wire::api::library::Function;
 
 use crate::compute::send;
 use crate::status::{INVALID_VALUE, NOT_SUPPORTED, SUCCESS};
 use crate::{Status, handle};
+
+/// `CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT`.
+const MULTIPROCESSOR_COUNT: u32 = 16;
+
+/// How many multiprocessors the device has; any number where nobody can say.
+fn multiprocessors() -> i64 {
+    let mut count = i32::MAX;
+    if let (Some(driver), Some(device)) = (driver(), device()) {
+        // SAFETY: the address is that of a local.
+        unsafe { (driver.cuDeviceGetAttribute)(&raw mut count, MULTIPROCESSOR_COUNT, device) };
+    }
+    i64::from(count)
+}
 
 /// Keeps and sends what a setter was called with.
 ///
@@ -23,21 +38,21 @@ pub unsafe fn set(function: &Function, arguments: &[u64]) -> Status {
     let name = function.name.strip_prefix("cublasSet").unwrap_or_default();
     let name = name.strip_suffix("_v2").unwrap_or(name);
     let number = value.cast_signed();
+    // By what cuBLAS 13.1 and 13.10 take.
     let valid = match name {
-        "PointerMode" | "AtomicsMode" | "EnvironmentMode" => (0..=1).contains(&number),
-        "SmCountTarget" => number >= 0,
-        // CUBLAS_DEFAULT_MATH … and the bits that forbid reduced precision and allow emulation.
-        "MathMode" => number >= 0,
-        // Aligned as cuBLAS asks.
-        "Workspace" => value % 256 == 0,
+        "PointerMode" | "AtomicsMode" | "EnvironmentMode" | "FixedPointEmulationMantissaControl" => {
+            (0..=1).contains(&number)
+        }
+        "EmulationStrategy" => (0..=2).contains(&number),
+        "SmCountTarget" => number >= 0 && number <= multiprocessors(),
+        "FixedPointEmulationMaxMantissaBitCount" => number >= 0,
+        // CUBLAS_DEFAULT_MATH … and the bits that forbid reduced precision.
+        "MathMode" => (0..=31).contains(&number),
+        "EmulationSpecialValuesSupport" => (0..=0xffff).contains(&number),
         _ => true,
     };
     if !valid {
-        return if name == "MathMode" {
-            NOT_SUPPORTED
-        } else {
-            INVALID_VALUE
-        };
+        return INVALID_VALUE;
     }
     if handle::lacks(function.id()) {
         return NOT_SUPPORTED;

@@ -178,10 +178,14 @@ const TABLE: &[Row] = &[
     (16, &[(1000, 1000, 3, 4096), (1001, 1001, 6, 4096), (1003, 1003, 6, 1)]),
 ];
 
+/// Numbers of attributes that variant packs may have.
+pub const OF_VARIANT_PACKS: std::ops::RangeInclusive<i32> = 1000..=1009;
+
 /// Whether there surely are descriptors of a type.
 #[must_use]
 pub fn surely_made(descriptor: i32) -> bool {
-    (0..=33).contains(&descriptor)
+    // 6, INTERMEDIATE_INFO, is refused by cuDNN 9.28, with which this was tried.
+    (0..=33).contains(&descriptor) && descriptor != 6
 }
 
 /// Whether cuDNN surely takes an attribute; otherwise the box's library is to be asked.

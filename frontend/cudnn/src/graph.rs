@@ -188,6 +188,9 @@ unsafe fn set(
     let mut node = lock(&shared);
     if node.kind == kind::VARIANT_PACK {
         if !attributes::surely(node.kind, name, of, count) {
+            if !attributes::OF_VARIANT_PACKS.contains(&name) {
+                return Err(BAD_PARAM);
+            }
             // Intermediate results, and shapes that are given with the pack.
             unsupported(
                 "cudnnBackendSetAttribute of a variant pack beyond ids, pointers and workspace",

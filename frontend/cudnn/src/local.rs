@@ -111,8 +111,10 @@ static CALLBACK: Mutex<(i32, usize, usize)> = Mutex::new((0, 0, 0));
 /// <https://docs.nvidia.com/deeplearning/cudnn/backend/latest/api/cudnn-graph-library.html#cudnnsetcallback>
 #[must_use]
 pub fn cudnnSetCallback(mask: i32, data: *mut c_void, function: *mut c_void) -> Status {
+    /// `CUDNN_SEV_ERROR_EN`: errors are always told of, as cuDNN has it; the lowest bit is nothing.
+    const ERRORS: i32 = 2;
     let mut callback = CALLBACK.lock().unwrap_or_else(PoisonError::into_inner);
-    *callback = (mask, data as usize, function as usize);
+    *callback = ((mask | ERRORS) & !1, data as usize, function as usize);
     SUCCESS
 }
 

@@ -62,8 +62,11 @@ def matrix(data_type, numbers):
 
 
 class Device:
-    def __init__(self):
+    """Memory on the device; with `blank`, addresses that nothing is at: then only what needs no GPU can be compared."""
+
+    def __init__(self, blank=False):
         self.runtime = ctypes.CDLL("libcudart.so.13")
+        self.blank = 0x7000_0000_0000 if blank else 0
 
     def cuda(self, name, *arguments):
         """A call that has to succeed; what an earlier call ran into may be told by it, and then it is made again."""
@@ -76,17 +79,24 @@ class Device:
             say("(earlier-call)", name, "-", "-", status)
 
     def put(self, data):
+        if self.blank:
+            self.blank += len(data) + 512 & ~511
+            return self.blank
         at = ctypes.c_void_p()
         self.cuda("cudaMalloc", ctypes.byref(at), ctypes.c_size_t(max(len(data), 16)))
         self.cuda("cudaMemcpy", at, data, ctypes.c_size_t(len(data)), 1)
         return at.value
 
     def get(self, at, size):
+        if self.blank:
+            return b""
         data = ctypes.create_string_buffer(size)
         self.cuda("cudaMemcpy", data, ctypes.c_void_p(at), ctypes.c_size_t(size), 2)
         return data.raw
 
     def free(self, at):
+        if self.blank:
+            return
         self.cuda("cudaFree", ctypes.c_void_p(at))
 
 
