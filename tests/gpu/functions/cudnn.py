@@ -283,7 +283,8 @@ def elementwise(cudnn):
                 call("cudnnSoftmaxBackward", f"{label}/{algorithm}/{mode}", algorithm, mode, alpha, x, new("a"), x, new("b"), beta, x, new("c"))
             for mode in range(8):
                 activation = cudnn.make("Activation")
-                call("cudnnSetActivationDescriptor", mode, activation, mode, 0, 0.5)
+                if call("cudnnSetActivationDescriptor", f"{label}/{mode}", activation, mode, 0, 0.5).get("status"):
+                    continue
                 call("cudnnActivationForward", f"{label}/{mode}", activation, alpha, x, new("a"), beta, x, new("b"))
                 call("cudnnActivationBackward", f"{label}/{mode}", activation, alpha, x, new("a"), x, new("b"), x, new("c"), beta, x, new("d"))
             for operation in range(6):
@@ -421,8 +422,6 @@ def normalisations(cudnn):
             call("cudnnBatchNormalizationForwardTrainingEx", which, mode, ops, 1.0, 0.0, x, new("x"), z, extra, x, y, per, small("s"), small("b"), 0.1, small("m"), small("v"), 1e-5, mean, inverse, activation, cudnn.space(work).address, work, kept, reserve)
             work = cudnn.size("cudnnGetBatchNormalizationBackwardExWorkspaceSize", which, mode, ops, x, x if ops else None, x, z, x, per, activation)
             call("cudnnBatchNormalizationBackwardEx", which, mode, ops, 1.0, 0.0, 1.0, 0.0, x, new("x"), x if ops else None, y if ops else None, x, new("dy"), z, new("dz") if ops == 2 else None, x, new("dx"), per, small("s"), small("b") if ops else None, small("ds"), small("db"), 1e-5, mean, inverse, activation, cudnn.space(work).address, work, kept, reserve)
-            cudnn.blocks, keep = [], cudnn.blocks
-            cudnn.blocks = keep
         if mode < 2:
             for algorithm in range(2):
                 which = f"{label}/{algorithm}"
