@@ -40,9 +40,10 @@ pub unsafe fn set(function: &Function, arguments: &[u64]) -> Status {
     let number = value.cast_signed();
     // By what cuBLAS 13.1 and 13.10 take.
     let valid = match name {
-        "PointerMode" | "AtomicsMode" | "EnvironmentMode" | "FixedPointEmulationMantissaControl" => {
-            (0..=1).contains(&number)
-        }
+        "PointerMode"
+        | "AtomicsMode"
+        | "EnvironmentMode"
+        | "FixedPointEmulationMantissaControl" => (0..=1).contains(&number),
         "EmulationStrategy" => (0..=2).contains(&number),
         "SmCountTarget" => number >= 0 && number <= multiprocessors(),
         "FixedPointEmulationMaxMantissaBitCount" => number >= 0,
