@@ -14,6 +14,7 @@ import unittest
 import cases
 import compare
 import goals
+import library_bench
 import library_functions
 import processes
 import results
@@ -71,6 +72,22 @@ class Speed(unittest.TestCase):
             compare.digest(text, sorted(patterns))
             compare.bad_verdict(text)
             self.assertLess(time.process_time() - began, 5, text[:40])
+
+
+class LibraryBench(unittest.TestCase):
+    """A workload of compute libraries misses its goals by time, by round trips, or by what it computes."""
+
+    def row(self, seconds=1.0, trips=5 + 30, first=1, result="a"):
+        once = {"seconds": 1.0, "result": "a", "trips": 6, "by_libraries": first}
+        return library_bench.row_of("sgemm", "shm", [{"seconds": 1.0, "result": "a"}] * 2, [dict(once, seconds=seconds, trips=trips, result=result)], once)
+
+    def test_goals(self):
+        row = self.row()
+        self.assertEqual((row["missed"], row["more_trips"], row["equal"], row["ratio"]), ([], 0, True, 1.0))
+        for worse in [{"seconds": 1.03}, {"trips": 5 + 31}, {"result": "b"}]:
+            self.assertEqual(len(self.row(**worse)["missed"]), 1, worse)
+        self.assertTrue(library_bench.row_of("sgemm", "shm", [], [None], None)["missed"])
+        self.assertIn("reached", library_bench.table([row]))
 
 
 class Fixtures(unittest.TestCase):

@@ -89,3 +89,49 @@ fn equal_descriptors_are_asked_about_once() {
     .sum();
     assert!(asked <= 3, "{asked}: {:?}", stats.0);
 }
+
+/// A repetition of a workload of `library_costs` takes one round trip, its synchronization: a thousand products, a hundred with descriptors made anew, transforms, random numbers. The libraries
+/// are asked at first alone.
+#[test]
+fn libraries_compute_without_round_trips() {
+    let backend = Backend::start(Transport::Unix).expect("a backend starts");
+    let path = compiled("library_costs", 13).expect("the fixture compiles");
+    for (workload, function, calls, first) in [
+        ("sgemm", "cublasSgemm_v2", 1000, 1),
+        ("cublaslt", "cublasLtMatmul", 100, 3),
+        ("cufft", "cufftExecC2C", 20, 2),
+        ("curand", "curandGenerateNormal", 1, 1),
+    ] {
+        let repeated = |times: u64| {
+            let outcome = program::run_with(&path, &backend, |command| {
+                command.args([workload, &times.to_string()]);
+            })
+            .expect("the program can be started");
+            assert!(
+                outcome.succeeded() && outcome.stdout.contains("result "),
+                "{outcome:?}"
+            );
+            let stats = outcome.stats.expect("the program writes statistics");
+            assert_eq!(stats.calls(function), calls * times, "{:?}", stats.0);
+            stats
+        };
+        let (once, more) = (repeated(1), repeated(4));
+        assert_eq!(
+            more.round_trips() - once.round_trips(),
+            3,
+            "{workload}: {}",
+            more.summary()
+        );
+        let of_cuda: u64 = [
+            "cudaStreamCreate",
+            "cudaMalloc",
+            "cudaMemcpy",
+            "cudaStreamSynchronize",
+        ]
+        .into_iter()
+        .map(|name| once.round_trips_of(name))
+        .sum();
+        let all = once.0["totals"]["round_trips"].as_u64().expect("a number");
+        assert!(all - of_cuda <= first, "{workload}: {}", once.summary());
+    }
+}

@@ -1,0 +1,172 @@
+#!/usr/bin/env python3
+"""What compute libraries cost through GVirtuS at library level, against native by turns in one run: times, round trips, and whether the results are equal.
+
+    python3 library_bench.py --home dist --out results [--rounds 5] [--transports shm,tcp] [--only sgemm,cufft]
+
+The program is fixtures/library_costs.cu. Through us it runs where no library of NVIDIA's can be seen. Prints a table and writes library-bench.json; ends with 1 if a goal is missed.
+On the CPU device (--device cpu) there are small sizes, no native side and no cuDNN: it is round trips that are held against the goals.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+
+import backend as suite
+import processes
+
+FIXTURES = next(path for path in [os.path.join(suite.HERE, "fixtures"), os.path.join(suite.HERE, "../fixtures")] if os.path.isdir(path))
+# What is asked for: a repetition's round trips beyond its synchronization, those of the libraries in a first repetition, and how many times native's time it may take over a transport.
+GOALS = {
+    "sgemm": {"repetitions": 30, "more": 0, "ratio": {"shm": 1.02, "tcp": 1.05}},
+    "cublaslt": {"repetitions": 10, "more": 0, "first": 3, "ratio": {}},
+    "cudnn": {"repetitions": 30, "more": 0, "ratio": {}},
+    "cufft": {"repetitions": 30, "more": 0, "ratio": {"shm": 1.02, "tcp": 1.02}},
+    "curand": {"repetitions": 30, "more": 0, "ratio": {"shm": 1.02, "tcp": 1.02}},
+}
+LIBRARIES = ("cublas", "cudnn", "cufft", "curand")
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--home", default=os.path.dirname(suite.HERE))
+    parser.add_argument("--out", default="gpu-results")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--transports", default="shm,tcp")
+    parser.add_argument("--only", default="")
+    parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
+    parser.add_argument("--hide", action="store_true", help="hide NVIDIA's files on the CPU device too")
+    parser.add_argument("--nvcc", help="the compiler and fixed arguments, in one string")
+    parser.add_argument("--vendor", help="a directory whose lib holds NVIDIA's compute libraries (default: the toolkit's, and those of this Python's packages)")
+    options = parser.parse_args()
+    options.home, options.out, options.width = os.path.abspath(options.home), os.path.abspath(options.out), 1
+    return options
+
+
+def build(options, nvcc, work):
+    _, _, arch = suite.describe_machine()
+    program = os.path.join(work, "library_costs")
+    arch = "compute_80" if options.device == "cpu" else arch
+    code, out, errors = processes.run(nvcc + ["--cudart=shared", "-std=c++17", "-O2", "-w", "-arch=" + arch, os.path.join(FIXTURES, "library_costs.cu"), "-o", program], timeout=300, cwd=work)
+    if code != 0:
+        raise SystemExit("the program does not build:\n" + (out + errors)[-3000:])
+    return program
+
+
+def told(text):
+    """The time of a repetition, and what came of it; neither if the program failed."""
+    seconds, result = re.search(r"^seconds (\S+)$", text, re.M), re.search(r"^result (\S+)$", text, re.M)
+    return {"seconds": float(seconds.group(1)), "result": result.group(1)} if seconds and result else None
+
+
+class Runner:
+    def __init__(self, options, program, vendor, work):
+        self.options, self.program, self.vendor, self.work = options, program, vendor, work
+        self.large = ["large"] if options.device == "cuda" else []
+
+    def natively(self, name, repetitions):
+        path = ":".join(self.vendor.libraries + [os.environ.get("LD_LIBRARY_PATH", "")])
+        done = subprocess.run([self.program, name, str(repetitions)] + self.large, env=dict(os.environ, LD_LIBRARY_PATH=path), capture_output=True, text=True, timeout=300)
+        found = told(done.stdout)
+        if not found:
+            print("%s fails natively: %s" % (name, (done.stdout + done.stderr)[-500:]))
+        return found
+
+    def through_us(self, name, repetitions, transport, config):
+        stats = os.path.join(self.work, "stats.json")
+        env = {key: value for key, value in os.environ.items() if not key.startswith("GVIRTUS_")}
+        env.update(LD_LIBRARY_PATH=os.path.join(self.options.home, "lib"), GVIRTUS_CONFIG=config, GVIRTUS_STATS="json:" + stats)
+        job = {"id": "x", "command": [self.program, name, str(repetitions)] + self.large, "cwd": self.work, "env": env, "timeout": 300}
+        result = suite.run_hidden([job], self.options, self.work, transport, without=self.vendor.hidden("all", self.options.home))["x"]
+        found = told(result["out"])
+        if not found:
+            print("%s over %s fails: %s" % (name, transport, (result["out"] + result["err"])[-500:]))
+            return None
+        with open(stats) as file:
+            counted = json.load(file)
+        found["trips"] = suite.round_trips(counted)
+        found["by_libraries"] = sum(called["round_trips"] for called in counted["functions"] if called["name"].startswith(LIBRARIES))
+        return found
+
+
+def row_of(name, transport, native, ours, once):
+    """What was measured of a workload over a transport, and which of its goals are missed."""
+    goal = GOALS[name]
+    row = {"workload": name, "over": transport, "missed": []}
+    if not ours or None in ours or not once:
+        return dict(row, missed=["fails"])
+    # Each repetition ends with a synchronization.
+    row["more_trips"] = (ours[0]["trips"] - once["trips"]) / (goal["repetitions"] - 1) - 1
+    row["first_trips"] = once["by_libraries"]
+    row["ours"] = statistics.median(run["seconds"] for run in ours)
+    if row["more_trips"] > goal["more"]:
+        row["missed"].append("%.2f round trips beyond the synchronization" % row["more_trips"])
+    if row["first_trips"] > goal.get("first", row["first_trips"]):
+        row["missed"].append("%d round trips of the libraries at first, at most %d asked for" % (row["first_trips"], goal["first"]))
+    if native:
+        if None in native:
+            return dict(row, missed=["fails natively"])
+        row["native"] = statistics.median(run["seconds"] for run in native)
+        row["ratio"] = row["ours"] / row["native"]
+        row["equal"] = all(run["result"] == native[0]["result"] for run in native + ours)
+        if not row["equal"]:
+            row["missed"].append("results differ")
+        if row["ratio"] > goal["ratio"].get(transport, row["ratio"]):
+            row["missed"].append("%.3f times native, at most %.2f asked for" % (row["ratio"], goal["ratio"][transport]))
+    return row
+
+
+def table(rows):
+    lines = ["%-10s %-5s %12s %12s %7s %6s %11s %12s  %s" % ("workload", "over", "native ms", "ours ms", "ratio", "equal", "more trips", "first trips", "goals")]
+    number = lambda row, key, form, times=1: form % (row[key] * times) if key in row else "-"
+    for row in rows:
+        lines.append("%-10s %-5s %12s %12s %7s %6s %11s %12s  %s" % (
+            row["workload"], row["over"], number(row, "native", "%.4f", 1e3), number(row, "ours", "%.4f", 1e3), number(row, "ratio", "%.3f"), row.get("equal", "-"),
+            number(row, "more_trips", "%.2f"), number(row, "first_trips", "%d"), "; ".join(row["missed"]) or "reached"))
+    return "\n".join(lines)
+
+
+def main():
+    processes.end_with_us()
+    options = arguments()
+    os.makedirs(options.out, exist_ok=True)
+    work = tempfile.mkdtemp(prefix="gvirtus-library-bench-")
+    processes.scratch.append(work)
+    nvcc = (options.nvcc or shutil.which("nvcc") or "/usr/local/cuda/bin/nvcc").split()
+    vendor = suite.Vendor(suite.toolkit_of(nvcc), options.vendor)
+    options.library_dirs = vendor.libraries if options.device == "cuda" else None
+    runner = Runner(options, build(options, nvcc, work), vendor, work)
+    transports = options.transports.split(",")
+    names = [name for name in GOALS if (not options.only or name in options.only.split(",")) and (options.device == "cuda" or name != "cudnn")]
+    backends = {name: suite.Backend(options, name, work, os.path.join(options.out, "library-bench-%s.log" % name)) for name in transports}
+    rows = []
+    try:
+        for name in names:
+            repetitions = GOALS[name]["repetitions"]
+            native, ours = [], {transport: [] for transport in transports}
+            for _ in range(options.rounds):
+                if options.device == "cuda":
+                    native.append(runner.natively(name, repetitions))
+                for transport in transports:
+                    ours[transport].append(runner.through_us(name, repetitions, transport, backends[transport].config))
+            for transport in transports:
+                once = runner.through_us(name, 1, transport, backends[transport].config)
+                rows.append(row_of(name, transport, native, ours[transport], once))
+    finally:
+        for started in backends.values():
+            started.stop()
+        shutil.rmtree(work, ignore_errors=True)
+    print(table(rows))
+    gpu, driver, _ = suite.describe_machine()
+    with open(os.path.join(options.out, "library-bench.json"), "w") as file:
+        json.dump({"gpu": gpu, "driver": driver, "rounds": options.rounds, "rows": rows}, file, indent=1)
+    return 1 if any(row["missed"] for row in rows) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
