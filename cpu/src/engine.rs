@@ -164,6 +164,8 @@ pub struct LaunchEnvironment<'a> {
     pub print_error: &'a (dyn Fn(&[u8]) + Sync),
     /// Becomes true when the grid must stop (context destroyed, session over).
     pub cancelled: &'a std::sync::atomic::AtomicBool,
+    /// When the grid has to have ended, if that is limited.
+    pub deadline: Option<std::time::Instant>,
     /// Device heap for `malloc`/`free` in kernels: allocate, or 0 when exhausted.
     pub device_malloc: &'a (dyn Fn(u64) -> u64 + Sync),
     /// Counterpart of `device_malloc`.
@@ -202,6 +204,26 @@ pub struct Fault {
     pub thread: [u32; 3],
     /// Address, for memory faults.
     pub address: u64,
+    /// File and line of the instruction in the program's source, where the PTX tells them (nvcc's `-lineinfo`).
+    pub source: Option<(String, u32)>,
+    /// What else there is to say, in one sentence.
+    pub note: String,
+}
+
+impl Fault {
+    /// A fault of a whole grid, of no thread in particular.
+    pub(crate) fn of_grid(kind: FaultKind, kernel: &str) -> Fault {
+        Fault {
+            kind,
+            kernel: kernel.to_owned(),
+            line: 0,
+            block: [0; 3],
+            thread: [0; 3],
+            address: 0,
+            source: None,
+            note: String::new(),
+        }
+    }
 }
 
 /// Classes of faults, after CUDA's error codes.
@@ -221,6 +243,8 @@ pub enum FaultKind {
     Trap,
     /// Call stack exhausted or a barrier that can never complete: `CUDA_ERROR_LAUNCH_FAILED` (719).
     LaunchFailed,
+    /// The grid ran beyond [`LaunchEnvironment::deadline`]: `CUDA_ERROR_LAUNCH_TIMEOUT` (702).
+    Timeout,
     /// Stopped because [`LaunchEnvironment::cancelled`] became true.
     Cancelled,
 }

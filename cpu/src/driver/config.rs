@@ -5,10 +5,12 @@
 //! | `GVIRTUS_CPU_DEVICES` | number of devices, 1 to 16 | 1 |
 //! | `GVIRTUS_CPU_MEMORY` | memory of each device in bytes (suffixes `K`, `M`, `G`) | half of the host's, at most 8 GiB |
 //! | `GVIRTUS_CPU_THREADS` | host threads that run kernels; also the number of multiprocessors | the host's cores |
+//! | `GVIRTUS_CPU_LIMIT` | most seconds that a kernel may run; then it ends with `CUDA_ERROR_LAUNCH_TIMEOUT` | none |
 //! | `GVIRTUS_CPU_FAULTS` | `0`: do not say on standard error where a kernel faulted | on |
 
 use std::env;
 use std::thread::available_parallelism;
+use std::time::Duration;
 
 use super::memory::GRANULE;
 
@@ -20,6 +22,8 @@ pub(super) struct Config {
     pub(super) memory: u64,
     pub(super) threads: usize,
     pub(super) report_faults: bool,
+    /// How long a kernel may run.
+    pub(super) limit: Option<Duration>,
 }
 
 impl Config {
@@ -33,6 +37,9 @@ impl Config {
             threads: number("GVIRTUS_CPU_THREADS")
                 .map_or(cores, |count| count.clamp(1, 1024) as usize),
             // A fault ends the context: worth a line.
+            limit: number("GVIRTUS_CPU_LIMIT")
+                .filter(|&seconds| seconds != 0)
+                .map(Duration::from_secs),
             report_faults: number("GVIRTUS_CPU_FAULTS").is_none_or(|value| value != 0),
         }
     }

@@ -5,6 +5,7 @@
 use std::ffi::c_void;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use gvirtus_wire::api::types::{CUfunction, CUlaunchConfig, CUstream};
 
@@ -13,8 +14,8 @@ use super::device::figures;
 use super::error::{
     ERROR_ASSERT, ERROR_COOPERATIVE_LAUNCH_TOO_LARGE, ERROR_ILLEGAL_ADDRESS,
     ERROR_ILLEGAL_INSTRUCTION, ERROR_INVALID_ADDRESS_SPACE, ERROR_INVALID_CLUSTER_SIZE,
-    ERROR_INVALID_HANDLE, ERROR_INVALID_VALUE, ERROR_LAUNCH_FAILED, ERROR_MISALIGNED_ADDRESS,
-    ERROR_NOT_SUPPORTED, Result,
+    ERROR_INVALID_HANDLE, ERROR_INVALID_VALUE, ERROR_LAUNCH_FAILED, ERROR_LAUNCH_TIMEOUT,
+    ERROR_MISALIGNED_ADDRESS, ERROR_NOT_SUPPORTED, Result,
 };
 use super::function::{self, Function};
 use super::memory::suballocator::Suballocator;
@@ -61,6 +62,7 @@ impl Launch {
             print: &|piece| context.output.print(piece),
             print_error: &print_error,
             cancelled: &context.cancelled,
+            deadline: config.limit.map(|limit| Instant::now() + limit),
             device_malloc: &|size| heap_allocate(context, size),
             device_free: &|address| heap_free(context, address),
         };
@@ -77,20 +79,38 @@ impl Launch {
             }) => Ok(()),
             Err(fault) => {
                 if config.report_faults {
-                    eprintln!(
-                        "gvirtus-cpu: {:?} in {} (PTX line {}), block {:?}, thread {:?}, address {:#x}",
-                        fault.kind,
-                        fault.kernel,
-                        fault.line,
-                        fault.block,
-                        fault.thread,
-                        fault.address
-                    );
+                    eprintln!("gvirtus-cpu: {}", described(&fault));
                 }
                 Err(code_of(fault.kind))
             }
         }
     }
+}
+
+/// What is said of a fault: what compute-sanitizer says on a GPU.
+fn described(fault: &Fault) -> String {
+    let Fault {
+        kind,
+        kernel,
+        line,
+        block,
+        thread,
+        address,
+        source,
+        note,
+    } = fault;
+    let mut text = format!("{kind:?} in {kernel} (PTX line {line}");
+    if let Some((file, line)) = source {
+        text += &format!(", {file}:{line}");
+    }
+    text += &format!("), block {block:?}, thread {thread:?}");
+    if *address != 0 || matches!(kind, FaultKind::IllegalAddress) {
+        text += &format!(", address {address:#x}");
+    }
+    if !note.is_empty() {
+        text += &format!(": {note}");
+    }
+    text
 }
 
 fn code_of(kind: FaultKind) -> i32 {
@@ -100,6 +120,7 @@ fn code_of(kind: FaultKind) -> i32 {
         FaultKind::InvalidAddressSpace => ERROR_INVALID_ADDRESS_SPACE,
         FaultKind::IllegalInstruction => ERROR_ILLEGAL_INSTRUCTION,
         FaultKind::Assert => ERROR_ASSERT,
+        FaultKind::Timeout => ERROR_LAUNCH_TIMEOUT,
         FaultKind::Trap | FaultKind::LaunchFailed | FaultKind::Cancelled => ERROR_LAUNCH_FAILED,
     }
 }

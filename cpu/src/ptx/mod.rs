@@ -17,6 +17,7 @@ mod matrix;
 mod module;
 mod parse_body;
 mod parser;
+mod source_lines;
 mod types;
 
 pub(crate) use module::compile;

@@ -8,6 +8,7 @@ use super::exec::grid;
 use super::exec::state::{Grid, Line};
 use super::lexer::error_at;
 use super::lower::{Lowered, Target, lower_module, write_constant};
+use super::source_lines::SourceLines;
 use crate::engine::{
     AddressRange, CompileError, CompiledModule, Fault, FaultKind, KernelInfo, LaunchConfig,
     LaunchEnvironment, LoadedModule, VariableInfo,
@@ -15,6 +16,7 @@ use crate::engine::{
 
 struct Compiled {
     lowered: Lowered,
+    source_lines: SourceLines,
 }
 
 struct Loaded {
@@ -30,7 +32,10 @@ pub(crate) fn compile(source: &str) -> Result<Arc<dyn CompiledModule>, CompileEr
     let source = source.trim_end_matches('\0');
     let module = super::parser::parse(source)?;
     let lowered = lower_module(source, &module)?;
-    Ok(Arc::new(Compiled { lowered }))
+    Ok(Arc::new(Compiled {
+        lowered,
+        source_lines: SourceLines::of(source),
+    }))
 }
 
 impl CompiledModule for Compiled {
@@ -117,16 +122,7 @@ impl LoadedModule for Loaded {
         static GRIDS: AtomicU64 = AtomicU64::new(1);
         let lowered = &self.compiled.lowered;
         let info = &lowered.kernels[kernel];
-        let refuse = || {
-            Err(Fault {
-                kind: FaultKind::LaunchFailed,
-                kernel: info.name.clone(),
-                line: 0,
-                block: [0; 3],
-                thread: [0; 3],
-                address: 0,
-            })
-        };
+        let refuse = || Err(Fault::of_grid(FaultKind::LaunchFailed, &info.name));
         let threads = config.block.iter().map(|&n| u64::from(n)).product::<u64>();
         let blocks = config
             .grid
@@ -189,7 +185,10 @@ impl LoadedModule for Loaded {
             stop: AtomicBool::new(false),
             fault: Mutex::new(None),
         };
-        grid::run(&grid)
+        grid::run(&grid).map_err(|fault| Fault {
+            source: self.compiled.source_lines.find(fault.line),
+            ..fault
+        })
     }
 }
 

@@ -50,6 +50,7 @@ pub struct Device {
     pub printed: Mutex<Vec<u8>>,
     pub errors: Mutex<Vec<u8>>,
     pub cancelled: AtomicBool,
+    pub deadline: Option<std::time::Instant>,
     pub threads: usize,
 }
 
@@ -71,6 +72,7 @@ impl Device {
             printed: Mutex::default(),
             errors: Mutex::default(),
             cancelled: AtomicBool::new(false),
+            deadline: None,
             threads: 3,
         }
     }
@@ -114,6 +116,7 @@ impl Device {
             print: &print,
             print_error: &print_error,
             cancelled: &self.cancelled,
+            deadline: self.deadline,
             device_malloc: &malloc,
             device_free: &free,
         };

@@ -274,6 +274,7 @@ impl Session {
             .compare_exchange(SUCCESS, status, Ordering::AcqRel, Ordering::Relaxed)
             .is_ok()
         {
+            self.output.forward_fault(self.host);
             self.push_error(&Header::default(), context.id, status, true);
             self.progress.abandon(context);
         }

@@ -89,6 +89,12 @@ impl Output {
         self.expected.load(Ordering::Acquire)
     }
 
+    /// After a fault: the CPU device says on standard error where it was, whatever the module may print.
+    pub(crate) fn forward_fault(&self, host: &Host) {
+        self.expect();
+        self.forward(host);
+    }
+
     /// Sends what was printed since the last time.
     pub(crate) fn forward(&self, host: &Host) {
         if !self.expected() {

@@ -1,6 +1,6 @@
 //! One block: gives its warps turns and opens its barriers.
 
-use super::state::{Barrier, Grid, Line, LocalMemory, Shared, Warp};
+use super::state::{Barrier, Grid, Line, LocalMemory, Shared, Wait, Warp};
 use super::warp::Turn;
 use crate::engine::{Fault, FaultKind};
 
@@ -72,6 +72,9 @@ impl Block {
             }
             let opened = self.open_barriers(grid);
             if tired {
+                if grid.overdue() {
+                    return Err(self.standing(grid, FaultKind::Timeout));
+                }
                 if grid.stopping() {
                     return Ok(Outcome::More);
                 }
@@ -84,19 +87,40 @@ impl Block {
 
     /// What is told when nothing can ever run again.
     pub(super) fn deadlock(&self, grid: &Grid<'_>) -> Fault {
-        let lane = self
-            .warps
-            .iter()
-            .find(|w| !w.done())
-            .map_or((0, 0), |w| (w.id, w.alive.trailing_zeros()));
-        Fault {
-            kind: FaultKind::LaunchFailed,
-            kernel: grid.kernel.to_owned(),
-            line: 0,
-            block: self.shared.index,
-            thread: self.warps[lane.0 as usize].thread(grid, lane.1),
-            address: 0,
+        let mut fault = self.standing(grid, FaultKind::LaunchFailed);
+        let waiting = |id: u32| {
+            let lanes = |w: &Warp| -> u32 {
+                let paths = w.paths.iter().filter(|p| p.wait == Wait::Barrier(id));
+                paths.map(|p| p.mask.count_ones()).sum()
+            };
+            self.warps.iter().map(lanes).sum::<u32>()
+        };
+        fault.note = match (0..16).find(|&id| waiting(id) > 0) {
+            Some(id) => format!(
+                "{} threads of the block wait at barrier {id}, {} have not ended: it can never complete",
+                waiting(id),
+                self.alive()
+            ),
+            None => "threads wait for one another and none can go on".to_owned(),
+        };
+        fault
+    }
+
+    /// A fault of the block as a whole: where one of its threads stands.
+    fn standing(&self, grid: &Grid<'_>, kind: FaultKind) -> Fault {
+        let warp = self.warps.iter().find(|w| !w.done());
+        let path = warp.and_then(|w| w.paths.first());
+        let mut fault = Fault::of_grid(kind, grid.kernel);
+        fault.block = self.shared.index;
+        if let (Some(warp), Some(path)) = (warp, path) {
+            fault.thread = warp.thread(grid, path.mask.trailing_zeros().min(31));
+            // A path that waits stands behind the instruction at which it does.
+            let at = path
+                .pc
+                .saturating_sub(u32::from(path.wait != Wait::Runnable));
+            fault.line = grid.program.code.get(at as usize).map_or(0, |ins| ins.line);
         }
+        fault
     }
 
     /// Start and bytes of the block's shared memory.

@@ -45,14 +45,7 @@ pub(crate) fn run(grid: &Grid<'_>) -> Result<(), Fault> {
 }
 
 fn launch_failed(grid: &Grid<'_>) -> Fault {
-    Fault {
-        kind: FaultKind::LaunchFailed,
-        kernel: grid.kernel.to_owned(),
-        line: 0,
-        block: [0; 3],
-        thread: [0; 3],
-        address: 0,
-    }
+    Fault::of_grid(FaultKind::LaunchFailed, grid.kernel)
 }
 
 fn worker(grid: &Grid<'_>, total: u64, next: &AtomicU64, finished: &AtomicU64) {

@@ -70,17 +70,17 @@ impl Grid<'_> {
         self.stop.store(true, Ordering::Release);
     }
 
+    /// Whether the grid has run for longer than it may.
+    pub(crate) fn overdue(&self) -> bool {
+        self.env
+            .deadline
+            .is_some_and(|deadline| std::time::Instant::now() >= deadline)
+    }
+
     /// Whether to stop; notes the cancellation.
     pub(crate) fn stopping(&self) -> bool {
         if self.env.cancelled.load(Ordering::Relaxed) && !self.stop.load(Ordering::Relaxed) {
-            self.report(Fault {
-                kind: FaultKind::Cancelled,
-                kernel: self.kernel.to_owned(),
-                line: 0,
-                block: [0; 3],
-                thread: [0; 3],
-                address: 0,
-            });
+            self.report(Fault::of_grid(FaultKind::Cancelled, self.kernel));
         }
         self.stop.load(Ordering::Acquire)
     }
@@ -464,6 +464,8 @@ impl Warp {
             block,
             thread: self.thread(grid, trouble.lane),
             address: trouble.address,
+            source: None,
+            note: String::new(),
         }
     }
 
