@@ -8,6 +8,7 @@ use crate::driver::{Driver, cu};
 use crate::errors;
 use crate::host::{self, Host};
 use crate::image_cache;
+use gvirtus_plugin::search::{self, DRIVER_DIRECTORIES};
 
 /// The plugin's configuration, as the worker passes it.
 #[derive(Debug, Deserialize)]
@@ -56,19 +57,6 @@ pub(crate) struct Chosen {
     pub(crate) devices: u32,
 }
 
-/// Where Linux distributions and container runtimes put the driver, after the directories of `LD_LIBRARY_PATH`.
-const DIRECTORIES: &[&str] = &[
-    "/usr/lib/x86_64-linux-gnu",
-    "/usr/lib/aarch64-linux-gnu",
-    "/usr/lib64",
-    "/usr/lib",
-    "/lib64",
-    "/usr/lib/wsl/lib",
-    "/usr/local/nvidia/lib64",
-    "/usr/local/nvidia/lib",
-    "/run/opengl-driver/lib",
-];
-
 /// Loads what the configuration asks for.
 ///
 /// # Errors
@@ -104,12 +92,8 @@ fn cpu(config: &Config, host: &'static Host) -> Result<Chosen, String> {
 
 fn cuda(host: &'static Host) -> Result<Chosen, String> {
     let mut reasons = Vec::new();
-    let from_environment = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
-    let directories = std::env::split_paths(&from_environment)
-        .filter(|d| d.is_absolute())
-        .chain(DIRECTORIES.iter().map(PathBuf::from));
     let mut seen = Vec::new();
-    for directory in directories {
+    for directory in search::directories(DRIVER_DIRECTORIES) {
         let path = directory.join("libcuda.so.1");
         let Ok(real) = path.canonicalize() else {
             continue;

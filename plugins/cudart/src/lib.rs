@@ -1,7 +1,7 @@
 //! The core plugin: memory, streams, events, modules and launches over the CUDA driver API.
 //!
 //! # Layout
-//! * `session`: what a session keeps; how a frame becomes a handler's call. `host`: the worker's functions. `table`: ids of the client. `errors`.
+//! * `session`: what a session keeps; how a frame becomes a handler's call. `table`: ids of the client. `errors`.
 //! * `choose`, `driver`: which driver library, and its function table.
 //! * `contexts`, `memory`, `host_memory`, `streams`, `events`, `modules`, `link`, `launch`, `graph`, `host_function`: the handlers, by topic.
 //! * `copy`, `shape`, `staging`, `pinned`: copies, how they are cut, the pinned memory that they pass through.
@@ -27,7 +27,6 @@ mod driver;
 mod errors;
 mod events;
 mod graph;
-mod host;
 mod host_function;
 mod host_memory;
 mod image_cache;
@@ -62,176 +61,58 @@ mod words;
 )]
 mod tests;
 
-use std::ffi::{CStr, c_char, c_void};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ffi::{CStr, c_void};
 
+use gvirtus_plugin::host::{self, Host};
+use gvirtus_plugin::{Plugin, plugin};
 use gvirtus_wire::api::core::OPCODES;
 use gvirtus_wire::frame::Header;
-use gvirtus_wire::plugin::{HostTable, Issue, PLUGIN_ABI, PluginTable};
 
-use crate::host::Host;
 use crate::session::Session;
 
-/// The plugin's table; the name is a pointer to a constant.
-struct Table(PluginTable);
+plugin!(Session, c"cudart", OPCODES);
 
-// SAFETY: the table is never written and its pointer is to a constant.
-unsafe impl Sync for Table {}
+impl Plugin for Session {
+    const IS_CORE: bool = true;
 
-static TABLE: Table = Table(PluginTable {
-    abi: PLUGIN_ABI,
-    first_opcode: OPCODES.0,
-    last_opcode: OPCODES.1,
-    name: c"cudart".as_ptr(),
-    create,
-    snapshot,
-    dispatch,
-    idle,
-    on_stream: Some(on_stream),
-    driver_symbol: Some(driver_symbol),
-    close,
-});
-
-/// The entry that a worker looks up, see [`gvirtus_wire::plugin`].
-#[unsafe(no_mangle)]
-pub extern "C" fn gvirtus_plugin_entry() -> *const PluginTable {
-    &raw const TABLE.0
-}
-
-unsafe extern "C" fn create(
-    host: *const HostTable,
-    config: *const u8,
-    config_len: usize,
-) -> *mut c_void {
-    // SAFETY: the worker hands over a table that is valid for the call.
-    let Some(table) = (unsafe { host.as_ref() }) else {
-        return std::ptr::null_mut();
-    };
-    if table.abi != PLUGIN_ABI {
-        return std::ptr::null_mut();
+    fn create(host: &'static Host, config: &[u8]) -> Result<&'static Self, String> {
+        Self::create(host, config)
+            .map_err(|reason| format!("the core plugin cannot start: {reason}"))
     }
-    let host: &'static Host = Box::leak(Box::new(Host::new(table)));
-    let config = if config.is_null() {
-        b"{}"
-    } else {
-        // SAFETY: the worker hands over `config_len` bytes.
-        unsafe { std::slice::from_raw_parts(config, config_len) }
-    };
-    match catch_unwind(AssertUnwindSafe(|| Session::create(host, config))) {
-        Ok(Ok(session)) => std::ptr::from_ref(session).cast_mut().cast(),
-        Ok(Err(reason)) => {
-            host.log(
-                host::ERROR,
-                &format!("the core plugin cannot start: {reason}"),
-            );
-            std::ptr::null_mut()
-        }
-        Err(_) => {
-            host.log(host::ERROR, "the core plugin panicked while starting");
-            std::ptr::null_mut()
-        }
+
+    fn host(&self) -> &'static Host {
+        self.host
     }
-}
 
-/// The session behind the worker's pointer.
-///
-/// # Safety
-/// `state` must be null or what [`create`] returned.
-unsafe fn session(state: *mut c_void) -> Option<&'static Session> {
-    // SAFETY: sessions are never freed.
-    unsafe { state.cast::<Session>().as_ref() }
-}
-
-unsafe extern "C" fn snapshot(
-    state: *mut c_void,
-    sink: unsafe extern "C" fn(*mut c_void, *const u8, usize),
-    sink_arg: *mut c_void,
-) {
-    // SAFETY: the worker passes what `create` returned.
-    let Some(session) = (unsafe { session(state) }) else {
-        return;
-    };
-    match catch_unwind(AssertUnwindSafe(|| session.encoded_snapshot())) {
-        // SAFETY: the worker's function takes any bytes.
-        Ok(Ok(bytes)) => unsafe { sink(sink_arg, bytes.as_ptr(), bytes.len()) },
-        Ok(Err(status)) => session.host.fail(&format!(
-            "the devices cannot be described: {}",
-            errors::name(status)
-        )),
-        Err(_) => session.host.fail("describing the devices panicked"),
+    fn snapshot(&self) -> Result<Option<Vec<u8>>, String> {
+        self.encoded_snapshot()
+            .map(Some)
+            .map_err(|status| format!("the devices cannot be described: {}", errors::name(status)))
     }
-}
 
-unsafe extern "C" fn dispatch(
-    state: *mut c_void,
-    header: *const Header,
-    payload: *const u8,
-    payload_len: usize,
-) {
-    // SAFETY: the worker passes what `create` returned, and a header that is valid until this call returns.
-    let (Some(session), Some(header)) = (unsafe { (session(state), header.as_ref()) }) else {
-        return;
-    };
-    let payload = if payload_len == 0 {
-        &[]
-    } else {
-        // SAFETY: the worker passes `payload_len` bytes that are valid until this call returns.
-        unsafe { std::slice::from_raw_parts(payload, payload_len) }
-    };
-    session.dispatch(header, payload);
-}
-
-unsafe extern "C" fn on_stream(
-    state: *mut c_void,
-    header: *const Header,
-    stream: u32,
-    wait: bool,
-    issue: Issue,
-    argument: *mut c_void,
-) -> i32 {
-    // SAFETY: the worker passes what `create` returned, and the header of the frame that is being dispatched.
-    let (Some(session), Some(header)) = (unsafe { (session(state), header.as_ref()) }) else {
-        return errors::ERROR_INVALID_VALUE;
-    };
-    let run = AssertUnwindSafe(|| {
-        // SAFETY: the plugin that asks passes its own function with its argument.
-        session.lend_stream(header, stream, wait, |raw| unsafe { issue(argument, raw) })
-    });
-    match catch_unwind(run) {
-        Ok(Ok(())) => errors::SUCCESS,
-        Ok(Err(status)) => status,
-        Err(_) => {
-            session.host.fail("issuing another plugin's work panicked");
-            errors::ERROR_INVALID_VALUE
-        }
+    fn dispatch(&self, header: &Header, payload: &[u8]) {
+        self.dispatch(header, payload);
     }
-}
 
-unsafe extern "C" fn driver_symbol(state: *mut c_void, name: *const c_char) -> *const c_void {
-    if name.is_null() {
-        return std::ptr::null();
+    fn idle(&self) {
+        self.idle();
     }
-    // SAFETY: the worker passes what `create` returned, and a plugin's NUL-terminated text.
-    unsafe {
-        session(state).map_or(std::ptr::null(), |session| {
-            session.driver.address(CStr::from_ptr(name))
-        })
-    }
-}
 
-unsafe extern "C" fn idle(state: *mut c_void) {
-    // SAFETY: the worker passes what `create` returned.
-    let Some(session) = (unsafe { session(state) }) else {
-        return;
-    };
-    if catch_unwind(AssertUnwindSafe(|| session.idle())).is_err() {
-        session.host.fail("placing progress markers panicked");
+    fn close(&self) {
+        self.close();
     }
-}
 
-unsafe extern "C" fn close(state: *mut c_void) {
-    // SAFETY: the worker passes what `create` returned.
-    if let Some(session) = unsafe { session(state) } {
-        let _ = catch_unwind(AssertUnwindSafe(|| session.close()));
+    fn lend_stream(
+        &self,
+        header: &Header,
+        stream: u32,
+        wait: bool,
+        issue: impl FnOnce(*mut c_void) -> i32,
+    ) -> Result<(), i32> {
+        self.lend_stream(header, stream, wait, issue)
+    }
+
+    fn driver_symbol(&self, name: &CStr) -> *const c_void {
+        self.driver.address(name)
     }
 }

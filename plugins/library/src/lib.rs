@@ -1,7 +1,7 @@
 //! What the plugins of compute libraries have in common. Such a plugin is a [`Description`] and, for the CPU device, a provider.
 //!
 //! # Layout
-//! * this file: the description, and the worker's interface. [`host`]: the worker's functions.
+//! * this file: the description, and how the worker's calls reach the session of each library. [`host`]: the worker's functions.
 //! * `session`: frames to calls. `objects`, `define`: descriptors. `execute`: plans of cuDNN's graph API. `opaque`: cuBLASLt's descriptors. `invoke`: a call with any parameters. `results`: where the GPU writes results that the client waits for.
 //! * [`cpu`]: for providers on the CPU device.
 //! * `vendor`: which library answers.
@@ -9,7 +9,6 @@
 pub mod cpu;
 mod define;
 mod execute;
-pub mod host;
 mod invoke;
 mod objects;
 mod opaque;
@@ -18,11 +17,10 @@ mod session;
 mod vendor;
 
 use std::ffi::{CStr, c_void};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
+pub use gvirtus_plugin::{Plugin, host, plugin};
 use gvirtus_wire::api::library::Function;
 use gvirtus_wire::frame::Header;
-use gvirtus_wire::plugin::{HostTable, PLUGIN_ABI};
 
 use crate::host::Host;
 pub use crate::invoke::invoke;
@@ -65,149 +63,75 @@ pub struct Description {
     pub provider: fn(&'static Host, &CStr) -> Option<*const c_void>,
 }
 
-/// Makes the plugin's entry of a slice of [`Description`]s called `DESCRIPTIONS`, in the order of their opcodes.
+/// Makes the library the plugin of that name for those opcodes, of a slice of [`Description`]s called `DESCRIPTIONS` in the order of their opcodes.
 #[macro_export]
 macro_rules! library_plugin {
     ($name:literal, $opcodes:expr) => {
-        struct Table(gvirtus_wire::plugin::PluginTable);
+        struct Libraries($crate::Sessions);
 
-        // SAFETY: the table is never written and its pointer is to a constant.
-        unsafe impl Sync for Table {}
+        impl $crate::Plugin for Libraries {
+            fn create(
+                host: &'static $crate::host::Host,
+                config: &[u8],
+            ) -> Result<&'static Self, String> {
+                let sessions = $crate::Sessions::new(DESCRIPTIONS, host, config)?;
+                Ok(Box::leak(Box::new(Self(sessions))))
+            }
 
-        static TABLE: Table = Table(gvirtus_wire::plugin::PluginTable {
-            abi: gvirtus_wire::plugin::PLUGIN_ABI,
-            first_opcode: $opcodes.0,
-            last_opcode: $opcodes.1,
-            name: $name.as_ptr(),
-            create,
-            snapshot: $crate::snapshot,
-            dispatch: $crate::dispatch,
-            idle: $crate::nothing,
-            on_stream: None,
-            driver_symbol: None,
-            close: $crate::nothing,
-        });
+            fn host(&self) -> &'static $crate::host::Host {
+                self.0.host()
+            }
 
-        /// The entry that a worker looks up, see [`gvirtus_wire::plugin`].
-        #[unsafe(no_mangle)]
-        pub extern "C" fn gvirtus_plugin_entry() -> *const gvirtus_wire::plugin::PluginTable {
-            &raw const TABLE.0
+            fn dispatch(&self, header: &gvirtus_wire::frame::Header, payload: &[u8]) {
+                self.0.dispatch(header, payload);
+            }
         }
 
-        unsafe extern "C" fn create(
-            host: *const gvirtus_wire::plugin::HostTable,
-            config: *const u8,
-            config_len: usize,
-        ) -> *mut std::ffi::c_void {
-            // SAFETY: the worker hands over a valid table and `config_len` bytes.
-            unsafe { $crate::create(DESCRIPTIONS, host, config, config_len) }
-        }
+        $crate::plugin!(Libraries, $name, $opcodes);
     };
 }
 
-/// The sessions of a plugin's libraries.
-struct Sessions(Vec<Session>);
+/// The sessions of a plugin's libraries, in the order of their opcodes.
+pub struct Sessions {
+    host: &'static Host,
+    each: Vec<Session>,
+}
+
+impl std::fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sessions").finish_non_exhaustive()
+    }
+}
 
 impl Sessions {
-    /// The one whose opcodes begin nearest before this one.
-    fn of(&self, opcode: u16) -> Option<&Session> {
-        self.0
-            .iter()
-            .rfind(|session| session.first_opcode() <= opcode)
+    /// One for each description. The libraries are loaded when a program first calls them.
+    ///
+    /// # Errors
+    /// A sentence for the log.
+    pub fn new(
+        descriptions: &'static [&'static Description],
+        host: &'static Host,
+        config: &[u8],
+    ) -> Result<Self, String> {
+        let each = descriptions.iter().map(|description| {
+            Session::new(description, host, config)
+                .map_err(|reason| format!("{}: {reason}", description.name))
+        });
+        let each = each.collect::<Result<_, _>>()?;
+        Ok(Self { host, each })
     }
-}
 
-fn name(descriptions: &[&Description]) -> &'static str {
-    descriptions.first().map_or("", |first| first.name)
-}
-
-/// [`PluginTable::create`](gvirtus_wire::plugin::PluginTable::create).
-///
-/// # Safety
-/// As the worker calls it.
-pub unsafe fn create(
-    descriptions: &'static [&'static Description],
-    host: *const HostTable,
-    config: *const u8,
-    config_len: usize,
-) -> *mut c_void {
-    // SAFETY: the worker hands over a table that is valid for the call.
-    let Some(table) = (unsafe { host.as_ref() }) else {
-        return std::ptr::null_mut();
-    };
-    if table.abi != PLUGIN_ABI {
-        return std::ptr::null_mut();
+    /// The worker's functions.
+    #[must_use]
+    pub fn host(&self) -> &'static Host {
+        self.host
     }
-    let host: &'static Host = Box::leak(Box::new(Host::new(table)));
-    let config = if config.is_null() {
-        b"{}"
-    } else {
-        // SAFETY: the worker hands over `config_len` bytes.
-        unsafe { std::slice::from_raw_parts(config, config_len) }
-    };
-    let made = catch_unwind(AssertUnwindSafe(|| {
-        let sessions = descriptions
-            .iter()
-            .map(|description| Session::new(description, host, config));
-        sessions
-            .collect::<Result<Vec<_>, _>>()
-            .map(|sessions| Box::new(Sessions(sessions)))
-    }));
-    match made {
-        Ok(Ok(session)) => std::ptr::from_mut(Box::leak(session)).cast(),
-        Ok(Err(reason)) => {
-            host.log(host::WARN, &format!("{}: {reason}", name(descriptions)));
-            std::ptr::null_mut()
-        }
-        Err(_) => {
-            let text = format!("the plugin {} panicked while starting", name(descriptions));
-            host.log(host::ERROR, &text);
-            std::ptr::null_mut()
+
+    /// Executes one frame: of the library whose opcodes begin nearest before its own.
+    pub fn dispatch(&self, header: &Header, payload: &[u8]) {
+        let mut nearest = self.each.iter().rev();
+        if let Some(session) = nearest.find(|session| session.first_opcode() <= header.opcode) {
+            session.dispatch(header, payload);
         }
     }
 }
-
-/// [`PluginTable::snapshot`](gvirtus_wire::plugin::PluginTable::snapshot): nothing.
-///
-/// # Safety
-/// Does nothing.
-pub unsafe extern "C" fn snapshot(
-    _state: *mut c_void,
-    _sink: unsafe extern "C" fn(*mut c_void, *const u8, usize),
-    _sink_arg: *mut c_void,
-) {
-}
-
-/// [`PluginTable::dispatch`](gvirtus_wire::plugin::PluginTable::dispatch).
-///
-/// # Safety
-/// As the worker calls it.
-pub unsafe extern "C" fn dispatch(
-    state: *mut c_void,
-    header: *const Header,
-    payload: *const u8,
-    payload_len: usize,
-) {
-    // SAFETY: the worker passes what `create` returned, and a header that is valid until this call returns.
-    let (Some(sessions), Some(header)) =
-        (unsafe { (state.cast::<Sessions>().as_ref(), header.as_ref()) })
-    else {
-        return;
-    };
-    let Some(session) = sessions.of(header.opcode) else {
-        return;
-    };
-    let payload = if payload_len == 0 {
-        &[]
-    } else {
-        // SAFETY: the worker passes `payload_len` bytes that are valid until this call returns.
-        unsafe { std::slice::from_raw_parts(payload, payload_len) }
-    };
-    session.dispatch(header, payload);
-}
-
-/// For hooks without a need: the process ends soon after `close`, and the library's state with it.
-///
-/// # Safety
-/// Does nothing.
-pub unsafe extern "C" fn nothing(_state: *mut c_void) {}

@@ -187,7 +187,7 @@ impl Session {
             thread: header.thread,
             ..Header::default()
         };
-        self.host.send(reply, message);
+        self.host.send_message(reply, message);
     }
 
     /// A reply, and what does not fit it kept for later.
@@ -208,7 +208,8 @@ impl Session {
                 context: status.cast_unsigned(),
                 ..Header::default()
             };
-            return self.host.send(reply, &());
+            self.host.send_message(reply, &());
+            return;
         }
         let push = Header {
             opcode: ASYNC_ERROR,
@@ -216,7 +217,7 @@ impl Session {
             thread: header.thread,
             ..Header::default()
         };
-        self.host.send(
+        self.host.send_message(
             push,
             &AsyncError {
                 sequence: header.sequence,

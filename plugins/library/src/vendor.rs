@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::Description;
+use gvirtus_plugin::search;
+
 use crate::host::{self, Host};
 
 /// The plugin's configuration, as the worker passes it to every plugin.
@@ -47,14 +49,10 @@ impl Library {
         if host.is_cpu_device() {
             return Ok(Self::Cpu(host));
         }
-        let from_environment = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
-        let directories: Vec<PathBuf> = config
-            .library_dirs
-            .iter()
-            .cloned()
-            .chain(std::env::split_paths(&from_environment))
+        let named = config.library_dirs.iter().cloned();
+        let directories: Vec<PathBuf> = named
             .filter(|directory| directory.is_absolute())
-            .chain(DIRECTORIES.iter().map(PathBuf::from))
+            .chain(search::directories(DIRECTORIES))
             .collect();
         let others = description.majors.iter().filter(|other| **other != major);
         let mut reasons = Vec::new();

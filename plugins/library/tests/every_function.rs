@@ -10,27 +10,29 @@
 mod definitions;
 #[path = "../../../tests/property/record.rs"]
 mod property;
+#[path = "every_function/worker.rs"]
+mod worker;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{CStr, c_void};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use gvirtus_frontend_link::library::{pack, pack_with, unpack};
+use gvirtus_plugin_library::Description;
 use gvirtus_plugin_library::host::Host;
-use gvirtus_plugin_library::{Description, create, dispatch};
 use gvirtus_wire::api::core::REPLY;
 use gvirtus_wire::api::library::{
     CUBLAS, CUBLAS_OPCODES, CUBLASLT, CUBLASLT_OPCODES, CUDNN, CUDNN_OPCODES, CUFFT, CUFFT_OPCODES,
-    CURAND, CURAND_OPCODES, Function, LibraryCall, LibraryCreate, LibraryDefine, LibraryExecute,
-    LibraryForget, LibraryReply, LibraryRest, LibraryStart, MOST_DATA, Mode, NO_STREAM, Parameter,
-    attribute, command,
+    CURAND, CURAND_OPCODES, Function, LibraryCall, LibraryDefine, LibraryExecute, LibraryForget,
+    LibraryReply, LibraryRest, MOST_DATA, Mode, NO_STREAM, Parameter, attribute, command,
 };
 use gvirtus_wire::api::opaque::{KINDS, Values};
-use gvirtus_wire::codec::{Wire, decode_all};
-use gvirtus_wire::frame::{FLAG_WANTS_REPLY, Header};
-use gvirtus_wire::plugin::{HostTable, Issue, PLUGIN_ABI};
+use gvirtus_wire::codec::decode_all;
+use gvirtus_wire::frame::Header;
+
+use worker::{ALONE, Started, frame, started, table};
 
 /// What the stand-in's next function expects and has seen.
 #[derive(Default)]
@@ -472,102 +474,6 @@ extern "C" fn execute(handle: u64, plan: u64, pack: u64) -> i32 {
     0
 }
 
-/// One test at a time: what the plugin sends is kept in one place.
-static ALONE: Mutex<()> = Mutex::new(());
-
-/// What the plugin has sent.
-static SENT: Mutex<Vec<(Header, Vec<u8>)>> = Mutex::new(Vec::new());
-
-unsafe extern "C" fn send(
-    _: *mut c_void,
-    header: *const Header,
-    payload: *const u8,
-    _: *const u8,
-) -> bool {
-    let header = unsafe { *header };
-    let payload = unsafe { std::slice::from_raw_parts(payload, header.len as usize) };
-    SENT.lock().unwrap().push((header, payload.to_vec()));
-    true
-}
-unsafe extern "C" fn send_start(_: *mut c_void, _: *const Header, _: *const u8) -> bool {
-    unreachable!("libraries send no bulk")
-}
-unsafe extern "C" fn send_bulk(_: *mut c_void, _: *const u8, _: usize) -> bool {
-    unreachable!("libraries send no bulk")
-}
-unsafe extern "C" fn send_bulk_later(_: *mut c_void, _: *const u8, _: usize) -> u64 {
-    unreachable!("libraries send no bulk")
-}
-unsafe extern "C" fn send_wait(_: *mut c_void, _: u64) -> bool {
-    unreachable!("libraries send no bulk")
-}
-unsafe extern "C" fn read_bulk_later(_: *mut c_void, _: *mut u8, _: usize) -> u32 {
-    unreachable!("libraries read no bulk")
-}
-unsafe extern "C" fn read_wait(_: *mut c_void, _: u64) -> bool {
-    unreachable!("libraries read no bulk")
-}
-unsafe extern "C" fn read_bulk(_: *mut c_void, _: *mut u8, _: usize) -> bool {
-    unreachable!("libraries read no bulk")
-}
-unsafe extern "C" fn may_block(_: *mut c_void) {}
-
-unsafe extern "C" fn frame_waits(_: *mut c_void) -> bool {
-    true
-}
-unsafe extern "C" fn take_descriptor(_: *mut c_void, _: u64) -> i32 {
-    -1
-}
-unsafe extern "C" fn identity(_: *mut c_void, _: *mut u8, _: usize) -> usize {
-    0
-}
-unsafe extern "C" fn sessions(
-    _host: *mut c_void,
-    _sink: unsafe extern "C" fn(*mut c_void, *const u8, usize),
-    _sink_arg: *mut c_void,
-) {
-}
-
-unsafe extern "C" fn on_stream(
-    _: *mut c_void,
-    _: *const Header,
-    stream: u32,
-    _: bool,
-    issue: Issue,
-    argument: *mut c_void,
-) -> i32 {
-    unsafe { issue(argument, (0x1000 + stream as usize) as *mut c_void) }
-}
-unsafe extern "C" fn driver_symbol(_: *mut c_void, name: *const c_char) -> *const c_void {
-    unsafe extern "C" fn allocate(out: *mut *mut c_void, size: usize, _: u32) -> i32 {
-        unsafe {
-            out.write(
-                Box::leak(vec![0u128; size / 16].into_boxed_slice())
-                    .as_mut_ptr()
-                    .cast(),
-            )
-        };
-        0
-    }
-    match unsafe { CStr::from_ptr(name) }.to_str() {
-        Ok("cuMemHostAlloc") => allocate as *const c_void,
-        _ => make as *const c_void,
-    }
-}
-unsafe extern "C" fn log(_: *mut c_void, _: u32, text: *const u8, len: usize) {
-    eprintln!(
-        "{}",
-        String::from_utf8_lossy(unsafe { std::slice::from_raw_parts(text, len) })
-    );
-}
-unsafe extern "C" fn fail(_: *mut c_void, text: *const u8, len: usize) {
-    let text =
-        String::from_utf8_lossy(unsafe { std::slice::from_raw_parts(text, len) }).into_owned();
-    SENT.lock()
-        .unwrap()
-        .push((Header::default(), text.into_bytes()));
-}
-
 struct Numbers(u64);
 
 impl Numbers {
@@ -581,26 +487,6 @@ impl Numbers {
     fn bytes(&mut self, n: usize) -> Vec<u8> {
         (0..n).map(|_| self.next() as u8).collect()
     }
-}
-
-fn frame<C: Wire>(
-    state: (*mut c_void, u16),
-    number: u16,
-    command: &C,
-    wants_reply: bool,
-) -> Vec<(Header, Vec<u8>)> {
-    let mut payload = Vec::new();
-    command.encode(&mut payload);
-    let header = Header {
-        opcode: state.1 + number,
-        len: payload.len() as u32,
-        sequence: 9,
-        flags: if wants_reply { FLAG_WANTS_REPLY } else { 0 },
-        ..Header::default()
-    };
-    SENT.lock().unwrap().clear();
-    unsafe { dispatch(state.0, &raw const header, payload.as_ptr(), payload.len()) };
-    SENT.lock().unwrap().drain(..).collect()
 }
 
 /// Parameters that say how long arrays are.
@@ -711,7 +597,7 @@ fn arguments(
 }
 
 fn one_call(
-    state: (*mut c_void, u16),
+    state: Started,
     function: &'static Function,
     numbers: &mut Numbers,
     host_scalars: bool,
@@ -893,7 +779,7 @@ fn what_arrives_is_what_was_passed() {
 }
 
 /// One object of each type.
-fn define_all(state: (*mut c_void, u16)) {
+fn define_all(state: Started) {
     for kind in kinds() {
         let before = OBJECTS.lock().unwrap().clone();
         let number = known_object(kind) as u32;
@@ -922,57 +808,10 @@ fn first_step(kind: &str) -> LibraryCall {
     unsafe { pack(create, &words, 0, true) }.unwrap().0
 }
 
-fn table() -> HostTable {
-    HostTable {
-        abi: PLUGIN_ABI,
-        host: std::ptr::null_mut(),
-        send,
-        send_start,
-        send_bulk,
-        send_bulk_later,
-        send_wait,
-        read_bulk,
-        read_bulk_later,
-        read_wait,
-        may_block,
-        frame_waits,
-        take_descriptor,
-        identity,
-        on_stream,
-        driver_symbol,
-        log,
-        fail,
-        sessions,
-    }
-}
-
 /// A call packed as the client packs it.
 fn packed(name: &str, words: &[u64]) -> LibraryCall {
     let function = CUDNN.iter().find(|f| f.name == name).unwrap();
     unsafe { pack_with(function, words, 1, true, &|_| Some(4)) }
         .unwrap()
         .0
-}
-
-fn started(
-    plugin: &'static [&'static Description],
-    description: &Description,
-    table: &HostTable,
-) -> (*mut c_void, u16) {
-    let state = unsafe { create(plugin, table, b"{}".as_ptr(), 2) };
-    assert!(!state.is_null());
-    let state = (state, description.first_opcode);
-    let start = LibraryStart {
-        stream: 0,
-        major: description.majors[0],
-    };
-    assert_eq!(frame(state, command::START, &start, true).len(), 1);
-    let create = LibraryCreate {
-        stream: 0,
-        handle: 1,
-        function: 0,
-        argument: 0,
-    };
-    assert!(frame(state, command::CREATE, &create, false).is_empty());
-    state
 }

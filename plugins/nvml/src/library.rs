@@ -3,6 +3,7 @@
 use std::ffi::c_void;
 use std::path::{Path, PathBuf};
 
+use gvirtus_plugin::search::{self, DRIVER_DIRECTORIES};
 use gvirtus_wire::api::nvml_call::{
     ERROR_FUNCTION_NOT_FOUND, ERROR_LIBRARY_NOT_FOUND, ERROR_NOT_SUPPORTED, SUCCESS,
 };
@@ -32,19 +33,6 @@ impl Default for Config {
         }
     }
 }
-
-/// Where Linux distributions and container runtimes put the driver, after the directories of `LD_LIBRARY_PATH`.
-const DIRECTORIES: &[&str] = &[
-    "/usr/lib/x86_64-linux-gnu",
-    "/usr/lib/aarch64-linux-gnu",
-    "/usr/lib64",
-    "/usr/lib",
-    "/lib64",
-    "/usr/lib/wsl/lib",
-    "/usr/local/nvidia/lib64",
-    "/usr/local/nvidia/lib",
-    "/run/opengl-driver/lib",
-];
 
 /// What answers.
 #[derive(Debug)]
@@ -154,15 +142,12 @@ fn vendor(config: &Config) -> Result<libloading::Library, String> {
         return load(path);
     }
     let mut reasons = Vec::new();
-    let from_environment = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
     // A driver library that was named has its NVML beside it.
     let beside = Path::new(&config.device).parent().map(Path::to_owned);
-    let directories = beside
+    let beside = beside
         .into_iter()
-        .chain(std::env::split_paths(&from_environment))
-        .filter(|directory| directory.is_absolute())
-        .chain(DIRECTORIES.iter().map(PathBuf::from));
-    for directory in directories {
+        .filter(|directory| directory.is_absolute());
+    for directory in beside.chain(search::directories(DRIVER_DIRECTORIES)) {
         let path = directory.join("libnvidia-ml.so.1");
         if path.exists() {
             match load(&path) {

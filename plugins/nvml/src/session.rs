@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use gvirtus_plugin::host::{self, Host};
 use gvirtus_wire::api::core::REPLY;
 use gvirtus_wire::api::nvml_call::{
     self, ERROR_ARGUMENT_VERSION_MISMATCH, ERROR_FUNCTION_NOT_FOUND, ERROR_UNINITIALIZED, Function,
@@ -13,7 +14,6 @@ use gvirtus_wire::plugin::SessionInfo;
 use parking_lot::Mutex;
 
 use crate::handles::Handles;
-use crate::host::{self, Host};
 use crate::library::Library;
 
 /// `CUDA_ERROR_INVALID_VALUE`.
@@ -21,7 +21,7 @@ const INVALID_VALUE: i32 = 1;
 
 /// One session.
 pub(crate) struct Session {
-    host: &'static Host,
+    pub(crate) host: &'static Host,
     pub(crate) library: Library,
     pub(crate) handles: Handles,
     /// A client has said `nvmlInit`.
@@ -64,7 +64,7 @@ impl Session {
                 context: status.cast_unsigned(),
                 ..Header::default()
             };
-            self.host.send(header, &reply);
+            self.host.send(header, &reply, &[]);
         }
     }
 

@@ -143,7 +143,7 @@ fn definitions() {
 }
 
 /// The stand-in's address of a node, found by a further one that refers to it.
-fn seen_tensor(state: (*mut c_void, u16)) -> u64 {
+fn seen_tensor(state: Started) -> u64 {
     SEEN.with_borrow_mut(|seen| seen.clear());
     let elements = [500u64];
     let define = LibraryDefine {

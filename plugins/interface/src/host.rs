@@ -1,20 +1,25 @@
 //! The worker's functions, made safe to call.
 
+use std::ffi::{CStr, c_void};
 use std::os::fd::{FromRawFd, OwnedFd};
 
-use gvirtus_wire::codec::Wire;
+use gvirtus_wire::codec::{Wire, decode_all};
 use gvirtus_wire::frame::Header;
 use gvirtus_wire::lanes::SMALLEST;
-use gvirtus_wire::plugin::{self, HostTable, NO_TICKET};
+use gvirtus_wire::plugin::{self, HostTable, Issue, NO_TICKET, SessionInfo};
 
-/// Log levels of [`Host::log`].
-pub(crate) const ERROR: u32 = 1;
-pub(crate) const WARN: u32 = 2;
-pub(crate) const INFO: u32 = 3;
-pub(crate) const DEBUG: u32 = 4;
+/// Level of [`Host::log`]: something does not work.
+pub const ERROR: u32 = 1;
+/// Something will not work, or not as it might.
+pub const WARN: u32 = 2;
+/// Worth knowing.
+pub const INFO: u32 = 3;
+/// Of interest to who looks for something.
+pub const DEBUG: u32 = 4;
 
 /// A copy of the worker's table.
-pub(crate) struct Host {
+#[derive(Debug)]
+pub struct Host {
     table: HostTable,
 }
 
@@ -25,14 +30,15 @@ unsafe impl Sync for Host {}
 
 impl Host {
     /// Takes the worker's functions over.
-    pub(crate) fn new(table: &HostTable) -> Self {
+    #[must_use]
+    pub fn new(table: &HostTable) -> Self {
         Self {
             table: HostTable { ..*table },
         }
     }
 
     /// Sends one whole frame; false when the session is over.
-    pub(crate) fn send(&self, mut header: Header, payload: &[u8], bulk: &[u8]) -> bool {
+    pub fn send(&self, mut header: Header, payload: &[u8], bulk: &[u8]) -> bool {
         header.len = u32::try_from(payload.len()).expect("payloads that we encode fit 32 bits");
         header.bulk = bulk.len() as u64;
         header.trace = now_ns();
@@ -47,14 +53,15 @@ impl Host {
         }
     }
 
+    /// Sends one whole frame with that message, without bulk; false when the session is over.
+    pub fn send_message<T: Wire>(&self, header: Header, message: &T) -> bool {
+        let mut payload = Vec::with_capacity(64);
+        message.encode(&mut payload);
+        self.send(header, &payload, &[])
+    }
+
     /// Sends a message of the worker that answers no command.
-    pub(crate) fn push<T: Wire>(
-        &self,
-        opcode: u16,
-        sequence: u64,
-        message: &T,
-        bulk: &[u8],
-    ) -> bool {
+    pub fn push<T: Wire>(&self, opcode: u16, sequence: u64, message: &T, bulk: &[u8]) -> bool {
         let mut payload = Vec::with_capacity(64);
         message.encode(&mut payload);
         let header = Header {
@@ -69,7 +76,7 @@ impl Host {
     ///
     /// # Safety
     /// The bulk must stay as it is until the ticket is dropped.
-    pub(crate) unsafe fn push_later<T: Wire>(
+    pub unsafe fn push_later<T: Wire>(
         &'static self,
         opcode: u16,
         message: &T,
@@ -94,7 +101,7 @@ impl Host {
     }
 
     /// Starts a frame whose bulk follows by [`send_bulk_later`](Self::send_bulk_later).
-    pub(crate) fn send_start(&self, mut header: Header, payload: &[u8]) -> bool {
+    pub fn send_start(&self, mut header: Header, payload: &[u8]) -> bool {
         header.len = u32::try_from(payload.len()).expect("payloads that we encode fit 32 bits");
         header.trace = now_ns();
         // SAFETY: the length in the header is the slice's.
@@ -105,7 +112,7 @@ impl Host {
     ///
     /// # Safety
     /// The bytes must stay as they are until the ticket is dropped.
-    pub(crate) unsafe fn send_bulk_later(&'static self, bytes: &[u8]) -> Option<Sending> {
+    pub unsafe fn send_bulk_later(&'static self, bytes: &[u8]) -> Option<Sending> {
         // SAFETY: pointer and length are those of the slice, which is borrowed by this function's contract.
         let ticket =
             unsafe { (self.table.send_bulk_later)(self.table.host, bytes.as_ptr(), bytes.len()) };
@@ -116,7 +123,7 @@ impl Host {
     ///
     /// # Safety
     /// As for `read_bulk`, and the memory must stay valid until [`read_wait`](Self::read_wait) was called for it.
-    pub(crate) unsafe fn read_bulk_later(&self, into: *mut u8, len: usize) -> Reading {
+    pub unsafe fn read_bulk_later(&self, into: *mut u8, len: usize) -> Reading {
         // SAFETY: by this function's contract.
         match unsafe { (self.table.read_bulk_later)(self.table.host, into, len) } {
             plugin::READ => Reading::Done,
@@ -126,7 +133,7 @@ impl Host {
     }
 
     /// Waits until the first `upto` bytes of the dispatched frame's bulk are in their places; false if they will not be.
-    pub(crate) fn read_wait(&self, upto: u64) -> bool {
+    pub fn read_wait(&self, upto: u64) -> bool {
         // SAFETY: handlers run inside `dispatch`.
         unsafe { (self.table.read_wait)(self.table.host, upto) }
     }
@@ -135,25 +142,26 @@ impl Host {
     ///
     /// # Safety
     /// `into` must be valid for writes of `len` bytes, and this must be the thread and the time that the plugin interface asks for.
-    pub(crate) unsafe fn read_bulk(&self, into: *mut u8, len: usize) -> bool {
+    pub unsafe fn read_bulk(&self, into: *mut u8, len: usize) -> bool {
         // SAFETY: by this function's contract.
         unsafe { (self.table.read_bulk)(self.table.host, into, len) }
     }
 
     /// Lets another thread go on with the next frames.
-    pub(crate) fn may_block(&self) {
+    pub fn may_block(&self) {
         // SAFETY: handlers run inside `dispatch`.
         unsafe { (self.table.may_block)(self.table.host) }
     }
 
     /// Whether another frame has come, or another thread reads them.
-    pub(crate) fn frame_waits(&self) -> bool {
+    pub fn frame_waits(&self) -> bool {
         // SAFETY: handlers run inside `dispatch`.
         unsafe { (self.table.frame_waits)(self.table.host) }
     }
 
     /// The descriptor that the client passed under a tag.
-    pub(crate) fn take_descriptor(&self, tag: u64) -> Option<OwnedFd> {
+    #[must_use]
+    pub fn take_descriptor(&self, tag: u64) -> Option<OwnedFd> {
         // SAFETY: the worker's function gives a descriptor away, or -1.
         unsafe {
             let fd = (self.table.take_descriptor)(self.table.host, tag);
@@ -162,7 +170,8 @@ impl Host {
     }
 
     /// Whose session it is.
-    pub(crate) fn identity(&self) -> Vec<u8> {
+    #[must_use]
+    pub fn identity(&self) -> Vec<u8> {
         let mut bytes = vec![0; 1024];
         // SAFETY: the buffer has as many bytes as is said.
         let len =
@@ -171,41 +180,118 @@ impl Host {
         bytes
     }
 
+    /// The sessions of this one's tenant, this one among them.
+    #[must_use]
+    pub fn sessions(&self) -> Vec<SessionInfo> {
+        unsafe extern "C" fn keep(into: *mut c_void, bytes: *const u8, len: usize) {
+            if bytes.is_null() || len == 0 {
+                return;
+            }
+            // SAFETY: `sessions` passes its vector's address, and the worker readable bytes.
+            unsafe {
+                (*into.cast::<Vec<u8>>()).extend_from_slice(std::slice::from_raw_parts(bytes, len));
+            }
+        }
+        let mut bytes: Vec<u8> = Vec::new();
+        // SAFETY: the vector outlives the call, which is over when it returns.
+        unsafe { (self.table.sessions)(self.table.host, keep, (&raw mut bytes).cast()) };
+        decode_all(&bytes).unwrap_or_default()
+    }
+
+    /// Runs `issue` with the driver's handle of the client's stream; see [`HostTable::on_stream`].
+    ///
+    /// # Errors
+    /// A CUDA status.
+    pub fn on_stream(
+        &self,
+        header: &Header,
+        stream: u32,
+        wait: bool,
+        issue: impl FnOnce(*mut c_void),
+    ) -> Result<(), i32> {
+        struct Call<F>(Option<F>);
+        unsafe extern "C" fn run<F: FnOnce(*mut c_void)>(
+            argument: *mut c_void,
+            stream: *mut c_void,
+        ) -> i32 {
+            // SAFETY: the worker hands back the address of the call below, which is alive.
+            let call = unsafe { &mut *argument.cast::<Call<F>>() };
+            if let Some(issue) = call.0.take() {
+                issue(stream);
+            }
+            0
+        }
+        fn of<F: FnOnce(*mut c_void)>(_: &Call<F>) -> Issue {
+            run::<F>
+        }
+        let mut call = Call(Some(issue));
+        let run = of(&call);
+        // SAFETY: inside `dispatch`; header and call outlive it.
+        let status = unsafe {
+            (self.table.on_stream)(
+                self.table.host,
+                header,
+                stream,
+                wait,
+                run,
+                (&raw mut call).cast(),
+            )
+        };
+        if status == 0 { Ok(()) } else { Err(status) }
+    }
+
+    /// The address of a function of the driver's library, or null.
+    #[must_use]
+    pub fn driver_symbol(&self, name: &CStr) -> *const c_void {
+        // SAFETY: the name is NUL-terminated.
+        unsafe { (self.table.driver_symbol)(self.table.host, name.as_ptr()) }
+    }
+
+    /// Whether the driver is the CPU device.
+    #[must_use]
+    pub fn is_cpu_device(&self) -> bool {
+        !self.driver_symbol(c"gvirtus_cpu_accessible").is_null()
+    }
+
     /// Writes to the worker's log.
-    pub(crate) fn log(&self, level: u32, text: &str) {
+    pub fn log(&self, level: u32, text: &str) {
         // SAFETY: pointer and length are those of the text.
         unsafe { (self.table.log)(self.table.host, level, text.as_ptr(), text.len()) }
     }
 
     /// Ends the session.
-    pub(crate) fn fail(&self, text: &str) {
+    pub fn fail(&self, text: &str) {
         // SAFETY: pointer and length are those of the text.
         unsafe { (self.table.fail)(self.table.host, text.as_ptr(), text.len()) }
     }
 }
 
 /// How far [`Host::read_bulk_later`] is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reading {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// The session is over, or there are not so many bytes.
     Failed,
+    /// They are there.
     Done,
+    /// They are on their way.
     UnderWay,
 }
 
 /// Bytes that are being sent; dropping it waits until they are not.
-pub(crate) struct Sending {
+#[derive(Debug)]
+pub struct Sending {
     host: &'static Host,
     ticket: u64,
 }
 
 impl Sending {
     /// Whether they had been sent when they were given.
-    pub(crate) fn at_once(&self) -> bool {
+    pub fn at_once(&self) -> bool {
         self.ticket == 0
     }
 
     /// Waits; false when not all were sent.
-    pub(crate) fn wait(mut self) -> bool {
+    pub fn wait(mut self) -> bool {
         self.take()
     }
 
@@ -223,7 +309,7 @@ impl Drop for Sending {
 }
 
 /// Nanoseconds of the monotonic clock.
-pub(crate) fn now_ns() -> u64 {
+fn now_ns() -> u64 {
     let t = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     u64::try_from(t.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(t.tv_nsec).unwrap_or(0)
 }
