@@ -62,8 +62,8 @@ class Run:
             errors.seek(0)
             lines, self.errors = out.read().splitlines(), errors.read()
         self.seconds = time.monotonic() - began
-        # cuBLAS says on standard output what it thinks of arguments.
-        words = [line.split() for line in lines if not line.startswith(" **")]
+        # Libraries write to standard output as well: cuBLAS what it thinks of arguments, cuFFTW its plans.
+        words = [line.split() for line in lines if re.match(r"(cu|fftw|nvml)\w+ ", line)]
         self.calls = {tuple(line[:4]): line[4:] for line in words if len(line) > 4}
         self.last = " ".join(words[-1]) if words else "nothing"
 

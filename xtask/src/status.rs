@@ -318,6 +318,9 @@ fn gather(records: &seen::Records) -> Result<Vec<LibraryStatus>> {
                 if row.class == "unsupported" && library.soname.starts_with("libcuda") {
                     notes.push(reason(&reasons, row.name)?.to_owned());
                 }
+                if let Some(reason) = records.unverified(&mine) {
+                    notes.push(format!("not verified: {reason}"));
+                }
                 let function = Function {
                     group: row.group,
                     name: row.name,

@@ -76,7 +76,6 @@ class Device:
                 return
             if last:
                 sys.exit(f"{name}: CUDA error {status}")
-            say("(earlier-call)", name, "-", "-", status)
 
     def put(self, data):
         if self.blank:

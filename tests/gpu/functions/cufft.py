@@ -1,49 +1,216 @@
-"""cuFFT."""
+"""cuFFT: every way to make a plan and to ask how large its work area is, executions of every kind, work areas of the program's, properties."""
 
 import ctypes
-import hashlib
+import itertools
 
-from .common import Numbers, matrix, pack, say
+from .common import Library, Numbers, digest, matrix, say
+
+TYPES = {"C2C": 0x29, "R2C": 0x2A, "C2R": 0x2C, "Z2Z": 0x69, "D2Z": 0x6A, "Z2D": 0x6C}
+# cudaDataType of what goes in, comes out, and is computed with.
+DATA = {"C2C": (4, 4, 4), "R2C": (0, 4, 4), "C2R": (4, 0, 4), "Z2Z": (5, 5, 5), "D2Z": (1, 5, 5), "Z2D": (5, 1, 5), "half": (6, 6, 6)}
+SHAPES = [(4096,), (1000,), (17,), (64, 48), (31, 50), (16, 12, 20), (7, 9, 10)]
+size_t = ctypes.c_size_t
+
+
+class Cufft:
+    def __init__(self, device):
+        self.device, self.library = device, Library("libcufft.so.12")
+
+    def sized(self, name, label, kind, batch, *arguments):
+        """A call that tells a size at its end."""
+        work = size_t(77)
+        status = self.library(name, *arguments, ctypes.byref(work))
+        say(name, label, kind, batch, status, data=work.value if not status else "-")
+        return status
+
+    def plan(self):
+        plan = ctypes.c_int(-1)
+        say("cufftCreate", "-", "-", "-", self.library("cufftCreate", ctypes.byref(plan)))
+        return plan
+
+    def destroy(self, plan, label="-", kind="-", batch="-"):
+        say("cufftDestroy", label, kind, batch, self.library("cufftDestroy", plan))
+
+    def execute(self, plan, name, label, kind, batch, count, more=(), in_place=False):
+        """One execution on numbers of its own; `name` says by which function."""
+        room = count * batch * 16 * 2 + 65536
+        numbers = Numbers(f"{label} {kind} {batch}")
+        data = matrix(1 if kind[0] in "ZD" else 0, numbers)
+        data = (data * (room // len(data) + 1))[:room]
+        source = self.device.put(data)
+        target = source if in_place else self.device.put(b"\0" * room)
+        status = self.library(name, plan, ctypes.c_void_p(source), ctypes.c_void_p(target), *more)
+        later = self.device.runtime.cudaDeviceSynchronize()
+        made = digest(self.device.get(target, room))
+        self.device.free(source)
+        if not in_place:
+            self.device.free(target)
+        say(name, label, kind + ("/in-place" if in_place else ""), batch, f"{status}/{later}" if later else status, data=made)
+        return made
+
+
+def product(shape):
+    count = 1
+    for extent in shape:
+        count *= extent
+    return count
 
 
 def run(device, arguments):
-    """Plans of rank 1 to 3, complex and real, both precisions, both ways, in place and not."""
-    fft = ctypes.CDLL("libcufft.so.12")
-    types = {"C2C": 0x29, "R2C": 0x2A, "C2R": 0x2C, "Z2Z": 0x69, "D2Z": 0x6A, "Z2D": 0x6C}
-    for shape in ((4096,), (1000,), (17,), (64, 48), (31, 50), (16, 12, 20), (7, 9, 10)):
-        for kind, number in types.items():
-            for batch in (1, 3):
-                many = (ctypes.c_int * len(shape))(*shape)
-                plan, work = ctypes.c_int(), ctypes.c_size_t()
-                name = "cufftPlanMany" if batch > 1 else f"cufftPlan{len(shape)}d"
-                if batch > 1:
-                    status = fft.cufftPlanMany(ctypes.byref(plan), len(shape), many, None, 1, 0, None, 1, 0, number, batch)
-                else:
-                    status = getattr(fft, name)(ctypes.byref(plan), *shape, number, *([1] if len(shape) == 1 else []))
-                size = fft.cufftGetSize(plan, ctypes.byref(work))
-                print(name, "x".join(map(str, shape)), kind, batch, status, f"{size}/{work.value}", flush=True)
-                if status:
-                    continue
-                total = batch
-                for extent in shape:
-                    total *= extent
-                numbers = Numbers(f"{shape} {kind} {batch}")
-                data = matrix(1 if kind[0] in "ZD" else 0, numbers)
-                room = total * 16 * 2 + 65536
-                data = (data * (room // len(data) + 1))[:room]
-                for direction in (-1, 1) if kind in ("C2C", "Z2Z") else (0,):
-                    for in_place in (False, True):
-                        source, target = device.put(data), device.put(b"\0" * room)
-                        if in_place:
-                            device.free(target)
-                            target = source
-                        call = getattr(fft, f"cufftExec{kind}")
-                        extra = [direction] if direction else []
-                        status = call(plan, ctypes.c_void_p(source), ctypes.c_void_p(target), *extra)
-                        later = device.runtime.cudaDeviceSynchronize()
-                        digest = hashlib.sha256(device.get(target, room)).hexdigest()[:24]
-                        print(f"cufftExec{kind}", "x".join(map(str, shape)), f"{direction}/{in_place}", batch, f"{status}/{later}" if later else status, digest, flush=True)
-                        device.free(source)
-                        if not in_place:
-                            device.free(target)
-                print("cufftDestroy", "x".join(map(str, shape)), kind, batch, fft.cufftDestroy(plan), "-", flush=True)
+    del arguments
+    fft = Cufft(device)
+    for shape, (kind, number), batch in itertools.product(SHAPES, TYPES.items(), (1, 3)):
+        simple(fft, shape, kind, number, batch)
+        made(fft, shape, kind, number, batch)
+    generic(fft)
+    work_areas(fft)
+    refusals(fft)
+    for which in range(-1, 5):
+        value = ctypes.c_int(-7)
+        say("cufftGetProperty", which, "-", "-", fft.library("cufftGetProperty", which, ctypes.byref(value)), data=value.value)
+    version = ctypes.c_int(-7)
+    say("cufftGetVersion", "-", "-", "-", fft.library("cufftGetVersion", ctypes.byref(version)), data=version.value)
+
+
+def simple(fft, shape, kind, number, batch):
+    """cufftPlan…, and executions in place and not, both ways."""
+    label, plan = "x".join(map(str, shape)), ctypes.c_int()
+    many = (ctypes.c_int * len(shape))(*shape)
+    name = "cufftPlanMany" if batch > 1 else f"cufftPlan{len(shape)}d"
+    if batch > 1:
+        status = fft.library(name, ctypes.byref(plan), len(shape), many, None, 1, 0, None, 1, 0, number, batch)
+    else:
+        status = fft.library(name, ctypes.byref(plan), *shape, number, *([1] if len(shape) == 1 else []))
+    say(name, label, kind, batch, status)
+    if status:
+        return
+    fft.sized("cufftGetSize", label, kind, batch, plan)
+    for direction, in_place in itertools.product((-1, 1) if kind in ("C2C", "Z2Z") else (0,), (False, True)):
+        fft.execute(plan, f"cufftExec{kind}", f"{label}/{direction}", kind, batch, product(shape), [direction] if direction else [], in_place)
+    fft.destroy(plan, label, kind, batch)
+
+
+def made(fft, shape, kind, number, batch):
+    """cufftCreate and cufftMakePlan…; the questions for sizes with a plan and without one. What a plan computes says that it is the right one."""
+    label, rank = "x".join(map(str, shape)), len(shape)
+    narrow, wide = (ctypes.c_int * rank)(*shape), (ctypes.c_longlong * rank)(*shape)
+    i64 = ctypes.c_longlong
+    more = [number] + ([batch] if rank == 1 else [])
+    dense = [None, 1, 0, None, 1, 0]
+    dense64 = [None, i64(1), i64(0), None, i64(1), i64(0)]
+    in_type, out_type, execution = DATA[kind]
+    typed = [None, i64(1), i64(0), in_type, None, i64(1), i64(0), out_type, i64(batch)]
+    fft.sized(f"cufftEstimate{rank}d", label, kind, batch, *shape, *more)
+    fft.sized("cufftEstimateMany", label, kind, batch, rank, narrow, *dense, number, batch)
+    plan = fft.plan()
+    fft.sized(f"cufftGetSize{rank}d", label, kind, batch, plan, *shape, *more)
+    fft.sized("cufftGetSizeMany", label, kind, batch, plan, rank, narrow, *dense, number, batch)
+    fft.sized("cufftGetSizeMany64", label, kind, batch, plan, rank, wide, *dense64, number, i64(batch))
+    for name in ("cufftXtGetSizeMany",):
+        work = size_t(77)
+        status = fft.library(name, plan, rank, wide, *typed, ctypes.byref(work), execution)
+        say(name, label, kind, batch, status, data=work.value if not status else "-")
+    fft.destroy(plan, label, kind, f"{batch}/sizes")
+    ways = {
+        "cufftMakePlanMany": lambda plan, work: fft.library("cufftMakePlanMany", plan, rank, narrow, *dense, number, batch, work),
+        "cufftMakePlanMany64": lambda plan, work: fft.library("cufftMakePlanMany64", plan, rank, wide, *dense64, number, i64(batch), work),
+        "cufftXtMakePlanMany": lambda plan, work: fft.library("cufftXtMakePlanMany", plan, rank, wide, *typed, work, execution),
+    }
+    if batch == 1 or rank == 1:
+        ways[f"cufftMakePlan{rank}d"] = lambda plan, work: fft.library(f"cufftMakePlan{rank}d", plan, *shape, *more, work)
+    for name, make in ways.items():
+        plan, work = fft.plan(), size_t(77)
+        status = make(plan, ctypes.byref(work))
+        say(name, label, kind, batch, status, data=work.value if not status else "-")
+        if not status:
+            direction = -1 if kind in ("C2C", "Z2Z") else 0
+            computed = fft.execute(plan, f"cufftExec{kind}", f"{label}/{name}", kind, batch, product(shape), [direction] if direction else [])
+            say(name, label, kind, f"{batch}/executed", 0, data=computed)
+            fft.execute(plan, "cufftXtExec", f"{label}/{name}", kind, batch, product(shape), [-1 if kind[0] in "RDCZ" and kind[-1] in "CZ" else 1])
+            fft.sized("cufftGetSize", f"{label}/{name}", kind, batch, plan)
+        fft.destroy(plan, label, kind, f"{batch}/{name}")
+
+
+def generic(fft):
+    """Plans with distances between elements, and of half precision."""
+    i64 = ctypes.c_longlong
+    for name, wide in (("cufftMakePlanMany", False), ("cufftMakePlanMany64", True)):
+        make = i64 if wide else ctypes.c_int
+        extents, embed = (make * 2)(16, 12), (make * 2)(18, 14)
+        for kind in ("C2C", "R2C", "Z2Z"):
+            plan, work = fft.plan(), size_t(77)
+            status = fft.library(name, plan, 2, extents, embed, make(2), make(600), embed, make(1), make(300), TYPES[kind], make(2), ctypes.byref(work))
+            say(name, "strided", kind, 2, status, data=work.value if not status else "-")
+            if not status:
+                say(name, "strided", kind, "executed", 0, data=fft.execute(plan, f"cufftExec{kind}", f"strided/{name}", kind, 2, 2000, [-1] if kind != "R2C" else []))
+            fft.destroy(plan, "strided", kind, name)
+    for extent in (64, 60):
+        plan, work, n = fft.plan(), size_t(77), (i64 * 1)(extent)
+        in_type, out_type, execution = DATA["half"]
+        status = fft.library("cufftXtMakePlanMany", plan, 1, n, None, i64(1), i64(0), in_type, None, i64(1), i64(0), out_type, i64(4), ctypes.byref(work), execution)
+        say("cufftXtMakePlanMany", extent, "half", 4, status, data=work.value if not status else "-")
+        if not status:
+            for direction in (-1, 1):
+                fft.execute(plan, "cufftXtExec", f"{extent}/{direction}", "half", 4, extent, [direction])
+        fft.destroy(plan, extent, "half", 4)
+
+
+def work_areas(fft):
+    """Work areas of the program's, streams, policies and properties."""
+    library = fft.library
+    for automatic in (0, 1):
+        plan, work = fft.plan(), size_t(77)
+        say("cufftSetAutoAllocation", automatic, "-", "-", library("cufftSetAutoAllocation", plan, automatic))
+        status = library("cufftMakePlan1d", plan, 100003, TYPES["C2C"], 2, ctypes.byref(work))
+        say("cufftMakePlan1d", "own-area", automatic, "-", status, data=work.value if not status else "-")
+        area = fft.device.put(b"\0" * max(work.value if not status else 0, 256))
+        say("cufftSetWorkArea", automatic, "-", "-", library("cufftSetWorkArea", plan, ctypes.c_void_p(area)))
+        fft.execute(plan, "cufftExecC2C", f"own-area/{automatic}", "C2C", 2, 100003, [-1])
+        stream = ctypes.c_void_p()
+        fft.device.cuda("cudaStreamCreate", ctypes.byref(stream))
+        say("cufftSetStream", automatic, "-", "-", library("cufftSetStream", plan, stream))
+        fft.execute(plan, "cufftExecC2C", f"stream/{automatic}", "C2C", 2, 100003, [1])
+        fft.destroy(plan, "own-area", automatic)
+        fft.device.free(area)
+    for policy in range(-1, 4):
+        plan, work, given = fft.plan(), size_t(77), size_t(1 << 20)
+        say("cufftXtSetWorkAreaPolicy", policy, "-", "-", library("cufftXtSetWorkAreaPolicy", plan, policy, ctypes.byref(given)), data=given.value)
+        status = library("cufftMakePlan2d", plan, 512, 500, TYPES["C2C"], ctypes.byref(work))
+        say("cufftMakePlan2d", "policy", policy, "-", status, data=work.value if not status else "-")
+        if not status:
+            fft.execute(plan, "cufftExecC2C", f"policy/{policy}", "C2C", 1, 256000, [-1])
+        fft.destroy(plan, "policy", policy)
+    for which in range(-1, 5):
+        plan, value = fft.plan(), ctypes.c_longlong(-7)
+        say("cufftGetPlanPropertyInt64", which, "new", "-", library("cufftGetPlanPropertyInt64", plan, which, ctypes.byref(value)), data=value.value)
+        for given in (0, 1, 7):
+            say("cufftSetPlanPropertyInt64", which, given, "-", library("cufftSetPlanPropertyInt64", plan, which, ctypes.c_longlong(given)))
+            status = library("cufftGetPlanPropertyInt64", plan, which, ctypes.byref(value))
+            say("cufftGetPlanPropertyInt64", which, given, "-", status, data=value.value)
+        say("cufftResetPlanProperty", which, "-", "-", library("cufftResetPlanProperty", plan, which))
+        status = library("cufftGetPlanPropertyInt64", plan, which, ctypes.byref(value))
+        say("cufftGetPlanPropertyInt64", which, "reset", "-", status, data=value.value)
+        fft.destroy(plan, "property", which)
+
+
+def refusals(fft):
+    """What no plan can be made of, and plans that there are not."""
+    library, plan, work = fft.library, ctypes.c_int(-1), size_t(77)
+    for label, given in (("none", (0, 0x29, 1)), ("less", (-4, 0x29, 1)), ("type", (16, 0x99, 1)), ("batch", (16, 0x29, 0)), ("batches", (16, 0x29, -1))):
+        say("cufftPlan1d", label, "-", "-", library("cufftPlan1d", ctypes.byref(plan), *given))
+        fft.sized("cufftEstimate1d", label, "-", "-", *given)
+    say("cufftPlan2d", "none", "-", "-", library("cufftPlan2d", ctypes.byref(plan), 0, 4, 0x29))
+    say("cufftPlan3d", "none", "-", "-", library("cufftPlan3d", ctypes.byref(plan), 4, 0, 4, 0x29))
+    four = (ctypes.c_int * 4)(4, 4, 4, 4)
+    for rank in (0, 4, -1):
+        say("cufftPlanMany", f"rank/{rank}", "-", "-", library("cufftPlanMany", ctypes.byref(plan), rank, four, None, 1, 0, None, 1, 0, 0x29, 1))
+    say("cufftCreate", "nowhere", "-", "-", library("cufftCreate", None))
+    nobody = ctypes.c_int(12345)
+    say("cufftDestroy", "nobody", "-", "-", library("cufftDestroy", nobody))
+    say("cufftSetStream", "nobody", "-", "-", library("cufftSetStream", nobody, None))
+    say("cufftExecC2C", "nobody", "-", "-", library("cufftExecC2C", nobody, None, None, -1))
+    say("cufftGetSize", "nobody", "-", "-", library("cufftGetSize", nobody, ctypes.byref(work)))
+    empty = fft.plan()
+    say("cufftExecC2C", "empty", "-", "-", library("cufftExecC2C", empty, None, None, -1))
+    fft.sized("cufftGetSize", "empty", "-", "-", empty)
+    fft.destroy(empty, "empty")

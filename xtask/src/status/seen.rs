@@ -22,6 +22,8 @@ pub(super) struct Seen {
 pub(super) struct Records {
     verified: BTreeMap<String, Seen>,
     cpu: BTreeMap<String, Seen>,
+    /// By function: why the latest comparison on a GPU did not verify it.
+    unverified: BTreeMap<String, (Seen, String)>,
     property: BTreeSet<String>,
     programs: BTreeMap<Programs, Outcomes>,
 }
@@ -49,6 +51,7 @@ impl Records {
         let mut records = Records {
             verified: BTreeMap::new(),
             cpu: BTreeMap::new(),
+            unverified: BTreeMap::new(),
             property: BTreeSet::new(),
             programs: BTreeMap::new(),
         };
@@ -90,6 +93,24 @@ impl Records {
                 }
             }
         }
+        for record in json_files("tests/gpu/results")? {
+            let field = |name: &str| record[name].as_str().unwrap_or("?").to_owned();
+            for (name, reason) in record["unverified"].as_object().into_iter().flatten() {
+                let run = Seen {
+                    date: field("date"),
+                    gpu: field("gpu"),
+                    driver: field("driver"),
+                };
+                let reason = (run, reason.as_str().unwrap_or("?").to_owned());
+                let latest = records
+                    .unverified
+                    .entry(name.clone())
+                    .or_insert_with(|| reason.clone());
+                if reason > *latest {
+                    *latest = reason;
+                }
+            }
+        }
         for record in json_files("tests/property")? {
             let names = record["functions"].as_array().into_iter().flatten();
             records
@@ -102,6 +123,15 @@ impl Records {
     /// The latest run on a GPU, of any of a function's names, that equalled the native one.
     pub(super) fn verified(&self, names: &[&str]) -> Option<Seen> {
         latest(&self.verified, names)
+    }
+
+    /// Why the latest comparison on a GPU did not verify a function that nothing else verified.
+    pub(super) fn unverified(&self, names: &[&str]) -> Option<&str> {
+        if self.verified(names).is_some() {
+            return None;
+        }
+        let mut reasons = names.iter().filter_map(|name| self.unverified.get(*name));
+        reasons.next().map(|(_, reason)| reason.as_str())
     }
 
     /// The latest run on the CPU device, of any of a function's names, that was right.
