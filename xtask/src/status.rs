@@ -127,6 +127,9 @@ use cufft::CUFFT;
 use cufftw::CUFFTW;
 use curand::CURAND;
 
+/// Private, and known to `frontend/nvml` itself.
+const EXPORT_TABLE_OF_NVML: &str = "nvmlInternalGetExportTable";
+
 /// A library of ours: its title, its symbol list, its declarations and how their names' documentation is reached.
 struct Library {
     soname: &'static str,
@@ -338,6 +341,15 @@ fn gather(records: &seen::Records) -> Result<Vec<LibraryStatus>> {
                     totals.property += counted(function.property);
                 }
                 functions.push(function);
+            }
+            // The runtime and the driver have symbols that are other forms of declared ones.
+            if !library.soname.starts_with("libcuda")
+                && let Some(name) = names.iter().find(|name| **name != EXPORT_TABLE_OF_NVML)
+            {
+                bail!(
+                    "{} exports {name}, which is not declared: see `cargo xtask import-headers`",
+                    library.soname
+                );
             }
             Ok(LibraryStatus {
                 soname: library.soname,

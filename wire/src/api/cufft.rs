@@ -5,6 +5,25 @@
 #[rustfmt::skip]
 macro_rules! cufft_api {
     ($($then:tt)+) => { $($then)+! {
+        group "Device functions" {
+            unsupported [12] fn cufftDescriptionCreate();
+            unsupported [12] fn cufftDescriptionDestroy();
+            unsupported [12] fn cufftDescriptionGetTraitInt64();
+            unsupported [12] fn cufftDescriptionSetTraitInt64();
+            unsupported [12] fn cufftDeviceCreate();
+            unsupported [12] fn cufftDeviceDestroy();
+            unsupported [12] fn cufftDeviceGetDatabaseStr();
+            unsupported [12] fn cufftDeviceGetDatabaseStrSize();
+            unsupported [12] fn cufftDeviceGetDeviceFunctionTraitInt64();
+            unsupported [12] fn cufftDeviceGetDeviceFunctions();
+            unsupported [12] fn cufftDeviceGetLTOIRSizes();
+            unsupported [12] fn cufftDeviceGetLTOIRs();
+            unsupported [12] fn cufftDeviceGetNumDeviceFunctions();
+            unsupported [12] fn cufftDeviceGetNumLTOIRs();
+            unsupported [12] fn cufftDeviceGetSemanticVersion();
+            unsupported [12] fn cufftDeviceGetVersion();
+            unsupported [12] fn cufftDeviceIsSupported();
+        }
         group "Execution" {
             async [11 12] fn cufftExecC2C(plan: handle, idata: dev, odata: dev, direction: i32);
             async [11 12] fn cufftExecC2R(plan: handle, idata: dev, odata: dev);
