@@ -63,3 +63,47 @@ fn matrix_product_takes_no_more_than_seconds() {
     println!("sum of {} doubles: {:?}", 1 << 21, start.elapsed());
     assert!(time.as_secs() < 20);
 }
+
+/// The figures of docs/PERFORMANCE.md; takes a gigabyte and seconds.
+#[test]
+#[ignore = "for measurements"]
+fn product_of_1024_and_sum_of_vectors() {
+    let d = Device::new(include_str!("ptx/kernels.ptx"));
+    let n = 1024u32;
+    let size = (n * n) as usize;
+    let (a, b, c) = (
+        d.upload(&vec![1f32; size]),
+        d.upload(&vec![0.5f32; size]),
+        d.upload(&vec![0f32; size]),
+    );
+    let e = Device::new(include_str!("ptx/speed.ptx"));
+    let count = 1u32 << 26;
+    let (x, y, z) = (
+        e.upload(&vec![1f32; count as usize]),
+        e.upload(&vec![2f32; count as usize]),
+        e.upload(&vec![0f32; count as usize]),
+    );
+    for _ in 0..5 {
+        let start = Instant::now();
+        d.try_launch(
+            "matrixProduct",
+            [n / 16, n / 16, 1],
+            [16, 16, 1],
+            0,
+            &Params::new().u64(c).u64(a).u64(b).u32(n),
+            false,
+        )
+        .unwrap();
+        let product = start.elapsed();
+        let start = Instant::now();
+        e.launch(
+            "vectorAdd",
+            count / 256,
+            256,
+            &Params::new().u64(x).u64(y).u64(z).u32(count),
+        );
+        println!("product {product:?}, sum {:?}", start.elapsed());
+    }
+    assert_eq!(d.download::<f32>(c, 1)[0], n as f32 * 0.5);
+    assert_eq!(e.download::<f32>(z, count as usize)[12_345], 3.0);
+}

@@ -19,6 +19,7 @@ pub(crate) const OFFSET: u32 = (1 << 30) - 1;
 pub(crate) const NONE: u32 = u32::MAX;
 
 /// Base addresses of the regions, indexed by the two top bits of a [`Loc`].
+#[repr(transparent)]
 pub(crate) struct Bases(pub(crate) [*mut u8; 4]);
 
 impl Bases {
@@ -95,6 +96,8 @@ pub(crate) enum Op {
     StackAlloc,
     StackSave,
     StackRestore,
+    /// Machine code from here on ([`super::jit`]): `imm` is its address, `a` the number of the entry.
+    Compiled,
 }
 
 /// One instruction.
@@ -283,6 +286,10 @@ pub(crate) enum CrossOp {
 pub(crate) struct FunctionCode {
     /// First instruction.
     pub(crate) start: u32,
+    /// One past the last.
+    pub(crate) end: u32,
+    /// The registers of the frame.
+    pub(crate) registers: Vec<(Loc, Width)>,
     /// Bytes of registers.
     pub(crate) frame_bytes: u32,
     /// Bytes of local memory, including parameters in local memory.

@@ -1,6 +1,6 @@
 //! The engine of the CPU device: compiles PTX to a compact form and runs it warp by warp.
 //!
-//! The way of a kernel: [`lexer`] → [`parser`] ([`ast`]) → [`lower`] ([`code`], [`mod@cfg`]) → [`module`] → [`exec`] with the arithmetic of [`alu`].
+//! The way of a kernel: [`lexer`] → [`parser`] ([`ast`]) → [`lower`] ([`code`], [`mod@cfg`]) → [`module`] → [`exec`] with the arithmetic of [`alu`]; what runs often becomes machine code ([`jit`]).
 
 // Loops over lanes index several registers at once, and instructions have many operands.
 #![allow(clippy::needless_range_loop, clippy::too_many_arguments)]
@@ -10,6 +10,7 @@ mod ast;
 mod cfg;
 mod code;
 mod exec;
+mod jit;
 mod lexer;
 pub(crate) mod link;
 mod lower;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use super::code::{FunctionCode, RESERVED_SHARED};
 use super::exec::grid;
 use super::exec::state::{Grid, Line};
+use super::jit;
 use super::lexer::error_at;
 use super::lower::{Lowered, Target, lower_module, write_constant};
 use super::source_lines::SourceLines;
@@ -22,6 +23,8 @@ struct Compiled {
 struct Loaded {
     compiled: Arc<Compiled>,
     constants: Vec<Line>,
+    /// Machine code of each kernel.
+    machine: Vec<jit::Kernel>,
 }
 
 /// Compiles PTX text.
@@ -100,9 +103,15 @@ impl CompiledModule for Compiled {
                 line
             })
             .collect();
+        let machine = lowered
+            .kernels
+            .iter()
+            .map(|_| jit::Kernel::default())
+            .collect();
         Ok(Arc::new(Loaded {
             compiled: self,
             constants,
+            machine,
         }))
     }
 }
@@ -160,6 +169,7 @@ impl LoadedModule for Loaded {
         let grid = Grid {
             program: &lowered.program,
             constants: &self.constants,
+            machine: &self.machine[kernel],
             env,
             config: *config,
             params,
@@ -185,6 +195,7 @@ impl LoadedModule for Loaded {
             stop: AtomicBool::new(false),
             fault: Mutex::new(None),
         };
+        grid.warm(grid.blocks() * u64::from(grid.threads().div_ceil(32)));
         grid::run(&grid).map_err(|fault| Fault {
             source: self.compiled.source_lines.find(fault.line),
             ..fault

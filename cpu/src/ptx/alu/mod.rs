@@ -71,9 +71,17 @@ macro_rules! alu {
                 base::$name
             }
         )*
+        /// The operations by name.
+        pub(crate) const TABLE: &[(&str, fn() -> $crate::ptx::code::Alu)] = &[$((stringify!($name), $name)),*];
     };
 }
 pub(crate) use alu;
+
+/// The lane, if there is one only: what machine code for single lanes asks for.
+#[inline(always)]
+pub(crate) fn single(mask: u32) -> Option<usize> {
+    (mask & mask.wrapping_sub(1) == 0).then_some(mask.trailing_zeros() as usize & 31)
+}
 
 /// Reads a whole register.
 ///
@@ -136,6 +144,10 @@ pub(crate) unsafe fn map1<A: Copy, R: Copy + Default>(
     // SAFETY: the caller's promise.
     unsafe {
         let x = &*b.at::<[A; 32]>(i.a);
+        if let Some(lane) = single(m) {
+            *b.at::<R>(i.d).add(lane) = f(x[lane]);
+            return;
+        }
         let mut r = [R::default(); 32];
         for lane in 0..32 {
             r[lane] = f(x[lane]);
@@ -158,6 +170,10 @@ pub(crate) unsafe fn map2<A: Copy, B: Copy, R: Copy + Default>(
     // SAFETY: the caller's promise.
     unsafe {
         let (x, y) = (&*b.at::<[A; 32]>(i.a), &*b.at::<[B; 32]>(i.b));
+        if let Some(lane) = single(m) {
+            *b.at::<R>(i.d).add(lane) = f(x[lane], y[lane]);
+            return;
+        }
         let mut r = [R::default(); 32];
         for lane in 0..32 {
             r[lane] = f(x[lane], y[lane]);
@@ -184,6 +200,10 @@ pub(crate) unsafe fn map3<A: Copy, B: Copy, C: Copy, R: Copy + Default>(
             &*b.at::<[B; 32]>(i.b),
             &*b.at::<[C; 32]>(i.c),
         );
+        if let Some(lane) = single(m) {
+            *b.at::<R>(i.d).add(lane) = f(x[lane], y[lane], z[lane]);
+            return;
+        }
         let mut r = [R::default(); 32];
         for lane in 0..32 {
             r[lane] = f(x[lane], y[lane], z[lane]);
@@ -211,6 +231,10 @@ pub(crate) unsafe fn map4<A: Copy, B: Copy, C: Copy, E: Copy, R: Copy + Default>
             &*b.at::<[C; 32]>(i.c),
             &*b.at::<[E; 32]>(i.e),
         );
+        if let Some(lane) = single(m) {
+            *b.at::<R>(i.d).add(lane) = f(x[lane], y[lane], z[lane], w[lane]);
+            return;
+        }
         let mut r = [R::default(); 32];
         for lane in 0..32 {
             r[lane] = f(x[lane], y[lane], z[lane], w[lane]);

@@ -27,6 +27,7 @@ impl Block {
         Some(Block {
             shared: Shared {
                 index: [0; 3],
+                slots: Vec::new(),
                 memory: vec![Line([0; 64]); grid.shared_total.div_ceil(64)],
                 bytes: grid.shared_total,
                 local: LocalMemory::new(warps as usize * 32, grid.stack_bytes)?,

@@ -222,7 +222,7 @@ impl Warp {
     pub(super) fn builtin(
         &mut self,
         grid: &Grid<'_>,
-        shared: &Shared,
+        shared: &mut Shared,
         local_base: u32,
         builtin: Builtin,
         ins: &Ins,
@@ -268,6 +268,7 @@ impl Warp {
                         (grid.env.device_free)(address);
                     }
                     self.forget_ranges();
+                    shared.slots.clear();
                 }
             }
         }

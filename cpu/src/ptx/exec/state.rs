@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::engine::{AddressRange, Fault, FaultKind, LaunchConfig, LaunchEnvironment};
 use crate::ptx::code::{Bases, Ins, NONE, Program, RESERVED_SHARED, special};
+use crate::ptx::jit;
 
 /// A piece of aligned memory for registers.
 #[derive(Clone, Copy)]
@@ -16,6 +17,8 @@ pub(crate) struct Grid<'a> {
     pub(crate) program: &'a Program,
     /// The constant pool with addresses filled in.
     pub(crate) constants: &'a [Line],
+    /// The kernel's machine code, if it has any by now.
+    pub(crate) machine: &'a jit::Kernel,
     pub(crate) env: &'a LaunchEnvironment<'a>,
     pub(crate) config: LaunchConfig,
     pub(crate) params: &'a [u8],
@@ -42,6 +45,12 @@ pub(crate) struct Grid<'a> {
 }
 
 impl Grid<'_> {
+    /// Notes that so many warps run: kernels that run often become machine code.
+    pub(crate) fn warm(&self, warps: u64) {
+        self.machine
+            .warm(warps, self.program, self.function, self.constants);
+    }
+
     /// Number of blocks.
     pub(crate) fn blocks(&self) -> u64 {
         self.config.grid.iter().map(|&n| u64::from(n)).product()
@@ -174,6 +183,8 @@ pub(crate) struct Warp {
     pub(crate) cluster_phase: u32,
     /// Quanta used up since lanes last met.
     pub(crate) stalled: u32,
+    /// Whether it runs machine code where there is some: once it does, it does so for the whole block.
+    pub(crate) jit: bool,
     /// Range of global memory used last.
     pub(crate) range: AddressRange,
     /// Ranges found before.
@@ -184,6 +195,8 @@ pub(crate) struct Warp {
 pub(crate) struct Shared {
     pub(crate) index: [u32; 3],
     pub(crate) memory: Vec<Line>,
+    /// Ranges of memory that instructions of machine code touched last.
+    pub(crate) slots: Vec<jit::Slot>,
     /// Bytes of `memory` that kernels may use.
     pub(crate) bytes: usize,
     pub(crate) local: LocalMemory,
@@ -277,6 +290,7 @@ impl Warp {
             cursor: 0,
             cluster_phase: 0,
             stalled: 0,
+            jit: false,
             range: NO_RANGE,
             ranges: [NO_RANGE; 4],
         };
@@ -300,6 +314,7 @@ impl Warp {
         self.cursor = 0;
         self.cluster_phase = 0;
         self.stalled = 0;
+        self.jit = grid.machine.code().is_some();
         let code = &grid.program.functions[grid.function as usize];
         let lines = code.frame_bytes / 64;
         if self.registers.len() < lines as usize {

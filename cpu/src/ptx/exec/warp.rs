@@ -8,6 +8,7 @@ use crate::ptx::alu::{FULL, get, put, put_pred};
 use crate::ptx::code::{
     Bases, Builtin, FUNCTION_STRIDE, FUNCTION_WINDOW, Ins, LOCAL_WINDOW, NONE, Op, SHARED_WINDOW,
 };
+use crate::ptx::jit::After;
 use crate::ptx::lower::flags::{ARRIVE, NEGATED, RED_AND, RED_OR, RED_POPC};
 use crate::ptx::types::Space;
 
@@ -40,6 +41,7 @@ impl Warp {
     /// Runs until nothing can run or the quantum is used up.
     pub(crate) fn run(&mut self, grid: &Grid<'_>, shared: &mut Shared) -> Result<Turn, Fault> {
         let mut budget = QUANTUM;
+        self.take_machine_code(grid);
         loop {
             let Some(index) = self.next_path() else {
                 if self.done() {
@@ -53,6 +55,10 @@ impl Warp {
             self.cursor = index;
             match self.run_path(grid, shared, index, &mut budget)? {
                 PathEnd::Tired if budget == 0 => {
+                    if !self.jit {
+                        grid.machine
+                            .tired(grid.program, grid.function, grid.constants);
+                    }
                     self.stalled += 1;
                     if self.stalled >= PATIENCE {
                         self.release_waiting();
@@ -61,6 +67,19 @@ impl Warp {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// Changes over to machine code that has been made meanwhile, where all lanes are together at an entry.
+    fn take_machine_code(&mut self, grid: &Grid<'_>) {
+        if !self.jit
+            && let Some(code) = grid.machine.code()
+            && let [path] = self.paths[..]
+            && path.wait == Wait::Runnable
+            && path.frame == 0
+            && self.records.iter().all(|r| r.expected == 0)
+        {
+            self.jit = code.ins[path.pc as usize].op == Op::Compiled;
         }
     }
 
@@ -94,7 +113,7 @@ impl Warp {
         any
     }
 
-    fn new_record(&mut self, record: Record) -> u32 {
+    pub(crate) fn new_record(&mut self, record: Record) -> u32 {
         match self.records.iter().position(|r| r.expected == 0) {
             Some(free) => {
                 self.records[free] = record;
@@ -177,7 +196,7 @@ impl Warp {
         }
     }
 
-    fn remove_path(&mut self, index: usize) {
+    pub(crate) fn remove_path(&mut self, index: usize) {
         self.paths.swap_remove(index);
         // The path that took the place is the next in turn.
         self.cursor = if index == 0 {
@@ -200,7 +219,8 @@ impl Warp {
         index: usize,
         budget: &mut u32,
     ) -> Result<PathEnd, Fault> {
-        let code = &grid.program.code[..];
+        let machine = if self.jit { grid.machine.code() } else { None };
+        let code = machine.map_or(&grid.program.code[..], |machine| &machine.ins[..]);
         let path = self.paths[index];
         let (mut pc, mut mask, mut frame) = (path.pc, path.mask, path.frame);
         let mut bases = self.bases(grid, frame);
@@ -268,6 +288,22 @@ impl Warp {
                 Op::Atomic => attempt!(ins, unsafe {
                     self.atomic(grid, shared, &bases, ins, m, local_base)
                 }),
+                Op::Compiled => {
+                    let Some(machine) = machine else {
+                        unreachable!("only machine code has such instructions")
+                    };
+                    pc -= 1;
+                    match self.compiled(
+                        grid, shared, machine, &bases, index, local_base, &mut pc, &mut mask,
+                    )? {
+                        After::Together => {}
+                        After::Off => return Ok(PathEnd::Off),
+                        After::Tired => {
+                            *budget = 0;
+                            leave!(Wait::Runnable, PathEnd::Tired);
+                        }
+                    }
+                }
                 Op::Jump => {
                     pc = ins.imm as u32;
                     backward!(ins);

@@ -156,6 +156,8 @@ impl<'a> Emit<'_, 'a> {
         let align = if width == Width::Pred { 4 } else { 64 };
         let at = self.frame_bytes.next_multiple_of(align);
         self.frame_bytes = at + width.register_bytes();
+        let function = &mut self.module.program.functions[self.index as usize];
+        function.registers.push((at, width));
         at
     }
 

@@ -258,8 +258,10 @@ fn lower_function<'a>(
     let start = program.code.len() as u32;
     crate::ptx::cfg::relocate(&mut code, start);
     program.code.append(&mut code);
+    let end = program.code.len() as u32;
     let out = &mut program.functions[index as usize];
     out.start = start;
+    out.end = end;
     out.frame_bytes = frame_bytes.next_multiple_of(64);
     out.local_bytes = local_bytes.next_multiple_of(16);
     Ok(())

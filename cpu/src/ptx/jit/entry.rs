@@ -1,0 +1,369 @@
+//! Between the interpreter and machine code: what machine code sees of a warp, what it calls, and how lanes go on that left it.
+
+use std::mem::offset_of;
+
+use super::Code;
+use crate::engine::Fault;
+use crate::ptx::alu::FULL;
+use crate::ptx::code::{Bases, Ins, NONE, Op, SHARED_WINDOW, Where};
+use crate::ptx::exec::state::{Grid, Path, Record, Shared, Trouble, Wait, Warp};
+
+/// Backward branches that a lane may take before it leaves machine code.
+pub(super) const FUEL: u32 = 1 << 14;
+/// In place of a position: the lane has ended.
+pub(super) const FINISHED: u32 = u32::MAX;
+/// Sizes of accesses that have a limit of their own: 1 to 64 bytes.
+const SIZES: usize = 7;
+
+/// A range of memory that an instruction touched last.
+#[derive(Debug, Clone, Copy, Default)]
+#[repr(C)]
+pub(crate) struct Slot {
+    start: u64,
+    /// Aligned places for the access from the start on; 0: nothing is known.
+    limit: u64,
+    /// Added to an address to get the host's.
+    host: u64,
+    unused: u64,
+}
+
+impl Slot {
+    pub(super) const START: i32 = offset_of!(Slot, start) as i32;
+    pub(super) const LIMIT: i32 = offset_of!(Slot, limit) as i32;
+    pub(super) const HOST: i32 = offset_of!(Slot, host) as i32;
+}
+
+/// What machine code knows.
+#[repr(C)]
+pub(super) struct Context<'a, 'g> {
+    bases: Bases,
+    slots: *mut Slot,
+    /// Shared memory of the block, and how many places for an access of each size it has.
+    shared_start: u64,
+    shared_limits: [u64; SIZES],
+    /// Local memory of the warp's first lane, and the distance to the next.
+    local: u64,
+    local_stride: u64,
+    local_limits: [u64; SIZES],
+    /// Where the frame's part of local memory starts.
+    local_base: u64,
+    /// Bytes of the kernel's parameters.
+    params: *const u8,
+    /// Where each lane goes on.
+    next: [u32; 32],
+    /// What [`resolve`] found: the host's address, or 0 after a fault.
+    answer: u64,
+    warp: *mut Warp,
+    grid: &'a Grid<'g>,
+    shared: &'a Shared,
+    fault: Option<(u32, Trouble)>,
+}
+
+/// Places in [`Context`].
+pub(super) mod place {
+    use super::{Context, offset_of};
+
+    pub(in super::super) const FRAME: i32 = offset_of!(Context<'_, '_>, bases) as i32;
+    pub(in super::super) const SPECIAL: i32 = FRAME + 16;
+    pub(in super::super) const PARAMS: i32 = FRAME + 24;
+    pub(in super::super) const SLOTS: i32 = offset_of!(Context<'_, '_>, slots) as i32;
+    pub(in super::super) const SHARED: i32 = offset_of!(Context<'_, '_>, shared_start) as i32;
+    pub(in super::super) const SHARED_LIMITS: i32 =
+        offset_of!(Context<'_, '_>, shared_limits) as i32;
+    pub(in super::super) const LOCAL: i32 = offset_of!(Context<'_, '_>, local) as i32;
+    pub(in super::super) const LOCAL_STRIDE: i32 = offset_of!(Context<'_, '_>, local_stride) as i32;
+    pub(in super::super) const LOCAL_LIMITS: i32 = offset_of!(Context<'_, '_>, local_limits) as i32;
+    pub(in super::super) const LOCAL_BASE: i32 = offset_of!(Context<'_, '_>, local_base) as i32;
+    pub(in super::super) const RAW_PARAMS: i32 = offset_of!(Context<'_, '_>, params) as i32;
+    pub(in super::super) const ANSWER: i32 = offset_of!(Context<'_, '_>, answer) as i32;
+    pub(in super::super) const NEXT: i32 = offset_of!(Context<'_, '_>, next) as i32;
+}
+
+/// The compiled function: context, lanes, number of the entry. Not zero: a fault.
+type Run = unsafe extern "C" fn(*mut Context<'_, '_>, u32, u32) -> u32;
+
+/// How many aligned places there are for an access of `1 << log` bytes in a piece of memory.
+fn places(bytes: u64, log: usize) -> u64 {
+    let size = 1u64 << log;
+    if bytes < size {
+        0
+    } else {
+        ((bytes - size) >> log) + 1
+    }
+}
+
+/// Machine code asks for an address that it does not know.
+///
+/// # Safety
+/// Called by machine code only, with its context.
+pub(super) unsafe extern "C" fn resolve(
+    context: *mut Context<'_, '_>,
+    pc: u32,
+    lane: u32,
+    address: u64,
+    slot: u32,
+) {
+    // SAFETY: the context lives as long as machine code runs, and nobody else uses it or the warp meanwhile.
+    let (context, warp) = unsafe { (&mut *context, &mut *(*context).warp) };
+    let ins = &context.grid.program.code[pc as usize];
+    let access = &context.grid.program.accesses[ins.imm as usize];
+    let size = u64::from(access.size) * u64::from(access.count);
+    let write = ins.op == Op::Store;
+    context.answer = match warp.resolve_one(
+        context.grid,
+        context.shared,
+        access.place,
+        address,
+        size,
+        lane,
+        write,
+    ) {
+        Ok(host) => {
+            if slot != NONE {
+                let log = size.trailing_zeros() as usize;
+                // SAFETY: the compiled function has its number of places, and slots were made for all of them.
+                let slot = unsafe { &mut *context.slots.add(slot as usize) };
+                let known = if address < SHARED_WINDOW {
+                    Some((warp.range.start, warp.range.end, 0))
+                } else if access.place == Where::Generic
+                    && address - SHARED_WINDOW < context.shared.bytes as u64
+                {
+                    let bytes = context.shared.bytes as u64;
+                    Some((
+                        SHARED_WINDOW,
+                        SHARED_WINDOW + bytes,
+                        (context.shared.memory_start() as u64).wrapping_sub(SHARED_WINDOW),
+                    ))
+                } else {
+                    None
+                };
+                if let Some((start, end, host)) = known {
+                    let start = start.next_multiple_of(size);
+                    *slot = Slot {
+                        start,
+                        limit: places(end.saturating_sub(start), log),
+                        host,
+                        unused: 0,
+                    };
+                }
+            }
+            host
+        }
+        Err(trouble) => {
+            context.fault = Some((pc, trouble));
+            0
+        }
+    };
+}
+
+/// Machine code has the interpreter's own function do an instruction for one lane.
+///
+/// # Safety
+/// Called by machine code only, with its context and an instruction of the function that it was made from.
+pub(super) unsafe extern "C" fn one_lane(
+    context: *const Context<'_, '_>,
+    ins: *const Ins,
+    bit: u32,
+) {
+    // SAFETY: the caller's promise.
+    unsafe { ((*ins).alu)(&(*context).bases, &*ins, bit) }
+}
+
+/// How a path that left machine code goes on.
+pub(crate) enum After {
+    /// Together, here.
+    Together,
+    /// It has no lanes any more, or its lanes wait.
+    Off,
+    /// It has used up its time.
+    Tired,
+}
+
+impl Warp {
+    /// Runs the lanes of a path in machine code, from the instruction at `pc` on; `pc` and `mask` are where the path goes on.
+    pub(crate) fn compiled(
+        &mut self,
+        grid: &Grid<'_>,
+        shared: &mut Shared,
+        code: &Code,
+        bases: &Bases,
+        index: usize,
+        local_base: u32,
+        pc: &mut u32,
+        mask: &mut u32,
+    ) -> Result<After, Fault> {
+        let ins = &code.ins[*pc as usize];
+        if shared.slots.len() < code.slots as usize {
+            shared.slots.resize(code.slots as usize, Slot::default());
+        }
+        let limits = |bytes: usize| std::array::from_fn(|log| places(bytes as u64, log));
+        let mut context = Context {
+            bases: Bases(bases.0),
+            slots: shared.slots.as_mut_ptr(),
+            shared_start: shared.memory_start() as u64,
+            shared_limits: limits(shared.bytes),
+            local: shared.local.of(self.id as usize * 32) as u64,
+            local_stride: shared.local.stack_bytes as u64,
+            local_limits: limits(grid.stack_bytes),
+            local_base: u64::from(local_base),
+            params: grid.params.as_ptr(),
+            next: [0; 32],
+            answer: 0,
+            warp: std::ptr::from_mut(self),
+            grid,
+            shared,
+            fault: None,
+        };
+        // SAFETY: the address is that of the function that was compiled for this instruction, and the code lives as long as the module.
+        let run: Run = unsafe { std::mem::transmute::<usize, Run>(ins.imm as usize) };
+        // SAFETY: the context is complete; the frame is that of the function that was compiled.
+        let bad = unsafe { run(&raw mut context, *mask, ins.a) };
+        let next = context.next;
+        if bad != 0 {
+            let (at, trouble) = context.fault.unwrap_or((
+                *pc,
+                Trouble {
+                    kind: crate::engine::FaultKind::LaunchFailed,
+                    lane: mask.trailing_zeros(),
+                    address: 0,
+                },
+            ));
+            let ins = &grid.program.code[at as usize];
+            return Err(self.fault(grid, shared.index, ins, trouble));
+        }
+        self.sort_out(code, &next, index, pc, mask)
+    }
+
+    /// Sees where the lanes are.
+    fn sort_out(
+        &mut self,
+        code: &Code,
+        next: &[u32; 32],
+        index: usize,
+        pc: &mut u32,
+        mask: &mut u32,
+    ) -> Result<After, Fault> {
+        let first = next[mask.trailing_zeros() as usize & 31];
+        let mut same = true;
+        if *mask == FULL {
+            for &at in next {
+                same &= at == first;
+            }
+        } else {
+            same = lanes_at(next, first, *mask) == *mask;
+        }
+        if !same || first == FINISHED {
+            let done = lanes_at(next, FINISHED, *mask);
+            *mask &= !done;
+            if *mask == 0 {
+                self.remove_path(index);
+                self.end_lanes(done);
+                return Ok(After::Off);
+            }
+            if done != 0 {
+                self.paths[index].mask = *mask;
+                self.end_lanes(done);
+            }
+        }
+        let first = next[mask.trailing_zeros() as usize & 31];
+        if same || lanes_at(next, first, *mask) == *mask {
+            *pc = first;
+            return Ok(self.arrive_behind(code, index, pc, mask));
+        }
+        self.part_behind(code, next, index, pc, mask);
+        Ok(After::Tired)
+    }
+
+    /// All lanes of a path left machine code at the same place. Others may wait there for them.
+    fn arrive_behind(&mut self, code: &Code, index: usize, pc: &mut u32, mask: &mut u32) -> After {
+        let op = code.ins[*pc as usize].op;
+        if op == Op::Compiled {
+            return After::Tired;
+        }
+        let path = self.paths[index];
+        if path.record == NONE || op == Op::Meet {
+            return After::Together;
+        }
+        let record = &mut self.records[path.record as usize];
+        if record.pc != *pc || record.frame != path.frame {
+            return After::Together;
+        }
+        record.arrived |= *mask;
+        self.stalled = 0;
+        if record.arrived != record.expected {
+            self.remove_path(index);
+            return After::Off;
+        }
+        *mask = record.arrived;
+        record.expected = 0;
+        let parent = record.parent;
+        (self.paths[index].record, self.paths[index].mask) = (parent, *mask);
+        After::Together
+    }
+
+    /// Some lanes ran out of fuel in loops: they go on there, and the others wait where all come to.
+    fn part_behind(
+        &mut self,
+        code: &Code,
+        next: &[u32; 32],
+        index: usize,
+        pc: &mut u32,
+        mask: &mut u32,
+    ) {
+        let path = self.paths[index];
+        let meet = (0..32)
+            .filter(|lane| *mask >> lane & 1 != 0)
+            .find_map(|lane| code.loops.get(&next[lane]).copied())
+            .unwrap_or(NONE);
+        let mut record = path.record;
+        let known = record != NONE && {
+            let r = &self.records[record as usize];
+            r.pc == meet && r.frame == path.frame
+        };
+        if meet != NONE && !known {
+            record = self.new_record(Record {
+                pc: meet,
+                frame: path.frame,
+                expected: *mask,
+                arrived: 0,
+                parent: path.record,
+            });
+        }
+        let mut left = *mask;
+        if meet != NONE {
+            let arrived = lanes_at(next, meet, left);
+            self.records[record as usize].arrived |= arrived;
+            left &= !arrived;
+        }
+        // At least one lane is in a loop, and goes on with the path.
+        let mut kept = None;
+        while left != 0 {
+            let at = next[left.trailing_zeros() as usize & 31];
+            let lanes = lanes_at(next, at, left);
+            left &= !lanes;
+            if kept.is_none() {
+                kept = Some((at, lanes));
+                continue;
+            }
+            self.paths.push(Path {
+                pc: at,
+                mask: lanes,
+                record,
+                frame: path.frame,
+                wait: Wait::Runnable,
+            });
+        }
+        let (at, lanes) = kept.unwrap_or((*pc, *mask));
+        (*pc, *mask) = (at, lanes);
+        self.paths[index].record = record;
+    }
+}
+
+/// The lanes of `mask` that go on at `pc`.
+fn lanes_at(next: &[u32; 32], pc: u32, mask: u32) -> u32 {
+    let mut bits = 0;
+    for (lane, &at) in next.iter().enumerate() {
+        bits |= u32::from(at == pc) << lane;
+    }
+    bits & mask
+}
