@@ -158,6 +158,14 @@ pub(crate) struct Access {
     pub(crate) vectors: bool,
 }
 
+impl Access {
+    /// Whether others must see all elements of a vector at once, or none.
+    pub(crate) fn whole(&self) -> bool {
+        let total = u32::from(self.size) * u32::from(self.count);
+        self.count > 1 && self.order != Order::Weak && matches!(total, 8 | 16)
+    }
+}
+
 /// What an instruction does with a texture or a surface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ImageAction {

@@ -4,6 +4,7 @@ use std::sync::atomic::{Ordering, fence};
 
 use super::quick;
 use super::state::{Grid, Shared, Trouble, Warp};
+use super::whole::Wholes;
 use crate::engine::{AddressRange, FaultKind};
 use crate::ptx::alu::{FULL, get, put};
 use crate::ptx::code::{
@@ -308,15 +309,12 @@ impl Warp {
             self.resolve(grid, shared, access.place, &mut at, total, mask, false)?;
             if access.count == 1 {
                 load_element(bases, ins.d, access, &at, mask);
+            } else if access.whole() {
+                let mut wholes = Wholes::new();
+                wholes.read(&at, total, mask);
+                load_elements(grid, bases, access, wholes.addresses(), mask);
             } else {
-                // All elements are read before any register is written: the address may be among them.
-                for k in 0..u32::from(access.count) {
-                    let register = grid.program.lists[(access.list + k) as usize];
-                    load_element(bases, register, access, &at, mask);
-                    for address in &mut at {
-                        *address = address.wrapping_add(u64::from(access.size));
-                    }
-                }
+                load_elements(grid, bases, access, at, mask);
             }
         }
         if access.order == Order::Strong {
@@ -359,14 +357,12 @@ impl Warp {
             self.resolve(grid, shared, access.place, &mut at, total, mask, true)?;
             if access.count == 1 {
                 store_element(bases, ins.d, access, &at, mask);
+            } else if access.whole() {
+                let mut wholes = Wholes::new();
+                store_elements(grid, bases, access, wholes.addresses(), mask);
+                wholes.write(&at, total, mask);
             } else {
-                for k in 0..u32::from(access.count) {
-                    let register = grid.program.lists[(access.list + k) as usize];
-                    store_element(bases, register, access, &at, mask);
-                    for address in &mut at {
-                        *address = address.wrapping_add(u64::from(access.size));
-                    }
-                }
+                store_elements(grid, bases, access, at, mask);
             }
         }
         if access.order != Order::Weak {
@@ -474,6 +470,49 @@ impl Warp {
             }
         }
         Ok(())
+    }
+}
+
+/// Reads the elements of a vector for each lane of the mask into its registers.
+///
+/// # Safety
+/// Addresses of lanes in `mask` must be readable and aligned.
+unsafe fn load_elements(
+    grid: &Grid<'_>,
+    bases: &Bases,
+    access: &Access,
+    mut at: [u64; 32],
+    mask: u32,
+) {
+    // The addresses are known: a register that is written may hold them.
+    for k in 0..u32::from(access.count) {
+        let register = grid.program.lists[(access.list + k) as usize];
+        // SAFETY: the caller's promise.
+        unsafe { load_element(bases, register, access, &at, mask) };
+        for address in &mut at {
+            *address = address.wrapping_add(u64::from(access.size));
+        }
+    }
+}
+
+/// Writes the elements of a vector for each lane of the mask.
+///
+/// # Safety
+/// Addresses of lanes in `mask` must be writable and aligned.
+unsafe fn store_elements(
+    grid: &Grid<'_>,
+    bases: &Bases,
+    access: &Access,
+    mut at: [u64; 32],
+    mask: u32,
+) {
+    for k in 0..u32::from(access.count) {
+        let register = grid.program.lists[(access.list + k) as usize];
+        // SAFETY: the caller's promise.
+        unsafe { store_element(bases, register, access, &at, mask) };
+        for address in &mut at {
+            *address = address.wrapping_add(u64::from(access.size));
+        }
     }
 }
 

@@ -16,3 +16,4 @@ mod quick;
 mod sample;
 pub(crate) mod state;
 mod warp;
+mod whole;
