@@ -11,7 +11,7 @@ use gvirtus_wire::config::{Tenant, Token};
 use gvirtus_wire::frame::{FLAG_WANTS_REPLY, HEADER_LEN, Header};
 use gvirtus_wire::handshake::{ClientParams, HandshakeError, Reason};
 
-#[allow(dead_code)] // Part of it serves other tests.
+#[allow(dead_code, reason = "part of it serves other tests")]
 mod harness;
 
 use harness::{

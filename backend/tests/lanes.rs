@@ -12,7 +12,7 @@ use gvirtus_wire::frame::{FLAG_LANES, FLAG_WANTS_REPLY, HEADER_LEN, Header};
 use gvirtus_wire::handshake::{self, Admitted, HandshakeError, Reason};
 use gvirtus_wire::lanes::{ChunkHeader, Incoming, Outgoing};
 
-#[allow(dead_code)] // Part of it serves other tests.
+#[allow(dead_code, reason = "part of it serves other tests")]
 mod harness;
 
 use harness::{Daemon, PATIENCE, Session, TCP, alive, eventually, params};

@@ -1,5 +1,9 @@
 //! Stream capture and graphs. One at a time: a capture in global mode concerns other threads.
-#![allow(missing_docs, clippy::macro_metavars_in_unsafe)]
+#![allow(
+    missing_docs,
+    clippy::macro_metavars_in_unsafe,
+    reason = "a test, whose calls go to C functions"
+)]
 
 mod driver_common;
 

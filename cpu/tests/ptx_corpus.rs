@@ -1,6 +1,6 @@
 //! Compiles every `.ptx` file of the folder named by `GVIRTUS_PTX_CORPUS` (skipped when it is not set).
 
-#![allow(missing_docs)]
+#![allow(missing_docs, reason = "a test")]
 
 #[test]
 fn corpus_compiles() {

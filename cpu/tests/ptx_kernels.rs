@@ -1,6 +1,6 @@
 //! Kernels as nvcc compiles them (`tests/ptx/kernels.cu`), against what the host computes.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, reason = "a test")]
 
 mod ptx_common;
 use std::sync::atomic::Ordering;

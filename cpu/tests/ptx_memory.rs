@@ -1,6 +1,6 @@
 //! State spaces, atomics and operations across lanes, from PTX text.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, reason = "a test")]
 
 mod ptx_common;
 use gvirtus_cpu::engine::{FaultKind, compile};

@@ -1,6 +1,6 @@
 //! What threads of different blocks see of one another's memory accesses.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, reason = "a test")]
 
 mod ptx_common;
 use ptx_common::{Device, Params};

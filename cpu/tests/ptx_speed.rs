@@ -1,6 +1,6 @@
 //! How fast kernels run; numbers only with `--nocapture`.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, reason = "a test")]
 
 mod ptx_common;
 use std::time::Instant;

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Instant;
 
 #[path = "../tests/support/mod.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "part of it serves the tests")]
 mod support;
 
 use support::{Corpus, Random};

@@ -9,7 +9,7 @@ use gvirtus_wire::frame::Header;
 use gvirtus_wire::{config, handshake};
 
 #[path = "../tests/support/mod.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "part of it serves the tests")]
 mod support;
 
 use support::{Corpus, Random};

@@ -5,7 +5,7 @@ use std::cell::Cell;
 
 use gvirtus_wire::api::core::{COMMANDS, reencode};
 
-#[allow(dead_code)] // Part of it serves the examples.
+#[allow(dead_code, reason = "part of it serves the examples")]
 mod support;
 
 use support::{Corpus, FROM_WORKER, Random, valid};

@@ -11,7 +11,7 @@ use gvirtus_wire::communicator::{self, Connection};
 use gvirtus_wire::config::Endpoint;
 use gvirtus_wire::lanes::{CHUNK, ChunkHeader, HEADER_LEN, Incoming, Outgoing, Payload};
 
-#[allow(dead_code)] // Part of it serves other tests.
+#[allow(dead_code, reason = "part of it serves other tests")]
 mod support;
 
 use support::Random;

@@ -2,7 +2,7 @@
 //!
 //! A plugin is trusted code of this release; what is checked here is that it is one (version, opcodes), and that lengths and pointers are used as
 //! `gvirtus_wire::plugin` says.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "the interface to plugins is C's")]
 
 use std::ffi::{CStr, c_char, c_void};
 use std::mem::ManuallyDrop;

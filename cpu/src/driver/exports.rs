@@ -4,7 +4,11 @@
 //! `CUDA_ERROR_NOT_SUPPORTED`.
 
 // CUDA's names and CUDA's parameter lists.
-#![allow(non_snake_case, clippy::too_many_arguments)]
+#![allow(
+    non_snake_case,
+    clippy::too_many_arguments,
+    reason = "CUDA's names and parameters"
+)]
 
 use std::collections::BTreeSet;
 use std::ffi::{c_char, c_void};
@@ -64,14 +68,14 @@ implemented!(list);
 
 macro_rules! exports { ($(group $group:literal { $($class:ident $since:literal fn $name:ident($($p:ident: $t:ty),*);)* })*) => {
     mod stubs {
-        #![allow(unused_imports, dead_code)]
+        #![allow(unused_imports, dead_code, reason = "stubs of implemented functions are hidden by these")]
         use super::*;
         $($(pub(super) fn $name($(_: $t),*) -> Result { unsupported(stringify!($name)) })*)*
     }
 
     mod dispatch {
         // A name imported one by one hides the same name from a glob: the implemented functions replace their stubs.
-        #[allow(unused_imports)]
+        #[allow(unused_imports, reason = "all stubs may be hidden")]
         pub(super) use super::stubs::*;
         implemented!(import);
     }

@@ -316,7 +316,7 @@ pub(super) fn prepare(
     })))
 }
 
-#[allow(clippy::too_many_arguments)]
+#[allow(clippy::too_many_arguments, reason = "CUDA's parameters")]
 pub(super) fn cuLaunchKernel(
     f: CUfunction,
     gridDimX: u32,
@@ -340,7 +340,7 @@ pub(super) fn cuLaunchKernel(
     launch(f, config, hStream, kernelParams, extra)
 }
 
-#[allow(clippy::too_many_arguments)]
+#[allow(clippy::too_many_arguments, reason = "CUDA's parameters")]
 pub(super) fn cuLaunchCooperativeKernel(
     f: CUfunction,
     gridDimX: u32,

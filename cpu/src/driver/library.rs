@@ -114,7 +114,7 @@ fn load(out: *mut CUlibrary, source: &str, options: &Options) -> Result {
     ffi::put(out, handles::pointer(handle))
 }
 
-#[allow(clippy::too_many_arguments)]
+#[allow(clippy::too_many_arguments, reason = "CUDA's parameters")]
 pub(super) fn cuLibraryLoadData(
     library: *mut CUlibrary,
     code: *const c_void,
@@ -133,7 +133,7 @@ pub(super) fn cuLibraryLoadData(
     load(library, &fatbin::source_of_image(code)?, &options)
 }
 
-#[allow(clippy::too_many_arguments)]
+#[allow(clippy::too_many_arguments, reason = "CUDA's parameters")]
 pub(super) fn cuLibraryLoadFromFile(
     library: *mut CUlibrary,
     fileName: *const c_char,

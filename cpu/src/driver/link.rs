@@ -88,7 +88,7 @@ fn add(linker: &Linker, sort: u32, bytes: &[u8]) -> Result {
     Ok(())
 }
 
-#[allow(clippy::too_many_arguments)]
+#[allow(clippy::too_many_arguments, reason = "CUDA's parameters")]
 pub(super) fn cuLinkAddData_v2(
     state: CUlinkState,
     type_: u32,

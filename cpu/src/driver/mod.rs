@@ -14,7 +14,7 @@
 //! A function of the API is a safe Rust function of the same name that answers `Result<(), CUresult>`; the export around it catches panics. Handles are looked up
 //! in tables, device addresses in the ledger; neither is trusted.
 
-#![allow(non_snake_case)]
+#![allow(non_snake_case, reason = "CUDA's names")]
 
 #[macro_use]
 mod implemented;

@@ -3,7 +3,11 @@
 //! The way of a kernel: [`lexer`] → [`parser`] ([`ast`]) → [`lower`] ([`code`], [`mod@cfg`]) → [`module`] → [`exec`] with the arithmetic of [`alu`]; what runs often becomes machine code ([`jit`]).
 
 // Loops over lanes index several registers at once, and instructions have many operands.
-#![allow(clippy::needless_range_loop, clippy::too_many_arguments)]
+#![allow(
+    clippy::needless_range_loop,
+    clippy::too_many_arguments,
+    reason = "loops are over lanes, of which several arrays have one each"
+)]
 
 mod alu;
 mod ast;

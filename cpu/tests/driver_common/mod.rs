@@ -5,13 +5,14 @@
     missing_docs,
     unreachable_pub,
     clippy::missing_safety_doc,
-    clippy::macro_metavars_in_unsafe
+    clippy::macro_metavars_in_unsafe,
+    reason = "each test uses a part; calls go to C functions"
 )]
 
 use std::ffi::{CString, c_void};
 use std::ptr::null_mut;
 
-#[allow(unused_imports)]
+#[allow(unused_imports, reason = "each test uses a part")]
 pub use gvirtus_cpu::driver::exports::{EXPORTS, IMPLEMENTED, cuMemAlloc_v2};
 pub use gvirtus_wire::api::types::error::*;
 pub use gvirtus_wire::api::types::*;

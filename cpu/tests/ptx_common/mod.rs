@@ -1,6 +1,11 @@
 //! What the tests of the PTX engine share: an address space over vectors, and a device that launches kernels.
 
-#![allow(dead_code, missing_docs, unreachable_pub)]
+#![allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    reason = "each test uses a part"
+)]
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};

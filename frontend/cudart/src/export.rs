@@ -135,7 +135,7 @@ macro_rules! export_function {
                 &COUNTER,
                 || format!(concat!(stringify!($name), "(" $(, stringify!($p), " {:?} ")*, ")") $(, $p)*),
                 // SAFETY: the program passes what CUDA documents for this function.
-                #[allow(unused_unsafe)] || unsafe { $body },
+                #[allow(unused_unsafe, reason = "some bodies are safe")] || unsafe { $body },
             )
         }
     };

@@ -18,7 +18,7 @@ macro_rules! table {
     ($(group $group:literal { $($class:ident $since:literal fn $name:ident($($p:ident: $t:ty),*);)* })*) => {
         /// Every function of [`cuda_api!`](gvirtus_wire::cuda_api) by its exported name. A function that the library lacks returns `CUDA_ERROR_NOT_SUPPORTED`.
         #[derive(Debug)]
-        #[allow(non_snake_case)]
+        #[allow(non_snake_case, reason = "CUDA's names")]
         pub struct Driver { $($(
             #[doc = concat!("<https://docs.nvidia.com/cuda/cuda-driver-api/group__", $group, ".html>")]
             pub $name: unsafe extern "C" fn($($p: $t),*) -> CUresult,

@@ -1,7 +1,12 @@
 //! CUDA's C types as the runtime API passes them, where they differ from the driver's ([`types`](super::types)).
 //!
 //! Layouts are those of CUDA 12 and 13 on 64-bit Linux; what differs between the two stays opaque here. Enumerations are their underlying integers.
-#![allow(non_camel_case_types, non_snake_case, missing_docs)]
+#![allow(
+    non_camel_case_types,
+    non_snake_case,
+    missing_docs,
+    reason = "CUDA's types, which NVIDIA documents"
+)]
 
 use super::types::{CUhostFn, CUlaunchAttribute, CUstreamAttrValue, CUuuid};
 use std::ffi::{c_int, c_void};

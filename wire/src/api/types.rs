@@ -1,7 +1,12 @@
 //! CUDA's C types as the driver API passes them, with the layouts of CUDA 12 and 13 on 64-bit Linux.
 //!
 //! Enumerations are their underlying integers: what a program passes is checked, never transmuted.
-#![allow(non_camel_case_types, non_snake_case, missing_docs)]
+#![allow(
+    non_camel_case_types,
+    non_snake_case,
+    missing_docs,
+    reason = "CUDA's types, which NVIDIA documents"
+)]
 
 use std::ffi::c_void;
 

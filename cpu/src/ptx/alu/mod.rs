@@ -36,7 +36,7 @@ pub(crate) fn wide() -> bool {
 macro_rules! alu {
     ($($name:ident = |$b:ident, $i:ident, $m:ident| $body:expr;)*) => {
         mod base {
-            #[allow(unused_imports)]
+            #[allow(unused_imports, reason = "not every table of operations needs all")]
             use super::*;
             $(
                 /// # Safety
@@ -49,7 +49,7 @@ macro_rules! alu {
         }
         #[cfg(target_arch = "x86_64")]
         mod wide {
-            #[allow(unused_imports)]
+            #[allow(unused_imports, reason = "not every table of operations needs all")]
             use super::*;
             $(
                 /// # Safety
