@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use gvirtus_frontend_link::library::command as send;
 use gvirtus_frontend_link::start::ensure_context;
@@ -89,8 +89,32 @@ pub struct Content {
     pub number: u32,
     /// What is known of it.
     pub facts: Facts,
+    /// Those that one answer told of with it, itself among them: what a program asks of one it asks of the others.
+    family: OnceLock<Arc<[Weak<Content>]>>,
     /// What it refers to, which stays as long as it does.
     _uses: Vec<Arc<Content>>,
+}
+
+impl Content {
+    /// Those that are still there of the others that an answer told of together with this one.
+    pub fn siblings(&self) -> impl Iterator<Item = Arc<Content>> {
+        let all = self
+            .family
+            .get()
+            .into_iter()
+            .flat_map(|family| family.iter());
+        all.filter_map(Weak::upgrade)
+            .filter(|other| other.number != self.number)
+    }
+}
+
+/// Remembers that these were told of together.
+pub fn relate(contents: &[Arc<Content>]) {
+    let family: Arc<[Weak<Content>]> = contents.iter().map(Arc::downgrade).collect();
+    for content in contents {
+        // Who is of one family already stays there.
+        let _ = content.family.set(Arc::clone(&family));
+    }
 }
 
 /// A content, or the place of one that is being made.
@@ -117,6 +141,7 @@ pub fn filled(number: u32, facts: Facts, uses: Vec<Arc<Content>>) -> Arc<Content
     Arc::new(Content {
         number,
         facts,
+        family: OnceLock::new(),
         _uses: uses,
     })
 }

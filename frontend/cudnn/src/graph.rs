@@ -9,18 +9,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, RwLock};
 
 use gvirtus_frontend_link::guard::unsupported;
-use gvirtus_frontend_link::library::{Outcome, Target, exchange, execute};
+use gvirtus_frontend_link::library::{Outcome, Target, execute};
 use gvirtus_frontend_link::start::{capturing, ensure_context};
-use gvirtus_wire::api::library::{
-    Function, LibraryCall, LibraryExecute, LibraryReply, attribute, command,
-};
+use gvirtus_wire::api::library::{Function, LibraryCall, LibraryExecute, attribute, command};
 use gvirtus_wire::codec::Params;
 
 use crate::attributes::{self, Attribute, kind, name};
-use crate::compute::{Answer, Taken, WEIGHT, remember, remembered};
+use crate::compute::{Taken, WEIGHT};
 use crate::content::{self, Content, Facts, Step};
 use crate::handle::{self, info, opcode};
 use crate::local::put;
+use crate::question::Question;
 use crate::status::{
     BAD_PARAM, BAD_PARAM_ATTRIBUTE_TYPE, BAD_PARAM_NOT_FINALIZED, BAD_PARAM_NULL_POINTER,
     INTERNAL_ERROR, NOT_INITIALIZED, NOT_SUPPORTED, SUCCESS, of_driver,
@@ -61,7 +60,6 @@ const TAG: u64 = 0x434e_4200_0000_0000;
 
 static CREATE: LazyLock<&Function> = LazyLock::new(|| declared("cudnnBackendCreateDescriptor"));
 static SET: LazyLock<&Function> = LazyLock::new(|| declared("cudnnBackendSetAttribute"));
-static GET: LazyLock<&Function> = LazyLock::new(|| declared("cudnnBackendGetAttribute"));
 static FINALIZE: LazyLock<&Function> = LazyLock::new(|| declared("cudnnBackendFinalize"));
 
 fn find(descriptor: u64) -> Result<Shared, Status> {
@@ -379,7 +377,21 @@ unsafe fn get(
     let content = content.ok_or(NOT_INITIALIZED)?;
     // SAFETY: by the caller's contract.
     let bytes = unsafe { read(elements, fits * size) };
-    let answer = ask(&content, (name, of, room), &bytes)?;
+    // Descriptors that are to be filled.
+    let mut kinds = Vec::new();
+    if of == attribute::DESCRIPTOR {
+        for word in bytes.as_chunks::<8>().0 {
+            kinds.push(lock(&find(u64::from_le_bytes(*word))?).kind);
+        }
+    }
+    let question = Question {
+        name,
+        of,
+        room,
+        bytes: bytes.len(),
+        kinds,
+    };
+    let answer = question.ask(&content)?;
     let written = |at: usize| answer.written.get(at).and_then(Option::as_deref);
     let told = written(0).and_then(|bytes| Some(i64::from_le_bytes(*bytes.first_chunk()?)));
     let told = told.ok_or(INTERNAL_ERROR)?;
@@ -410,112 +422,6 @@ unsafe fn read(from: *mut c_void, bytes: usize) -> Vec<u8> {
     }
     // SAFETY: by this function's contract.
     unsafe { std::slice::from_raw_parts(from.cast::<u8>(), bytes) }.to_vec()
-}
-
-/// What the box's library tells of a finalized descriptor. `elements` are what the program's array holds.
-fn ask(
-    content: &Arc<Content>,
-    (name, of, room): (i32, i32, i64),
-    elements: &[u8],
-) -> Result<Arc<Answer>, Status> {
-    let number = |n: i32| i64::from(n).cast_unsigned();
-    let words = [
-        u64::from(content.number),
-        number(name),
-        number(of),
-        room.cast_unsigned(),
-        1,
-        u64::from(room != 0),
-    ];
-    // Descriptors that are to be filled: their numbers are new, their types tell questions apart.
-    let mut kinds = Vec::new();
-    if of == attribute::DESCRIPTOR {
-        for word in elements.as_chunks::<8>().0 {
-            kinds.push(lock(&find(u64::from_le_bytes(*word))?).kind);
-        }
-    }
-    let mut question = b"attribute".to_vec();
-    question.extend(words.iter().flat_map(|word| word.to_le_bytes()));
-    question.extend(kinds.iter().flat_map(|kind| kind.to_le_bytes()));
-    if let Some(answer) = remembered(&question) {
-        return if answer.status == 0 {
-            Ok(answer)
-        } else {
-            Err(answer.status)
-        };
-    }
-    let numbers: Vec<u32> = kinds.iter().map(|_| content::mint()).collect();
-    let data: Vec<u8> = if of == attribute::DESCRIPTOR {
-        let pairs = numbers.iter().zip(&kinds);
-        let words =
-            pairs.map(|(number, kind)| u64::from(*number) | u64::from(kind.cast_unsigned()) << 32);
-        words.flat_map(u64::to_le_bytes).collect()
-    } else {
-        vec![0; elements.len()]
-    };
-    let call = LibraryCall {
-        stream: 0,
-        function: GET.id(),
-        handle: 0,
-        host_scalars: true,
-        words: words.iter().flat_map(|word| word.to_le_bytes()).collect(),
-        data: Params::from_vec(data),
-    };
-    let reply = command_of(&call)?;
-    let answer = if reply.result == 0 {
-        let (count, values) = reply.data.split_first_chunk::<8>().ok_or(INTERNAL_ERROR)?;
-        if values.len() != elements.len() {
-            return Err(INTERNAL_ERROR);
-        }
-        let filled = usize::try_from(i64::from_le_bytes(*count)).unwrap_or(0);
-        let mut facts = Facts::default();
-        facts.refer_to(&content.facts);
-        let fills = numbers.iter().enumerate().filter_map(|(at, number)| {
-            if at >= filled {
-                // The program asked for more than there are.
-                content::forget(*number);
-                return None;
-            }
-            Some(content::filled(
-                *number,
-                facts.clone(),
-                vec![Arc::clone(content)],
-            ))
-        });
-        let fills = fills.collect();
-        let written = vec![Some(count.to_vec()), Some(values.to_vec())];
-        Answer::new(0, written, fills, vec![Arc::clone(content)])
-    } else {
-        Answer::new(
-            reply.result,
-            Vec::new(),
-            Vec::new(),
-            vec![Arc::clone(content)],
-        )
-    };
-    remember(question, &answer);
-    if answer.status == 0 {
-        Ok(answer)
-    } else {
-        Err(answer.status)
-    }
-}
-
-fn command_of(call: &LibraryCall) -> Result<LibraryReply, Status> {
-    ensure_context().map_err(of_driver)?;
-    let target = Target {
-        opcode: opcode(command::CALL),
-        handle: 0,
-        stream: std::ptr::null_mut(),
-        host_scalars: true,
-        ask: true,
-        weight: 1,
-    };
-    match exchange(*GET, call, &target) {
-        Ok(Some(reply)) => Ok(reply),
-        Err(Outcome::Failed(code)) => Err(of_driver(code)),
-        _ => Err(INTERNAL_ERROR),
-    }
 }
 
 /// <https://docs.nvidia.com/deeplearning/cudnn/backend/latest/api/cudnn-graph-library.html#cudnnbackendexecute>

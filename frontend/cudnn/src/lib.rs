@@ -7,7 +7,7 @@
 //! # Layout
 //! * [`exports`]: what the exports call. [`compute`]: calls that do work or ask. [`lengths`]: how long what pointers to the host lead to is.
 //! * [`descriptor`]: descriptors as programs have them. [`content`]: contents and their numbers. [`valid`]: settings that cuDNN surely takes. [`mirror`]: getters that tell what was set.
-//! * [`graph`]: the graph API. [`attributes`]: what it lets programs set. [`by_hand`]: functions that are like no others.
+//! * [`graph`]: the graph API. `question`: what is asked about its descriptors. [`attributes`]: what it lets programs set. [`by_hand`]: functions that are like no others.
 //! * [`handle`]: handles. [`local`]: what is answered here. [`status`]: names.
 #![allow(non_snake_case, reason = "cuDNN's names")]
 
@@ -21,6 +21,7 @@ pub mod handle;
 pub mod lengths;
 pub mod local;
 pub mod mirror;
+mod question;
 pub mod status;
 pub mod valid;
 

@@ -6,9 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use gvirtus_wire::api::core::{ASYNC_ERROR, AsyncError, REPLY};
 use gvirtus_wire::api::library::{
-    Argument, Function, LibraryCall, LibraryCreate, LibraryDefine, LibraryDestroy, LibraryExecute,
-    LibraryForget, LibraryInfo, LibraryReply, LibraryRest, LibraryStart, MOST_DATA, Mode,
-    NO_STREAM, arguments, command,
+    Argument, Function, LibraryAsk, LibraryCall, LibraryCreate, LibraryDefine, LibraryDestroy,
+    LibraryExecute, LibraryForget, LibraryInfo, LibraryReply, LibraryRest, LibraryStart, MOST_DATA,
+    Mode, NO_STREAM, arguments, command,
 };
 use gvirtus_wire::api::opaque::Values;
 use gvirtus_wire::codec::{DecodeError, decode_all};
@@ -175,6 +175,10 @@ impl Session {
             command::EXECUTE => {
                 let execute: LibraryExecute = decode_all(payload).map_err(Failure::Protocol)?;
                 self.execute_plan(header, &execute)
+            }
+            command::ASK => {
+                let ask: LibraryAsk = decode_all(payload).map_err(Failure::Protocol)?;
+                self.ask(header, &ask)
             }
             _ => Err(Failure::Protocol(DecodeError::UnknownOpcode(header.opcode))),
         }
@@ -373,6 +377,16 @@ impl Session {
     }
 
     fn call(&self, header: &Header, call: &LibraryCall) -> Result<(), Failure> {
+        let (function, outcome) = self.outcome(header, call)?;
+        self.finished(header, function.name, &outcome)
+    }
+
+    /// What comes of a call.
+    pub(crate) fn outcome(
+        &self,
+        header: &Header,
+        call: &LibraryCall,
+    ) -> Result<(&'static Function, LibraryReply), Failure> {
         let function = *self
             .functions
             .get(&call.function)
@@ -393,7 +407,7 @@ impl Session {
                 data: Vec::new(),
             },
         };
-        self.finished(header, function.name, &outcome)
+        Ok((function, outcome))
     }
 
     /// Answers who waits; tells others of an error.

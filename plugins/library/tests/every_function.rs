@@ -25,8 +25,9 @@ use gvirtus_plugin_library::host::Host;
 use gvirtus_wire::api::core::REPLY;
 use gvirtus_wire::api::library::{
     CUBLAS, CUBLAS_OPCODES, CUBLASLT, CUBLASLT_OPCODES, CUDNN, CUDNN_OPCODES, CUFFT, CUFFT_OPCODES,
-    CURAND, CURAND_OPCODES, Function, LibraryCall, LibraryDefine, LibraryExecute, LibraryForget,
-    LibraryReply, LibraryRest, MOST_DATA, Mode, NO_STREAM, Parameter, attribute, command,
+    CURAND, CURAND_OPCODES, Function, LibraryAsk, LibraryCall, LibraryDefine, LibraryExecute,
+    LibraryForget, LibraryReplies, LibraryReply, LibraryRest, MOST_ASKED, MOST_DATA, Mode,
+    NO_STREAM, Parameter, attribute, command,
 };
 use gvirtus_wire::api::opaque::{KINDS, Values};
 use gvirtus_wire::codec::decode_all;

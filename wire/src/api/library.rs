@@ -204,6 +204,8 @@ pub mod command {
     pub const FORGET: u16 = 6;
     /// [`LibraryExecute`](super::LibraryExecute), answered as a call.
     pub const EXECUTE: u16 = 7;
+    /// [`LibraryAsk`](super::LibraryAsk), answered with [`LibraryReplies`](super::LibraryReplies). cuDNN's alone.
+    pub const ASK: u16 = 8;
 }
 
 /// In place of a stream: the command is on none.
@@ -299,6 +301,18 @@ crate::records! {
         /// What it wrote to host memory; if that is more than [`MOST_DATA`], its beginning.
         data: Vec<u8>,
     }
+    /// Calls that ask something, and are answered together.
+    LibraryAsk {
+        /// Not used.
+        stream: u32,
+        /// At most [`MOST_ASKED`], each on [`NO_STREAM`].
+        calls: Vec<LibraryCall>,
+    }
+    /// What they returned.
+    LibraryReplies {
+        /// One for each.
+        replies: Vec<LibraryReply>,
+    }
     /// Asks for what did not fit the reply to the last call with a handle.
     LibraryRest {
         /// Not used.
@@ -307,6 +321,9 @@ crate::records! {
         handle: u32,
     }
 }
+
+/// The most calls of a [`LibraryAsk`].
+pub const MOST_ASKED: usize = 256;
 
 /// The most bytes of [`LibraryReply::data`].
 pub const MOST_DATA: usize = 12 << 20;
@@ -318,15 +335,6 @@ const COMMANDS: usize = 8;
 #[must_use]
 pub const fn commands(first: u16) -> [crate::command::CommandInfo; COMMANDS] {
     use crate::api::Class::{Async, Sync};
-    use crate::command::CommandInfo;
-    const fn row(opcode: u16, class: crate::api::Class, name: &'static str) -> CommandInfo {
-        CommandInfo {
-            opcode,
-            revision: 1,
-            class,
-            name,
-        }
-    }
     [
         row(first + command::START, Sync, "LibraryStart"),
         row(first + command::CREATE, Async, "LibraryCreate"),
@@ -337,6 +345,19 @@ pub const fn commands(first: u16) -> [crate::command::CommandInfo; COMMANDS] {
         row(first + command::FORGET, Async, "LibraryForget"),
         row(first + command::EXECUTE, Async, "LibraryExecute"),
     ]
+}
+
+const fn row(
+    opcode: u16,
+    class: crate::api::Class,
+    name: &'static str,
+) -> crate::command::CommandInfo {
+    crate::command::CommandInfo {
+        opcode,
+        revision: 1,
+        class,
+        name,
+    }
 }
 
 /// First and last opcode of cuBLAS's commands.
@@ -380,8 +401,21 @@ pub use curand_functions::FUNCTIONS as CURAND;
 
 /// First and last opcode of cuDNN's commands.
 pub const CUDNN_OPCODES: (u16, u16) = (0x0310, 0x031f);
-/// cuDNN's commands.
-pub static CUDNN_COMMANDS: [crate::command::CommandInfo; COMMANDS] = commands(CUDNN_OPCODES.0);
+/// cuDNN's commands: those of every library, and one by which it is asked much at once.
+pub static CUDNN_COMMANDS: [crate::command::CommandInfo; COMMANDS + 1] = {
+    let mut all = [row(
+        CUDNN_OPCODES.0 + command::ASK,
+        crate::api::Class::Sync,
+        "LibraryAsk",
+    ); COMMANDS + 1];
+    let common = commands(CUDNN_OPCODES.0);
+    let mut at = 0;
+    while at < COMMANDS {
+        all[at] = common[at];
+        at += 1;
+    }
+    all
+};
 
 /// First and last opcode of cuFFT's commands.
 pub const CUFFT_OPCODES: (u16, u16) = (0x0320, 0x032f);

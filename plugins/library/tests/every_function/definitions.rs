@@ -117,6 +117,34 @@ fn definitions() {
     let good = vec![packed("cudnnCreateTensorDescriptor", &[0])];
     assert!(define(601, good.clone(), false).is_empty());
     assert_eq!(ask(sized(601, &mut out)), 0);
+
+    // Questions that come together are answered together, each as if it were alone.
+    let together = |stream: u32, count: usize, out: &mut u64| {
+        let calls = (0..count).map(|i| {
+            let mut call = sized(if i % 2 == 0 { 601 } else { 600 }, out);
+            call.stream = stream;
+            call
+        });
+        let ask = LibraryAsk {
+            stream: NO_STREAM,
+            calls: calls.collect(),
+        };
+        frame(state, command::ASK, &ask, true)
+    };
+    let sent = together(NO_STREAM, 5, &mut out);
+    assert_eq!((sent.len(), sent[0].0.opcode), (1, REPLY));
+    let told: LibraryReplies = decode_all(&sent[0].1).unwrap();
+    let told: Vec<_> = told
+        .replies
+        .iter()
+        .map(|reply| (reply.result, reply.data.len()))
+        .collect();
+    assert_eq!(told, [(0, 8), (2002, 0), (0, 8), (2002, 0), (0, 8)]);
+    for (stream, count) in [(5, 1), (NO_STREAM, MOST_ASKED + 1)] {
+        let sent = together(stream, count, &mut out);
+        assert_eq!(sent[0].0.opcode, 0, "the session ends");
+    }
+
     assert_eq!(
         status(&define(601, good, true)),
         -400,
