@@ -169,7 +169,7 @@ def main():
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--only", help="functions whose names match, of those that have a table")
     parser.add_argument("--limit", type=float, default=170, help="seconds for all")
-    parser.add_argument("--width", type=int, default=max(1, min(6, (os.cpu_count() or 1) - 2)), help="processes at once")
+    parser.add_argument("--width", type=int, default=max(1, min(9, (os.cpu_count() or 1) - 2)), help="processes at once")
     parser.add_argument("--out", default=os.environ.get("OUT", "gpu-results"))
     options = parser.parse_args()
     if options.child:

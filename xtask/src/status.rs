@@ -84,6 +84,8 @@ macro_rules! library_rows {
                 // `plan` and `void` tell what cuFFTW's functions return.
                 b"value" | b"hand_sync" | b"plan" | b"void" => "sync",
                 b"hand_async" => "async",
+                // Made of calls of others.
+                b"on_host" => "sync",
                 _ => stringify!($class),
             },
             majors: &[$($major),*],

@@ -7,7 +7,7 @@
 //! * [`exports`]: what the rows lead to. [`compute`]: calls that do work.
 //! * [`handle`]: handles and their state. [`setters`], [`getters`]: what programs do with it.
 //! * [`copy`]: `cublasSetMatrix` and the like, over the driver's copies.  [`status`]: names and texts.
-//! * [`argument`]: what cuBLAS refuses at once.
+//! * [`argument`]: what cuBLAS refuses at once. [`xt`]: matrices on the host.
 #![allow(non_snake_case, reason = "cuBLAS's names")]
 
 pub mod argument;
@@ -17,6 +17,7 @@ pub mod getters;
 pub mod handle;
 pub mod setters;
 pub mod status;
+pub mod xt;
 
 /// `cublasStatus_t`.
 pub type Status = i32;
@@ -31,6 +32,7 @@ pub mod exports {
     pub use crate::handle::set_major;
     pub use crate::setters::set;
     pub use crate::status::{INTERNAL_ERROR, NOT_SUPPORTED};
+    pub use crate::xt::*;
 
     /// The library's name in statistics.
     pub const LIBRARY: &CStr = c"libcublas";

@@ -135,6 +135,7 @@ macro_rules! export_function {
     ($core:tt value $($row:tt)*) => { $crate::export_call! { $core Sync value $($row)* } };
     ($core:tt make $($row:tt)*) => { $crate::export_call! { $core Local create $($row)* } };
     ($core:tt drop $($row:tt)*) => { $crate::export_call! { $core Local destroy $($row)* } };
+    ($core:tt on_host $($row:tt)*) => { $crate::export_call! { $core Sync on_host $($row)* } };
     ($core:tt local $($row:tt)*) => { $crate::export_by_hand! { $core Local $($row)* } };
     ($core:tt plan $($row:tt)*) => { $crate::export_by_hand! { @ (*mut ::std::ffi::c_void) $core Sync $($row)* } };
     ($core:tt void $($row:tt)*) => { $crate::export_by_hand! { @ (()) $core Sync $($row)* } };

@@ -170,6 +170,7 @@ def run(device, arguments):
     if not arguments.only:
         settings(device, handle)
         copies(device)
+        on_host(device, table(arguments.tables / "cublas.rs"))
     for kind, name, parameters in table(arguments.tables / "cublas.rs"):
         if kind not in ("async", "sync") or arguments.only and not re.search(arguments.only, name):
             continue
@@ -311,3 +312,55 @@ def vector(device, put, get, label, data, more, extent, here, there):
     device.cuda("cudaDeviceSynchronize")
     say(get, label, "-", "-", status, data=digest(memory.raw))
     device.free(at)
+
+
+def on_host(device, rows):
+    """cuBLASXt: products of matrices on the host. Tiles are larger than the matrices, so that natively one product is one, too."""
+    xt, blas = ctypes.c_void_p(), device.blas
+    say("cublasXtCreate", "-", "-", "-", blas("cublasXtCreate", ctypes.byref(xt)))
+    say("cublasXtCreate", "nowhere", "-", "-", blas("cublasXtCreate", None))
+    value, none, many = ctypes.c_int(-7), (ctypes.c_int * 1)(99), (ctypes.c_int * 1)(0)
+    say("cublasXtMaxBoards", "-", "-", "-", blas("cublasXtMaxBoards", ctypes.byref(value)), data=value.value)
+    for label, count, devices in (("one", 1, many), ("none", 0, many), ("unknown", 1, none)):
+        value = ctypes.c_int(0)
+        say("cublasXtGetNumBoards", label, "-", "-", blas("cublasXtGetNumBoards", count, devices, ctypes.byref(value)), data=value.value)
+    for name, values in (("BlockDim", (64, 1, 0, -1, 4096, 1024)), ("PinningMemMode", (1, 2, -1, 0))):
+        for wanted in (None, *values):
+            if wanted is not None:
+                say("cublasXtSet" + name, wanted, "-", "-", blas("cublasXtSet" + name, xt, wanted))
+            status = blas("cublasXtGet" + name, xt, ctypes.byref(value))
+            say("cublasXtGet" + name, wanted, "-", "-", status, data=value.value)
+    for operation, kind in ((0, 0), (0, 3), (0, 4), (1, 0), (11, 3), (12, 0), (-1, 0)):
+        say("cublasXtSetCpuRatio", operation, kind, "-", blas("cublasXtSetCpuRatio", xt, operation, kind, ctypes.c_float(0.0)))
+        say("cublasXtSetCpuRoutine", operation, kind, "-", blas("cublasXtSetCpuRoutine", xt, operation, kind, None))
+    for label, count, devices in (("none", 0, many), ("less", -1, many), ("nowhere", 1, None), ("right", 1, many), ("again", 1, many)):
+        say("cublasXtDeviceSelect", label, "-", "-", blas("cublasXtDeviceSelect", xt, count, devices))
+    for kind, name, parameters in rows:
+        if kind != "on_host":
+            continue
+        data_type = LETTERS[name[8]]
+        for turn, edge in ((0, 1), (0, ORDER), (1, ORDER)):
+            numbers, keep, arguments = Numbers(f"{name} {turn}"), [], []
+            for parameter, mode, argument in parameters:
+                if mode == "handle":
+                    arguments.append(xt)
+                elif mode == "i32":
+                    arguments.append(ctypes.c_int({"transa": turn, "transb": 1 - turn, "trans": 0 if not turn else 2 if "her" in name else 1}.get(parameter, turn)))
+                elif mode == "i64":
+                    arguments.append(ctypes.c_size_t(edge if parameter in "mnk" else LEADING))
+                else:
+                    scalar = mode != "dev"
+                    size = int(argument) if scalar else 0
+                    own = {4: 0, 8: 4 if data_type == 4 else 1, 16: 5}[size] if scalar else data_type
+                    memory = ctypes.create_string_buffer(pack(own, [numbers.real() for _ in range(2 if own in (4, 5) else 1)]) if scalar else matrix(data_type, numbers)[: LEADING * LEADING * SIZES[data_type]])
+                    keep.append(memory)
+                    arguments.append(memory)
+            status = blas(name, *arguments)
+            later = device.runtime.cudaDeviceSynchronize()
+            say(name, turn, edge, "-", f"{status}/{later}" if later else status, data=digest(b"".join(memory.raw for memory in keep)))
+        arguments[[parameter for parameter, _, _ in parameters].index("lda")] = ctypes.c_size_t(3)
+        say(name, "narrow", "-", "-", blas(name, *arguments))
+        arguments[0] = None
+        say(name, "nobody", "-", "-", blas(name, *arguments))
+    say("cublasXtDestroy", "-", "-", "-", blas("cublasXtDestroy", xt))
+    say("cublasXtDestroy", "null", "-", "-", blas("cublasXtDestroy", None))

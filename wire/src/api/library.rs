@@ -619,7 +619,7 @@ impl Function {
     /// Whether the box's library is called at all.
     #[must_use]
     pub fn is_forwarded(&self) -> bool {
-        !matches!(self.class, "local" | "unsupported")
+        !matches!(self.class, "local" | "on_host" | "unsupported")
     }
 
     /// A number that two declarations have in common only if name and parameters are the same (FNV-1a), not 0.
