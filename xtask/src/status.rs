@@ -92,42 +92,22 @@ macro_rules! library_rows {
         },)*)*];
     };
 }
-mod cublas {
-    use super::Declared;
-    gvirtus_wire::cublas_api!(library_rows);
-    pub(super) const CUBLAS: &[Declared] = ROWS;
+macro_rules! libraries { ($($module:ident $api:ident $rows:ident;)*) => { $(
+    mod $module {
+        use super::Declared;
+        gvirtus_wire::$api!(library_rows);
+        pub(super) const $rows: &[Declared] = ROWS;
+    }
+    use $module::$rows;
+)* } }
+libraries! {
+    cublas cublas_api CUBLAS;
+    cublaslt cublaslt_api CUBLASLT;
+    cudnn cudnn_api CUDNN;
+    cufft cufft_api CUFFT;
+    cufftw cufftw_api CUFFTW;
+    curand curand_api CURAND;
 }
-mod cudnn {
-    use super::Declared;
-    gvirtus_wire::cudnn_api!(library_rows);
-    pub(super) const CUDNN: &[Declared] = ROWS;
-}
-mod cufft {
-    use super::Declared;
-    gvirtus_wire::cufft_api!(library_rows);
-    pub(super) const CUFFT: &[Declared] = ROWS;
-}
-mod cublaslt {
-    use super::Declared;
-    gvirtus_wire::cublaslt_api!(library_rows);
-    pub(super) const CUBLASLT: &[Declared] = ROWS;
-}
-mod cufftw {
-    use super::Declared;
-    gvirtus_wire::cufftw_api!(library_rows);
-    pub(super) const CUFFTW: &[Declared] = ROWS;
-}
-mod curand {
-    use super::Declared;
-    gvirtus_wire::curand_api!(library_rows);
-    pub(super) const CURAND: &[Declared] = ROWS;
-}
-use cublas::CUBLAS;
-use cublaslt::CUBLASLT;
-use cudnn::CUDNN;
-use cufft::CUFFT;
-use cufftw::CUFFTW;
-use curand::CURAND;
 
 /// Private, and known to `frontend/nvml` itself.
 const EXPORT_TABLE_OF_NVML: &str = "nvmlInternalGetExportTable";

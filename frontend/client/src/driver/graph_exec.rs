@@ -392,15 +392,19 @@ pub(crate) unsafe fn cuGraphNodeGetEnabled(
     unsafe { put(enabled, u32::from(found)) }
 }
 
-/// Changes a kernel node.
-pub(crate) unsafe fn cuGraphExecKernelNodeSetParams_v2(
+/// Changes a kernel node; `kernels`: its function may be a `CUkernel`.
+///
+/// # Safety
+/// The caller's structure.
+unsafe fn set_kernel(
     handle: CUgraphExec,
     node: CUgraphNode,
     given: *const c_void,
+    kernels: bool,
 ) -> Result<()> {
     let exec = resolve(handle)?;
-    // SAFETY: the caller's structure.
-    let new = unsafe { params::kernel(given, true, &[])? };
+    // SAFETY: this function's contract.
+    let new = unsafe { params::kernel(given, kernels, &[])? };
     exec.change(node, |node| {
         let Work::Kernel(old) = &node.work else {
             return Err(error::ERROR_INVALID_VALUE);
@@ -410,22 +414,24 @@ pub(crate) unsafe fn cuGraphExecKernelNodeSetParams_v2(
     })
 }
 
+/// Changes a kernel node.
+pub(crate) unsafe fn cuGraphExecKernelNodeSetParams_v2(
+    handle: CUgraphExec,
+    node: CUgraphNode,
+    given: *const c_void,
+) -> Result<()> {
+    // SAFETY: the caller's structure.
+    unsafe { set_kernel(handle, node, given, true) }
+}
+
 /// As `_v2`, with functions only.
 pub(crate) unsafe fn cuGraphExecKernelNodeSetParams(
     handle: CUgraphExec,
     node: CUgraphNode,
     given: *const c_void,
 ) -> Result<()> {
-    let exec = resolve(handle)?;
     // SAFETY: the caller's structure.
-    let new = unsafe { params::kernel(given, false, &[])? };
-    exec.change(node, |node| {
-        let Work::Kernel(old) = &node.work else {
-            return Err(error::ERROR_INVALID_VALUE);
-        };
-        node.work = Work::Kernel(new.with_attributes(old.attributes.clone()));
-        Ok(())
-    })
+    unsafe { set_kernel(handle, node, given, false) }
 }
 
 /// Changes a copy node.

@@ -447,16 +447,33 @@ pub(super) fn line(bytes: usize) -> Extent {
     }
 }
 
+/// Copies bytes that lie one behind the other, to and from what each address is said to be.
+///
+/// # Safety
+/// As for [`copy`].
+#[inline]
+unsafe fn linear(
+    stream: CUstream,
+    wait: Wait,
+    dst: (Said, u64),
+    src: (Said, u64),
+    bytes: usize,
+) -> Result<()> {
+    let (to, from) = (Side::linear(dst.0, dst.1), Side::linear(src.0, src.1));
+    // SAFETY: this function's contract.
+    unsafe { copy(stream, wait, &to, &from, line(bytes)) }
+}
+
 /// Unified addresses; waits.
 pub(crate) unsafe fn cuMemcpy(dst: CUdeviceptr, src: CUdeviceptr, bytes: usize) -> Result<()> {
     // SAFETY: the caller's pointers.
     unsafe {
-        copy(
+        linear(
             std::ptr::null_mut(),
             Wait::Yes,
-            &Side::linear(Said::Unified, dst),
-            &Side::linear(Said::Unified, src),
-            line(bytes),
+            (Said::Unified, dst),
+            (Said::Unified, src),
+            bytes,
         )
     }
 }
@@ -470,12 +487,12 @@ pub(crate) unsafe fn cuMemcpyAsync(
 ) -> Result<()> {
     // SAFETY: the caller's pointers.
     unsafe {
-        copy(
+        linear(
             stream,
             Wait::No,
-            &Side::linear(Said::Unified, dst),
-            &Side::linear(Said::Unified, src),
-            line(bytes),
+            (Said::Unified, dst),
+            (Said::Unified, src),
+            bytes,
         )
     }
 }
@@ -488,12 +505,12 @@ pub(crate) unsafe fn cuMemcpyHtoD_v2(
 ) -> Result<()> {
     // SAFETY: the caller's pointers.
     unsafe {
-        copy(
+        linear(
             std::ptr::null_mut(),
             Wait::Yes,
-            &Side::linear(Said::Device, dst),
-            &Side::linear(Said::Host, src as u64),
-            line(bytes),
+            (Said::Device, dst),
+            (Said::Host, src as u64),
+            bytes,
         )
     }
 }
@@ -507,12 +524,12 @@ pub(crate) unsafe fn cuMemcpyHtoDAsync_v2(
 ) -> Result<()> {
     // SAFETY: the caller's pointers.
     unsafe {
-        copy(
+        linear(
             stream,
             Wait::No,
-            &Side::linear(Said::Device, dst),
-            &Side::linear(Said::Host, src as u64),
-            line(bytes),
+            (Said::Device, dst),
+            (Said::Host, src as u64),
+            bytes,
         )
     }
 }
@@ -525,12 +542,12 @@ pub(crate) unsafe fn cuMemcpyDtoH_v2(
 ) -> Result<()> {
     // SAFETY: the caller's pointers.
     unsafe {
-        copy(
+        linear(
             std::ptr::null_mut(),
             Wait::Yes,
-            &Side::linear(Said::Host, dst as u64),
-            &Side::linear(Said::Device, src),
-            line(bytes),
+            (Said::Host, dst as u64),
+            (Said::Device, src),
+            bytes,
         )
     }
 }
@@ -544,12 +561,12 @@ pub(crate) unsafe fn cuMemcpyDtoHAsync_v2(
 ) -> Result<()> {
     // SAFETY: the caller's pointers.
     unsafe {
-        copy(
+        linear(
             stream,
             Wait::No,
-            &Side::linear(Said::Host, dst as u64),
-            &Side::linear(Said::Device, src),
-            line(bytes),
+            (Said::Host, dst as u64),
+            (Said::Device, src),
+            bytes,
         )
     }
 }
@@ -561,18 +578,19 @@ pub(crate) unsafe fn cuMemcpyDtoD_v2(
     bytes: usize,
 ) -> Result<()> {
     let managed = |at| managed::touches(at, bytes as u64);
+    let wait = if managed(dst) || managed(src) {
+        Wait::Yes
+    } else {
+        Wait::No
+    };
     // SAFETY: both sides are the device's, or pinned memory of the program.
     unsafe {
-        copy(
+        linear(
             std::ptr::null_mut(),
-            if managed(dst) || managed(src) {
-                Wait::Yes
-            } else {
-                Wait::No
-            },
-            &Side::linear(Said::Device, dst),
-            &Side::linear(Said::Device, src),
-            line(bytes),
+            wait,
+            (Said::Device, dst),
+            (Said::Device, src),
+            bytes,
         )
     }
 }
@@ -586,12 +604,12 @@ pub(crate) unsafe fn cuMemcpyDtoDAsync_v2(
 ) -> Result<()> {
     // SAFETY: both sides are the device's, or pinned memory of the program.
     unsafe {
-        copy(
+        linear(
             stream,
             Wait::No,
-            &Side::linear(Said::Device, dst),
-            &Side::linear(Said::Device, src),
-            line(bytes),
+            (Said::Device, dst),
+            (Said::Device, src),
+            bytes,
         )
     }
 }
