@@ -120,7 +120,7 @@ pub(crate) struct Ins {
 }
 
 /// Kinds of memory that a memory instruction may name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub(crate) enum Where {
     Generic,

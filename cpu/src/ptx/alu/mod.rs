@@ -8,6 +8,7 @@ pub(crate) mod half;
 pub(crate) mod int;
 pub(crate) mod logic;
 pub(crate) mod rounding;
+pub(crate) mod shuffle;
 pub(crate) mod video;
 
 use super::code::{Bases, Ins, Loc};
@@ -108,12 +109,26 @@ pub(crate) unsafe fn put<T: Copy>(b: &Bases, loc: Loc, value: &[T; 32], mask: u3
     }
 }
 
+/// The bit of each lane.
+const BITS: [u32; 32] = {
+    let mut bits = [0; 32];
+    let mut lane = 0;
+    while lane < 32 {
+        bits[lane] = 1 << lane;
+        lane += 1;
+    }
+    bits
+};
+
 #[inline(never)]
 fn blend<T: Copy>(out: &mut [T; 32], value: &[T; 32], mask: u32) {
+    // Comparing with a table of bits and always writing is what the optimiser makes vectors of.
     for lane in 0..32 {
-        if mask >> lane & 1 != 0 {
-            out[lane] = value[lane];
-        }
+        out[lane] = if mask & BITS[lane] != 0 {
+            value[lane]
+        } else {
+            out[lane]
+        };
     }
 }
 

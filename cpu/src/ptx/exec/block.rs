@@ -3,6 +3,7 @@
 use super::state::{Barrier, Grid, Line, LocalMemory, Shared, Wait, Warp};
 use super::warp::Turn;
 use crate::engine::{Fault, FaultKind};
+use crate::ptx::jit;
 
 /// How a block's turn ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +29,7 @@ impl Block {
             shared: Shared {
                 index: [0; 3],
                 slots: Vec::new(),
+                limits: jit::Limits::new(grid.shared_total, grid.stack_bytes),
                 memory: vec![Line([0; 64]); grid.shared_total.div_ceil(64)],
                 bytes: grid.shared_total,
                 local: LocalMemory::new(warps as usize * 32, grid.stack_bytes)?,

@@ -223,6 +223,54 @@ impl Gathered {
     }
 }
 
+/// What happens most: shuffles of whole warps, and votes in which all lanes name the same members. Whether it was that.
+///
+/// # Safety
+/// The instruction must belong to the frame of `bases`.
+unsafe fn quick(bases: &Bases, ins: &Ins, op: CrossOp, m: u32) -> bool {
+    let shuffle = matches!(
+        op,
+        CrossOp::ShflUp | CrossOp::ShflDown | CrossOp::ShflBfly | CrossOp::ShflIdx
+    );
+    // SAFETY: the caller's promise.
+    unsafe {
+        if shuffle && m == FULL {
+            (ins.alu)(bases, ins, m);
+            return true;
+        }
+        if !is_vote(op) || ins.e != NONE || ins.d == NONE {
+            return false;
+        }
+        let members = if ins.c == NONE {
+            m
+        } else {
+            let members = &*bases.at::<[u32; 32]>(ins.c);
+            let first = members[m.trailing_zeros() as usize & 31];
+            let mut same = true;
+            for &other in members {
+                same &= other == first;
+            }
+            if !same {
+                return false;
+            }
+            first & m
+        };
+        let p = *bases.at::<u32>(ins.a) ^ if ins.flags & NEGATED != 0 { FULL } else { 0 };
+        let ballot = p & members;
+        let yes = match op {
+            CrossOp::VoteAll => ballot == members,
+            CrossOp::VoteAny => ballot != 0,
+            CrossOp::VoteUni => ballot == members || ballot == 0,
+            _ => {
+                put(bases, ins.d, &[ballot; 32], m);
+                return true;
+            }
+        };
+        put_pred(bases, ins.d, if yes { FULL } else { 0 }, m);
+    }
+    true
+}
+
 impl Warp {
     /// Executes the operation if all members are among the lanes `m`; otherwise does nothing and says so.
     pub(crate) fn across_now(&mut self, bases: &Bases, ins: &Ins, m: u32) -> bool {
@@ -238,6 +286,9 @@ impl Warp {
             }
             let op = op_of(ins);
             if op == CrossOp::Sync {
+                return true;
+            }
+            if quick(bases, ins, op, m) {
                 return true;
             }
             let mut gathered = Gathered::new();

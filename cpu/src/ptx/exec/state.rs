@@ -197,6 +197,8 @@ pub(crate) struct Shared {
     pub(crate) memory: Vec<Line>,
     /// Ranges of memory that instructions of machine code touched last.
     pub(crate) slots: Vec<jit::Slot>,
+    /// What machine code compares addresses of shared and local memory with.
+    pub(crate) limits: jit::Limits,
     /// Bytes of `memory` that kernels may use.
     pub(crate) bytes: usize,
     pub(crate) local: LocalMemory,

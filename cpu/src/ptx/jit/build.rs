@@ -12,6 +12,7 @@ use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
 use cranelift_frontend::{FunctionBuilder, Variable};
 
 use super::entry::{self, FINISHED, place};
+use super::groups;
 use super::names::Names;
 use super::plan::Plan;
 use crate::ptx::alu::float::NAN_F32;
@@ -53,6 +54,8 @@ pub(super) struct Build<'a, 'f> {
     pub(super) fault: Block,
     pub(super) helpers: Helpers,
     one_lane: SigRef,
+    /// Where accesses lie that were checked together with others.
+    pub(super) checked: groups::Places,
     /// Places for ranges of memory that were given out.
     pub(super) slots: u32,
 }
@@ -93,10 +96,13 @@ pub(super) struct Helpers {
     pub(super) resolve: FuncRef,
     /// [`entry::one_lane`].
     pub(super) one_lane: FuncRef,
+    /// [`entry::look_up`].
+    pub(super) look_up: FuncRef,
 }
 
 pub(super) const RESOLVE: [Type; 5] = [I64, I32, I32, I64, I32];
 pub(super) const ONE_LANE: [Type; 3] = [I64, I64, I32];
+pub(super) const LOOK_UP: [Type; 5] = [I64, I32, I32, I64, I64];
 
 pub(super) fn with_params(mut signature: Signature, types: &[Type]) -> Signature {
     signature
@@ -227,6 +233,7 @@ pub(super) fn build(
         fault,
         helpers,
         one_lane,
+        checked: HashMap::new(),
         slots: first_slot,
     };
     build.body(entry);
@@ -285,7 +292,8 @@ impl Build<'_, '_> {
             if plan.blocks[k].is_boundary() {
                 self.way_out(k);
             } else {
-                self.block(k, &mut ways_out);
+                let start = plan.blocks[k].start;
+                self.block(k, start, 0, &mut ways_out);
             }
         }
     }
@@ -310,11 +318,29 @@ impl Build<'_, '_> {
         self.b.ins().jump(self.next_lane, []);
     }
 
-    fn block(&mut self, k: usize, ways_out: &mut HashMap<usize, Block>) {
+    /// The instructions of a block from `from` on; `depth` is how often the block was divided before.
+    fn block(&mut self, k: usize, from: u32, depth: u32, ways_out: &mut HashMap<usize, Block>) {
         let (plan, program) = (self.plan, self.program);
         let range = &plan.blocks[k];
-        for pc in range.start..range.end {
+        for pc in from..range.end {
             let ins = &program.code[pc as usize];
+            if matches!(ins.op, Op::Load | Op::Store)
+                && depth < groups::DEPTH
+                && !self.checked.contains_key(&pc)
+                && let Some((good, places)) = self.check_groups(pc, range.end)
+            {
+                let (quick, careful) = (self.b.create_block(), self.b.create_block());
+                self.b.ins().brif(good, quick, [], careful, []);
+                let before = self.checked.clone();
+                self.b.set_cold_block(careful);
+                self.b.switch_to_block(careful);
+                self.block(k, pc, groups::DEPTH, ways_out);
+                self.b.switch_to_block(quick);
+                self.checked.extend(places);
+                self.block(k, pc, depth + 1, ways_out);
+                self.checked = before;
+                return;
+            }
             match ins.op {
                 Op::Jump => {
                     let to = self.target(ins);
@@ -323,12 +349,10 @@ impl Build<'_, '_> {
                     return;
                 }
                 Op::Branch => {
-                    let mut p = self.int(ins.a, Width::Pred);
-                    if ins.b != 0 {
-                        p = self.b.ins().bxor_imm_u(p, 1);
-                    }
+                    let p = self.int(ins.a, Width::Pred);
                     let to = self.target(ins);
                     match self.code.get(k + 1).copied().flatten() {
+                        Some(next) if ins.b != 0 => self.b.ins().brif(p, next, [], to.0, []),
                         Some(next) => self.b.ins().brif(p, to.0, [], next, []),
                         None => self.b.ins().jump(to.0, []),
                     };

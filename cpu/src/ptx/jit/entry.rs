@@ -92,6 +92,23 @@ fn places(bytes: u64, log: usize) -> u64 {
     }
 }
 
+/// How many places for accesses of each size shared and local memory have.
+pub(crate) struct Limits {
+    shared: [u64; SIZES],
+    local: [u64; SIZES],
+}
+
+impl Limits {
+    /// For memory of so many bytes.
+    pub(crate) fn new(shared: usize, local: usize) -> Limits {
+        let limits = |bytes: usize| std::array::from_fn(|log| places(bytes as u64, log));
+        Limits {
+            shared: limits(shared),
+            local: limits(local),
+        }
+    }
+}
+
 /// Machine code asks for an address that it does not know.
 ///
 /// # Safety
@@ -156,6 +173,53 @@ pub(super) unsafe extern "C" fn resolve(
     };
 }
 
+/// Machine code asks for the range around an address, for several accesses together. `what`: alignment (its logarithm), whether something is written (bit 8), whether the address
+/// is generic (bit 9).
+///
+/// # Safety
+/// Called by machine code only, with its context.
+pub(super) unsafe extern "C" fn look_up(
+    context: *mut Context<'_, '_>,
+    slot: u32,
+    what: u32,
+    address: u64,
+    span: u64,
+) {
+    // SAFETY: as in [`resolve`].
+    let (context, warp) = unsafe { (&mut *context, &mut *(*context).warp) };
+    let bytes = context.shared.bytes as u64;
+    let (start, end, host) = if address < SHARED_WINDOW {
+        if !warp.readable(context.grid, address, 1) || what >> 8 & 1 != 0 && !warp.range.writable {
+            return;
+        }
+        (warp.range.start, warp.range.end, 0)
+    } else if what >> 9 & 1 != 0 && address - SHARED_WINDOW < bytes {
+        (
+            SHARED_WINDOW,
+            SHARED_WINDOW + bytes,
+            (context.shared.memory_start() as u64).wrapping_sub(SHARED_WINDOW),
+        )
+    } else {
+        return;
+    };
+    let log = what & 63;
+    let start = start.next_multiple_of(1 << log);
+    let room = end.saturating_sub(start);
+    // SAFETY: the compiled function has its number of places, and slots were made for all of them.
+    unsafe {
+        *context.slots.add(slot as usize) = Slot {
+            start,
+            limit: if room < span {
+                0
+            } else {
+                ((room - span) >> log) + 1
+            },
+            host,
+            unused: 0,
+        };
+    }
+}
+
 /// Machine code has the interpreter's own function do an instruction for one lane.
 ///
 /// # Safety
@@ -196,15 +260,14 @@ impl Warp {
         if shared.slots.len() < code.slots as usize {
             shared.slots.resize(code.slots as usize, Slot::default());
         }
-        let limits = |bytes: usize| std::array::from_fn(|log| places(bytes as u64, log));
         let mut context = Context {
             bases: Bases(bases.0),
             slots: shared.slots.as_mut_ptr(),
             shared_start: shared.memory_start() as u64,
-            shared_limits: limits(shared.bytes),
+            shared_limits: shared.limits.shared,
             local: shared.local.of(self.id as usize * 32) as u64,
             local_stride: shared.local.stack_bytes as u64,
-            local_limits: limits(grid.stack_bytes),
+            local_limits: shared.limits.local,
             local_base: u64::from(local_base),
             params: grid.params.as_ptr(),
             next: [0; 32],

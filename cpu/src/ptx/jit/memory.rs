@@ -31,19 +31,14 @@ impl Build<'_, '_> {
                 .load(I64, fixed(), self.context, place::LOCAL_BASE);
             return self.b.ins().iadd_imm_s(base, access.offset);
         }
-        if access.wide_address {
-            let base = self.int(ins.a, Width::W64);
-            self.b.ins().iadd_imm_s(base, access.offset)
-        } else {
-            let base = self.int(ins.a, Width::W32);
-            let offset = self.b.ins().iconst(I32, i64::from(access.offset as u32));
-            let sum = self.b.ins().iadd(base, offset);
-            self.b.ins().uextend(I64, sum)
-        }
+        self.based(ins.a, access.wide_address, access.offset)
     }
 
     /// Where the bytes lie on the host: checked, and aligned to all of the access.
-    fn place_of(&mut self, ins: &Ins, pc: u32, access: &Access) -> Value {
+    fn place_of(&mut self, ins: &Ins, pc: u32, access: &Access) -> (Value, i32) {
+        if let Some(&known) = self.checked.get(&pc) {
+            return known;
+        }
         let total = u64::from(access.size) * u64::from(access.count);
         let log = total.trailing_zeros();
         let address = self.address(ins, access);
@@ -119,7 +114,7 @@ impl Build<'_, '_> {
             .ins()
             .brif(host, join, [&host.into()], self.fault, []);
         self.b.switch_to_block(join);
-        self.b.block_params(join)[0]
+        (self.b.block_params(join)[0], 0)
     }
 
     /// The registers of a load or store.
@@ -147,16 +142,18 @@ impl Build<'_, '_> {
 
     pub(super) fn load(&mut self, ins: &Ins, pc: u32) {
         let access = self.program.accesses[ins.imm as usize];
-        let host = self.place_of(ins, pc, &access);
+        let (host, first) = self.place_of(ins, pc, &access);
         let registers = self.registers(ins, &access);
         // All elements are read before any register is written: the address may be among them.
         let mut values = Vec::with_capacity(registers.len());
         for (k, &register) in registers.iter().enumerate() {
             let ty = self.loaded_type(register, &access);
-            let value = self
-                .b
-                .ins()
-                .load(ty, kernel(), host, k as i32 * i32::from(access.size));
+            let value = self.b.ins().load(
+                ty,
+                kernel(),
+                host,
+                first + k as i32 * i32::from(access.size),
+            );
             values.push(if ty.is_float() {
                 value
             } else {
@@ -184,7 +181,7 @@ impl Build<'_, '_> {
 
     pub(super) fn store(&mut self, ins: &Ins, pc: u32) {
         let access = self.program.accesses[ins.imm as usize];
-        let host = self.place_of(ins, pc, &access);
+        let (host, first) = self.place_of(ins, pc, &access);
         for (k, register) in self.registers(ins, &access).into_iter().enumerate() {
             let mut value = self.like(register, access.width, register);
             let ty = self.b.func.dfg.value_type(value);
@@ -194,9 +191,12 @@ impl Build<'_, '_> {
                 }
                 value = self.b.ins().ireduce(memory_type(access.size), value);
             }
-            self.b
-                .ins()
-                .store(kernel(), value, host, k as i32 * i32::from(access.size));
+            self.b.ins().store(
+                kernel(),
+                value,
+                host,
+                first + k as i32 * i32::from(access.size),
+            );
         }
     }
 

@@ -8,6 +8,7 @@
 
 mod build;
 mod entry;
+mod groups;
 mod kinds;
 mod memory;
 mod names;
@@ -26,7 +27,7 @@ use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use cranelift_jit::{JITBuilder, JITModule};
 use cranelift_module::{Linkage, Module, default_libcall_names};
 
-pub(crate) use entry::{After, Slot};
+pub(crate) use entry::{After, Limits, Slot};
 
 use super::code::{Ins, Op, Program};
 use super::exec::state::Line;
@@ -200,7 +201,7 @@ fn compile(program: &Program, kernel: u32, constants: &[Line]) -> Result<Code, S
     let target = module.target_config();
     let mut shared = FunctionBuilderContext::new();
     let mut context = module.make_context();
-    let mut helpers = Vec::with_capacity(2);
+    let mut helpers = Vec::with_capacity(3);
     for (name, types, callee) in [
         ("resolve", &build::RESOLVE[..], entry::resolve as *const ()),
         (
@@ -208,6 +209,7 @@ fn compile(program: &Program, kernel: u32, constants: &[Line]) -> Result<Code, S
             &build::ONE_LANE[..],
             entry::one_lane as *const (),
         ),
+        ("look_up", &build::LOOK_UP[..], entry::look_up as *const ()),
     ] {
         let call = module.target_config().default_call_conv;
         context.func.signature = build::with_params(Signature::new(CallConv::PreserveAll), types);
@@ -238,6 +240,7 @@ fn compile(program: &Program, kernel: u32, constants: &[Line]) -> Result<Code, S
         let helpers = build::Helpers {
             resolve: module.declare_func_in_func(helpers[0], &mut context.func),
             one_lane: module.declare_func_in_func(helpers[1], &mut context.func),
+            look_up: module.declare_func_in_func(helpers[2], &mut context.func),
         };
         let builder = FunctionBuilder::new(&mut context.func, &mut shared);
         slots = build::build(

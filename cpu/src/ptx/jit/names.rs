@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use crate::ptx::alu::{convert, float, float_modes, half, int, logic, video};
+use crate::ptx::alu::{convert, float, float_modes, half, int, logic, shuffle, video};
 use crate::ptx::code::{Alu, Ins};
 
 /// Names of operations by the address of their function. Functions that the linker made one have one name, and do the same.
@@ -17,9 +17,10 @@ impl Names {
     pub(super) fn get() -> &'static Names {
         static NAMES: OnceLock<Names> = OnceLock::new();
         NAMES.get_or_init(|| {
-            let tables: [Table; 7] = [
+            let tables: [Table; 8] = [
                 half::TABLE,
                 video::TABLE,
+                shuffle::TABLE,
                 float_modes::TABLE,
                 convert::TABLE,
                 logic::TABLE,

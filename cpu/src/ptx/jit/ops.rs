@@ -1,6 +1,6 @@
 //! Arithmetic in machine code. What is not here is done by the interpreter's own functions, one lane at a time.
 
-use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
+use cranelift_codegen::ir::condcodes::{CondCode, FloatCC, IntCC};
 use cranelift_codegen::ir::types::{F32, F64, I16, I32, I64};
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Type, Value};
 
@@ -440,6 +440,7 @@ impl Build<'_, '_> {
         let Some((what, ty)) = name.split_once('_') else {
             return false;
         };
+        let invert = ins.flags & INVERT != 0;
         let v = match ty {
             "f32" | "f64" => {
                 let condition = match what {
@@ -454,6 +455,11 @@ impl Build<'_, '_> {
                     (self.f32(ins.a), self.f32(ins.b))
                 } else {
                     (self.f64(ins.a), self.f64(ins.b))
+                };
+                let condition = if invert {
+                    condition.complement()
+                } else {
+                    condition
                 };
                 self.b.ins().fcmp(condition, x, y)
             }
@@ -472,6 +478,11 @@ impl Build<'_, '_> {
                     _ => return false,
                 };
                 let (x, y) = (self.int(ins.a, width), self.int(ins.b, width));
+                let condition = if invert {
+                    condition.complement()
+                } else {
+                    condition
+                };
                 self.b.ins().icmp(condition, x, y)
             }
         };
@@ -479,11 +490,8 @@ impl Build<'_, '_> {
         true
     }
 
-    /// Inverts, combines, and writes both results.
+    /// Combines, and writes both results.
     fn finish_comparison(&mut self, ins: &Ins, mut v: Value) {
-        if ins.flags & INVERT != 0 {
-            v = self.b.ins().bxor_imm_u(v, 1);
-        }
         let mut other = (ins.e != NONE).then(|| self.b.ins().bxor_imm_u(v, 1));
         let combination = ins.flags & (AND | OR | XOR);
         if combination != 0 {

@@ -2,7 +2,7 @@
 
 use super::quals::{Quals, arity};
 use super::{Emit, Step};
-use crate::ptx::alu::{int, logic};
+use crate::ptx::alu::{int, logic, shuffle};
 use crate::ptx::ast::Operand;
 use crate::ptx::code::{CrossOp, Loc, NONE, Op, special};
 use crate::ptx::types::{Ty, Width};
@@ -236,14 +236,29 @@ impl<'a> Emit<'_, 'a> {
             self.source(&operands[2], Ty::B32)?,
             self.source(&operands[3], Ty::B32)?,
         );
-        let packed = self.temporary(Width::W64, 20);
-        self.alu(logic::pack_32_64(), packed, &[b, c]);
+        let packed = match (&operands[2], &operands[3]) {
+            (&Operand::Int(b), &Operand::Int(c)) => {
+                let both = b & 0xffff_ffff | c << 32;
+                self.module.constant(both, Width::W64)
+            }
+            _ => {
+                let packed = self.temporary(Width::W64, 20);
+                self.alu(logic::pack_32_64(), packed, &[b, c]);
+                packed
+            }
+        };
         let mask = if sync {
             self.source(&operands[4], Ty::B32)?
         } else {
             NONE
         };
         self.cross(op, d, a, packed, p, mask);
+        self.code.last_mut().expect("just pushed").alu = match op {
+            CrossOp::ShflUp => shuffle::shfl_up(),
+            CrossOp::ShflDown => shuffle::shfl_down(),
+            CrossOp::ShflBfly => shuffle::shfl_bfly(),
+            _ => shuffle::shfl_idx(),
+        };
         Ok(())
     }
 
