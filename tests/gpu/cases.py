@@ -53,6 +53,7 @@ class Case:
         self.driver = description.get("driver", False)
         self.interactive = False
         self.opens_libraries = False
+        self.flags = description.get("flags", [])
         if kind == "fixture":
             head = []
             with open(os.path.join(directory, name + ".cu")) as file:
@@ -66,6 +67,8 @@ class Case:
             for line in head:
                 if line.startswith("round-trips:"):
                     self.round_trips = int(line.split(":")[1])
+                if line.startswith("compile:"):
+                    self.flags = self.flags + line.split(":")[1].split()
 
     def sources(self):
         if self.kind == "fixture":
@@ -165,7 +168,7 @@ def build(case, level, nvcc, arch, out, vendor, options):
         for made, source in case.description.get(kind, {}).items():
             commands.append(common + ["-" + kind, "-o", os.path.join(target, made), os.path.join(case.directory, source)])
     link = ["-rdc=true", "-lcudadevrt"] if case.description.get("rdc") else []
-    link += [flag.replace("{cudadevrt}", device_runtime(toolkit)) for flag in case.description.get("flags", [])]
+    link += [flag.replace("{cudadevrt}", device_runtime(toolkit)) for flag in case.flags]
     for name in case.libraries:
         path = vendor.library(name)
         link += ["-L", os.path.dirname(path), "-l:" + os.path.basename(path)]

@@ -3,6 +3,7 @@
 //! A fixture is one `.cu` file. Comment lines at its top direct whoever builds and runs it:
 //!
 //! * `// link: libcuda` – calls the driver API, so it is linked with `libcuda.so.1`
+//! * `// compile: --default-stream=per-thread` – what else the compiler is told
 //! * `// round-trips: 4` – the most round trips that it may cost after setup
 //! * `// interactive` – reads its standard input; only particular tests run it
 //! * `// opens libraries` – opens libraries of ours beyond the driver's by name, so it never has NVIDIA's runtime alone
@@ -27,6 +28,8 @@ pub struct Fixture {
     pub source: PathBuf,
     /// Whether it calls the driver API.
     pub links_libcuda: bool,
+    /// What else the compiler is told.
+    pub flags: Vec<String>,
     /// The most round trips that it may cost after setup.
     pub round_trips: Option<u64>,
     /// Whether it needs someone at its standard input.
@@ -79,6 +82,11 @@ pub fn all() -> Result<BTreeMap<String, Fixture>> {
             Fixture {
                 name,
                 links_libcuda: directive("link: libcuda").is_some(),
+                flags: directive("compile: ")
+                    .unwrap_or_default()
+                    .split_whitespace()
+                    .map(str::to_owned)
+                    .collect(),
                 round_trips,
                 interactive: directive("interactive").is_some(),
                 opens_libraries: directive("opens libraries").is_some(),
@@ -136,6 +144,7 @@ fn make(
             toolkit
                 .nvcc()
                 .args(FLAGS)
+                .args(&fixture.flags)
                 .args(flags)
                 .arg("-c")
                 .arg(&fixture.source)
@@ -144,7 +153,7 @@ fn make(
         )?;
     }
     if is_older(&program, &BTreeSet::from([object.clone()])) {
-        linker.args(FLAGS).args(flags);
+        linker.args(FLAGS).args(&fixture.flags).args(flags);
         linker.arg(&object).arg("-o").arg(&program);
         if fixture.links_libcuda {
             linker

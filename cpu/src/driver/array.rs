@@ -22,7 +22,6 @@ use crate::image::{Channel, Element, Level};
 /// `CUDA_ARRAY3D_*`.
 pub(super) mod flag {
     pub(crate) const LAYERED: u32 = 0x01;
-    pub(crate) const SURFACE_LDST: u32 = 0x02;
     pub(crate) const CUBEMAP: u32 = 0x04;
     pub(crate) const TEXTURE_GATHER: u32 = 0x08;
     pub(crate) const DEPTH_TEXTURE: u32 = 0x10;

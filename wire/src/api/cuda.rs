@@ -270,7 +270,7 @@ macro_rules! cuda_api { ($callback:ident) => { $callback! {
         async 13000 fn cuMemDiscardAndPrefetchBatchAsync(dptrs: *mut CUdeviceptr, sizes: *mut usize, count: usize, prefetchLocs: *mut CUmemLocation, prefetchLocIdxs: *mut usize, numPrefetchLocs: usize, flags: u64, hStream: CUstream);
         local 8000 fn cuMemRangeGetAttribute(data: *mut c_void, dataSize: usize, attribute: u32, devPtr: CUdeviceptr, count: usize);
         local 8000 fn cuMemRangeGetAttributes(data: *mut *mut c_void, dataSizes: *mut usize, attributes: *mut u32, numAttributes: usize, devPtr: CUdeviceptr, count: usize);
-        unsupported 6000 fn cuPointerSetAttribute(value: *const c_void, attribute: u32, ptr: CUdeviceptr);
+        local 6000 fn cuPointerSetAttribute(value: *const c_void, attribute: u32, ptr: CUdeviceptr);
         local 7000 fn cuPointerGetAttributes(numAttributes: u32, attributes: *mut u32, data: *mut *mut c_void, ptr: CUdeviceptr);
     }
     group "CUDA__STREAM" {

@@ -197,7 +197,12 @@ impl<R: Read> Sampler<'_, R> {
     /// What one level gives.
     fn on_level(&mut self, level: usize, place: &Place) -> Result<Texel, Trouble> {
         let level = self.texture.levels[level];
+        let mode = self.texture.address_modes[1];
         match place.dimensions {
+            // As an H100 does it: a read of one dimension is at 0 in the second one, which blends with the border where that has one.
+            1 if mode == AddressMode::Border && place.layer.is_none() => {
+                self.blend::<2>(&level, place)
+            }
             1 => self.blend::<1>(&level, place),
             2 => self.blend::<2>(&level, place),
             _ => self.blend::<3>(&level, place),

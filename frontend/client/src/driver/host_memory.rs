@@ -17,7 +17,7 @@ const REGISTER_FLAGS: u32 = 15;
 const DEVICEMAP: u32 = 2;
 const IOMEMORY: u32 = 4;
 
-/// Allocates pinned memory.
+/// Allocates pinned memory; no bytes are a null pointer.
 pub(crate) unsafe fn cuMemHostAlloc(
     pointer: *mut *mut c_void,
     size: usize,
@@ -25,10 +25,13 @@ pub(crate) unsafe fn cuMemHostAlloc(
 ) -> Result<()> {
     let session = session()?;
     let context = context::current()?;
-    if pointer.is_null() || size == 0 || flags & !ALLOC_FLAGS != 0 {
+    if pointer.is_null() || flags & !ALLOC_FLAGS != 0 {
         return Err(error::ERROR_INVALID_VALUE);
     }
-    let address = pinned::allocate(session, &context, size as u64, flags)?;
+    let address = match size as u64 {
+        0 => 0,
+        size => pinned::allocate(session, &context, size, flags)?,
+    };
     // SAFETY: the caller's pointer.
     unsafe { put(pointer, address as *mut c_void) }
 }
@@ -39,9 +42,12 @@ pub(crate) unsafe fn cuMemAllocHost_v2(pointer: *mut *mut c_void, size: usize) -
     unsafe { cuMemHostAlloc(pointer, size, 0) }
 }
 
-/// Frees pinned memory, once the work that may use it is complete.
+/// Frees pinned memory, once the work that may use it is complete. A null pointer is none.
 pub(crate) fn cuMemFreeHost(pointer: *mut c_void) -> Result<()> {
     let session = session()?;
+    if pointer.is_null() {
+        return Ok(());
+    }
     let entry = ledger::at(pointer as u64)
         .filter(|e| matches!(e.kind, Kind::Pinned | Kind::Shared))
         .ok_or(error::ERROR_INVALID_VALUE)?;

@@ -571,14 +571,14 @@ pub(crate) unsafe fn cuMemcpyDtoHAsync_v2(
     }
 }
 
-/// Device to device; does not wait unless managed memory is involved, as natively.
+/// Device to device; does not wait, as natively, unless managed memory is involved, or memory of which the program wants it.
 pub(crate) unsafe fn cuMemcpyDtoD_v2(
     dst: CUdeviceptr,
     src: CUdeviceptr,
     bytes: usize,
 ) -> Result<()> {
-    let managed = |at| managed::touches(at, bytes as u64);
-    let wait = if managed(dst) || managed(src) {
+    let must_wait = |at| managed::touches(at, bytes as u64) || ledger::is_synchronous(at);
+    let wait = if must_wait(dst) || must_wait(src) {
         Wait::Yes
     } else {
         Wait::No

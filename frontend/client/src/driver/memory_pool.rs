@@ -134,6 +134,9 @@ pub(crate) unsafe fn cuMemAllocFromPoolAsync(
 pub(crate) fn cuMemFreeAsync(address: CUdeviceptr, on: CUstream) -> Result<()> {
     let session = session()?;
     let stream = stream(on)?;
+    if address == 0 {
+        return Ok(());
+    }
     let entry = ledger::at(address)
         .filter(|e| {
             matches!(

@@ -88,9 +88,9 @@ fn fill(stream: CUstream, fill: &Fill) -> Result<()> {
     Ok(())
 }
 
-/// A function that is not asynchronous waits if it fills managed memory, as natively.
-fn wait_if_managed(address: u64) -> Result<()> {
-    if managed::touches(address, 1) {
+/// A function that is not asynchronous waits if it fills managed memory, or memory of which the program wants that.
+fn wait_if_it_must(address: u64) -> Result<()> {
+    if managed::touches(address, 1) || ledger::is_synchronous(address) {
         crate::driver::stream::cuStreamSynchronize(std::ptr::null_mut())?;
     }
     Ok(())
@@ -113,7 +113,7 @@ macro_rules! linear { ($($name:ident $name_async:ident $element:literal $value:t
     /// `count` elements, on the legacy default stream.
     pub(crate) fn $name(address: CUdeviceptr, value: $value, count: usize) -> Result<()> {
         $name_async(address, value, count, std::ptr::null_mut())?;
-        wait_if_managed(address)
+        wait_if_it_must(address)
     }
     /// `count` elements, on a stream.
     pub(crate) fn $name_async(address: CUdeviceptr, value: $value, count: usize, stream: CUstream) -> Result<()> {
@@ -131,7 +131,7 @@ macro_rules! pitched { ($($name:ident $name_async:ident $element:literal $value:
     /// `height` rows of `width` elements, on the legacy default stream.
     pub(crate) fn $name(address: CUdeviceptr, pitch: usize, value: $value, width: usize, height: usize) -> Result<()> {
         $name_async(address, pitch, value, width, height, std::ptr::null_mut())?;
-        wait_if_managed(address)
+        wait_if_it_must(address)
     }
     /// `height` rows of `width` elements, on a stream.
     pub(crate) fn $name_async(address: CUdeviceptr, pitch: usize, value: $value, width: usize, height: usize, stream: CUstream) -> Result<()> {

@@ -78,7 +78,7 @@ fn value(entry: &Entry, address: u64, attribute: u32) -> std::result::Result<Val
         attribute::HOST_POINTER => Value::U64(address),
         // The driver writes a whole word for "is managed": static cudart reads one that it has not initialised.
         attribute::IS_MANAGED => Value::U32(u32::from(entry.is_managed())),
-        attribute::SYNC_MEMOPS => Value::U32(0),
+        attribute::SYNC_MEMOPS => Value::U32(u32::from(ledger::is_synchronous(address))),
         attribute::IS_LEGACY_IPC_CAPABLE => Value::U32(u32::from(entry.kind == Kind::Device)),
         attribute::BUFFER_ID | attribute::MEMORY_BLOCK_ID => Value::U64(entry.address),
         attribute::IS_GPU_DIRECT_RDMA_CAPABLE => Value::Bool(false),
@@ -110,6 +110,24 @@ pub(crate) unsafe fn cuPointerGetAttribute(
     let entry = ledger::find(address).ok_or(error::ERROR_INVALID_VALUE)?;
     // SAFETY: the caller's pointer, to an object of the attribute's type.
     unsafe { value(&entry, address, attribute)?.write(data) }
+}
+
+/// Sets the one attribute that can be set: whether copies and sets of this memory always wait.
+pub(crate) unsafe fn cuPointerSetAttribute(
+    value: *const c_void,
+    attribute: u32,
+    ptr: CUdeviceptr,
+) -> Result<()> {
+    session()?;
+    context::current()?;
+    if value.is_null() || attribute != attribute::SYNC_MEMOPS {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
+    let entry = ledger::find(ptr).ok_or(error::ERROR_INVALID_VALUE)?;
+    // SAFETY: not null; the caller gives an object of the attribute's type.
+    let on = unsafe { value.cast::<u32>().read_unaligned() } != 0;
+    ledger::set_synchronous(entry.address, on);
+    Ok(())
 }
 
 /// Several attributes. Unknown memory is no error: its values are zero (and the ordinal -2, as natively).

@@ -236,7 +236,7 @@ pub(crate) unsafe fn cuStreamUpdateCaptureDependencies(
     unsafe { cuStreamUpdateCaptureDependencies_v2(stream, dependencies, none, count, flags) }
 }
 
-/// Exchanges the calling thread's capture mode.
+/// Exchanges the calling thread's capture mode. As natively, what is no mode is taken, and given back by the next call.
 pub(crate) unsafe fn cuThreadExchangeStreamCaptureMode(mode: *mut u32) -> Result<()> {
     session()?;
     if mode.is_null() {
@@ -244,9 +244,6 @@ pub(crate) unsafe fn cuThreadExchangeStreamCaptureMode(mode: *mut u32) -> Result
     }
     // SAFETY: not null; the caller's pointer.
     let new = unsafe { mode.read_unaligned() };
-    if new > MODE_RELAXED {
-        return Err(error::ERROR_INVALID_VALUE);
-    }
     // SAFETY: as above.
     unsafe { put(mode, capture::exchange_mode(new)) }
 }

@@ -1,7 +1,7 @@
 //! What a pointer is: every piece of memory that CUDA knows of in this process.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use gvirtus_wire::api::core::{Extent, Plane};
 use parking_lot::RwLock;
@@ -123,6 +123,9 @@ pub(crate) fn insert(entry: Entry) {
 
 pub(crate) fn remove(address: u64) -> Option<Entry> {
     let entry = ENTRIES.write().remove(&address)?;
+    if ANY_SYNCHRONOUS.load(Ordering::Acquire) {
+        set_synchronous(address, false);
+    }
     if entry.has_shadow() {
         HOST_PIECES.fetch_sub(1, Ordering::AcqRel);
         let mut host = HOST.write();
@@ -131,6 +134,28 @@ pub(crate) fn remove(address: u64) -> Option<Entry> {
         }
     }
     Some(entry)
+}
+
+/// `CU_POINTER_ATTRIBUTE_SYNC_MEMOPS`: where the memory begins of which copies and sets that are not asynchronous always wait. Few programs ask for that.
+static SYNCHRONOUS: RwLock<BTreeSet<u64>> = RwLock::new(BTreeSet::new());
+static ANY_SYNCHRONOUS: AtomicBool = AtomicBool::new(false);
+
+/// Sets whether copies and sets of the memory at `start`, where an entry begins, always wait.
+pub(crate) fn set_synchronous(start: u64, on: bool) {
+    let mut all = SYNCHRONOUS.write();
+    if on {
+        all.insert(start);
+    } else {
+        all.remove(&start);
+    }
+    ANY_SYNCHRONOUS.store(!all.is_empty(), Ordering::Release);
+}
+
+/// Whether copies and sets of the memory that an address lies in always wait.
+#[inline]
+pub(crate) fn is_synchronous(address: u64) -> bool {
+    ANY_SYNCHRONOUS.load(Ordering::Acquire)
+        && find(address).is_some_and(|entry| SYNCHRONOUS.read().contains(&entry.address))
 }
 
 /// How many pieces of pinned and registered host memory with a shadow there are.
