@@ -34,6 +34,8 @@ pub(super) struct Context {
     pub(super) device: usize,
     pub(super) flags: AtomicU32,
     pub(super) primary: bool,
+    /// A green context's primary context, which has the modules, the heap and the objects that its work uses.
+    home: Option<Arc<Self>>,
     /// The error of the fault that ended this context's use.
     sticky: AtomicI32,
     /// Makes running kernels stop.
@@ -59,6 +61,26 @@ thread_local! {
 impl Context {
     /// Makes a context and enters it in the table. A primary context has a fixed handle.
     pub(super) fn create(device: usize, flags: u32, primary_handle: Option<usize>) -> Arc<Self> {
+        Self::make(device, flags, primary_handle, None)
+    }
+
+    /// Makes a green context of a primary one.
+    pub(super) fn create_green(home: &Arc<Self>) -> Arc<Self> {
+        let flags = home.flags.load(Ordering::Relaxed);
+        Self::make(home.device, flags, None, Some(Arc::clone(home)))
+    }
+
+    /// The context whose modules, heap and objects work in this one uses.
+    pub(super) fn home(&self) -> &Self {
+        self.home.as_deref().unwrap_or(self)
+    }
+
+    fn make(
+        device: usize,
+        flags: u32,
+        primary_handle: Option<usize>,
+        home: Option<Arc<Self>>,
+    ) -> Arc<Self> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let handle = primary_handle.unwrap_or_else(handles::mint);
         let context = Arc::new_cyclic(|weak: &Weak<Self>| {
@@ -69,6 +91,7 @@ impl Context {
                 device,
                 flags: AtomicU32::new(flags),
                 primary: primary_handle.is_some(),
+                home,
                 sticky: AtomicI32::new(SUCCESS),
                 cancelled: AtomicBool::new(false),
                 limits: Mutex::new(Limits::default()),

@@ -121,7 +121,7 @@ pub(super) fn cuEventCreate(phEvent: *mut CUevent, Flags: u32) -> Result {
     } else {
         None
     };
-    insert(phEvent, Flags, context.id, shared)
+    insert(phEvent, Flags, context.home().id, shared)
 }
 
 fn insert(phEvent: *mut CUevent, flags: u32, context: u64, shared: Option<Shared>) -> Result {
@@ -158,7 +158,7 @@ pub(super) fn cuEventRecordWithFlags(hEvent: CUevent, hStream: CUstream, flags: 
     if flags & !RECORD_EXTERNAL != 0 {
         return Err(ERROR_INVALID_VALUE);
     }
-    if stream.context()?.id != event.context {
+    if stream.context()?.home().id != event.context {
         return Err(ERROR_INVALID_HANDLE);
     }
     if capture::record(&stream, &event, flags == RECORD_EXTERNAL)? {

@@ -47,6 +47,10 @@ macro_rules! implemented { ($callback:ident) => { $callback! {
         cuGraphAddChildGraphNode cuGraphAddEmptyNode cuGraphAddEventRecordNode cuGraphAddEventWaitNode cuGraphAddHostNode cuGraphAddKernelNode
         cuGraphAddKernelNode_v2 cuGraphAddMemcpyNode cuGraphAddMemsetNode
     }
+    green {
+        cuCtxFromGreenCtx cuCtxGetDevResource cuDevResourceGenerateDesc cuDevSmResourceSplitByCount cuDeviceGetDevResource cuGreenCtxCreate cuGreenCtxDestroy
+        cuGreenCtxGetDevResource
+    }
     launch {
         cuLaunchCooperativeKernel cuLaunchKernel cuLaunchKernelEx
     }

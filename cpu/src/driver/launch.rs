@@ -57,14 +57,14 @@ impl Launch {
         let config = &state::initialized().config;
         let environment = LaunchEnvironment {
             memory: &GridMemory::new(context.device),
-            images: &ContextImages(context.id),
+            images: &ContextImages(context.home().id),
             threads: (config.threads / running).max(1),
             print: &|piece| context.output.print(piece),
             print_error: &print_error,
             cancelled: &context.cancelled,
             deadline: config.limit.map(|limit| Instant::now() + limit),
-            device_malloc: &|size| heap_allocate(context, size),
-            device_free: &|address| heap_free(context, address),
+            device_malloc: &|size| heap_allocate(context.home(), size),
+            device_free: &|address| heap_free(context.home(), address),
         };
         match self.function.loaded.launch(
             self.function.index,
@@ -300,7 +300,7 @@ pub(super) fn prepare(
     extra: *mut *mut c_void,
 ) -> Result<Work> {
     let function = function::resolve(f)?;
-    if function.context != context.id {
+    if function.context != context.home().id {
         return Err(ERROR_INVALID_HANDLE);
     }
     check(

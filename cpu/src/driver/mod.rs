@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //! * [`exports`]: the C symbols, derived from `gvirtus_wire::cuda_api!`; `implemented`: the list of those that do something.
-//! * [`state`] (`cuInit`), [`config`] (environment), [`device`], [`context`], [`primary`], [`limits`].
+//! * [`state`] (`cuInit`), [`config`] (environment), [`device`], [`context`], [`primary`], [`green`], [`limits`].
 //! * [`memory`]: device memory, pinned host memory, virtual memory management, copies and fills.
 //! * [`stream`], [`stream_api`], [`event`], [`scheduler`] (when work runs), [`work`] (what runs), [`capture`], [`graph`], [`graph_nodes`].
 //! * [`array`](mod@array), [`texture`]: arrays, texture and surface objects.
@@ -33,6 +33,7 @@ mod ffi;
 mod function;
 mod graph;
 mod graph_nodes;
+mod green;
 mod handles;
 mod jit;
 mod launch;

@@ -46,6 +46,10 @@ pub(crate) enum Kind {
     GraphNode = 0x4b,
     /// `CUuserObject`
     UserObject = 0x4c,
+    /// `CUgreenCtx`
+    GreenContext = 0x4d,
+    /// `CUdevResourceDesc`
+    ResourceDescriptor = 0x4e,
 }
 
 /// The kind in a handle's upper bits, whatever it is.

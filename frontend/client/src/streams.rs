@@ -287,9 +287,21 @@ pub(crate) fn resolve(
     handle: CUstream,
 ) -> Result<Arc<Stream>, CUresult> {
     match handle as u64 {
-        0 | LEGACY => Ok(legacy(context.id)),
+        0 | LEGACY => Ok(legacy(context.stream_context)),
         PER_THREAD => own(session, context),
         handle => by_handle(handle),
+    }
+}
+
+/// A stream's work uses what is of the context with that number: it is a stream of it, or of a green context that is a part of it.
+///
+/// # Errors
+/// `CUDA_ERROR_INVALID_HANDLE` otherwise.
+pub(crate) fn check_home(stream: &Stream, context: u32) -> Result<(), CUresult> {
+    if stream.context == context || crate::driver::context::home(stream.context) == context {
+        Ok(())
+    } else {
+        Err(error::ERROR_INVALID_HANDLE)
     }
 }
 
@@ -322,13 +334,17 @@ pub(crate) fn legacy(context: u32) -> Arc<Stream> {
 
 /// The calling thread's default stream in a context.
 fn own(session: &Session, context: &Context) -> Result<Arc<Stream>, CUresult> {
-    let known = OWN.with_borrow(|own| own.iter().find(|s| s.context == context.id).cloned());
+    let known = OWN.with_borrow(|own| {
+        own.iter()
+            .find(|s| s.context == context.stream_context)
+            .cloned()
+    });
     if let Some(stream) = known.filter(|s| by_handle(s.handle).is_ok()) {
         return Ok(stream);
     }
     let stream = create(session, context, 0, 0)?;
     OWN.with_borrow_mut(|own| {
-        own.retain(|s| s.context != context.id);
+        own.retain(|s| s.context != context.stream_context);
         own.push(Arc::clone(&stream));
     });
     Ok(stream)
@@ -362,11 +378,11 @@ pub(crate) fn create(
         }
         table.generation = (table.generation + 1) & 0xffff;
         let handle = TAG | table.generation << 32 | id as u64;
-        let stream = Stream::new(id as u32, context.id, flags, priority, handle);
+        let stream = Stream::new(id as u32, context.stream_context, flags, priority, handle);
         table.slots[id] = Some(Arc::clone(&stream));
         // Queued under the lock: whoever finds the stream finds it created.
         session.queue(
-            context.id,
+            context.stream_context,
             &StreamCreate {
                 stream: id as u32,
                 flags,
@@ -421,9 +437,7 @@ pub(crate) fn submit<C: Command>(
     make: impl FnOnce(u32) -> C,
 ) -> Result<(), CUresult> {
     let stream = resolve(session, context, stream)?;
-    if stream.context != context.id {
-        return Err(error::ERROR_INVALID_HANDLE);
-    }
+    check_home(&stream, context.id)?;
     crate::capture::enqueue_allowed(&stream)?;
     let graph = matches!(managed, managed::Uses::Graph);
     let _underway = managed::before(session, &stream, managed)?;
@@ -451,9 +465,7 @@ pub(crate) fn submit_library<C: Command>(
     make: impl FnOnce(u32) -> C,
 ) -> Result<Option<C::Reply>, CUresult> {
     let stream = resolve(session, context, work.stream)?;
-    if stream.context != context.id {
-        return Err(error::ERROR_INVALID_HANDLE);
-    }
+    check_home(&stream, context.id)?;
     crate::capture::enqueue_allowed(&stream)?;
     if work.wait && stream.state.lock().capture.is_some() {
         // The answer would be that of work which does not run.
@@ -464,7 +476,7 @@ pub(crate) fn submit_library<C: Command>(
     let used = mapped::before(session, &stream, &in_place, false)?;
     if work.wait {
         let mut number = 0;
-        let reply = session.call_bulk(context.id, &make(stream.id), &[], |sequence| {
+        let reply = session.call_bulk(stream.context, &make(stream.id), &[], |sequence| {
             number = sequence;
         })?;
         synchronized(&stream, number);

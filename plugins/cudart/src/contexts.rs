@@ -49,6 +49,8 @@ pub(crate) struct Context {
     pub(crate) device: u32,
     /// The driver's handle.
     pub(crate) raw: Handle,
+    /// The driver's handle of a green context, 0 for others.
+    pub(crate) green: Handle,
     pub(crate) driver: &'static Driver,
     /// False once the context is destroyed or reset: its handles are void then.
     pub(crate) alive: AtomicBool,
@@ -206,7 +208,7 @@ impl Session {
             self.driver,
             cuDevicePrimaryCtxRetain(&raw mut raw, self.raw_device(device)?)
         )?;
-        self.adopt(device, device, Handle::of(raw))
+        self.adopt(device, device, Handle::of(raw), Handle(0))
     }
 
     /// The driver's number of a device.
@@ -221,13 +223,20 @@ impl Session {
     }
 
     /// Makes a driver's context usable for the session.
-    fn adopt(&self, id: u32, device: u32, raw: Handle) -> Result<Arc<Context>> {
+    pub(crate) fn adopt(
+        &self,
+        id: u32,
+        device: u32,
+        raw: Handle,
+        green: Handle,
+    ) -> Result<Arc<Context>> {
         let driver = self.driver;
         forget_current();
         let mut context = Context {
             id,
             device,
             raw,
+            green,
             driver,
             alive: AtomicBool::new(true),
             poisoned: AtomicI32::new(SUCCESS),
@@ -300,15 +309,45 @@ impl Session {
     }
 }
 
-impl Handler<ContextCreate> for Session {
-    fn handle(&self, _: &Header, command: ContextCreate) -> Result<Answer<()>> {
-        let device = self.raw_device(command.device)?;
-        if command.context < FIRST_CREATED_CONTEXT
-            || self.contexts.read().contains_key(&command.context)
-            || self.contexts.read().len() >= MOST_CREATED + self.devices as usize
+impl Session {
+    /// # Errors
+    /// `CUDA_ERROR_INVALID_VALUE` for a number that no new context may have, or if there are too many.
+    pub(crate) fn may_create_context(&self, number: u32) -> Result<()> {
+        let contexts = self.contexts.read();
+        let most = MOST_CREATED + self.devices as usize;
+        if number < FIRST_CREATED_CONTEXT
+            || contexts.contains_key(&number)
+            || contexts.len() >= most
         {
             return Err(ERROR_INVALID_VALUE);
         }
+        Ok(())
+    }
+
+    /// Destroys a context that was made.
+    fn destroy(&self, context: &Arc<Context>) -> Result<()> {
+        // As natively, work that was issued before is waited for.
+        let _ = context
+            .make_current()
+            .and_then(|()| cu!(self.driver, cuCtxSynchronize()));
+        self.settle();
+        self.free_host_of(context);
+        self.forget_objects(context);
+        context.alive.store(false, Ordering::Release);
+        forget_current();
+        if context.green == Handle(0) {
+            return cu!(self.driver, cuCtxDestroy_v2(context.raw.ptr()));
+        }
+        // It is current on this thread: that it must not be any more.
+        cu!(self.driver, cuCtxSetCurrent(std::ptr::null_mut()))?;
+        cu!(self.driver, cuGreenCtxDestroy(context.green.ptr()))
+    }
+}
+
+impl Handler<ContextCreate> for Session {
+    fn handle(&self, _: &Header, command: ContextCreate) -> Result<Answer<()>> {
+        let device = self.raw_device(command.device)?;
+        self.may_create_context(command.context)?;
         if command.flags & !CONTEXT_FLAGS != 0 {
             return Err(ERROR_INVALID_VALUE);
         }
@@ -332,7 +371,7 @@ impl Handler<ContextCreate> for Session {
         // Creating pushes the context on the thread's stack: whatever was current is no longer.
         forget_current();
         made?;
-        self.adopt(command.context, command.device, Handle::of(raw))?;
+        self.adopt(command.context, command.device, Handle::of(raw), Handle(0))?;
         Ok(Answer::Now(()))
     }
 }
@@ -348,17 +387,7 @@ impl Handler<ContextDestroy> for Session {
             .remove(&command.context)
             .ok_or(ERROR_INVALID_CONTEXT)?;
         self.host.may_block();
-        // As natively, work that was issued before is waited for.
-        let _ = context
-            .make_current()
-            .and_then(|()| cu!(self.driver, cuCtxSynchronize()));
-        self.settle();
-        self.free_host_of(&context);
-        self.forget_objects(&context);
-        context.alive.store(false, Ordering::Release);
-        forget_current();
-        cu!(self.driver, cuCtxDestroy_v2(context.raw.ptr()))?;
-        Ok(Answer::Now(()))
+        self.destroy(&context).map(Answer::Now)
     }
 }
 
@@ -422,8 +451,16 @@ impl Handler<ContextSynchronize> for Session {
 impl Handler<ContextReset> for Session {
     fn handle(&self, _: &Header, command: ContextReset) -> Result<Answer<()>> {
         let device = self.raw_device(command.device)?;
-        let old = self.contexts.write().remove(&command.device);
+        let (old, green) = {
+            let mut contexts = self.contexts.write();
+            let of = |c: &Context| c.green != Handle(0) && c.device == command.device;
+            let green: Vec<_> = contexts.extract_if(|_, c| of(c)).collect();
+            (contexts.remove(&command.device), green)
+        };
         self.host.may_block();
+        for (_, green) in &green {
+            self.destroy(green)?;
+        }
         if let Some(context) = &old {
             let _ = context
                 .make_current()

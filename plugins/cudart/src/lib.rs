@@ -27,6 +27,7 @@ mod driver;
 mod errors;
 mod events;
 mod graph;
+mod green;
 mod host_function;
 mod host_memory;
 mod image_cache;

@@ -18,6 +18,7 @@ use crate::driver::Driver;
 use crate::errors::{self, Result, SUCCESS, Status, is_sticky};
 use crate::events::Event;
 use crate::graph::{Capture, Exec, Graph};
+use crate::green::Pieces;
 use crate::host::{self, Host};
 use crate::host_function::HostFunctions;
 use crate::host_memory::HostMemory;
@@ -59,6 +60,8 @@ pub(crate) struct Session {
     pub(crate) arrays: Table<Arc<Array>>,
     pub(crate) mipmaps: Table<Arc<Mipmap>>,
     pub(crate) objects: Objects,
+    /// Groups of multiprocessors.
+    pub(crate) pieces: Pieces,
     pub(crate) graphs: Table<Arc<Graph>>,
     pub(crate) execs: Table<Arc<Exec>>,
     pub(crate) captures: Mutex<Vec<Arc<Capture>>>,
@@ -107,6 +110,7 @@ impl Session {
             arrays: Table::new(),
             mipmaps: Table::new(),
             objects: Objects::default(),
+            pieces: Pieces::default(),
             graphs: Table::new(),
             execs: Table::new(),
             captures: Mutex::new(Vec::new()),

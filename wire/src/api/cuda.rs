@@ -547,19 +547,19 @@ macro_rules! cuda_api { ($callback:ident) => { $callback! {
         local 3000 fn cuGetExportTable(ppExportTable: *mut *const c_void, pExportTableId: *const CUuuid);
     }
     group "CUDA__GREEN__CONTEXTS" {
-        unsupported 12040 fn cuGreenCtxCreate(phCtx: *mut CUgreenCtx, desc: CUdevResourceDesc, dev: CUdevice, flags: u32);
-        unsupported 12040 fn cuGreenCtxDestroy(hCtx: CUgreenCtx);
-        unsupported 12040 fn cuCtxFromGreenCtx(pContext: *mut CUcontext, hCtx: CUgreenCtx);
-        unsupported 12040 fn cuDeviceGetDevResource(device: CUdevice, resource: *mut c_void, type_: u32);
-        unsupported 12040 fn cuCtxGetDevResource(hCtx: CUcontext, resource: *mut c_void, type_: u32);
-        unsupported 12040 fn cuGreenCtxGetDevResource(hCtx: CUgreenCtx, resource: *mut c_void, type_: u32);
-        unsupported 12040 fn cuDevSmResourceSplitByCount(result: *mut c_void, nbGroups: *mut u32, input: *const c_void, remaining: *mut c_void, useFlags: u32, minCount: u32);
-        unsupported 12040 fn cuDevResourceGenerateDesc(phDesc: *mut CUdevResourceDesc, resources: *mut c_void, nbResources: u32);
-        unsupported 12040 fn cuGreenCtxRecordEvent(hCtx: CUgreenCtx, hEvent: CUevent);
-        unsupported 12040 fn cuGreenCtxWaitEvent(hCtx: CUgreenCtx, hEvent: CUevent);
+        sync 12040 fn cuGreenCtxCreate(phCtx: *mut CUgreenCtx, desc: CUdevResourceDesc, dev: CUdevice, flags: u32);
+        sync 12040 fn cuGreenCtxDestroy(hCtx: CUgreenCtx);
+        local 12040 fn cuCtxFromGreenCtx(pContext: *mut CUcontext, hCtx: CUgreenCtx);
+        sync 12040 fn cuDeviceGetDevResource(device: CUdevice, resource: *mut c_void, type_: u32);
+        sync 12040 fn cuCtxGetDevResource(hCtx: CUcontext, resource: *mut c_void, type_: u32);
+        sync 12040 fn cuGreenCtxGetDevResource(hCtx: CUgreenCtx, resource: *mut c_void, type_: u32);
+        sync 12040 fn cuDevSmResourceSplitByCount(result: *mut c_void, nbGroups: *mut u32, input: *const c_void, remaining: *mut c_void, useFlags: u32, minCount: u32);
+        local 12040 fn cuDevResourceGenerateDesc(phDesc: *mut CUdevResourceDesc, resources: *mut c_void, nbResources: u32);
+        async 12040 fn cuGreenCtxRecordEvent(hCtx: CUgreenCtx, hEvent: CUevent);
+        async 12040 fn cuGreenCtxWaitEvent(hCtx: CUgreenCtx, hEvent: CUevent);
         local 12040 fn cuStreamGetGreenCtx(hStream: CUstream, phCtx: *mut CUgreenCtx);
-        unsupported 12050 fn cuGreenCtxStreamCreate(phStream: *mut CUstream, greenCtx: CUgreenCtx, flags: u32, priority: i32);
-        unsupported 12090 fn cuGreenCtxGetId(greenCtx: CUgreenCtx, greenCtxId: *mut u64);
+        async 12050 fn cuGreenCtxStreamCreate(phStream: *mut CUstream, greenCtx: CUgreenCtx, flags: u32, priority: i32);
+        local 12090 fn cuGreenCtxGetId(greenCtx: CUgreenCtx, greenCtxId: *mut u64);
     }
     group "CUDA__LOGS" {
         local 12090 fn cuLogsRegisterCallback(callbackFunc: *mut c_void, userData: *mut c_void, callback_out: *mut CUlogsCallbackHandle);

@@ -14,7 +14,7 @@ use std::sync::{Arc, OnceLock};
 
 use gvirtus_wire::api::core::{
     ContextCreate, ContextDestroy, ContextReset, ContextSetLimit, ContextSynchronize,
-    FIRST_CREATED_CONTEXT, PeerAccess, ResetPersistingL2,
+    FIRST_CREATED_CONTEXT, GreenContextCreate, PeerAccess, ResetPersistingL2,
 };
 use gvirtus_wire::api::types::{CUcontext, CUctxCreateParams, CUdevice, error};
 use parking_lot::Mutex;
@@ -42,6 +42,8 @@ const LIMITS: u32 = 10;
 pub(crate) struct Context {
     /// Its number on the wire: the device's ordinal for a primary context, at least [`FIRST_CREATED_CONTEXT`] for others.
     pub(crate) id: u32,
+    /// The number that its streams have for it: its own, except that a green context's is the primary context's for all else.
+    pub(crate) stream_context: u32,
     /// Device ordinal.
     pub(crate) device: u32,
     /// What the program holds.
@@ -66,6 +68,7 @@ impl Context {
     fn new(id: u32, device: u32, flags: u32, alive: bool, handle: *mut c_void) -> Self {
         Self {
             id,
+            stream_context: id,
             device,
             handle: handle as usize,
             unique: AtomicU64::new(next_unique()),
@@ -78,7 +81,15 @@ impl Context {
         }
     }
 
-    /// Whether it is a device's primary context.
+    /// A green context of a device.
+    fn green(number: u32, device: u32, handle: *mut c_void) -> Self {
+        Self {
+            stream_context: number,
+            ..Self::new(device, device, MAP_HOST, true, handle)
+        }
+    }
+
+    /// Whether it is a device's primary context, or a green one, which is that with fewer multiprocessors.
     pub(crate) fn is_primary(&self) -> bool {
         self.id < FIRST_CREATED_CONTEXT
     }
@@ -94,6 +105,8 @@ fn next_unique() -> u64 {
 }
 
 static CONTEXTS: Table<Context> = Table::new(Kind::Context);
+/// Whether there has ever been a green context.
+static GREEN: AtomicBool = AtomicBool::new(false);
 
 /// A device's primary context. The object lives as long as the process, so that its handle stays the same over release and retain, as natively.
 struct Primary {
@@ -340,16 +353,71 @@ pub(crate) unsafe fn cuDevicePrimaryCtxGetState(
     Ok(())
 }
 
+/// A number for a context that is made.
+fn next_number() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(FIRST_CREATED_CONTEXT);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Makes a device's green context of these pieces of it. The primary context is retained as long as it exists.
+pub(crate) fn make_green(dev: CUdevice, resources: Vec<u32>, flags: u32) -> Result<Arc<Context>> {
+    let (device, _) = device_by_handle(dev)?;
+    let session = session()?;
+    let mut primary = std::ptr::null_mut();
+    // SAFETY: a variable of ours.
+    unsafe { cuDevicePrimaryCtxRetain(&raw mut primary, dev)? };
+    let number = next_number();
+    GREEN.store(true, Ordering::Release);
+    let command = GreenContextCreate {
+        context: number,
+        device,
+        flags,
+        resources,
+    };
+    let made = session.call(device, &command).and_then(|()| {
+        let made = CONTEXTS.insert(|handle| Context::green(number, device, handle));
+        made.ok_or(error::ERROR_OUT_OF_MEMORY)
+    });
+    made.inspect_err(|_| {
+        let _ = cuDevicePrimaryCtxRelease(dev);
+    })
+}
+
+/// Destroys a green context and releases the primary context. Streams that the program left in it are void.
+pub(crate) fn destroy_green(context: &Context) -> Result<()> {
+    let session = session()?;
+    CONTEXTS
+        .remove(handle(context))
+        .ok_or(error::ERROR_INVALID_CONTEXT)?;
+    context.alive.store(false, Ordering::Release);
+    let number = context.stream_context;
+    let result = session.call(context.device, &ContextDestroy { context: number });
+    session.heal(number);
+    streams::forget_context(number);
+    crate::memory::staging::forget_context(number);
+    // The ordinal is the handle.
+    result.and(cuDevicePrimaryCtxRelease(context.device as CUdevice))
+}
+
+/// The context whose memory, modules and events a stream's work uses, by the number that its streams have for it.
+pub(crate) fn home(stream_context: u32) -> u32 {
+    if stream_context < FIRST_CREATED_CONTEXT {
+        return stream_context;
+    }
+    CONTEXTS
+        .find(|c| c.stream_context == stream_context)
+        .map_or(stream_context, |c| c.id)
+}
+
 /// Makes a context and pushes it on the calling thread's stack.
 pub(crate) unsafe fn cuCtxCreate_v2(pctx: *mut CUcontext, flags: u32, dev: CUdevice) -> Result<()> {
-    static NEXT: AtomicU32 = AtomicU32::new(FIRST_CREATED_CONTEXT);
     let (device, _) = device_by_handle(dev)?;
     if pctx.is_null() {
         return Err(error::ERROR_INVALID_VALUE);
     }
     check_flags(flags)?;
     let session = session()?;
-    let id = NEXT.fetch_add(1, Ordering::Relaxed);
+    let id = next_number();
     session.call(
         device,
         &ContextCreate {
@@ -521,10 +589,23 @@ pub(crate) fn cuCtxSynchronize() -> Result<()> {
 pub(crate) fn cuCtxSynchronize_v2(ctx: CUcontext) -> Result<()> {
     let context = by_handle_or_current(ctx)?;
     let session = session()?;
-    session.check(context.id)?;
+    session.check(context.stream_context)?;
     crate::capture::forbid()?;
-    if streams::outstanding(context.id) || session.prints() {
-        synchronize(session, context.id)?;
+    let of_primary = |c: &Context| c.id == context.id && c.stream_context != c.id && c.alive();
+    let mut numbers = vec![context.stream_context];
+    if context.stream_context == context.id && GREEN.load(Ordering::Acquire) {
+        // Green contexts are parts of the primary one.
+        let all = CONTEXTS.all();
+        numbers.extend(
+            all.iter()
+                .filter(|c| of_primary(c))
+                .map(|c| c.stream_context),
+        );
+    }
+    for number in numbers {
+        if streams::outstanding(number) || session.prints() {
+            synchronize(session, number)?;
+        }
     }
     crate::memory::pool::synchronized(session);
     Ok(())
@@ -541,14 +622,14 @@ pub(crate) fn synchronize(session: &Session, context: u32) -> Result<()> {
 /// What programs hold for the context of that number; null if it is gone.
 pub(crate) fn handle_of(id: u32) -> CUcontext {
     CONTEXTS
-        .find(|c| c.id == id)
+        .find(|c| c.stream_context == id)
         .map_or(std::ptr::null_mut(), |c| handle(&c))
 }
 
 /// The device of the context of that number.
 pub(crate) fn device_of(id: u32) -> Result<u32> {
     CONTEXTS
-        .find(|c| c.id == id)
+        .find(|c| c.stream_context == id)
         .map(|c| c.device)
         .ok_or(error::ERROR_INVALID_CONTEXT)
 }
@@ -559,7 +640,7 @@ pub(crate) fn on_device(device: u32) -> Vec<u32> {
         .all()
         .iter()
         .filter(|c| c.device == device && c.alive())
-        .map(|c| c.id)
+        .map(|c| c.stream_context)
         .collect()
 }
 

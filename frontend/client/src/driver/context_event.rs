@@ -58,7 +58,7 @@ fn checked(handle: CUcontext, event: CUevent) -> Result<(CUcontext, Arc<Context>
     session()?;
     let context = context::by_handle_or_current(handle)?;
     events::resolve(event)?;
-    let streams = streams::of_context(context.id);
+    let streams = streams::of_context(context.stream_context);
     if streams.iter().any(|stream| capture::of(stream).is_some()) {
         return Err(error::ERROR_STREAM_CAPTURE_UNSUPPORTED);
     }
@@ -73,14 +73,14 @@ pub(crate) fn cuCtxRecordEvent(hCtx: CUcontext, hEvent: CUevent) -> Result<()> {
     }
     within(handle, || {
         with_stream(|ours| {
-            for stream in streams::of_context(context.id) {
+            for stream in streams::of_context(context.stream_context) {
                 let theirs = streams::handle(&stream);
                 if theirs == ours || stream.is_idle() {
                     continue;
                 }
                 if stream.id != 0 && streams::by_handle(stream.handle).is_err() {
                     // Destroyed while it works: nothing can be put behind that any more.
-                    context::synchronize(session()?, context.id)?;
+                    context::synchronize(session()?, context.stream_context)?;
                     continue;
                 }
                 let event = event_on(theirs)?;
@@ -97,7 +97,7 @@ pub(crate) fn cuCtxRecordEvent(hCtx: CUcontext, hEvent: CUevent) -> Result<()> {
 pub(crate) fn cuCtxWaitEvent(hCtx: CUcontext, hEvent: CUevent) -> Result<()> {
     let (handle, context) = checked(hCtx, hEvent)?;
     within(handle, || {
-        for stream in streams::of_context(context.id) {
+        for stream in streams::of_context(context.stream_context) {
             let known = stream.id == 0 || streams::by_handle(stream.handle).is_ok();
             if known {
                 cuStreamWaitEvent(streams::handle(&stream), hEvent, 0)?;
@@ -107,7 +107,7 @@ pub(crate) fn cuCtxWaitEvent(hCtx: CUcontext, hEvent: CUevent) -> Result<()> {
             cuStreamWaitEvent(ours, hEvent, 0)?;
             let event = event_on(ours)?;
             let mut waits = WAITS.lock();
-            waits.push((context.id, event.addr()));
+            waits.push((context.stream_context, event.addr()));
             ANY.store(true, Ordering::Release);
             Ok(())
         })

@@ -66,9 +66,7 @@ pub(crate) fn cuEventRecordWithFlags(
     if flags & !1 != 0 {
         return Err(error::ERROR_INVALID_VALUE);
     }
-    if stream.context != event.context {
-        return Err(error::ERROR_INVALID_HANDLE);
-    }
+    streams::check_home(&stream, event.context)?;
     capture::enqueue_allowed(&stream)?;
     if flags == EXTERNAL && capture::of(&stream).is_none() {
         return Err(error::ERROR_ILLEGAL_STATE);

@@ -176,9 +176,7 @@ pub(crate) fn cuGraphLaunch(handle: CUgraphExec, stream_handle: CUstream) -> Res
     let exec = resolve(handle)?;
     let context = context::current()?;
     let stream = streams::resolve(session, &context, stream_handle)?;
-    if stream.context != context.id {
-        return Err(error::ERROR_INVALID_HANDLE);
-    }
+    streams::check_home(&stream, context.id)?;
     session.check(stream.context)?;
     capture::enqueue_allowed(&stream)?;
     // An executable graph cannot become part of another one, natively (driver 580).

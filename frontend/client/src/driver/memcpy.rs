@@ -192,7 +192,9 @@ pub(super) unsafe fn copy(
         match (to, from) {
             (Is::Device, Is::Device) => {
                 job.post(COPY_ON_DEVICE, &[])?;
-                if wait == Wait::Yes && (written.is_some() || read.is_some()) {
+                let must = |side: &Side| ledger::is_synchronous(side.plane.address);
+                let managed = written.is_some() || read.is_some();
+                if wait == Wait::Yes && (managed || must(dst) || must(src)) {
                     return crate::driver::stream::cuStreamSynchronize(streams::handle(job.stream));
                 }
                 Ok(())

@@ -23,6 +23,7 @@ pub(crate) mod graph_exec;
 pub(crate) mod graph_memory;
 pub(crate) mod graph_node_params;
 pub(crate) mod graph_nodes;
+pub(crate) mod green_context;
 pub(crate) mod host_function;
 pub(crate) mod host_memory;
 pub(crate) mod init;

@@ -10,7 +10,7 @@ use gvirtus_wire::api::core::{
 };
 use gvirtus_wire::api::types::{CUcontext, CUevent, CUstream, CUstreamAttrValue, error};
 
-use crate::driver::{Result, context, context_event, put, put_if, session};
+use crate::driver::{Result, context, context_event, green_context, put, put_if, session};
 use crate::events::{self, Recorded};
 use crate::graph::work::Work;
 use crate::memory::pool;
@@ -42,7 +42,7 @@ pub(crate) unsafe fn cuStreamCreateWithPriority(
     }
     let priority = in_range(session, context.device, priority);
     let created = streams::create(session, &context, flags, priority)?;
-    context_event::for_new_stream(streams::handle(&created), context.id)?;
+    context_event::for_new_stream(streams::handle(&created), context.stream_context)?;
     // SAFETY: the caller's pointer.
     unsafe { put(stream, streams::handle(&created)) }
 }
@@ -258,27 +258,33 @@ pub(crate) unsafe fn cuStreamGetCtx(stream: CUstream, pctx: *mut CUcontext) -> R
     unsafe { put(pctx, context::handle_of(stream.context)) }
 }
 
-/// As `cuStreamGetCtx`; no stream of ours belongs to a green context.
+/// As `cuStreamGetCtx`, but of a stream of a green context it tells that, and the primary context.
 pub(crate) unsafe fn cuStreamGetCtx_v2(
     stream: CUstream,
     pctx: *mut CUcontext,
     green: *mut *mut std::ffi::c_void,
 ) -> Result<()> {
+    let stream = streams::resolve(session()?, &*context::current()?, stream)?;
+    let found = green_context::of_stream(&stream);
+    let home = match found.is_null() {
+        true => context::handle_of(stream.context),
+        false => context::handle_of(context::home(stream.context)),
+    };
     // SAFETY: the caller's pointers.
     unsafe {
-        put_if(green, std::ptr::null_mut());
-        cuStreamGetCtx(stream, pctx)
+        put_if(green, found);
+        put(pctx, home)
     }
 }
 
-/// No stream of ours belongs to a green context; cuDNN asks.
+/// The green context that a stream belongs to, null if there is none; cuDNN asks.
 pub(crate) unsafe fn cuStreamGetGreenCtx(
     stream: CUstream,
     green: *mut *mut std::ffi::c_void,
 ) -> Result<()> {
-    streams::resolve(session()?, &*context::current()?, stream)?;
+    let stream = streams::resolve(session()?, &*context::current()?, stream)?;
     // SAFETY: the caller's pointer.
-    unsafe { put(green, std::ptr::null_mut()) }
+    unsafe { put(green, green_context::of_stream(&stream)) }
 }
 
 /// Sets an attribute for later work on the stream.

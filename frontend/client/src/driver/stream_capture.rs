@@ -66,7 +66,7 @@ fn begin(stream: CUstream, mode: u32, into: Option<(Arc<Graph>, Vec<usize>)>) ->
     session.call(stream.context, &StreamBeginCapture { stream: stream.id })?;
     let (graph, after) = match into {
         Some((graph, after)) => (graph, Some(after)),
-        None => (Graph::create(stream.context)?, None),
+        None => (Graph::create(context::home(stream.context))?, None),
     };
     Capture::begin(&stream, mode, graph, after);
     Ok(())

@@ -181,7 +181,7 @@ pub(crate) fn allocate(
         size,
         kind: Kind::Pooled { pool: pool.handle },
         device: pool.device,
-        context: stream.context,
+        context: crate::driver::context::home(stream.context),
         flags: 0,
     });
     Ok(address)

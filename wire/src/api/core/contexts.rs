@@ -46,4 +46,28 @@ crate::commands! {
     0x0166 r 1 sync Ping {} -> ();
     /// `cuCtxResetPersistingL2Cache` for the frame's context.
     0x0167 r 1 sync ResetPersistingL2 {} -> ();
+    /// `cuDeviceGetDevResource` or `cuCtxGetDevResource`: the multiprocessors of the frame's context; the reply is their number in the session, and what they are.
+    0x0168 r 1 sync ResourceGet {} -> (u32, [u32; 3]);
+    /// `cuDevSmResourceSplitByCount`; the reply is how many groups there are or would be, and, if asked for, the groups with the rest behind them.
+    0x0169 r 1 sync ResourceSplit {
+        /// What is split.
+        resource: u32,
+        /// How many groups are wanted; 0 to be told how many there would be.
+        groups: u32,
+        /// `CUdevSmResourceSplit_flags`.
+        flags: u32,
+        /// The least of a group.
+        least: u32,
+    } -> (u32, Vec<(u32, [u32; 3])>);
+    /// `cuGreenCtxCreate`: a context like others, whose work runs on some of the multiprocessors, while all but its streams is the primary context's.
+    0x016a r 1 sync GreenContextCreate {
+        /// Minted by the client, at least [`FIRST_CREATED_CONTEXT`].
+        context: u32,
+        /// Device ordinal.
+        device: u32,
+        /// `CU_GREEN_CTX_*`.
+        flags: u32,
+        /// What it is to have.
+        resources: Vec<u32>,
+    } -> ();
 }
