@@ -101,8 +101,16 @@ pub(crate) const EX2: u16 = 34;
 pub(crate) const TANH: u16 = 35;
 /// In [`Ins::imm`]: bfloat16 instead of half precision.
 pub(crate) const BF16: u64 = 1;
+/// In [`Ins::imm`]: zero if a factor is [`OOB_NAN`].
+pub(crate) const OOB: u64 = 2;
+/// What stands for a place outside of a tensor, in both formats: the bulk copies of tensors put it there if their descriptor says so.
+const OOB_NAN: u16 = 0x7ff7;
 
-fn apply(sub: u16, a: u16, b: u16, c: u16, flags: u8, bf: bool) -> u16 {
+fn apply(sub: u16, a: u16, b: u16, c: u16, flags: u8, imm: u64) -> u16 {
+    if imm & OOB != 0 && (a == OOB_NAN || b == OOB_NAN) {
+        return 0;
+    }
+    let bf = imm & BF16 != 0;
     let max_subnormal: u16 = if bf { 0x7f } else { 0x3ff };
     let flush = |h: u16| {
         if flags & FTZ != 0 && h & 0x7fff <= max_subnormal {
@@ -253,19 +261,18 @@ unsafe fn compare_half(b: &Bases, i: &Ins, m: u32) {
 /// # Safety
 /// As [`get`].
 unsafe fn packed(b: &Bases, i: &Ins, m: u32) {
-    let bf = i.imm & BF16 != 0;
     // SAFETY: the caller's promise.
     unsafe {
         let (x, y, z): ([u32; 32], [u32; 32], [u32; 32]) = (get(b, i.a), get(b, i.b), get(b, i.c));
         let r: [u32; 32] = std::array::from_fn(|l| {
-            let low = apply(i.sub, x[l] as u16, y[l] as u16, z[l] as u16, i.flags, bf);
+            let low = apply(i.sub, x[l] as u16, y[l] as u16, z[l] as u16, i.flags, i.imm);
             let high = apply(
                 i.sub,
                 (x[l] >> 16) as u16,
                 (y[l] >> 16) as u16,
                 (z[l] >> 16) as u16,
                 i.flags,
-                bf,
+                i.imm,
             );
             u32::from(low) | u32::from(high) << 16
         });
@@ -274,14 +281,14 @@ unsafe fn packed(b: &Bases, i: &Ins, m: u32) {
 }
 
 alu! {
-    half_op = |b, i, m| map3(b, i, m, |x: u16, y: u16, z: u16| apply(i.sub, x, y, z, i.flags, i.imm & BF16 != 0));
+    half_op = |b, i, m| map3(b, i, m, |x: u16, y: u16, z: u16| apply(i.sub, x, y, z, i.flags, i.imm));
     half_packed = |b, i, m| packed(b, i, m);
     half_compare = |b, i, m| compare_half(b, i, m);
 }
 
 /// `old + value` in half precision or bfloat16, for atomics.
 pub(crate) fn add_half(old: u16, value: u16, bf: bool) -> u16 {
-    apply(Moded::Add as u16, old, value, 0, 0, bf)
+    apply(Moded::Add as u16, old, value, 0, 0, u64::from(bf) * BF16)
 }
 
 /// Minimum or maximum for atomics.
@@ -292,6 +299,6 @@ pub(crate) fn minmax_half(old: u16, value: u16, bf: bool, max: bool) -> u16 {
         value,
         0,
         0,
-        bf,
+        u64::from(bf) * BF16,
     )
 }

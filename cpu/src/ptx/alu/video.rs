@@ -190,9 +190,14 @@ fn finish(v: i128, c: u32, s: &Scalar) -> u32 {
     } else {
         i128::from(c)
     };
+    // What the hardware does: a saturated shift whose highest bit is set counts as more than any word.
+    let shift = matches!(s.op, 5 | 6) && s.saturate && !s.d_signed && !s.a_signed;
+    let more = shift && v > i128::from(i32::MAX);
     match s.second {
         1 => return (v as u32).wrapping_add(c),
+        2 if more => return c,
         2 => return v.min(wide) as u32,
+        3 if more => return v as u32,
         3 => return v.max(wide) as u32,
         _ => {}
     }

@@ -59,7 +59,8 @@ impl<'a> Emit<'_, 'a> {
         match ty {
             Ty::F32 | Ty::F64 => {}
             Ty::F16 | Ty::Bf16 | Ty::F16x2 | Ty::Bf16x2 => {
-                return self.half(op as u16, ty, flags, operands, sources);
+                let oob = op == Moded::Fma && q.take("oob");
+                return self.half(op as u16, ty, flags, oob, operands, sources);
             }
             _ => return Err("this type is not supported here".into()),
         }
@@ -121,6 +122,7 @@ impl<'a> Emit<'_, 'a> {
         sub: u16,
         ty: Ty,
         flags: u8,
+        oob: bool,
         operands: &[Operand<'a>],
         count: usize,
     ) -> Step<()> {
@@ -144,11 +146,12 @@ impl<'a> Emit<'_, 'a> {
         );
         ins.sub = sub;
         ins.flags = flags;
-        ins.imm = if matches!(ty, Ty::Bf16 | Ty::Bf16x2) {
-            half::BF16
-        } else {
-            0
-        };
+        if matches!(ty, Ty::Bf16 | Ty::Bf16x2) {
+            ins.imm |= half::BF16;
+        }
+        if oob {
+            ins.imm |= half::OOB;
+        }
         Ok(())
     }
 
@@ -173,6 +176,7 @@ impl<'a> Emit<'_, 'a> {
                     if abs { half::ABS } else { half::NEG },
                     ty,
                     if ftz { FTZ } else { 0 },
+                    false,
                     operands,
                     1,
                 );
@@ -244,7 +248,7 @@ impl<'a> Emit<'_, 'a> {
                 "tanh" => half::TANH,
                 _ => return Err("this type is not supported here".into()),
             };
-            return self.half(sub, ty, if ftz { FTZ } else { 0 }, operands, 1);
+            return self.half(sub, ty, if ftz { FTZ } else { 0 }, false, operands, 1);
         }
         if !approx && !matches!(base, "rcp" | "sqrt") {
             return Err("expected `.approx`".into());
