@@ -61,11 +61,29 @@ def matrix(data_type, numbers):
     return pack(data_type, values)
 
 
+class Runtime:
+    """The CUDA runtime. After a fault nothing that a process does shows anything any more: then it ends."""
+
+    FAULTS = (700, 715, 716, 717, 718, 719, 720)
+
+    def __init__(self):
+        self.library = ctypes.CDLL("libcudart.so.13")
+
+    def __getattr__(self, name):
+        return getattr(self.library, name)
+
+    def cudaDeviceSynchronize(self):
+        status = self.library.cudaDeviceSynchronize()
+        if status in self.FAULTS:
+            sys.exit(f"the device has faulted: CUDA error {status}")
+        return status
+
+
 class Device:
     """Memory on the device; with `blank`, addresses that nothing is at: then only what needs no GPU can be compared."""
 
     def __init__(self, blank=False):
-        self.runtime = ctypes.CDLL("libcudart.so.13")
+        self.runtime = Runtime()
         self.blank = 0x7000_0000_0000 if blank else 0
 
     def cuda(self, name, *arguments):

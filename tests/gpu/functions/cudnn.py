@@ -169,7 +169,7 @@ def run(device, arguments):
     cudnn.library("cudnnGetLastErrorString", text, ctypes.c_size_t(64))
     say("cudnnGetLastErrorString", "no-error", "-", "-", 0, data=text.raw.split(b"\0")[0].hex() or "empty")
     say("cudnnCreate", "nowhere", "-", "-", cudnn.library("cudnnCreate", None))
-    for part in (the_library, settings, elementwise, pooling, convolutions, normalisations, transforms, cudnn_networks.recurrent, cudnn_networks.attention, cudnn_networks.losses, cudnn_networks.causal, backend):
+    for part in (the_library, settings, elementwise, pooling, convolutions, normalisations, transforms, cudnn_networks.recurrent, cudnn_networks.attention, cudnn_networks.losses, backend, cudnn_networks.causal):
         part(cudnn)
         cudnn.done()
     say("cudnnDestroy", "-", "-", "-", cudnn.library("cudnnDestroy", cudnn.handle))
@@ -363,13 +363,16 @@ def convolutions(cudnn):
         for algorithm in range(8):
             which = f"{label}/{algorithm}"
             work = cudnn.size("cudnnGetConvolutionForwardWorkspaceSize", which, x, w, conv, y, algorithm)
-            room = cudnn.space(min(work, 1 << 26)).address
+            work = min(work, 1 << 26)
+            room = cudnn.space(work).address
             call("cudnnConvolutionForward", which, 1.0, x, new("x", shape), w, new("w", kernel), conv, algorithm, room, work, 0.0, y, new("y", out))
             work = cudnn.size("cudnnGetConvolutionBackwardDataWorkspaceSize", which, w, y, conv, x, algorithm)
-            room = cudnn.space(min(work, 1 << 26)).address
+            work = min(work, 1 << 26)
+            room = cudnn.space(work).address
             call("cudnnConvolutionBackwardData", which, 1.0, w, new("w", kernel), y, new("y", out), conv, algorithm, room, work, 0.0, x, new("x", shape))
             work = cudnn.size("cudnnGetConvolutionBackwardFilterWorkspaceSize", which, x, y, conv, w, algorithm)
-            room = cudnn.space(min(work, 1 << 26)).address
+            work = min(work, 1 << 26)
+            room = cudnn.space(work).address
             call("cudnnConvolutionBackwardFilter", which, 1.0, x, new("x", shape), y, new("y", out), conv, algorithm, room, work, 0.0, w, new("w", kernel))
             cudnn.done()
         bias = cudnn.tensor([1, kernel[0]] + [1] * n, data_type)

@@ -14,6 +14,7 @@ def run(device, arguments):
         "curandGenerate": (4, ()), "curandGenerateLongLong": (8, ()), "curandGenerateUniform": (4, ()), "curandGenerateUniformDouble": (8, ()),
         "curandGenerateNormal": (4, (f32(1.5), f32(2.0))), "curandGenerateNormalDouble": (8, (f64(1.5), f64(2.0))),
         "curandGenerateLogNormal": (4, (f32(0.5), f32(0.25))), "curandGenerateLogNormalDouble": (8, (f64(0.5), f64(0.25))), "curandGeneratePoisson": (4, (f64(4.5),)),
+        "curandGeneratePoissonMethod": (4, (f64(4.5), ctypes.c_int(0))),
     }
 
     for kind, number in kinds.items():
