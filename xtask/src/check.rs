@@ -100,6 +100,15 @@ pub fn test() -> Result<()> {
         let all = ["test", "--no-fail-fast", "--workspace", "--exclude"];
         sh::run(sh::cargo().args(all).arg("gvirtus-tests"))
     });
+    // By itself the CPU device compiles only what runs often, which in tests is next to nothing.
+    report.check("CPU device, compiled", || {
+        sh::run(
+            sh::cargo()
+                .args(["test", "--no-fail-fast", "--package", "gvirtus-cpu"])
+                .args(["--package", "gvirtus-ptx-corpus"])
+                .env("GVIRTUS_CPU_JIT", "always"),
+        )
+    });
     match &installed {
         Some(home) if toolkits => {
             report.check("end-to-end tests", || end_to_end(home));

@@ -6,6 +6,7 @@
 //! | `GVIRTUS_CPU_MEMORY` | memory of each device in bytes (suffixes `K`, `M`, `G`) | half of the host's, at most 8 GiB |
 //! | `GVIRTUS_CPU_THREADS` | host threads that run kernels; also the number of multiprocessors | the host's cores |
 //! | `GVIRTUS_CPU_LIMIT` | most seconds that a kernel may run; then it ends with `CUDA_ERROR_LAUNCH_TIMEOUT` | none |
+//! | `GVIRTUS_CPU_JIT` | when kernels become machine code: `never`, `auto` (when they run often), `always`; read by [`crate::ptx`] | `auto` |
 //! | `GVIRTUS_CPU_FAULTS` | `0`: do not say on standard error where a kernel faulted | on |
 
 use std::env;
