@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What compute libraries cost through GVirtuS at library level, against native by turns in one run: times, round trips, and whether the results are equal.
 
-    python3 library_bench.py --home dist --out results [--rounds 5] [--transports shm,tcp] [--only sgemm,cufft]
+    python3 library_bench.py --home dist --out results [--rounds 3] [--transports shm,tcp] [--only sgemm,cufft]
 
 The program is fixtures/library_costs.cu. Through us it runs where no library of NVIDIA's can be seen. Prints a table and writes library-bench.json; ends with 1 if a goal is missed.
 On the CPU device (--device cpu) there are small sizes, no native side and no cuDNN: it is round trips that are held against the goals.
@@ -36,7 +36,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--home", default=os.path.dirname(suite.HERE))
     parser.add_argument("--out", default="gpu-results")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--transports", default="shm,tcp")
     parser.add_argument("--only", default="")
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
