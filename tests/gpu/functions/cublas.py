@@ -168,7 +168,7 @@ def run(device, arguments):
     say("cublasCreate_v2", "-", "-", "-", device.blas("cublasCreate_v2", ctypes.byref(handle)))
     handle = handle.value
     if not arguments.only:
-        settings(device, handle)
+        settings(device)
         copies(device)
         on_host(device, table(arguments.tables / "cublas.rs"))
     for kind, name, parameters in table(arguments.tables / "cublas.rs"):
@@ -190,9 +190,11 @@ def run(device, arguments):
     say("cublasDestroy_v2", "null", "-", "-", device.blas("cublasDestroy_v2", None))
 
 
-def settings(device, handle):
+def settings(device):
     """What is set, and what is told of it: on a handle as it comes, after each setting, and with what cannot be."""
-    blas, handle, word = device.blas, ctypes.c_void_p(handle), ctypes.c_int
+    # On handles of its own: what is left set would be in the way.
+    blas, handle, word = device.blas, ctypes.c_void_p(), ctypes.c_int
+    blas("cublasCreate_v2", ctypes.byref(handle))
     plain = ["PointerMode_v2", "AtomicsMode", "MathMode", "EmulationStrategy", "EnvironmentMode", "SmCountTarget"]
     emulation = ["EmulationSpecialValuesSupport", "FixedPointEmulationMantissaControl", "FixedPointEmulationMaxMantissaBitCount", "FixedPointEmulationMantissaBitOffset"]
 
@@ -211,7 +213,7 @@ def settings(device, handle):
         say("cublasGet" + name, "nowhere", "-", "-", blas("cublasGet" + name, handle, None))
         for value in (0, 1):
             say("cublasSet" + name, f"back/{value}", "-", "-", blas("cublasSet" + name, handle, word(0)))
-    blas("cublasDestroy_v2", handle)
+    say("cublasDestroy_v2", "settings", "-", "-", blas("cublasDestroy_v2", handle))
     handle = ctypes.c_void_p()
     blas("cublasCreate_v2", ctypes.byref(handle))
     pointer = ctypes.c_void_p(7)
