@@ -4,7 +4,7 @@
 //! * `session`: what a session keeps; how a frame becomes a handler's call. `table`: ids of the client. `errors`.
 //! * `choose`, `driver`: which driver library, and its function table.
 //! * `contexts`, `memory`, `host_memory`, `streams`, `events`, `modules`, `link`, `launch`, `graph`, `host_function`: the handlers, by topic.
-//! * `copy`, `shape`, `staging`, `pinned`: copies, how they are cut, the pinned memory that they pass through.
+//! * `copy`, `copy_enqueue`, `shape`, `staging`, `pinned`: copies, how the driver is given them, how they are cut, the pinned memory that they pass through.
 //! * `progress`, `words`, `poller`: how far each stream has come, and who tells the client.
 //! * `launch_threads`: launches of several threads of the program, issued by several here.
 //! * `physical`: memory that the program maps itself. `ipc`: memory and events that sessions share. `stream_memory`: words that streams write and wait for. `tensor_map`: descriptors of tensors.
@@ -23,6 +23,7 @@ mod compiler;
 mod conditional;
 mod contexts;
 mod copy;
+mod copy_enqueue;
 mod driver;
 mod errors;
 mod events;

@@ -8,10 +8,11 @@ use gvirtus_wire::api::library::{
 use gvirtus_wire::codec::DecodeError;
 use gvirtus_wire::frame::Header;
 
+use crate::buffers::Buffers;
 use crate::host;
 use crate::invoke::invoke;
 use crate::objects::{Object, Refused};
-use crate::session::{Buffers, Failure, Session};
+use crate::session::{Failure, Session};
 
 /// `CUDA_ERROR_INVALID_HANDLE`.
 const INVALID_HANDLE: i32 = 400;

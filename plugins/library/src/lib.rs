@@ -2,11 +2,12 @@
 //!
 //! # Layout
 //! * this file: the description, and how the worker's calls reach the session of each library. [`host`]: the worker's functions.
-//! * `session`: frames to calls. `objects`, `define`: descriptors. `ask`: questions that are answered together. `execute`: plans of cuDNN's graph API. `opaque`: cuBLASLt's descriptors. `invoke`: a call with any parameters. `results`: where the GPU writes results that the client waits for.
+//! * `session`: frames to calls. `objects`, `define`: descriptors. `ask`: questions that are answered together. `execute`: plans of cuDNN's graph API. `opaque`: cuBLASLt's descriptors. `invoke`: a call with any parameters. `buffers`: the bytes that it reads and writes. `results`: where the GPU writes results that the client waits for.
 //! * [`cpu`]: for providers on the CPU device.
 //! * `vendor`: which library answers.
 
 mod ask;
+mod buffers;
 pub mod cpu;
 mod define;
 mod execute;

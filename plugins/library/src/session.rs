@@ -16,11 +16,12 @@ use gvirtus_wire::frame::Header;
 use parking_lot::{Mutex, RwLock};
 
 use crate::Description;
+use crate::buffers::Buffers;
 use crate::host::{self, Host};
 use crate::invoke::invoke;
 use crate::objects::{Object, Objects, Refused, Scope};
 use crate::opaque::{Descriptor, Descriptors};
-use crate::results::{BLOCK, Results};
+use crate::results::Results;
 use crate::vendor::{Config, Library};
 
 /// The most handles of a session.
@@ -679,120 +680,5 @@ impl Session {
             state.pointer_mode = pointer_mode;
         }
         Ok(())
-    }
-}
-
-/// Memory for what a call's pointers to host memory lead to, aligned for everything.
-pub(crate) struct Buffers {
-    memory: Vec<u128>,
-    /// Where each parameter's bytes begin, in the memory or in a block of pinned memory.
-    offsets: Vec<usize>,
-    /// All of it is not more than a block.
-    fits_block: bool,
-}
-
-impl Buffers {
-    /// Room for what the arguments lead to; `None` if there is not so much memory.
-    pub(crate) fn of(function: &Function, arguments: &[Argument]) -> Option<Self> {
-        let mut offsets = Vec::with_capacity(function.parameters.len());
-        let mut end = 0;
-        for (parameter, argument) in function.parameters.iter().zip(arguments) {
-            offsets.push(end);
-            if let Argument::Host { length, .. } = argument {
-                end += match parameter.mode {
-                    // The library writes its address.
-                    Mode::Table(_) => 16,
-                    _ => length.next_multiple_of(16),
-                };
-            }
-        }
-        let mut memory = Vec::new();
-        memory.try_reserve_exact(end / 16).ok()?;
-        memory.resize(end / 16, 0u128);
-        for (argument, &offset) in arguments.iter().zip(&offsets) {
-            if let Argument::Host { read, .. } = argument {
-                for (i, byte) in read.iter().enumerate() {
-                    memory[(offset + i) / 16] |= u128::from(*byte) << (8 * ((offset + i) % 16));
-                }
-            }
-        }
-        Some(Self {
-            memory,
-            offsets,
-            fits_block: end <= BLOCK,
-        })
-    }
-
-    /// Fills a block with what the call reads, and zeros where it writes.
-    fn lay_out(&self, block: usize) -> usize {
-        // SAFETY: all parameters fit a block (`fits_block`), which is nobody else's until it is given back.
-        unsafe {
-            std::ptr::copy_nonoverlapping(
-                self.memory.as_ptr(),
-                block as *mut u128,
-                self.memory.len(),
-            );
-        }
-        block
-    }
-
-    /// The arguments as the library takes them.
-    pub(crate) fn words(
-        &mut self,
-        function: &Function,
-        arguments: &[Argument],
-        handle: usize,
-        stream: usize,
-        block: Option<usize>,
-    ) -> Vec<u64> {
-        let base = block.unwrap_or(self.memory.as_mut_ptr() as usize);
-        function
-            .parameters
-            .iter()
-            .zip(arguments)
-            .zip(&self.offsets)
-            .map(
-                |((parameter, argument), offset)| match (parameter.mode, argument) {
-                    (Mode::Handle, _) => handle as u64,
-                    (Mode::Stream, _) => stream as u64,
-                    (_, Argument::Word(word)) => *word,
-                    (_, Argument::Host { .. }) => (base + offset) as u64,
-                },
-            )
-            .collect()
-    }
-
-    /// What the call has written.
-    fn written(
-        &self,
-        function: &Function,
-        host_scalars: bool,
-        arguments: &[Argument],
-        block: Option<usize>,
-    ) -> Vec<u8> {
-        let mut out = Vec::new();
-        for ((parameter, argument), &offset) in
-            function.parameters.iter().zip(arguments).zip(&self.offsets)
-        {
-            let Argument::Host { length, .. } = argument else {
-                continue;
-            };
-            if !parameter.mode.is_written() || !parameter.mode.on_host(host_scalars) {
-                continue;
-            }
-            let base = block.unwrap_or(self.memory.as_ptr() as usize);
-            let mut from = (base + offset) as *const u8;
-            if matches!(parameter.mode, Mode::Table(_)) {
-                // SAFETY: the call has written an address here.
-                from = unsafe { from.cast::<*const u8>().read() };
-                if from.is_null() {
-                    continue;
-                }
-            }
-            // SAFETY: there is room for all parameters, in a block if it `fits_block`; the work that writes to it is done. A table of the library's lives as long as
-            // the library, and is as long as it documents.
-            out.extend_from_slice(unsafe { std::slice::from_raw_parts(from, *length) });
-        }
-        out
     }
 }

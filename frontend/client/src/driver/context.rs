@@ -1,23 +1,28 @@
-//! Contexts: <https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__CTX.html>, primary contexts
-//! (<https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__PRIMARY__CTX.html>) and access between them
-//! (<https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__PEER__ACCESS.html>).
+//! Contexts: <https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__CTX.html>, and access between them
+//! (<https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__PEER__ACCESS.html>). `primary`: those of devices. `limits`: limits and preferences.
 //!
 //! Which context is current is the client's business alone. The worker has made the primary contexts before the session began; made ones cost a round trip, as
 //! they cost time natively.
 #![allow(non_snake_case, reason = "CUDA's names")]
 
+mod limits;
+mod primary;
+
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::ffi::c_void;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use gvirtus_wire::api::core::{
-    ContextCreate, ContextDestroy, ContextReset, ContextSetLimit, ContextSynchronize,
-    FIRST_CREATED_CONTEXT, GreenContextCreate, PeerAccess, ResetPersistingL2,
+    ContextCreate, ContextDestroy, ContextSynchronize, FIRST_CREATED_CONTEXT, GreenContextCreate,
+    PeerAccess,
 };
 use gvirtus_wire::api::types::{CUcontext, CUctxCreateParams, CUdevice, error};
 use parking_lot::Mutex;
+
+pub(crate) use limits::*;
+pub(crate) use primary::*;
 
 pub(crate) use crate::driver::device::compute_capability;
 use crate::driver::device::{self, by_handle as device_by_handle};
@@ -34,8 +39,6 @@ const SCHEDULE_MASK: u32 = 0x07;
 const MAP_HOST: u32 = 0x08;
 /// `cuCtxGetApiVersion` of every context made by the entry points of CUDA 3.2 and later.
 const API_VERSION: u32 = 3020;
-/// One past the last `CUlimit` that CUDA 13 knows.
-const LIMITS: u32 = 10;
 
 /// A context.
 #[derive(Debug)]
@@ -108,65 +111,6 @@ static CONTEXTS: Table<Context> = Table::new(Kind::Context);
 /// Whether there has ever been a green context.
 static GREEN: AtomicBool = AtomicBool::new(false);
 
-/// A device's primary context. The object lives as long as the process, so that its handle stays the same over release and retain, as natively.
-struct Primary {
-    context: Arc<Context>,
-    state: Mutex<PrimaryState>,
-}
-
-#[derive(Default)]
-struct PrimaryState {
-    retained: u32,
-    flags: u32,
-}
-
-fn primaries() -> Result<&'static [Primary]> {
-    static PRIMARIES: OnceLock<Vec<Primary>> = OnceLock::new();
-    if let Some(primaries) = PRIMARIES.get() {
-        return Ok(primaries);
-    }
-    let session = session()?;
-    let make = |(ordinal, _)| {
-        let context = CONTEXTS.insert(|handle| Context::new(ordinal, ordinal, 0, false, handle))?;
-        Some(Primary {
-            context,
-            state: Mutex::default(),
-        })
-    };
-    Ok(PRIMARIES.get_or_init(|| {
-        (0..)
-            .zip(&session.snapshot.devices)
-            .map_while(make)
-            .collect()
-    }))
-}
-
-fn primary(device: u32) -> Result<&'static Primary> {
-    primaries()?
-        .get(device as usize)
-        .ok_or(error::ERROR_INVALID_DEVICE)
-}
-
-/// A device's primary context if it is retained, for functions that name a device and work on what its primary context has.
-pub(crate) fn primary_of(device: u32) -> Result<Arc<Context>> {
-    let primary = primary(device)?;
-    if primary.context.alive() {
-        Ok(Arc::clone(&primary.context))
-    } else {
-        Err(error::ERROR_INVALID_CONTEXT)
-    }
-}
-
-/// A device's primary context, retained or not: the worker always has it.
-pub(crate) fn primary_anyhow(device: u32) -> Result<Arc<Context>> {
-    primary(device).map(|primary| Arc::clone(&primary.context))
-}
-
-/// The handle of a device's primary context, retained or not.
-pub(crate) fn primary_handle(device: u32) -> Result<CUcontext> {
-    Ok(handle(&primary(device)?.context))
-}
-
 thread_local! {
     /// The calling thread's contexts; the last is current.
     static STACK: RefCell<Vec<Arc<Context>>> = const { RefCell::new(Vec::new()) };
@@ -227,128 +171,10 @@ fn forget(context: u32) {
     streams::forget_context(context);
 }
 
-/// Retains the device's primary context and returns it. It does not become current.
-pub(crate) unsafe fn cuDevicePrimaryCtxRetain(pctx: *mut CUcontext, dev: CUdevice) -> Result<()> {
-    let (ordinal, _) = device_by_handle(dev)?;
-    if pctx.is_null() {
-        return Err(error::ERROR_INVALID_VALUE);
-    }
-    let primary = primary(ordinal)?;
-    let mut state = primary.state.lock();
-    state.retained = state
-        .retained
-        .checked_add(1)
-        .ok_or(error::ERROR_OUT_OF_MEMORY)?;
-    if state.retained == 1 {
-        primary.context.flags.store(state.flags, Ordering::Relaxed);
-        primary.context.alive.store(true, Ordering::Release);
-    }
-    drop(state);
-    // SAFETY: not null, and the caller's.
-    unsafe { put(pctx, handle(&primary.context)) }
-}
-
-/// As [`cuDevicePrimaryCtxRelease_v2`].
-pub(crate) fn cuDevicePrimaryCtxRelease(dev: CUdevice) -> Result<()> {
-    cuDevicePrimaryCtxRelease_v2(dev)
-}
-
-/// The last release destroys what is in the context, as natively; the worker keeps the context itself.
-pub(crate) fn cuDevicePrimaryCtxRelease_v2(dev: CUdevice) -> Result<()> {
-    let (ordinal, _) = device_by_handle(dev)?;
-    let primary = primary(ordinal)?;
-    {
-        let mut state = primary.state.lock();
-        state.retained = state
-            .retained
-            .checked_sub(1)
-            .ok_or(error::ERROR_INVALID_CONTEXT)?;
-        if state.retained > 0 {
-            return Ok(());
-        }
-        primary.context.alive.store(false, Ordering::Release);
-    }
-    empty_primary(ordinal)
-}
-
-/// As [`cuDevicePrimaryCtxReset_v2`].
-pub(crate) fn cuDevicePrimaryCtxReset(dev: CUdevice) -> Result<()> {
-    cuDevicePrimaryCtxReset_v2(dev)
-}
-
-/// Destroys the primary context, whoever retains it: calls in it return `CUDA_ERROR_CONTEXT_IS_DESTROYED` until somebody retains it again. Success if nobody does.
-pub(crate) fn cuDevicePrimaryCtxReset_v2(dev: CUdevice) -> Result<()> {
-    let (ordinal, _) = device_by_handle(dev)?;
-    let primary = primary(ordinal)?;
-    {
-        let mut state = primary.state.lock();
-        if state.retained == 0 {
-            return Ok(());
-        }
-        state.retained = 0;
-        primary.context.alive.store(false, Ordering::Release);
-    }
-    empty_primary(ordinal)
-}
-
-fn empty_primary(ordinal: u32) -> Result<()> {
-    let primary = primary(ordinal)?;
-    let session = session()?;
-    context_storage::forget_context(handle(&primary.context));
-    // A poisoned context can be reset: that is what makes it usable again.
-    session.heal(ordinal);
-    let result = session.call(ordinal, &ContextReset { device: ordinal });
-    forget(ordinal);
-    crate::memory::reset_device(ordinal);
-    let context = &primary.context;
-    context.limits.lock().clear();
-    context.peers.lock().clear();
-    context.cache_config.store(0, Ordering::Relaxed);
-    context.unique.store(next_unique(), Ordering::Relaxed);
-    result
-}
-
-/// As [`cuDevicePrimaryCtxSetFlags_v2`].
-pub(crate) fn cuDevicePrimaryCtxSetFlags(dev: CUdevice, flags: u32) -> Result<()> {
-    cuDevicePrimaryCtxSetFlags_v2(dev, flags)
-}
-
-/// How threads wait is the client's own affair: the flags are kept and reported.
-pub(crate) fn cuDevicePrimaryCtxSetFlags_v2(dev: CUdevice, flags: u32) -> Result<()> {
-    let (ordinal, _) = device_by_handle(dev)?;
-    check_flags(flags)?;
-    let primary = primary(ordinal)?;
-    let mut state = primary.state.lock();
-    state.flags = flags;
-    if state.retained > 0 {
-        primary.context.flags.store(flags, Ordering::Relaxed);
-    }
-    Ok(())
-}
-
 fn check_flags(flags: u32) -> Result<()> {
     // Spin, yield, blocking sync and automatic are 1, 2, 4 and 0: at most one of them.
     if flags & !FLAGS_MASK != 0 || (flags & SCHEDULE_MASK).count_ones() > 1 {
         return Err(error::ERROR_INVALID_VALUE);
-    }
-    Ok(())
-}
-
-/// Flags, and whether anybody retains the primary context.
-pub(crate) unsafe fn cuDevicePrimaryCtxGetState(
-    dev: CUdevice,
-    flags: *mut u32,
-    active: *mut i32,
-) -> Result<()> {
-    let (ordinal, _) = device_by_handle(dev)?;
-    if flags.is_null() || active.is_null() {
-        return Err(error::ERROR_INVALID_VALUE);
-    }
-    let state = primary(ordinal)?.state.lock();
-    // SAFETY: not null, and the caller's.
-    unsafe {
-        put_if(flags, state.flags);
-        put_if(active, i32::from(state.retained > 0));
     }
     Ok(())
 }
@@ -642,79 +468,6 @@ pub(crate) fn on_device(device: u32) -> Vec<u32> {
         .filter(|c| c.device == device && c.alive())
         .map(|c| c.stream_context)
         .collect()
-}
-
-/// The worker may round the value, as the driver does; `cuCtxGetLimit` tells what it became.
-pub(crate) fn cuCtxSetLimit(limit: u32, value: usize) -> Result<()> {
-    let context = current()?;
-    if limit >= LIMITS {
-        return Err(error::ERROR_INVALID_VALUE);
-    }
-    let value = value as u64;
-    let became = session()?.call(context.id, &ContextSetLimit { limit, value })?;
-    context.limits.lock().insert(limit, became);
-    Ok(())
-}
-
-/// Lines that an access policy keeps in the L2 cache become ordinary ones.
-pub(crate) fn cuCtxResetPersistingL2Cache() -> Result<()> {
-    let context = current()?;
-    session()?.call(context.id, &ResetPersistingL2 {})
-}
-
-/// What was set, or what a fresh context has.
-pub(crate) unsafe fn cuCtxGetLimit(pvalue: *mut usize, limit: u32) -> Result<()> {
-    let context = current()?;
-    if pvalue.is_null() || limit >= LIMITS {
-        return Err(error::ERROR_INVALID_VALUE);
-    }
-    let set = context.limits.lock().get(&limit).copied();
-    let value = match set {
-        Some(value) => value,
-        None => {
-            let devices = &session()?.snapshot.devices;
-            let device = devices.get(context.device as usize);
-            let limits = device.map_or(&[][..], |d| &d.limits);
-            let fresh = limits.iter().find(|(known, _)| *known == limit);
-            fresh.ok_or(error::ERROR_UNSUPPORTED_LIMIT)?.1
-        }
-    };
-    // SAFETY: not null, and the caller's.
-    unsafe { put(pvalue, usize::try_from(value).unwrap_or(usize::MAX)) }
-}
-
-/// As it was set: 0 no preference, 1 shared memory, 2 L1, 3 equal.
-pub(crate) unsafe fn cuCtxGetCacheConfig(pconfig: *mut u32) -> Result<()> {
-    let context = current()?;
-    // SAFETY: the caller's pointer.
-    unsafe { put(pconfig, context.cache_config.load(Ordering::Relaxed)) }
-}
-
-/// A preference that changes no result; it is kept and reported, and not sent.
-pub(crate) fn cuCtxSetCacheConfig(config: u32) -> Result<()> {
-    let context = current()?;
-    if config > 3 {
-        return Err(error::ERROR_INVALID_VALUE);
-    }
-    context.cache_config.store(config, Ordering::Relaxed);
-    Ok(())
-}
-
-/// Always four bytes, whatever was asked for: devices that CUDA 12 supports have one bank size.
-pub(crate) unsafe fn cuCtxGetSharedMemConfig(pConfig: *mut u32) -> Result<()> {
-    const FOUR_BYTE_BANKS: u32 = 1;
-    current()?;
-    // SAFETY: the caller's pointer.
-    unsafe { put(pConfig, FOUR_BYTE_BANKS) }
-}
-
-/// Checked and without effect, as natively.
-pub(crate) fn cuCtxSetSharedMemConfig(config: u32) -> Result<()> {
-    current()?;
-    if config > 2 {
-        return Err(error::ERROR_INVALID_VALUE);
-    }
-    Ok(())
 }
 
 /// The entry points' version, not the driver's.
