@@ -4,14 +4,14 @@
 use std::ffi::c_void;
 use std::sync::Arc;
 
-use gvirtus_wire::api::types::{CUcontext, CUdevResourceDesc, CUdevice, CUgreenCtx};
+use gvirtus_wire::api::types::{CUcontext, CUdevResourceDesc, CUdevice, CUgreenCtx, CUstream};
 
 use super::context::{self, Context};
 use super::error::{
     ERROR_INVALID_CONTEXT, ERROR_INVALID_RESOURCE_TYPE, ERROR_INVALID_VALUE, Result,
 };
 use super::handles::{self, Table};
-use super::{device, ffi, primary};
+use super::{device, ffi, primary, stream, stream_api};
 
 /// `CU_DEV_RESOURCE_TYPE_SM`.
 const MULTIPROCESSORS: u32 = 1;
@@ -189,4 +189,17 @@ pub(super) fn cuGreenCtxDestroy(hCtx: CUgreenCtx) -> Result {
 pub(super) fn cuCtxFromGreenCtx(pContext: *mut CUcontext, hCtx: CUgreenCtx) -> Result {
     let green = GREEN.get(hCtx).ok_or(ERROR_INVALID_CONTEXT)?;
     ffi::put(pContext, handles::pointer(green.context.handle))
+}
+
+pub(super) fn cuGreenCtxStreamCreate(
+    phStream: *mut CUstream,
+    greenCtx: CUgreenCtx,
+    flags: u32,
+    priority: i32,
+) -> Result {
+    let green = GREEN.get(greenCtx).ok_or(ERROR_INVALID_CONTEXT)?;
+    if phStream.is_null() || flags != stream::NON_BLOCKING {
+        return Err(ERROR_INVALID_VALUE);
+    }
+    stream_api::create_in(&green.context, phStream, flags, priority)
 }

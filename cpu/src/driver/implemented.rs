@@ -49,7 +49,7 @@ macro_rules! implemented { ($callback:ident) => { $callback! {
     }
     green {
         cuCtxFromGreenCtx cuCtxGetDevResource cuDevResourceGenerateDesc cuDevSmResourceSplitByCount cuDeviceGetDevResource cuGreenCtxCreate cuGreenCtxDestroy
-        cuGreenCtxGetDevResource
+        cuGreenCtxGetDevResource cuGreenCtxStreamCreate
     }
     launch {
         cuLaunchCooperativeKernel cuLaunchKernel cuLaunchKernelEx

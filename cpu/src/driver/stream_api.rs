@@ -37,10 +37,20 @@ pub(super) fn cuStreamCreateWithPriority(
     if phStream.is_null() || flags & !NON_BLOCKING != 0 {
         return Err(ERROR_INVALID_VALUE);
     }
+    create_in(&context, phStream, flags, priority)
+}
+
+/// Makes a stream of a context.
+pub(super) fn create_in(
+    context: &Arc<context::Context>,
+    phStream: *mut CUstream,
+    flags: u32,
+    priority: i32,
+) -> Result {
     // Numbers outside the range become its nearest end.
     let priority = priority.clamp(GREATEST_PRIORITY, 0);
     let stream = Stream::new(
-        Arc::downgrade(&context),
+        Arc::downgrade(context),
         context.handle,
         Sort::Created,
         flags,

@@ -288,6 +288,8 @@ pub(crate) fn resolve(
 ) -> Result<Arc<Stream>, CUresult> {
     match handle as u64 {
         0 | LEGACY => Ok(legacy(context.stream_context)),
+        // Green contexts have no such streams.
+        PER_THREAD if context.is_green() => Err(error::ERROR_INVALID_HANDLE),
         PER_THREAD => own(session, context),
         handle => by_handle(handle),
     }

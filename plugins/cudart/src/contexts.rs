@@ -271,7 +271,11 @@ impl Session {
         // The first blocks are pinned now, not in the program's first copy.
         drop(context.staging.lease(1));
         let context = Arc::new(context);
-        *context.legacy.write() = Some(Arc::new(Stream::legacy(&context)));
+        let default = match green {
+            Handle(0) => Stream::legacy(&context),
+            _ => Stream::of_green(&context)?,
+        };
+        *context.legacy.write() = Some(Arc::new(default));
         self.contexts.write().insert(id, Arc::clone(&context));
         Ok(context)
     }
@@ -327,9 +331,10 @@ impl Session {
     /// Destroys a context that was made.
     fn destroy(&self, context: &Arc<Context>) -> Result<()> {
         // As natively, work that was issued before is waited for.
+        let closed = self.progress.close_all(context);
         let _ = context
             .make_current()
-            .and_then(|()| cu!(self.driver, cuCtxSynchronize()));
+            .and_then(|()| self.wait_for_all(context, &closed));
         self.settle();
         self.free_host_of(context);
         self.forget_objects(context);
@@ -338,8 +343,9 @@ impl Session {
         if context.green == Handle(0) {
             return cu!(self.driver, cuCtxDestroy_v2(context.raw.ptr()));
         }
-        // It is current on this thread: that it must not be any more.
-        cu!(self.driver, cuCtxSetCurrent(std::ptr::null_mut()))?;
+        for stream in [context.probe, context.transfer] {
+            cu!(self.driver, cuStreamDestroy_v2(stream.ptr()))?;
+        }
         cu!(self.driver, cuGreenCtxDestroy(context.green.ptr()))
     }
 }
@@ -419,6 +425,27 @@ impl Session {
     }
 }
 
+impl Session {
+    /// Waits for a context's work, which is on these lanes. The context is current; instead of a green one its primary context is, which would be too much.
+    fn wait_for_all(&self, context: &Context, closed: &[(Arc<Lane>, u64)]) -> Result<()> {
+        if context.green == Handle(0) {
+            return cu!(self.driver, cuCtxSynchronize());
+        }
+        for (lane, _) in closed {
+            let stream = match lane.stream {
+                0 => context.legacy(),
+                id => self.streams.get(id),
+            };
+            match stream.ok().filter(|s| Arc::ptr_eq(&s.lane, lane)) {
+                Some(stream) => cu!(self.driver, cuStreamSynchronize(stream.raw.ptr()))?,
+                // Destroyed while it works.
+                None => return cu!(self.driver, cuCtxSynchronize()),
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Handler<ContextSynchronize> for Session {
     fn handle(&self, header: &Header, _: ContextSynchronize) -> Result<Answer<()>> {
         let context = self.enter(header)?;
@@ -434,7 +461,7 @@ impl Handler<ContextSynchronize> for Session {
             });
         if !done {
             self.host.may_block();
-            if let Err(status) = cu!(self.driver, cuCtxSynchronize()) {
+            if let Err(status) = self.wait_for_all(&context, &closed) {
                 self.settle();
                 return Err(status);
             }

@@ -10,12 +10,14 @@ use gvirtus_wire::command::{Answer, Handle as Handler};
 use gvirtus_wire::frame::Header;
 use parking_lot::Mutex;
 
-use crate::driver::{Handle, cu};
+use crate::driver::{Driver, Handle, cu};
 use crate::errors::{ERROR_INVALID_VALUE, ERROR_OUT_OF_MEMORY, Result};
 use crate::session::Session;
 
 /// `CU_DEV_RESOURCE_TYPE_SM`.
 const MULTIPROCESSORS: u32 = 1;
+/// `CU_STREAM_NON_BLOCKING`: green contexts have no others.
+const NON_BLOCKING: u32 = 1;
 /// The most pieces that a session may have.
 const MOST_PIECES: usize = 1 << 16;
 /// The most groups that one split may make.
@@ -53,6 +55,16 @@ impl Pieces {
         let all = self.0.lock();
         all.get(number as usize).copied().ok_or(ERROR_INVALID_VALUE)
     }
+}
+
+/// A stream of a green context, by the driver's handles.
+pub(crate) fn stream(driver: &Driver, green: Handle, priority: i32) -> Result<Handle> {
+    let mut raw = null_mut();
+    cu!(
+        driver,
+        cuGreenCtxStreamCreate(&raw mut raw, green.ptr(), NON_BLOCKING, priority)
+    )?;
+    Ok(Handle::of(raw))
 }
 
 impl Handler<ResourceGet> for Session {
@@ -137,24 +149,19 @@ impl Handler<GreenContextCreate> for Session {
             .map(|&number| self.pieces.get(number))
             .collect::<Result<_>>()?;
         let count = u32::try_from(resources.len()).map_err(|_| ERROR_INVALID_VALUE)?;
-        self.primary(command.device)?;
+        // A green context may be current on one thread only, and the worker has several. So it never is: its streams are used with the primary context current.
+        let raw = self.primary(command.device)?;
         let mut descriptor = null_mut();
         cu!(
             self.driver,
             cuDevResourceGenerateDesc(&raw mut descriptor, resources.as_mut_ptr().cast(), count)
         )?;
-        let (mut green, mut raw) = (null_mut(), null_mut());
+        let mut green = null_mut();
         cu!(
             self.driver,
             cuGreenCtxCreate(&raw mut green, descriptor, device, command.flags)
         )?;
-        cu!(self.driver, cuCtxFromGreenCtx(&raw mut raw, green))?;
-        self.adopt(
-            command.context,
-            command.device,
-            Handle::of(raw),
-            Handle::of(green),
-        )?;
+        self.adopt(command.context, command.device, raw, Handle::of(green))?;
         Ok(Answer::Now(()))
     }
 }

@@ -16,7 +16,8 @@ use gvirtus_wire::frame::Header;
 
 use crate::contexts::Context;
 use crate::driver::{Handle, cu};
-use crate::errors::{ERROR_INVALID_VALUE, ERROR_NOT_READY, Result, SUCCESS};
+use crate::errors::{ERROR_INVALID_VALUE, ERROR_NOT_READY, ERROR_NOT_SUPPORTED, Result, SUCCESS};
+use crate::green;
 use crate::progress::Lane;
 use crate::session::Session;
 
@@ -43,6 +44,13 @@ impl Stream {
             raw: Handle(0),
             lane: Arc::new(Lane::new(context, 0, Handle(0), true)),
         }
+    }
+
+    /// The default stream of a green context.
+    pub(crate) fn of_green(context: &Arc<Context>) -> Result<Self> {
+        let raw = green::stream(context.driver, context.green, 0)?;
+        let lane = Arc::new(Lane::new(context, 0, raw, false));
+        Ok(Self { raw, lane })
     }
 
     pub(crate) fn context(&self) -> &Arc<Context> {
@@ -206,7 +214,12 @@ impl Handler<StreamCreate> for Session {
                 return Err(ERROR_INVALID_VALUE);
             }
             let mut raw = std::ptr::null_mut();
-            if command.priority == 0 || self.driver.cuStreamCreateWithPriority.is_none() {
+            if context.green != Handle(0) {
+                if command.flags != NON_BLOCKING {
+                    return Err(ERROR_NOT_SUPPORTED);
+                }
+                raw = green::stream(self.driver, context.green, command.priority)?.ptr();
+            } else if command.priority == 0 || self.driver.cuStreamCreateWithPriority.is_none() {
                 cu!(self.driver, cuStreamCreate(&raw mut raw, command.flags))?;
             } else {
                 cu!(

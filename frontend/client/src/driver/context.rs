@@ -92,6 +92,11 @@ impl Context {
         }
     }
 
+    /// Whether it has some of the device's multiprocessors only.
+    pub(crate) fn is_green(&self) -> bool {
+        self.stream_context != self.id
+    }
+
     /// Whether it is a device's primary context, or a green one, which is that with fewer multiprocessors.
     pub(crate) fn is_primary(&self) -> bool {
         self.id < FIRST_CREATED_CONTEXT

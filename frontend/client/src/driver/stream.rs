@@ -40,6 +40,10 @@ pub(crate) unsafe fn cuStreamCreateWithPriority(
     if stream.is_null() || flags & !streams::NON_BLOCKING != 0 {
         return Err(error::ERROR_INVALID_VALUE);
     }
+    if context.is_green() && flags != streams::NON_BLOCKING {
+        // Nothing of a green context takes part in what the legacy default stream waits for.
+        return Err(error::ERROR_NOT_SUPPORTED);
+    }
     let priority = in_range(session, context.device, priority);
     let created = streams::create(session, &context, flags, priority)?;
     context_event::for_new_stream(streams::handle(&created), context.stream_context)?;
