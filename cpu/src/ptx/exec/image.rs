@@ -64,6 +64,16 @@ impl Operands<'_> {
     }
 }
 
+/// Whether an instruction is of the kind that [`sample::nearest_floats`] knows: a plain read of two dimensions.
+fn nearest(op: &ImageOp) -> bool {
+    let geometry = op.geometry;
+    matches!(op.action, ImageAction::Sample(_))
+        && !op.integers
+        && geometry.dimensions == 2
+        && !geometry.layered
+        && !geometry.cube
+}
+
 impl Warp {
     /// Executes an instruction on a texture or a surface.
     ///
@@ -138,6 +148,24 @@ impl Warp {
     ) -> Result<(), Trouble> {
         let mut results = [[0u32; 32]; 4];
         let mut known: Option<(u64, std::sync::Arc<Texture>)> = None;
+        let first = operands.handles[mask.trailing_zeros() as usize & 31];
+        let together = (0..32).all(|l| mask >> l & 1 == 0 || operands.handles[l] == first);
+        if together
+            && nearest(operands.op)
+            && let Some(texture) = grid.env.images.texture(first)
+            && let Some(level) = sample::plain(&texture)
+            && self.reaches(grid, level)
+        {
+            let [x, y, ..] = &operands.coordinates;
+            // SAFETY: all of the level lies in memory that the kernel may read.
+            results[0] = unsafe { sample::nearest_floats(&texture, level, x, y) };
+            results[3] = [1.0f32.to_bits(); 32];
+            for (loc, result) in operands.values.iter().zip(&results) {
+                // SAFETY: the caller's promise: four registers of 32 bits.
+                unsafe { put(bases, *loc, result, mask) };
+            }
+            return Ok(());
+        }
         // Whether all of the texture was found to be readable, so that its texels need not be checked one by one.
         let mut direct = false;
         each(mask, |lane| {

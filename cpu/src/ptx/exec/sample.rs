@@ -307,6 +307,50 @@ impl<R: Read> Sampler<'_, R> {
     }
 }
 
+/// The level of a texture that [`nearest_floats`] can read: one channel of single precision, neither blended nor wrapped around.
+pub(super) fn plain(texture: &Texture) -> Option<&Level> {
+    let [level] = &texture.levels[..] else {
+        return None;
+    };
+    let element = texture.element;
+    let good = !texture.linear
+        && element.channel == Channel::F32
+        && element.channels == 1
+        && texture.address_modes[..2] == [AddressMode::Clamp; 2]
+        // Indices are exact in single precision.
+        && level.width.max(level.height) < 1 << 24;
+    good.then_some(level)
+}
+
+/// The nearest texels of all lanes, whatever their coordinates are.
+///
+/// # Safety
+/// All bytes of the level must be readable, and the texture must be [`plain`].
+pub(super) unsafe fn nearest_floats(
+    texture: &Texture,
+    level: &Level,
+    x: &[u32; 32],
+    y: &[u32; 32],
+) -> [u32; 32] {
+    let sides = [level.width as f32, level.height as f32];
+    let scale = if texture.normalized { sides } else { [1.0; 2] };
+    let (mut columns, mut rows) = ([0u32; 32], [0u32; 32]);
+    for lane in 0..32 {
+        // What is no number counts as 0: it loses against it.
+        let inside = |bits: u32, k: usize| {
+            (f32::from_bits(bits) * scale[k])
+                .max(0.0)
+                .min(sides[k] - 1.0) as u32
+        };
+        (columns[lane], rows[lane]) = (inside(x[lane], 0), inside(y[lane], 1));
+    }
+    std::array::from_fn(|lane| {
+        let at = level.address + u64::from(rows[lane]) * level.row + u64::from(columns[lane]) * 4;
+        // SAFETY: the caller's promise; rows and columns lie inside.
+        unsafe { (at as *const u32).read_volatile() }
+    })
+}
+
 /// Face of a cube and the place on it, from 0 to 1, that a direction points to.
 pub(super) fn face([x, y, z]: [f32; 3]) -> (u32, [f32; 2]) {
     let (ax, ay, az) = (x.abs(), y.abs(), z.abs());
