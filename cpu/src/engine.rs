@@ -168,6 +168,8 @@ pub struct LaunchEnvironment<'a> {
     pub deadline: Option<std::time::Instant>,
     /// Device heap for `malloc`/`free` in kernels: allocate, or 0 when exhausted.
     pub device_malloc: &'a (dyn Fn(u64) -> u64 + Sync),
+    /// Sets the value of a conditional node of a graph, by its handle; false if there is none.
+    pub set_condition: &'a (dyn Fn(u64, u32) -> bool + Sync),
     /// Counterpart of `device_malloc`.
     pub device_free: &'a (dyn Fn(u64) + Sync),
 }

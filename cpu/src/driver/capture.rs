@@ -13,13 +13,13 @@ use parking_lot::Mutex;
 
 use super::context::Context;
 use super::error::{
-    ERROR_ILLEGAL_STATE, ERROR_INVALID_VALUE, ERROR_STREAM_CAPTURE_IMPLICIT,
+    ERROR_ILLEGAL_STATE, ERROR_INVALID_VALUE, ERROR_NOT_SUPPORTED, ERROR_STREAM_CAPTURE_IMPLICIT,
     ERROR_STREAM_CAPTURE_INVALIDATED, ERROR_STREAM_CAPTURE_ISOLATION, ERROR_STREAM_CAPTURE_MERGE,
     ERROR_STREAM_CAPTURE_UNJOINED, ERROR_STREAM_CAPTURE_UNMATCHED,
     ERROR_STREAM_CAPTURE_UNSUPPORTED, ERROR_STREAM_CAPTURE_WRONG_THREAD, Result,
 };
 use super::event::Event;
-use super::graph::{GRAPHS, Graph};
+use super::graph::{self, GRAPHS, Graph};
 use super::stream::{self, Sort, Stream};
 use super::work::Work;
 use super::{ffi, handles, state};
@@ -59,6 +59,8 @@ pub(super) struct Capture {
     graph: Arc<Graph>,
     invalid: AtomicBool,
     ended: AtomicBool,
+    /// Nodes that the graph had before, when it is one of the program's.
+    before: Option<usize>,
     /// The streams that take part, the origin among them.
     streams: Mutex<Vec<Weak<Stream>>>,
     /// Nodes on which a stream depended until the program said otherwise: they need not be joined.
@@ -369,6 +371,31 @@ pub(super) fn cuStreamBeginCapture(hStream: CUstream) -> Result {
 }
 
 pub(super) fn cuStreamBeginCapture_v2(hStream: CUstream, mode: u32) -> Result {
+    begin(hStream, mode, None)
+}
+
+pub(super) fn cuStreamBeginCaptureToGraph(
+    hStream: CUstream,
+    hGraph: CUgraph,
+    dependencies: *const CUgraphNode,
+    dependencyData: *const std::ffi::c_void,
+    numDependencies: usize,
+    mode: u32,
+) -> Result {
+    let graph = graph::resolve(hGraph)?;
+    // All edges are plain ones.
+    if !dependencyData.is_null() {
+        return Err(ERROR_NOT_SUPPORTED);
+    }
+    let nodes = ffi::get_slice(dependencies, numDependencies)?
+        .iter()
+        .map(|node| graph.index_of(node.addr()).ok_or(ERROR_INVALID_VALUE))
+        .collect::<Result<Vec<usize>>>()?;
+    begin(hStream, mode, Some((graph, nodes)))
+}
+
+/// Begins a capture, into a graph of the program's if one is given, behind nodes of it.
+fn begin(hStream: CUstream, mode: u32, into: Option<(Arc<Graph>, Vec<usize>)>) -> Result {
     static NEXT_ID: AtomicU64 = AtomicU64::new(1);
     let stream = stream::resolve(hStream)?;
     let mode = Mode::from_raw(mode)?;
@@ -380,22 +407,27 @@ pub(super) fn cuStreamBeginCapture_v2(hStream: CUstream, mode: u32) -> Result {
     if part.is_some() {
         return Err(ERROR_ILLEGAL_STATE);
     }
+    let before = into.as_ref().map(|(graph, _)| graph.len());
+    let (graph, dependencies) = into.unwrap_or_else(|| (Graph::new(), Vec::new()));
     let capture = Arc::new(Capture {
         id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
         mode,
         thread: thread::current().id(),
         context: context.id,
         origin: stream.id,
-        graph: Graph::new(),
+        graph,
+        before,
         invalid: AtomicBool::new(false),
         ended: AtomicBool::new(false),
         streams: Mutex::new(vec![Arc::downgrade(&stream)]),
         released: Mutex::default(),
     });
-    GRAPHS.insert(capture.graph.handle, Arc::clone(&capture.graph));
+    if before.is_none() {
+        GRAPHS.insert(capture.graph.handle, Arc::clone(&capture.graph));
+    }
     *part = Some(Part {
         capture: Arc::clone(&capture),
-        dependencies: Vec::new(),
+        dependencies,
         listed: Vec::new(),
     });
     drop(part);
@@ -407,14 +439,15 @@ pub(super) fn cuStreamBeginCapture_v2(hStream: CUstream, mode: u32) -> Result {
 
 pub(super) fn cuStreamEndCapture(hStream: CUstream, phGraph: *mut CUgraph) -> Result {
     let stream = stream::resolve(hStream)?;
-    if phGraph.is_null() {
-        return Err(ERROR_INVALID_VALUE);
-    }
     let (capture, leaves) = match &*stream.capture.lock() {
         Some(part) => (Arc::clone(&part.capture), part.dependencies.clone()),
         None => return Err(ERROR_ILLEGAL_STATE),
     };
-    ffi::put(phGraph, std::ptr::null_mut())?;
+    // Who captures into a graph of his own knows it.
+    if phGraph.is_null() && capture.before.is_none() {
+        return Err(ERROR_INVALID_VALUE);
+    }
+    ffi::put_optional(phGraph, std::ptr::null_mut());
     if capture.origin != stream.id {
         capture.invalidate();
         return Err(ERROR_STREAM_CAPTURE_UNMATCHED);
@@ -426,16 +459,24 @@ pub(super) fn cuStreamEndCapture(hStream: CUstream, phGraph: *mut CUgraph) -> Re
     let outcome = capture.check().and_then(|()| {
         let mut reached = leaves;
         reached.append(&mut capture.released.lock());
-        if capture.graph.is_joined(&reached) {
+        if capture
+            .graph
+            .is_joined(capture.before.unwrap_or(0), &reached)
+        {
             Ok(())
         } else {
             Err(ERROR_STREAM_CAPTURE_UNJOINED)
         }
     });
     match outcome {
-        Ok(()) => ffi::put(phGraph, handles::pointer(capture.graph.handle)),
+        Ok(()) => {
+            ffi::put_optional(phGraph, handles::pointer(capture.graph.handle));
+            Ok(())
+        }
         Err(code) => {
-            GRAPHS.remove(handles::pointer(capture.graph.handle));
+            if capture.before.is_none() {
+                GRAPHS.remove(handles::pointer(capture.graph.handle));
+            }
             Err(code)
         }
     }

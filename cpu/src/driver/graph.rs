@@ -12,6 +12,7 @@ use super::error::{
     ERROR_GRAPH_EXEC_UPDATE_FAILURE, ERROR_INVALID_HANDLE, ERROR_INVALID_VALUE,
     ERROR_NOT_SUPPORTED, Result,
 };
+use super::graph_conditional::{Condition, Reset};
 use super::handles::{self, Table};
 use super::scheduler::Task;
 use super::stream;
@@ -39,6 +40,13 @@ pub(super) struct Graph {
 /// A graph's work, fixed: nodes after those that they depend on, no graphs inside.
 pub(super) struct Shape {
     nodes: Vec<(Work, Vec<usize>)>,
+}
+
+impl Shape {
+    /// The work in an order in which it may run.
+    pub(super) fn works(&self) -> impl Iterator<Item = &Work> {
+        self.nodes.iter().map(|(work, _)| work)
+    }
 }
 
 /// An executable graph.
@@ -83,8 +91,13 @@ impl Graph {
         self.nodes.lock()[index].handle
     }
 
-    /// Whether every node is one of `leaves` or comes before one of them.
-    pub(super) fn is_joined(&self, leaves: &[usize]) -> bool {
+    /// Number of nodes.
+    pub(super) fn len(&self) -> usize {
+        self.nodes.lock().len()
+    }
+
+    /// Whether every node from number `first` on is one of `leaves` or comes before one of them.
+    pub(super) fn is_joined(&self, first: usize, leaves: &[usize]) -> bool {
         let nodes = self.nodes.lock();
         let mut reached = vec![false; nodes.len()];
         let mut open: Vec<usize> = leaves.to_vec();
@@ -93,11 +106,27 @@ impl Graph {
                 open.extend(&nodes[node].dependencies);
             }
         }
-        reached.into_iter().all(|reached| reached)
+        reached.into_iter().skip(first).all(|reached| reached)
     }
 
     /// Fixes the work, with graphs inside laid out in place.
     pub(super) fn shape(&self) -> Shape {
+        let mut conditions = Vec::new();
+        let mut shape = self.lay_out(&mut conditions);
+        if !conditions.is_empty() {
+            // All comes behind the reset.
+            for (_, after) in &mut shape.nodes {
+                after.iter_mut().for_each(|index| *index += 1);
+                after.push(0);
+            }
+            let reset = Work::ResetConditions(Reset(conditions.into()));
+            shape.nodes.insert(0, (reset, Vec::new()));
+        }
+        shape
+    }
+
+    /// The work, and the conditions in it.
+    fn lay_out(&self, conditions: &mut Vec<Arc<Condition>>) -> Shape {
         let mut shape = Shape { nodes: Vec::new() };
         // Where each node's end is in the shape.
         let mut ends: Vec<usize> = Vec::new();
@@ -114,6 +143,12 @@ impl Graph {
                 }
                 let all = (start..shape.nodes.len()).collect();
                 shape.nodes.push((Work::Nothing, all));
+            } else if let Work::Conditional(conditional) = &node.work {
+                conditions.push(Arc::clone(&conditional.condition));
+                let bodies = conditional.bodies.iter();
+                let fixed = bodies.map(|body| body.lay_out(conditions)).collect();
+                let node = Work::Conditional(Arc::new(conditional.fix(fixed)));
+                shape.nodes.push((node, after));
             } else {
                 shape.nodes.push((node.work.clone(), after));
             }
@@ -142,9 +177,18 @@ pub(super) fn cuGraphCreate(phGraph: *mut CUgraph, flags: u32) -> Result {
 }
 
 pub(super) fn cuGraphDestroy(hGraph: CUgraph) -> Result {
-    resolve(hGraph)?;
-    GRAPHS.remove(hGraph);
+    forget(&*resolve(hGraph)?);
     Ok(())
+}
+
+/// Takes a graph, and those of its conditional nodes, out of the table.
+fn forget(graph: &Graph) {
+    GRAPHS.remove(handles::pointer(graph.handle));
+    for node in &*graph.nodes.lock() {
+        if let Work::Conditional(conditional) = &node.work {
+            conditional.bodies.iter().for_each(|body| forget(body));
+        }
+    }
 }
 
 pub(super) fn cuGraphGetNodes(
@@ -378,7 +422,9 @@ pub(super) fn cuGraphNodeGetType(hNode: CUgraphNode, type_: *mut u32) -> Result 
         Work::Fill(_) => 2,
         Work::HostFunction(_) | Work::Callback(_) => 3,
         Work::Child(_) => 4,
-        Work::Nothing => 5,
+        // A reset is part of no graph that is being built.
+        Work::Nothing | Work::ResetConditions(_) => 5,
+        Work::Conditional(_) => 13,
         Work::WaitEvent(_) => 6,
         Work::RecordEvent(_) => 7,
         Work::WriteValue(_) | Work::WaitValue(_) => 12,

@@ -59,7 +59,7 @@ struct HostParams {
 }
 
 /// Adds a node behind those that it depends on.
-fn add(
+pub(super) fn add(
     out: *mut CUgraphNode,
     graph: &Arc<Graph>,
     dependencies: *const CUgraphNode,

@@ -11,7 +11,7 @@ macro_rules! implemented { ($callback:ident) => { $callback! {
         cuMipmappedArrayGetSparseProperties
     }
     capture {
-        cuStreamBeginCapture cuStreamBeginCapture_v2 cuStreamEndCapture cuStreamGetCaptureInfo_v2 cuStreamGetCaptureInfo_v3 cuStreamIsCapturing
+        cuStreamBeginCapture cuStreamBeginCaptureToGraph cuStreamBeginCapture_v2 cuStreamEndCapture cuStreamGetCaptureInfo_v2 cuStreamGetCaptureInfo_v3 cuStreamIsCapturing
         cuStreamUpdateCaptureDependencies cuStreamUpdateCaptureDependencies_v2 cuThreadExchangeStreamCaptureMode
     }
     context {
@@ -42,6 +42,9 @@ macro_rules! implemented { ($callback:ident) => { $callback! {
     graph {
         cuGraphCreate cuGraphDestroy cuGraphExecDestroy cuGraphExecGetFlags cuGraphExecUpdate_v2 cuGraphGetNodes cuGraphGetRootNodes cuGraphInstantiate
         cuGraphInstantiateWithFlags cuGraphInstantiateWithParams cuGraphInstantiate_v2 cuGraphLaunch cuGraphNodeGetType cuGraphUpload
+    }
+    graph_conditional {
+        cuGraphAddNode cuGraphAddNode_v2 cuGraphConditionalHandleCreate
     }
     graph_nodes {
         cuGraphAddChildGraphNode cuGraphAddEmptyNode cuGraphAddEventRecordNode cuGraphAddEventWaitNode cuGraphAddHostNode cuGraphAddKernelNode

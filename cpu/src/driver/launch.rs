@@ -24,7 +24,7 @@ use super::print::print_error;
 use super::stream::{self, Stream};
 use super::texture::ContextImages;
 use super::work::Work;
-use super::{ffi, occupancy, state};
+use super::{ffi, graph_conditional, occupancy, state};
 use crate::engine::{Fault, FaultKind, LaunchConfig, LaunchEnvironment};
 
 /// A launch whose arguments have been checked.
@@ -63,6 +63,7 @@ impl Launch {
             print_error: &print_error,
             cancelled: &context.cancelled,
             deadline: config.limit.map(|limit| Instant::now() + limit),
+            set_condition: &graph_conditional::set,
             device_malloc: &|size| heap_allocate(context.home(), size),
             device_free: &|address| heap_free(context.home(), address),
         };

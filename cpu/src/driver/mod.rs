@@ -19,6 +19,7 @@
 #[macro_use]
 mod implemented;
 
+mod archive;
 mod array;
 mod capture;
 mod config;
@@ -32,6 +33,7 @@ mod fatbin;
 mod ffi;
 mod function;
 mod graph;
+mod graph_conditional;
 mod graph_nodes;
 mod green;
 mod handles;

@@ -10,6 +10,7 @@ use super::context::Context;
 use super::error::{ERROR_ILLEGAL_ADDRESS, Result};
 use super::event::Event;
 use super::graph::Shape;
+use super::graph_conditional::{Conditional, Reset};
 use super::handles;
 use super::launch::Launch;
 use super::memory::memory;
@@ -34,6 +35,10 @@ pub(super) enum Work {
     WaitEvent(Arc<Event>),
     /// A graph inside a graph.
     Child(Arc<Shape>),
+    /// Graphs of which a condition says whether they run.
+    Conditional(Arc<Conditional>),
+    /// The conditions of a graph begin with their defaults.
+    ResetConditions(Reset),
 }
 
 impl Work {
@@ -65,6 +70,11 @@ impl Work {
                 Ok(())
             }
             Self::WriteValue(write) => write.run(),
+            Self::Conditional(node) => node.run(context),
+            Self::ResetConditions(reset) => {
+                reset.run();
+                Ok(())
+            }
             // Ordering alone; the scheduler and the graph have seen to it.
             Self::Nothing
             | Self::WaitValue(_)

@@ -261,7 +261,113 @@ pub(crate) enum Builtin {
     AssertFail,
     Malloc,
     Free,
+    /// `cudaGraphSetConditional`.
+    SetConditional,
+    // The device runtime, as of CUDA 12.
+    GetParameterBuffer,
+    LaunchDevice,
+    GetLastError,
+    PeekAtLastError,
+    StreamCreate,
+    StreamDestroy,
+    StreamWaitEvent,
+    EventCreate,
+    EventRecord,
+    EventRecordWithFlags,
+    EventDestroy,
+    MemcpyAsync,
+    MemsetAsync,
+    RuntimeGetVersion,
+    GetDevice,
+    GetDeviceCount,
+    GetErrorName,
+    GetErrorString,
+    DeviceMalloc,
+    DeviceFree,
 }
+
+/// Names of the functions that the engine provides, and the bytes of each argument.
+pub(crate) const PROVIDED: &[(&str, Builtin, &[u32])] = &[
+    ("vprintf", Builtin::Vprintf, &[8, 8]),
+    ("__assertfail", Builtin::AssertFail, &[8, 8, 4, 8, 8]),
+    ("malloc", Builtin::Malloc, &[8]),
+    ("free", Builtin::Free, &[8]),
+    ("cudaGraphSetConditional", Builtin::SetConditional, &[8, 4]),
+    (
+        "__cudaCDP2GetParameterBufferV2",
+        Builtin::GetParameterBuffer,
+        &[8, 12, 12, 4],
+    ),
+    ("__cudaCDP2LaunchDeviceV2", Builtin::LaunchDevice, &[8, 8]),
+    (
+        "__cudaCDP2LaunchDeviceV2_ptsz",
+        Builtin::LaunchDevice,
+        &[8, 8],
+    ),
+    ("__cudaCDP2GetLastError", Builtin::GetLastError, &[]),
+    ("__cudaCDP2PeekAtLastError", Builtin::PeekAtLastError, &[]),
+    (
+        "__cudaCDP2StreamCreateWithFlags",
+        Builtin::StreamCreate,
+        &[8, 4],
+    ),
+    ("__cudaCDP2StreamDestroy", Builtin::StreamDestroy, &[8]),
+    (
+        "__cudaCDP2StreamWaitEvent",
+        Builtin::StreamWaitEvent,
+        &[8, 8, 4],
+    ),
+    (
+        "__cudaCDP2StreamWaitEvent_ptsz",
+        Builtin::StreamWaitEvent,
+        &[8, 8, 4],
+    ),
+    (
+        "__cudaCDP2EventCreateWithFlags",
+        Builtin::EventCreate,
+        &[8, 4],
+    ),
+    ("__cudaCDP2EventRecord", Builtin::EventRecord, &[8, 8]),
+    ("__cudaCDP2EventRecord_ptsz", Builtin::EventRecord, &[8, 8]),
+    (
+        "__cudaCDP2EventRecordWithFlags",
+        Builtin::EventRecordWithFlags,
+        &[8, 8, 4],
+    ),
+    (
+        "__cudaCDP2EventRecordWithFlags_ptsz",
+        Builtin::EventRecordWithFlags,
+        &[8, 8, 4],
+    ),
+    ("__cudaCDP2EventDestroy", Builtin::EventDestroy, &[8]),
+    (
+        "__cudaCDP2MemcpyAsync",
+        Builtin::MemcpyAsync,
+        &[8, 8, 8, 4, 8],
+    ),
+    (
+        "__cudaCDP2MemcpyAsync_ptsz",
+        Builtin::MemcpyAsync,
+        &[8, 8, 8, 4, 8],
+    ),
+    ("__cudaCDP2MemsetAsync", Builtin::MemsetAsync, &[8, 4, 8, 8]),
+    (
+        "__cudaCDP2MemsetAsync_ptsz",
+        Builtin::MemsetAsync,
+        &[8, 4, 8, 8],
+    ),
+    (
+        "__cudaCDP2RuntimeGetVersion",
+        Builtin::RuntimeGetVersion,
+        &[8],
+    ),
+    ("__cudaCDP2GetDevice", Builtin::GetDevice, &[8]),
+    ("__cudaCDP2GetDeviceCount", Builtin::GetDeviceCount, &[8]),
+    ("__cudaCDP2GetErrorName", Builtin::GetErrorName, &[4]),
+    ("__cudaCDP2GetErrorString", Builtin::GetErrorString, &[4]),
+    ("__cudaCDP2Malloc", Builtin::DeviceMalloc, &[8, 8]),
+    ("__cudaCDP2Free", Builtin::DeviceFree, &[8]),
+];
 
 /// Operations across lanes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -373,6 +479,8 @@ pub(crate) struct Program {
     pub(crate) clusters: bool,
     /// Whether some function uses the reserved part of shared memory.
     pub(crate) reserved_shared: bool,
+    /// Whether some function calls the device runtime.
+    pub(crate) launches: bool,
 }
 
 /// Bytes of shared memory that are reserved for the system: two halves, of which cooperative groups use the second.

@@ -1,9 +1,12 @@
 //! The engine's side of [`crate::engine`]: compiled and loaded modules.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use super::code::{FunctionCode, RESERVED_SHARED};
+use super::exec::children::{Child, Children};
 use super::exec::grid;
 use super::exec::state::{Grid, Line};
 use super::jit;
@@ -128,6 +131,20 @@ impl LoadedModule for Loaded {
         params: &[u8],
         env: &LaunchEnvironment<'_>,
     ) -> Result<(), Fault> {
+        self.launch_at(kernel, config, params, env, 0)
+    }
+}
+
+impl Loaded {
+    /// Runs a grid, and then what it launches.
+    fn launch_at(
+        &self,
+        kernel: usize,
+        config: &LaunchConfig,
+        params: &[u8],
+        env: &LaunchEnvironment<'_>,
+        depth: u32,
+    ) -> Result<(), Fault> {
         static GRIDS: AtomicU64 = AtomicU64::new(1);
         let lowered = &self.compiled.lowered;
         let info = &lowered.kernels[kernel];
@@ -192,6 +209,11 @@ impl LoadedModule for Loaded {
                 end: workspace_start + 8 * workspace.len() as u64,
                 writable: true,
             },
+            children: if lowered.program.launches {
+                Children::new(self.parameter_sizes(), depth)
+            } else {
+                None
+            },
             stop: AtomicBool::new(false),
             fault: Mutex::new(None),
         };
@@ -199,7 +221,91 @@ impl LoadedModule for Loaded {
         grid::run(&grid).map_err(|fault| Fault {
             source: self.compiled.source_lines.find(fault.line),
             ..fault
-        })
+        })?;
+        let launched = grid.children.as_ref().map_or_else(Vec::new, Children::take);
+        drop(grid);
+        for child in launched {
+            self.run_child(child, &info.name, env, depth + 1)?;
+        }
+        Ok(())
+    }
+
+    /// Bytes of the parameters of each kernel, by function.
+    fn parameter_sizes(&self) -> HashMap<u32, usize> {
+        let lowered = &self.compiled.lowered;
+        let bytes = |info: &KernelInfo| {
+            let last = info.params.last();
+            last.map_or(0, |p| (p.offset + p.size) as usize)
+        };
+        lowered
+            .kernel_functions
+            .iter()
+            .zip(&lowered.kernels)
+            .map(|(&function, info)| (function, bytes(info)))
+            .collect()
+    }
+
+    /// Does what a kernel launched.
+    fn run_child(
+        &self,
+        child: Child,
+        parent: &str,
+        env: &LaunchEnvironment<'_>,
+        depth: u32,
+    ) -> Result<(), Fault> {
+        if env.cancelled.load(Ordering::Relaxed) {
+            return Err(Fault::of_grid(FaultKind::Cancelled, parent));
+        }
+        if env
+            .deadline
+            .is_some_and(|deadline| Instant::now() >= deadline)
+        {
+            return Err(Fault::of_grid(FaultKind::Timeout, parent));
+        }
+        // Whether the memory is there from one end to the other.
+        let check = |from: u64, bytes: u64, write: bool| {
+            let end = from.checked_add(bytes);
+            let mut at = from;
+            while end.is_some_and(|end| at < end) {
+                match env.memory.find(at) {
+                    Some(range) if !write || range.writable => at = range.end,
+                    _ => break,
+                }
+            }
+            if end.is_some_and(|end| at >= end) {
+                return Ok(());
+            }
+            let mut fault = Fault::of_grid(FaultKind::IllegalAddress, parent);
+            fault.address = at;
+            fault.note = "a copy or fill that the kernel launched".to_owned();
+            Err(fault)
+        };
+        match child {
+            Child::Grid {
+                function,
+                config,
+                params,
+            } => {
+                let functions = &self.compiled.lowered.kernel_functions;
+                let kernel = functions.iter().position(|&index| index == function);
+                let kernel =
+                    kernel.ok_or_else(|| Fault::of_grid(FaultKind::LaunchFailed, parent))?;
+                self.launch_at(kernel, &config, &params, env, depth)
+            }
+            Child::Copy { to, from, bytes } => {
+                check(to, bytes, true)?;
+                check(from, bytes, false)?;
+                // SAFETY: just checked; memory stays mapped while the launch runs.
+                unsafe { std::ptr::copy(from as *const u8, to as *mut u8, bytes as usize) };
+                Ok(())
+            }
+            Child::Fill { to, value, bytes } => {
+                check(to, bytes, true)?;
+                // SAFETY: as above.
+                unsafe { std::ptr::write_bytes(to as *mut u8, value, bytes as usize) };
+                Ok(())
+            }
+        }
     }
 }
 

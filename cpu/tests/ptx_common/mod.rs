@@ -122,6 +122,7 @@ impl Device {
             print_error: &print_error,
             cancelled: &self.cancelled,
             deadline: self.deadline,
+            set_condition: &|_, _| false,
             device_malloc: &malloc,
             device_free: &free,
         };

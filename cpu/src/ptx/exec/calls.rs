@@ -121,8 +121,8 @@ impl Warp {
         }
     }
 
-    /// Reads a value from the arguments of a call.
-    fn argument(
+    /// Reads a value of up to eight bytes from the arguments of a call.
+    pub(super) fn argument(
         &self,
         grid: &Grid<'_>,
         shared: &Shared,
@@ -131,18 +131,32 @@ impl Warp {
         number: usize,
         lane: usize,
     ) -> u64 {
+        let bytes = self.argument_bytes(grid, shared, local_base, ins, number, lane);
+        u64::from_le_bytes(std::array::from_fn(|k| bytes[k]))
+    }
+
+    /// The bytes of an argument, up to sixteen.
+    pub(super) fn argument_bytes(
+        &self,
+        grid: &Grid<'_>,
+        shared: &Shared,
+        local_base: u32,
+        ins: &Ins,
+        number: usize,
+        lane: usize,
+    ) -> [u8; 16] {
         let (at, len) = grid.program.calls[ins.b as usize].args[number];
         let start = shared.local.of(self.id as usize * 32 + lane);
-        let mut bytes = [0u8; 8];
+        let mut bytes = [0u8; 16];
         // SAFETY: the caller's frame lies within local memory.
         unsafe {
             std::ptr::copy_nonoverlapping(
                 start.add((local_base + at) as usize),
                 bytes.as_mut_ptr(),
-                len.min(8) as usize,
+                len.min(16) as usize,
             )
         }
-        u64::from_le_bytes(bytes)
+        bytes
     }
 
     fn give_back(
@@ -188,6 +202,24 @@ impl Warp {
             )?;
             // SAFETY: just checked.
             *byte = unsafe { (at as *const u8).read_volatile() };
+        }
+        Ok(())
+    }
+
+    /// Writes bytes at a generic address.
+    pub(super) fn write_bytes(
+        &mut self,
+        grid: &Grid<'_>,
+        shared: &Shared,
+        address: u64,
+        bytes: &[u8],
+        lane: u32,
+    ) -> Result<(), Trouble> {
+        for (k, byte) in bytes.iter().enumerate() {
+            let at = address.wrapping_add(k as u64);
+            let at = self.resolve_one(grid, shared, Where::Generic, at, 1, lane, true)?;
+            // SAFETY: just checked.
+            unsafe { (at as *mut u8).write_volatile(*byte) };
         }
         Ok(())
     }
@@ -269,6 +301,20 @@ impl Warp {
                     }
                     self.forget_ranges();
                     shared.slots.clear();
+                }
+                Builtin::SetConditional => {
+                    if !(grid.env.set_condition)(arg(self, 0), arg(self, 1) as u32) {
+                        return Err(Trouble {
+                            kind: FaultKind::LaunchFailed,
+                            lane: lane as u32,
+                            address: arg(self, 0),
+                        });
+                    }
+                }
+                _ => {
+                    let result =
+                        self.device_runtime(grid, shared, local_base, builtin, ins, lane)?;
+                    self.give_back(grid, shared, local_base, ins, lane, result);
                 }
             }
         }

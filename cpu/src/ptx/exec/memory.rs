@@ -58,6 +58,12 @@ fn find(grid: &Grid<'_>, address: u64) -> Option<AddressRange> {
     if (grid.workspace.start..grid.workspace.end).contains(&address) {
         return Some(grid.workspace);
     }
+    if let Some(children) = &grid.children {
+        let range = children.range();
+        if (range.start..range.end).contains(&address) {
+            return Some(range);
+        }
+    }
     grid.env.memory.find(address)
 }
 

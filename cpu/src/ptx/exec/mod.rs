@@ -3,8 +3,10 @@
 pub(crate) mod atomic;
 mod block;
 mod calls;
+pub(crate) mod children;
 mod cluster;
 mod cross;
+mod device_runtime;
 pub(crate) mod grid;
 mod image;
 mod matrix;

@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::children::Children;
 use crate::engine::{AddressRange, Fault, FaultKind, LaunchConfig, LaunchEnvironment};
 use crate::ptx::code::{Bases, Ins, NONE, Program, RESERVED_SHARED, special};
 use crate::ptx::jit;
@@ -40,6 +41,8 @@ pub(crate) struct Grid<'a> {
     pub(crate) grid_id: u64,
     /// The words of the grid barrier, or empty when the launch is not cooperative.
     pub(crate) workspace: AddressRange,
+    /// What the grid launches, if its module has kernels that do.
+    pub(crate) children: Option<Children>,
     pub(crate) stop: AtomicBool,
     pub(crate) fault: Mutex<Option<Fault>>,
 }

@@ -6,7 +6,7 @@ use super::state::{Barrier, Frame, Grid, Path, Record, Shared, Trouble, Wait, Wa
 use crate::engine::{Fault, FaultKind};
 use crate::ptx::alu::{FULL, get, put, put_pred};
 use crate::ptx::code::{
-    Bases, Builtin, FUNCTION_STRIDE, FUNCTION_WINDOW, Ins, LOCAL_WINDOW, NONE, Op, SHARED_WINDOW,
+    Bases, FUNCTION_STRIDE, FUNCTION_WINDOW, Ins, LOCAL_WINDOW, NONE, Op, PROVIDED, SHARED_WINDOW,
 };
 use crate::ptx::jit::After;
 use crate::ptx::lower::flags::{ARRIVE, NEGATED, RED_AND, RED_OR, RED_POPC};
@@ -448,19 +448,13 @@ impl Warp {
                     local_base = self.frames[frame as usize].local_base;
                 }
                 Op::CallBuiltin => {
-                    const BUILTINS: [Builtin; 4] = [
-                        Builtin::Vprintf,
-                        Builtin::AssertFail,
-                        Builtin::Malloc,
-                        Builtin::Free,
-                    ];
                     attempt!(
                         ins,
                         self.builtin(
                             grid,
                             shared,
                             local_base,
-                            BUILTINS[(ins.imm as usize).min(3)],
+                            PROVIDED[ins.imm as usize].1,
                             ins,
                             m
                         )

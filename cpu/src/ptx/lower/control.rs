@@ -4,7 +4,8 @@ use super::quals::{Quals, arity};
 use super::setup::builtin;
 use super::{Emit, Step, Symbol};
 use crate::ptx::ast::Operand;
-use crate::ptx::code::{CallSite, NONE, Op};
+use crate::ptx::code::{CallSite, NONE, Op, PROVIDED};
+use crate::ptx::exec::children::needed_by;
 use crate::ptx::types::{Space, Ty};
 
 impl<'a> Emit<'_, 'a> {
@@ -210,16 +211,13 @@ impl<'a> Emit<'_, 'a> {
                         callees.push(index);
                     }
                 } else if let Some(builtin) = builtin(name) {
-                    let sizes: &[u32] = match builtin {
-                        crate::ptx::code::Builtin::Vprintf => &[8, 8],
-                        crate::ptx::code::Builtin::AssertFail => &[8, 8, 4, 8, 8],
-                        _ => &[8],
-                    };
+                    let (_, what, sizes) = PROVIDED[builtin];
                     if !site.args.iter().map(|a| a.1).eq(sizes.iter().copied()) {
                         return Err(format!("the parameters of this call do not fit `{name}`"));
                     }
                     ins.op = Op::CallBuiltin;
                     ins.imm = builtin as u64;
+                    self.module.program.launches |= needed_by(what);
                 } else {
                     return Err(format!(
                         "the function `{name}` is not defined here and not provided"

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::{Emit, Lowering, Symbol};
 use crate::engine::{CompileError, KernelInfo, ParamInfo, VariableInfo};
 use crate::ptx::ast::{Function, Module, Variable};
-use crate::ptx::code::{Builtin, FunctionCode, NONE, Program};
+use crate::ptx::code::{FunctionCode, NONE, PROVIDED, Program};
 use crate::ptx::lexer::error_at;
 use crate::ptx::types::{Space, Width};
 
@@ -41,15 +41,9 @@ pub(crate) enum Target {
     Value(u64),
 }
 
-/// The function that the engine provides under a name.
-pub(crate) fn builtin(name: &str) -> Option<Builtin> {
-    Some(match name {
-        "vprintf" => Builtin::Vprintf,
-        "__assertfail" => Builtin::AssertFail,
-        "malloc" => Builtin::Malloc,
-        "free" => Builtin::Free,
-        _ => return None,
-    })
+/// The function that the engine provides under a name: its place in [`PROVIDED`].
+pub(crate) fn builtin(name: &str) -> Option<usize> {
+    PROVIDED.iter().position(|provided| provided.0 == name)
 }
 
 /// Largest static shared memory that is believed, bytes.
