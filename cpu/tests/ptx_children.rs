@@ -1,6 +1,6 @@
 //! Kernels that launch kernels.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, reason = "a test")]
 
 mod ptx_common;
 use gvirtus_cpu::engine::FaultKind;
