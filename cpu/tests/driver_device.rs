@@ -63,6 +63,12 @@ fn every_row_that_the_table_supports_is_implemented() {
                     | "cuLaunchGrid"
                     | "cuLaunchGridAsync"
                     | "cuStreamGetGreenCtx"
+                    | "cuGreenCtxRecordEvent"
+                    | "cuGreenCtxWaitEvent"
+                    | "cuGreenCtxStreamCreate"
+                    | "cuGreenCtxGetId"
+                    // The client keeps what is known of its addresses.
+                    | "cuPointerSetAttribute"
                     // What the client answers itself.
                     | "cuDeviceGetHostAtomicCapabilities"
                     | "cuDeviceGetP2PAtomicCapabilities"
