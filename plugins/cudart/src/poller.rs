@@ -89,7 +89,7 @@ fn watch(session: &'static Session) {
             last = Instant::now();
             continue;
         }
-        if progress.ready() && progress.settle(session.host, |_| false) {
+        if progress.ready() && progress.settle(session.host, |_| 0) {
             last = Instant::now();
         }
         progress.rounded();

@@ -523,9 +523,9 @@ impl Progress {
         contexts
     }
 
-    /// Sends what has completed: first the bytes that the GPU wrote to the client's pinned memory, then progress, but not of lanes that `replied` is true of. True if
+    /// Sends what has completed: first the bytes that the GPU wrote to the client's pinned memory, then progress, but of no lane up to the command that `replied` gives for it (0: none), whose reply tells. True if
     /// something was told.
-    pub(crate) fn settle(&self, host: &'static Host, replied: impl Fn(&Arc<Lane>) -> bool) -> bool {
+    pub(crate) fn settle(&self, host: &'static Host, replied: impl Fn(&Arc<Lane>) -> u64) -> bool {
         let mut lanes = self.settling.lock();
         lanes.clear();
         // What is reported below was complete before the host writes of any lane are looked at: a lane that waited for another's copy cannot overtake its bytes.
@@ -538,14 +538,13 @@ impl Progress {
         self.mapped.settle(host, |lane| known(&lanes, lane));
         let mut told = false;
         for (lane, done) in lanes.iter() {
-            let tell = !replied(lane);
-            told |= self.settle_lane(host, lane, *done, tell);
+            told |= self.settle_lane(host, lane, *done, replied(lane));
         }
         lanes.clear();
         told
     }
 
-    fn settle_lane(&self, host: &Host, lane: &Arc<Lane>, done: u64, tell: bool) -> bool {
+    fn settle_lane(&self, host: &Host, lane: &Arc<Lane>, done: u64, replied: u64) -> bool {
         let mut sequence = 0;
         let mut finished = Vec::new();
         {
@@ -578,7 +577,8 @@ impl Progress {
             }
         }
         drop(finished);
-        if sequence == 0 || !tell {
+        // What came after the command that was replied to, the reply did not tell of.
+        if sequence <= replied {
             return false;
         }
         host.push(

@@ -214,7 +214,7 @@ impl Session {
     /// After a synchronising call and before its reply: what the device printed, what the GPU wrote to pinned memory, progress.
     pub(crate) fn settle(&self) {
         self.output.forward(self.host);
-        self.progress.settle(self.host, |_| false);
+        self.progress.settle(self.host, |_| 0);
     }
 
     /// The reply to a synchronization that succeeded, from which the client knows how far the lanes are that `synchronized` is true of; about them no message is sent. What
@@ -224,6 +224,14 @@ impl Session {
         header: &Header,
         synchronized: impl Fn(&Arc<Lane>) -> bool,
     ) -> Answer<()> {
+        // The client may have gone on, and what it has issued since may be complete as well: of that a message is due.
+        let synchronized = |lane: &Arc<Lane>| {
+            if synchronized(lane) {
+                header.sequence
+            } else {
+                0
+            }
+        };
         if self.progress.owes_bytes() || self.output.expected() || !header.wants_reply() {
             self.output.forward(self.host);
             self.progress.settle(self.host, synchronized);
