@@ -17,10 +17,12 @@ fn gvirtus(home: &Path, arguments: &[&str]) -> Output {
 /// An installation with a configuration that names a port where nobody is.
 fn home() -> tempfile::TempDir {
     let home = tempfile::tempdir().unwrap();
-    for dir in ["lib", "etc"] {
-        std::fs::create_dir(home.path().join(dir)).unwrap();
+    for dir in ["lib/driver", "etc"] {
+        std::fs::create_dir_all(home.path().join(dir)).unwrap();
     }
-    std::fs::write(home.path().join("lib/libgvirtus.so"), "").unwrap();
+    for library in ["libgvirtus.so", "driver/libcuda.so.1"] {
+        std::fs::write(home.path().join("lib").join(library), "").unwrap();
+    }
     std::fs::write(
         home.path().join("etc/properties.json"),
         r#"{"communicator": [{"endpoint": {"protocol": "tcp", "server_address": "127.0.0.1", "port": "1"}}]}"#,
@@ -40,6 +42,8 @@ fn run_becomes_the_program() {
         home.path(),
         &[
             "run",
+            "--level",
+            "driver",
             "--",
             "sh",
             "-c",
@@ -50,7 +54,10 @@ fn run_becomes_the_program() {
     let home = home.path().canonicalize().unwrap();
     assert_eq!(
         text(&output.stdout),
-        format!("{0}/lib:/before\n{0}/etc/properties.json\n", home.display())
+        format!(
+            "{0}/lib/driver:/before\n{0}/etc/properties.json\n",
+            home.display()
+        )
     );
     assert_eq!(text(&output.stderr), "");
 }
@@ -58,9 +65,15 @@ fn run_becomes_the_program() {
 #[test]
 fn run_without_a_program_an_installation_or_a_configuration() {
     let home = home();
-    let output = gvirtus(home.path(), &["run", "--", "there-is-no-such-program"]);
+    let output = gvirtus(
+        home.path(),
+        &["run", "--level", "driver", "--", "there-is-no-such-program"],
+    );
     assert_eq!(output.status.code(), Some(127));
-    let output = gvirtus(home.path(), &["run", "--", "/etc/passwd"]);
+    let output = gvirtus(
+        home.path(),
+        &["run", "--level", "driver", "--", "/etc/passwd"],
+    );
     assert_eq!(output.status.code(), Some(126));
     let output = gvirtus(
         home.path(),
@@ -68,6 +81,9 @@ fn run_without_a_program_an_installation_or_a_configuration() {
     );
     assert_eq!(output.status.code(), Some(125));
     assert!(text(&output.stderr).contains("/no/such.json"));
+    let output = gvirtus(home.path(), &["run", "--level", "library", "--", "true"]);
+    assert_eq!(output.status.code(), Some(125));
+    assert!(text(&output.stderr).contains("libgvirtus_audit.so"));
     let output = gvirtus(Path::new("/nowhere"), &["run", "--", "true"]);
     assert_eq!(output.status.code(), Some(125));
     assert!(text(&output.stderr).contains("libgvirtus.so is not in /nowhere/lib"));
