@@ -299,6 +299,13 @@ pub(crate) const PROVIDED: &[(&str, Builtin, &[u32])] = &[
         &[8, 12, 12, 4],
     ),
     ("__cudaCDP2LaunchDeviceV2", Builtin::LaunchDevice, &[8, 8]),
+    // As programs that do not come from nvcc call them.
+    (
+        "cudaGetParameterBufferV2",
+        Builtin::GetParameterBuffer,
+        &[8, 12, 12, 4],
+    ),
+    ("cudaLaunchDeviceV2", Builtin::LaunchDevice, &[8, 8]),
     (
         "__cudaCDP2LaunchDeviceV2_ptsz",
         Builtin::LaunchDevice,
