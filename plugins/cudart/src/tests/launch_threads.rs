@@ -3,7 +3,6 @@
 use super::kernels::function;
 use super::*;
 use crate::errors::*;
-use crate::session::Session;
 use gvirtus_wire::codec::Params;
 
 /// `*p = *p * 3 + amount`: whoever changes the order changes the result.
@@ -106,9 +105,7 @@ impl Program {
     }
 
     fn handed_out(&self) -> bool {
-        // SAFETY: sessions are never freed.
-        let session = unsafe { &*(self.client.state as *const Session) };
-        session.launch_threads.in_use()
+        self.client.session().launch_threads.in_use()
     }
 }
 

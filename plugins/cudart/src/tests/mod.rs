@@ -507,6 +507,12 @@ impl Client {
         self.begin(command, bulk).wait()
     }
 
+    /// The session behind the plugin's table.
+    pub(super) fn session(&self) -> &'static crate::session::Session {
+        // SAFETY: sessions are never freed.
+        unsafe { &*(self.state as *const crate::session::Session) }
+    }
+
     pub(super) fn idle(&self) {
         let _order = self.order.lock();
         unsafe { (crate::TABLE.0.idle)(self.state()) };

@@ -321,3 +321,48 @@ fn many_threads_with_streams_of_their_own() {
         }
     });
 }
+
+/// What a reply does not tell of is told, though it completed together with what the reply is about.
+#[test]
+fn progress_behind_a_synchronization_is_not_lost() {
+    let client = Client::new();
+    stream(&client, 1);
+    let session = client.session();
+    // Nobody but this test collects.
+    session.progress.closed.store(true, Ordering::Release);
+    session.progress.poller.wake();
+    std::thread::sleep(Duration::from_millis(100));
+    let copy = || {
+        client.cast(linear(
+            COPY_ON_DEVICE,
+            1,
+            client.device + 64,
+            client.device,
+            64,
+        ))
+    };
+    let complete = || {
+        // One marker behind all of it.
+        client.idle();
+        let deadline = Instant::now() + PATIENCE;
+        while !session.progress.ready() && Instant::now() < deadline {
+            std::thread::yield_now();
+        }
+        assert!(session.progress.ready());
+    };
+    let told = || {
+        let of = |f: &Frame| f.decode::<Progress>().sequence;
+        let frames = client.frames();
+        let progress = frames.iter().filter(|f| f.header.opcode == PROGRESS);
+        progress.map(of).max().unwrap_or(0)
+    };
+    let (first, second) = (copy(), copy());
+    complete();
+    client.forget_frames();
+    session.progress.settle(session.host, |_| first);
+    assert_eq!(told(), second, "the reply told of the first alone");
+    let third = copy();
+    complete();
+    session.progress.settle(session.host, |_| third);
+    assert_eq!(told(), second, "the reply told of the third");
+}
