@@ -453,7 +453,7 @@ impl Handler<ContextSynchronize> for Session {
         let done = self
             .streams_to_ask(&context, &closed)
             .is_some_and(|streams| {
-                self.done_soon(|| {
+                self.done_soon(&context, || {
                     streams
                         .iter()
                         .try_for_each(|stream| cu!(self.driver, cuStreamQuery(stream.raw.ptr())))

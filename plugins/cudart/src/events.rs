@@ -85,8 +85,8 @@ impl Handler<EventRecord> for Session {
 impl Handler<EventSynchronize> for Session {
     fn handle(&self, header: &Header, command: EventSynchronize) -> Result<Answer<()>> {
         let event = self.events.get(command.event)?;
-        self.enter(header)?;
-        let done = if self.done_soon(|| cu!(self.driver, cuEventQuery(event.raw.ptr()))) {
+        let context = self.enter(header)?;
+        let done = if self.done_soon(&context, || cu!(self.driver, cuEventQuery(event.raw.ptr()))) {
             Ok(())
         } else {
             self.host.may_block();

@@ -108,7 +108,9 @@ impl Session {
         let ticket = self.progress.close(&stream.lane);
         stream.context().make_current()?;
         let soon = !self.output.expected()
-            && self.done_soon(|| cu!(self.driver, cuStreamQuery(stream.raw.ptr())));
+            && self.done_soon(stream.context(), || {
+                cu!(self.driver, cuStreamQuery(stream.raw.ptr()))
+            });
         let done = if soon {
             Ok(())
         } else {
@@ -181,8 +183,8 @@ impl Session {
 
 impl Session {
     /// Asks again and again: handing the reading of frames to another thread costs more than a short wait, and one thread that looks for two things disturbs a longer one less
-    /// than two threads. Gives up when a frame has come, or after what [`watch`] thinks reasonable on this machine.
-    pub(crate) fn done_soon(&self, query: impl Fn() -> Result<()>) -> bool {
+    /// than two threads. Gives up when a frame has come, or after what [`watch`] thinks reasonable on this machine. `context` is current, and stays so.
+    pub(crate) fn done_soon(&self, context: &Context, query: impl Fn() -> Result<()>) -> bool {
         let began = Instant::now();
         loop {
             match query() {
@@ -194,6 +196,10 @@ impl Session {
         }
         // Others may want to know of other streams meanwhile.
         self.idle();
+        // Their markers may stand in other contexts, and the legacy stream is that of the current one.
+        if context.make_current().is_err() {
+            return false;
+        }
         let (mut done, mut asked) = (false, 0u32);
         let over = || {
             let state = query();
