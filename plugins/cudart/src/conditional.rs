@@ -8,16 +8,14 @@ use gvirtus_wire::api::core::{
 use gvirtus_wire::command::{Answer, Handle as Handler};
 use gvirtus_wire::frame::Header;
 
+use crate::capture_info::Dependencies;
 use crate::driver::{Handle, cu};
-use crate::errors::{ERROR_INVALID_VALUE, ERROR_STREAM_CAPTURE_INVALIDATED, Result};
-use crate::graph::{Dependency, EdgeData, RELAXED};
+use crate::errors::{ERROR_INVALID_VALUE, Result};
+use crate::graph::RELAXED;
 use crate::session::Session;
-use crate::streams::Stream;
 
 /// `CU_GRAPH_NODE_TYPE_CONDITIONAL`.
 const CONDITIONAL: u32 = 13;
-/// `CU_STREAM_SET_CAPTURE_DEPENDENCIES`.
-const SET: u32 = 1;
 /// A switch with more cases than this is not believed.
 const MOST_BODIES: usize = 1 << 16;
 
@@ -35,56 +33,18 @@ struct NodeParams {
 }
 const _: () = assert!(size_of::<NodeParams>() == 256);
 
-impl Session {
-    /// The driver's graph into which a stream captures.
-    fn captured_graph(&self, stream: &Stream) -> Result<*mut c_void> {
-        let none: *mut c_void = std::ptr::null_mut();
-        let (mut status, mut graph) = (0, std::ptr::null_mut());
-        if self.driver.cuStreamGetCaptureInfo_v3.is_some() {
-            cu!(
-                self.driver,
-                cuStreamGetCaptureInfo_v3(
-                    stream.raw.ptr(),
-                    &raw mut status,
-                    none.cast(),
-                    &raw mut graph,
-                    none.cast(),
-                    none.cast(),
-                    none.cast(),
-                )
-            )?;
-        } else {
-            cu!(
-                self.driver,
-                cuStreamGetCaptureInfo_v2(
-                    stream.raw.ptr(),
-                    &raw mut status,
-                    none.cast(),
-                    &raw mut graph,
-                    none.cast(),
-                    none.cast(),
-                )
-            )?;
-        }
-        if graph.is_null() {
-            return Err(ERROR_STREAM_CAPTURE_INVALIDATED);
-        }
-        Ok(graph)
-    }
-}
-
 impl Handler<ConditionalHandle> for Session {
     fn handle(&self, header: &Header, command: ConditionalHandle) -> Result<Answer<u64>> {
         let stream = self.stream(header, command.stream)?;
         let context = stream.context();
         context.make_current()?;
-        let graph = self.captured_graph(&stream)?;
+        let graph = self.capture_info(&stream)?.graph;
         let mut made = 0;
         cu!(
             self.driver,
             cuGraphConditionalHandleCreate(
                 &raw mut made,
-                graph,
+                graph.ptr(),
                 context.raw.ptr(),
                 command.value,
                 command.flags,
@@ -103,14 +63,7 @@ impl Handler<CaptureConditional> for Session {
         if command.bodies.is_empty() || command.bodies.len() > MOST_BODIES {
             return Err(ERROR_INVALID_VALUE);
         }
-        let graph = self.captured_graph(&stream)?;
-        let depends: Vec<Dependency> = self.capture_dependencies(&stream)?;
-        let nodes: Vec<*mut c_void> = depends
-            .iter()
-            .map(|(node, _)| *node as *mut c_void)
-            .collect();
-        let data: Vec<EdgeData> = depends.iter().map(|(_, data)| *data).collect();
-        let plain = data.iter().all(|data| *data == EdgeData::default());
+        let info = self.capture_info(&stream)?;
         let size = u32::try_from(command.bodies.len()).map_err(|_| ERROR_INVALID_VALUE)?;
         let mut params = NodeParams {
             kind: CONDITIONAL,
@@ -123,22 +76,14 @@ impl Handler<CaptureConditional> for Session {
             rest: [0; 26],
         };
         let mut node = std::ptr::null_mut();
-        let list = match nodes.is_empty() {
-            true => std::ptr::null(),
-            false => nodes.as_ptr(),
-        };
-        let edges = match plain {
-            true => std::ptr::null(),
-            false => data.as_ptr().cast(),
-        };
         cu!(
             self.driver,
             cuGraphAddNode_v2(
                 &raw mut node,
-                graph,
-                list,
-                edges,
-                nodes.len(),
+                info.graph.ptr(),
+                info.dependencies.nodes(),
+                info.dependencies.edges(),
+                info.dependencies.len(),
                 (&raw mut params).cast(),
             )
         )?;
@@ -154,16 +99,7 @@ impl Handler<CaptureConditional> for Session {
             }
         }
         drop(bodies);
-        cu!(
-            self.driver,
-            cuStreamUpdateCaptureDependencies_v2(
-                stream.raw.ptr(),
-                &raw mut node,
-                std::ptr::null(),
-                1,
-                SET,
-            )
-        )?;
+        self.set_dependencies(&stream, &Dependencies::on(node))?;
         Ok(Answer::Now(()))
     }
 }
@@ -174,9 +110,7 @@ impl Handler<ConditionalBodyBegin> for Session {
         let graph = self.graphs.get(command.graph)?;
         let body = graph.bodies.lock().get(&command.body).copied();
         let body = body.ok_or(ERROR_INVALID_VALUE)?;
-        self.progress.mark(self, &stream.lane);
-        self.progress.mark_dirty(self, |_| true);
-        stream.context().make_current()?;
+        self.before_capture(&stream)?;
         cu!(
             self.driver,
             cuStreamBeginCaptureToGraph(

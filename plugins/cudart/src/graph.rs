@@ -15,6 +15,7 @@ use gvirtus_wire::command::{Answer, Handle as Handler};
 use gvirtus_wire::frame::Header;
 use parking_lot::Mutex;
 
+use crate::capture_info::Dependencies;
 use crate::contexts::Context;
 use crate::driver::{Handle, cu};
 use crate::errors::{
@@ -30,8 +31,6 @@ use crate::streams::Stream;
 
 /// `CU_STREAM_CAPTURE_MODE_RELAXED`.
 pub(crate) const RELAXED: u32 = 2;
-/// `CU_STREAM_CAPTURE_STATUS_ACTIVE`.
-const ACTIVE: u32 = 1;
 /// The `CUDA_GRAPH_INSTANTIATE_FLAG_*` that need no more parameters: auto free, device launch, node priority.
 const FLAGS: u64 = 1 | 4 | 8;
 
@@ -64,17 +63,12 @@ impl Keep {
 /// The most places of one capture that may be named.
 const MOST_PLACES: usize = 1 << 20;
 
-/// `CUgraphEdgeData`.
-pub(crate) type EdgeData = [u8; 8];
-/// A node of the driver that something comes after, and how.
-pub(crate) type Dependency = (usize, EdgeData);
-
 /// A capture in progress.
 pub(crate) struct Capture {
     id: u64,
     keep: Mutex<Keep>,
     /// By the client's numbers: the driver's nodes that a stream depended on there.
-    places: Mutex<HashMap<u32, Vec<Dependency>>>,
+    places: Mutex<HashMap<u32, Dependencies>>,
     /// By the client's numbers: the driver's graphs of conditional nodes.
     pub(crate) bodies: Mutex<HashMap<u32, Handle>>,
 }
@@ -158,52 +152,19 @@ impl Drop for Exec {
 }
 
 impl Session {
-    /// The driver's id of the capture that a stream takes part in.
-    fn capture_id(&self, stream: &Stream) -> Option<u64> {
-        let (mut status, mut id) = (0, 0);
-        if self.driver.cuStreamGetCaptureInfo_v2.is_some() {
-            cu!(
-                self.driver,
-                cuStreamGetCaptureInfo_v2(
-                    stream.raw.ptr(),
-                    &raw mut status,
-                    &raw mut id,
-                    std::ptr::null_mut(),
-                    std::ptr::null_mut(),
-                    std::ptr::null_mut(),
-                )
-            )
-        } else {
-            cu!(
-                self.driver,
-                cuStreamGetCaptureInfo_v3(
-                    stream.raw.ptr(),
-                    &raw mut status,
-                    &raw mut id,
-                    std::ptr::null_mut(),
-                    std::ptr::null_mut(),
-                    std::ptr::null_mut(),
-                    std::ptr::null_mut(),
-                )
-            )
-        }
-        .ok()?;
-        (status == ACTIVE).then_some(id)
-    }
-
     /// The capture that a stream takes part in, also one that it joined by waiting for an event.
     pub(crate) fn capture_of(&self, stream: &Stream) -> Option<Arc<Capture>> {
         if self.progress.captures.load(Ordering::Relaxed) == 0 {
             return None;
         }
         let captures = self.captures.lock();
-        match self.capture_id(stream) {
-            Some(id) => captures.iter().find(|c| c.id == id).cloned(),
+        match self.capture_info(stream).map(|info| info.id) {
+            Ok(id) => captures.iter().find(|c| c.id == id).cloned(),
             // A driver without capture info: there is no doubt while there is but one capture.
-            None if captures.len() == 1 && self.progress.capturing(&stream.lane) => {
+            Err(_) if captures.len() == 1 && self.progress.capturing(&stream.lane) => {
                 captures.first().cloned()
             }
-            None => None,
+            Err(_) => None,
         }
     }
 }
@@ -211,10 +172,7 @@ impl Session {
 impl Handler<StreamBeginCapture> for Session {
     fn handle(&self, header: &Header, command: StreamBeginCapture) -> Result<Answer<()>> {
         let stream = self.stream(header, command.stream)?;
-        // What was issued before is not part of the capture. Nor may markers of other streams come later: one on the legacy stream would end it.
-        self.progress.mark(self, &stream.lane);
-        self.progress.mark_dirty(self, |_| true);
-        stream.context().make_current()?;
+        self.before_capture(&stream)?;
         cu!(
             self.driver,
             cuStreamBeginCapture_v2(stream.raw.ptr(), RELAXED)
@@ -227,7 +185,7 @@ impl Handler<StreamBeginCapture> for Session {
 impl Session {
     /// A stream has begun to capture.
     pub(crate) fn capture_began(&self, stream: &Stream) {
-        let id = self.capture_id(stream).unwrap_or(0);
+        let id = self.capture_info(stream).map_or(0, |info| info.id);
         self.captures.lock().push(Capture::new(id));
         self.progress.captures.fetch_add(1, Ordering::AcqRel);
     }
@@ -237,7 +195,7 @@ impl Session {
         &self,
         stream: &Stream,
     ) -> (Result<*mut c_void>, Option<Arc<Capture>>) {
-        let id = self.capture_id(stream);
+        let id = self.capture_info(stream).map(|info| info.id);
         let mut raw = std::ptr::null_mut();
         let ended = cu!(
             self.driver,
@@ -246,9 +204,9 @@ impl Session {
         let capture = {
             let mut captures = self.captures.lock();
             let at = match id {
-                Some(id) => captures.iter().position(|c| c.id == id),
+                Ok(id) => captures.iter().position(|c| c.id == id),
                 // Invalidated: the driver does not tell its id any more.
-                None => (captures.len() == 1).then_some(0),
+                Err(_) => (captures.len() == 1).then_some(0),
             };
             // A refusal (not the stream that began it, unjoined streams) may leave the capture as it was.
             let over = ended.is_ok() || !self.progress.capturing(&stream.lane);
@@ -337,102 +295,19 @@ impl Session {
         Ok(Handle::of(raw))
     }
 
-    /// The driver's nodes that the next one of a capturing stream depends on.
-    pub(crate) fn capture_dependencies(&self, stream: &Stream) -> Result<Vec<Dependency>> {
-        let (mut status, mut count) = (0, 0);
-        let mut nodes: *const *mut c_void = std::ptr::null();
-        let mut edges: *const c_void = std::ptr::null();
-        let none: *mut c_void = std::ptr::null_mut();
-        // The older form refuses edges that are not plain ones.
-        if self.driver.cuStreamGetCaptureInfo_v3.is_some() {
-            cu!(
-                self.driver,
-                cuStreamGetCaptureInfo_v3(
-                    stream.raw.ptr(),
-                    &raw mut status,
-                    none.cast(),
-                    none.cast(),
-                    &raw mut nodes,
-                    &raw mut edges,
-                    &raw mut count,
-                )
-            )?;
-        } else {
-            cu!(
-                self.driver,
-                cuStreamGetCaptureInfo_v2(
-                    stream.raw.ptr(),
-                    &raw mut status,
-                    none.cast(),
-                    none.cast(),
-                    &raw mut nodes,
-                    &raw mut count,
-                )
-            )?;
-        }
-        if status != ACTIVE {
-            return Err(ERROR_STREAM_CAPTURE_INVALIDATED);
-        }
-        if count == 0 || nodes.is_null() {
-            return Ok(Vec::new());
-        }
-        let depends = |at: usize| {
-            // SAFETY: the driver's own arrays of so many elements, valid until the next call on the stream; it may leave out the edges' data.
-            unsafe {
-                let data = if edges.is_null() {
-                    EdgeData::default()
-                } else {
-                    edges.cast::<EdgeData>().add(at).read()
-                };
-                (nodes.add(at).read() as usize, data)
-            }
-        };
-        Ok((0..count).map(depends).collect())
-    }
-
     fn capture_at(&self, stream: &Stream, command: &CaptureAt) -> Result<()> {
-        /// `CU_STREAM_SET_CAPTURE_DEPENDENCIES`.
-        const SET: u32 = 1;
         let capture = self.capture_of(stream).ok_or(ERROR_INVALID_VALUE)?;
         let mut places = capture.places.lock();
         if command.save != 0 {
             if places.len() >= MOST_PLACES {
                 return Err(ERROR_INVALID_VALUE);
             }
-            places.insert(command.save, self.capture_dependencies(stream)?);
+            let info = self.capture_info(stream)?;
+            places.insert(command.save, info.dependencies);
         }
-        let mut depends: Vec<Dependency> = Vec::new();
-        for place in &command.after {
-            depends.extend(places.get(place).ok_or(ERROR_INVALID_VALUE)?);
-        }
-        depends.sort_unstable();
-        depends.dedup_by_key(|(node, _)| *node);
-        let mut nodes: Vec<*mut c_void> = depends
-            .iter()
-            .map(|(node, _)| *node as *mut c_void)
-            .collect();
-        let list = if nodes.is_empty() {
-            std::ptr::null_mut()
-        } else {
-            nodes.as_mut_ptr()
-        };
-        if self.driver.cuStreamUpdateCaptureDependencies_v2.is_none() {
-            return cu!(
-                self.driver,
-                cuStreamUpdateCaptureDependencies(stream.raw.ptr(), list, nodes.len(), SET)
-            );
-        }
-        let data: Vec<EdgeData> = depends.iter().map(|(_, data)| *data).collect();
-        let plain = data.iter().all(|data| *data == EdgeData::default());
-        let given = if plain {
-            std::ptr::null()
-        } else {
-            data.as_ptr().cast()
-        };
-        cu!(
-            self.driver,
-            cuStreamUpdateCaptureDependencies_v2(stream.raw.ptr(), list, given, nodes.len(), SET)
-        )
+        let named = |place| places.get(place).ok_or(ERROR_INVALID_VALUE);
+        let after: Vec<_> = command.after.iter().map(named).collect::<Result<_>>()?;
+        self.set_dependencies(stream, &Dependencies::merged(after))
     }
 }
 

@@ -18,6 +18,7 @@
 //! Order of locks: `Progress::settling`, the list of outstanding lanes, a lane's state, the list of dirty lanes. Tables' locks are held for look-ups only.
 
 mod arrays;
+mod capture_info;
 mod choose;
 mod compiler;
 mod conditional;
