@@ -6,7 +6,9 @@ use std::ffi::c_void;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use gvirtus_wire::api::types::{CUcontext, CUgraph, CUgraphConditionalHandle, CUgraphNode};
+use gvirtus_wire::api::types::{
+    CUDA_CONDITIONAL_NODE_PARAMS, CUcontext, CUgraph, CUgraphConditionalHandle, CUgraphNode,
+};
 
 use super::context::Context;
 use super::error::{ERROR_INVALID_VALUE, ERROR_NOT_SUPPORTED, Result};
@@ -167,11 +169,7 @@ pub(super) fn cuGraphConditionalHandleCreate(
 struct NodeParams {
     kind: u32,
     reserved: [u32; 3],
-    handle: u64,
-    condition: u32,
-    size: u32,
-    bodies: *const CUgraph,
-    context: CUcontext,
+    conditional: CUDA_CONDITIONAL_NODE_PARAMS,
 }
 
 pub(super) fn cuGraphAddNode_v2(
@@ -188,17 +186,23 @@ pub(super) fn cuGraphAddNode_v2(
     if params.kind != NODE_TYPE || !dependencyData.is_null() {
         return Err(ERROR_NOT_SUPPORTED);
     }
-    let kind = match (params.condition, params.size) {
+    let CUDA_CONDITIONAL_NODE_PARAMS {
+        handle,
+        type_,
+        size,
+        ..
+    } = params.conditional;
+    let kind = match (type_, size) {
         (0, 1..=2) => Kind::If,
         (1, 1) => Kind::While,
         (2, 1..=MOST_BODIES) => Kind::Switch,
         _ => return Err(ERROR_INVALID_VALUE),
     };
-    let condition = usize::try_from(params.handle)
+    let condition = usize::try_from(handle)
         .ok()
         .and_then(|handle| CONDITIONS.get(handles::pointer(handle)))
         .ok_or(ERROR_INVALID_VALUE)?;
-    let bodies: Vec<Arc<Graph>> = (0..params.size).map(|_| Graph::new()).collect();
+    let bodies: Vec<Arc<Graph>> = (0..size).map(|_| Graph::new()).collect();
     let list: Vec<usize> = bodies.iter().map(|body| body.handle).collect();
     for body in &bodies {
         GRAPHS.insert(body.handle, Arc::clone(body));
@@ -222,7 +226,10 @@ pub(super) fn cuGraphAddNode_v2(
     ffi::put(
         nodeParams.cast(),
         NodeParams {
-            bodies: told.cast(),
+            conditional: CUDA_CONDITIONAL_NODE_PARAMS {
+                phGraph_out: told.cast_mut().cast(),
+                ..params.conditional
+            },
             ..params
         },
     )

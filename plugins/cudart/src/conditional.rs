@@ -1,10 +1,9 @@
 //! Conditional nodes of graphs. The graph that the node goes into is being captured, as all graphs of clients are; the graphs of the node are captured when that has ended.
 
-use std::ffi::c_void;
-
 use gvirtus_wire::api::core::{
     CaptureConditional, ConditionalBodyBegin, ConditionalBodyEnd, ConditionalHandle,
 };
+use gvirtus_wire::api::types::CUDA_CONDITIONAL_NODE_PARAMS;
 use gvirtus_wire::command::{Answer, Handle as Handler};
 use gvirtus_wire::frame::Header;
 
@@ -24,11 +23,7 @@ const MOST_BODIES: usize = 1 << 16;
 struct NodeParams {
     kind: u32,
     reserved: [u32; 3],
-    handle: u64,
-    condition: u32,
-    size: u32,
-    bodies: *mut *mut c_void,
-    context: *mut c_void,
+    conditional: CUDA_CONDITIONAL_NODE_PARAMS,
     rest: [u64; 26],
 }
 const _: () = assert!(size_of::<NodeParams>() == 256);
@@ -68,11 +63,13 @@ impl Handler<CaptureConditional> for Session {
         let mut params = NodeParams {
             kind: CONDITIONAL,
             reserved: [0; 3],
-            handle: command.handle,
-            condition: command.kind,
-            size,
-            bodies: std::ptr::null_mut(),
-            context: context.raw.ptr(),
+            conditional: CUDA_CONDITIONAL_NODE_PARAMS {
+                handle: command.handle,
+                type_: command.kind,
+                size,
+                phGraph_out: std::ptr::null_mut(),
+                ctx: context.raw.ptr(),
+            },
             rest: [0; 26],
         };
         let mut node = std::ptr::null_mut();
@@ -87,13 +84,14 @@ impl Handler<CaptureConditional> for Session {
                 (&raw mut params).cast(),
             )
         )?;
-        if params.bodies.is_null() {
+        let made = params.conditional.phGraph_out;
+        if made.is_null() {
             return Err(ERROR_INVALID_VALUE);
         }
         let mut bodies = capture.bodies.lock();
         for (at, number) in command.bodies.iter().enumerate() {
             // SAFETY: the driver's array of so many graphs.
-            let body = unsafe { params.bodies.add(at).read() };
+            let body = unsafe { made.add(at).read() };
             if body.is_null() || bodies.insert(*number, Handle::of(body)).is_some() {
                 return Err(ERROR_INVALID_VALUE);
             }

@@ -90,6 +90,8 @@ c_struct! {
     struct CUlaunchAttribute { id: u32, pad: [u8; 4], value: CUstreamAttrValue }
     /// `CUlaunchAttributeValue`, also used for stream and kernel-node attributes.
     struct CUstreamAttrValue { words: [u64; 8] }
+    /// `phGraph_out` is the driver's to fill: an array of `size` graphs that lives as long as the node.
+    struct CUDA_CONDITIONAL_NODE_PARAMS { handle: CUgraphConditionalHandle, type_: u32, size: u32, phGraph_out: *mut CUgraph, ctx: CUcontext }
     struct CUmemLocation { type_: u32, id: i32 }
     struct CUmemAccessDesc { location: CUmemLocation, flags: u32 }
     struct CUmemAllocationProp {

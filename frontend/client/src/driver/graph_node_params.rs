@@ -5,8 +5,8 @@ use std::ffi::c_void;
 use std::sync::Arc;
 
 use gvirtus_wire::api::types::{
-    CUDA_MEMCPY3D, CUcontext, CUdeviceptr, CUevent, CUfunction, CUgraph, CUhostFn, CUkernel,
-    CUmemAccessDesc, error,
+    CUDA_CONDITIONAL_NODE_PARAMS, CUDA_MEMCPY3D, CUcontext, CUdeviceptr, CUevent, CUfunction,
+    CUgraph, CUhostFn, CUkernel, CUmemAccessDesc, error,
 };
 
 use crate::driver::launch::{self, Geometry};
@@ -78,18 +78,6 @@ pub(crate) struct OperationsParams {
     pub(crate) count: u32,
     pub(crate) list: *mut c_void,
     pub(crate) flags: u32,
-}
-
-/// `CUDA_CONDITIONAL_NODE_PARAMS`.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct ConditionalParams {
-    handle: u64,
-    kind: u32,
-    size: u32,
-    /// Where the program finds the handles of the node's graphs.
-    bodies: u64,
-    context: CUcontext,
 }
 
 /// What stands before the memory copy in `CUDA_MEMCPY_NODE_PARAMS`.
@@ -288,9 +276,12 @@ pub(crate) unsafe fn any(given: *mut c_void, new: Option<(&Graph, &[Edge])>) -> 
             CONDITIONAL => {
                 // Natively conditional nodes cannot be changed.
                 let (graph, _) = new.ok_or(error::ERROR_NOT_SUPPORTED)?;
-                let p: ConditionalParams = read(body)?;
-                let made = Conditional::new(graph, p.handle, p.kind, p.size)?;
-                let told = body.byte_add(std::mem::offset_of!(ConditionalParams, bodies));
+                let p: CUDA_CONDITIONAL_NODE_PARAMS = read(body)?;
+                let made = Conditional::new(graph, p.handle, p.type_, p.size)?;
+                let told = body.byte_add(std::mem::offset_of!(
+                    CUDA_CONDITIONAL_NODE_PARAMS,
+                    phGraph_out
+                ));
                 told.cast::<u64>().write_unaligned(made.pointers());
                 Work::Conditional(made)
             }
