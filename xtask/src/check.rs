@@ -98,7 +98,16 @@ pub fn test() -> Result<()> {
     report.check("tests of each crate", || {
         // All of them, also behind one that fails.
         let all = ["test", "--no-fail-fast", "--workspace", "--exclude"];
-        sh::run(sh::cargo().args(all).arg("gvirtus-tests"))
+        let mut tests = sh::cargo();
+        tests.args(all).arg("gvirtus-tests");
+        if let Some(home) = &installed {
+            // Else the plugin's tests would build another one.
+            tests.env(
+                "GVIRTUS_TEST_CPU_LIBRARY",
+                home.join("lib/libgvirtus_cpu.so"),
+            );
+        }
+        sh::run(&mut tests)
     });
     // By itself the CPU device compiles only what runs often, which in tests is next to nothing.
     report.check("CPU device, compiled", || {
