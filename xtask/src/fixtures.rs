@@ -7,6 +7,7 @@
 //! * `// round-trips: 4` – the most round trips that it may cost after setup
 //! * `// interactive` – reads its standard input; only particular tests run it
 //! * `// opens libraries` – opens libraries of ours beyond the driver's by name, so it never has NVIDIA's runtime alone
+//! * `// slow` – takes minutes to compile on a slow machine, so tests begin with it
 //!
 //! Beside it, `<name>.expected` (and `<name>.expected12` where CUDA 12 differs) holds what it prints.
 
@@ -36,6 +37,8 @@ pub struct Fixture {
     pub interactive: bool,
     /// Whether it opens libraries of ours beyond the driver's by name.
     pub opens_libraries: bool,
+    /// Whether tests had better begin with it.
+    pub slow: bool,
 }
 
 impl Fixture {
@@ -90,6 +93,7 @@ pub fn all() -> Result<BTreeMap<String, Fixture>> {
                 round_trips,
                 interactive: directive("interactive").is_some(),
                 opens_libraries: directive("opens libraries").is_some(),
+                slow: directive("slow").is_some(),
                 source,
             },
         );
