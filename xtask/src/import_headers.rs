@@ -24,6 +24,8 @@ struct Rules {
     groups: Vec<(String, String)>,
     types: Vec<(String, String)>,
     parameters: Vec<(String, String, String)>,
+    /// Functions that are what the headers say in one major version alone.
+    only: BTreeMap<String, u32>,
     /// What no header declares and NVIDIA's other libraries call: class and parameters.
     private: BTreeMap<String, (String, String)>,
 }
@@ -71,21 +73,42 @@ pub fn import(
     }
     let mut groups: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for (name, majors) in &majors {
-        let majors: Vec<String> = majors.iter().map(u32::to_string).collect();
+        let (declared_in, other): (Vec<u32>, Vec<u32>) = match rules.only.get(name) {
+            Some(major) => majors.iter().partition(|of| *of == major),
+            None => (majors.clone(), Vec::new()),
+        };
+        let text = |majors: Vec<u32>| {
+            let majors: Vec<String> = majors.iter().map(u32::to_string).collect();
+            majors.join(" ")
+        };
         let group = find(&rules.groups, name).unwrap_or("Functions");
         let (class, parameters) = match prototypes.get(name) {
-            None => rules
-                .private
-                .get(name)
-                .map_or(("unsupported", String::new()), |(class, parameters)| {
-                    (class.as_str(), parameters.clone())
-                }),
-            Some(prototype) => rules.declare(name, prototype)?,
+            None => rules.private.get(name).map_or(
+                ("undeclared".to_owned(), String::new()),
+                |(class, parameters)| (class.clone(), parameters.clone()),
+            ),
+            Some(prototype) => match prototypes.get(&format!("{name}_v2")) {
+                Some(second)
+                    if !prototype.returns.contains("Status")
+                        && !has_handle(prototype)
+                        && has_handle(second) =>
+                {
+                    rules.declare_legacy(name, prototype, second)?
+                }
+                _ => {
+                    let (class, parameters) = rules.declare(name, prototype)?;
+                    (class.to_owned(), parameters)
+                }
+            },
         };
-        groups.entry(group).or_default().push(format!(
+        let rows = groups.entry(group).or_default();
+        rows.push(format!(
             "        {class} [{}] fn {name}({parameters});",
-            majors.join(" ")
+            text(declared_in)
         ));
+        if !other.is_empty() {
+            rows.push(format!("        undeclared [{}] fn {name}();", text(other)));
+        }
     }
     for name in prototypes.keys().filter(|name| !majors.contains_key(*name)) {
         println!("import-headers: {name} is declared, but no library exports it");
@@ -138,6 +161,11 @@ impl Rules {
                     let name = word();
                     rules.parameters.push((first, name, rest.trim().to_owned()));
                 }
+                "only" => {
+                    rules.only.insert(first, rest.trim().parse()?);
+                }
+                // For STATUS.md.
+                "reason" => {}
                 "private" => {
                     let class = word();
                     rules.private.insert(first, (class, rest.trim().to_owned()));
@@ -172,11 +200,45 @@ impl Rules {
             let safe = match parameter.as_str() {
                 "type" => "type_",
                 "in" => "in_",
+                "trait" => "trait_",
                 other => other,
             };
             declared.push(format!("{safe}: {mode}"));
         }
         Ok((class, declared.join(", ")))
+    }
+
+    /// Class and parameters of a function before handles, which is made of the one of its second version: its pointers are what those of the other are.
+    fn declare_legacy(
+        &self,
+        name: &str,
+        first: &Prototype,
+        second: &Prototype,
+    ) -> Result<(String, String)> {
+        let behind_handle = second.parameters[1..].iter();
+        let mut declared = Vec::new();
+        let mut on_host = false;
+        for ((c_type, parameter), (_, as_second)) in first.parameters.iter().zip(behind_handle) {
+            let mode = match c_type.as_str() {
+                "char" => "letter".to_owned(),
+                "cuComplex" => "c32".to_owned(),
+                "cuDoubleComplex" => "c64".to_owned(),
+                _ => self.mode(&format!("{name}_v2"), c_type, as_second)?,
+            };
+            on_host |= mode.starts_with("inout");
+            declared.push(format!("{parameter}: {mode}"));
+        }
+        let class = match first.returns.rsplit(' ').next().unwrap_or_default() {
+            "void" if on_host => "legacy_host",
+            "void" => "legacy",
+            "int" => "legacy_i32",
+            "float" => "legacy_f32",
+            "double" => "legacy_f64",
+            "cuComplex" => "legacy_c32",
+            "cuDoubleComplex" => "legacy_c64",
+            other => bail!("{name} returns {other}"),
+        };
+        Ok((class.to_owned(), declared.join(", ")))
     }
 
     fn mode(&self, function: &str, c_type: &str, parameter: &str) -> Result<String> {
@@ -224,6 +286,11 @@ impl Rules {
     }
 }
 
+fn has_handle(prototype: &Prototype) -> bool {
+    let first = prototype.parameters.first();
+    first.is_some_and(|(c_type, _)| is_handle(c_type))
+}
+
 fn is_handle(c_type: &str) -> bool {
     matches!(
         c_type,
@@ -258,7 +325,7 @@ fn find<'a>(rules: &'a [(String, String)], name: &str) -> Option<&'a str> {
 }
 
 /// Whether a name fits a pattern: `*` is anything, `[abc]` and `[a-z]` one character.
-fn fits(pattern: &str, name: &str) -> bool {
+pub(crate) fn fits(pattern: &str, name: &str) -> bool {
     let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
     match pattern {
         [] => name.is_empty(),
@@ -342,6 +409,8 @@ fn parse(text: &str, library: &str) -> Vec<(String, Prototype)> {
 
 /// C type and name; arrays are pointers.
 fn parameter(text: &str) -> Option<(String, String)> {
+    // Without what it is where C++ leaves it out.
+    let text = text.split('=').next().unwrap_or(text);
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let (words, array) = match words.strip_suffix("[]") {
         Some(words) => (words.trim().to_owned(), true),

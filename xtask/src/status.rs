@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, bail};
 
+use crate::import_headers::fits;
 use crate::sh;
 use crate::symbols::{Exports, bare};
 
@@ -85,7 +86,9 @@ macro_rules! library_rows {
                 b"value" | b"hand_sync" | b"plan" | b"void" => "sync",
                 b"hand_async" => "async",
                 // Made of calls of others.
-                b"on_host" => "sync",
+                b"on_host" | b"legacy_host" | b"legacy_i32" | b"legacy_f32" | b"legacy_f64"
+                | b"legacy_c32" | b"legacy_c64" => "sync",
+                b"legacy" => "async",
                 _ => stringify!($class),
             },
             majors: &[$($major),*],
@@ -111,6 +114,9 @@ libraries! {
 
 /// Private, and known to `frontend/nvml` itself.
 const EXPORT_TABLE_OF_NVML: &str = "nvmlInternalGetExportTable";
+
+/// No public header declares the function.
+const UNDECLARED: &str = "undeclared";
 
 /// A library of ours: its title, its symbol list, its declarations and how their names' documentation is reached.
 struct Library {
@@ -228,7 +234,7 @@ struct LibraryStatus {
     documentation: &'static str,
     /// Names that the vendor's library exports.
     symbols: usize,
-    /// Of them: what is supported, has been seen to equal native, on the CPU device, and by a property test.
+    /// Of them: what a program can call, what is supported, has been seen to equal native, on the CPU device, and by a property test.
     totals: Totals,
     functions: Vec<Function>,
     /// Exported names without a declaration of their own.
@@ -237,6 +243,7 @@ struct LibraryStatus {
 
 #[derive(Default)]
 struct Totals {
+    public: usize,
     supported: usize,
     verified: usize,
     cpu: usize,
@@ -273,6 +280,7 @@ pub fn status(check: bool) -> Result<()> {
 
 fn gather(records: &seen::Records) -> Result<Vec<LibraryStatus>> {
     let reasons = read_reasons()?;
+    let library_reasons = read_library_reasons()?;
     let refused: BTreeSet<&str> = DRIVER
         .iter()
         .filter(|row| row.class == "unsupported")
@@ -302,6 +310,10 @@ fn gather(records: &seen::Records) -> Result<Vec<LibraryStatus>> {
                 }
                 if row.class == "unsupported" && library.soname.starts_with("libcuda") {
                     notes.push(reason(&reasons, row.name)?.to_owned());
+                } else if matches!(row.class, "unsupported" | UNDECLARED)
+                    && !library.soname.starts_with("libnvidia")
+                {
+                    notes.push(library_reason(&library_reasons, row)?);
                 }
                 if let Some(reason) = records.unverified(&mine) {
                     notes.push(format!("not verified: {reason}"));
@@ -309,13 +321,19 @@ fn gather(records: &seen::Records) -> Result<Vec<LibraryStatus>> {
                 let function = Function {
                     group: row.group,
                     name: row.name,
-                    class: row.class,
+                    class: match row.class {
+                        UNDECLARED => "unsupported",
+                        class => class,
+                    },
                     notes,
                     property: records.property_tested(&mine),
                     cpu: records.cpu(&mine),
                     verified: records.verified(&mine),
                 };
-                if !matches!(row.class, "unsupported" | "refused") && needs.is_none() {
+                if row.class != UNDECLARED {
+                    totals.public += exported;
+                }
+                if !matches!(row.class, "unsupported" | "refused" | UNDECLARED) && needs.is_none() {
                     let counted = |is: bool| if is { exported } else { 0 };
                     totals.supported += exported;
                     totals.verified += counted(function.verified.is_some());
@@ -323,6 +341,12 @@ fn gather(records: &seen::Records) -> Result<Vec<LibraryStatus>> {
                     totals.property += counted(function.property);
                 }
                 functions.push(function);
+            }
+            if ["libcuda", "libnvidia"]
+                .iter()
+                .any(|of| library.soname.starts_with(of))
+            {
+                totals.public += names.len();
             }
             // The runtime and the driver have symbols that are other forms of declared ones.
             if !library.soname.starts_with("libcuda")
@@ -343,6 +367,40 @@ fn gather(records: &seen::Records) -> Result<Vec<LibraryStatus>> {
             })
         })
         .collect()
+}
+
+/// Why functions of compute libraries are not supported: the lines `reason FUNCTIONS TEXT` of `xtask/data/*.rules`.
+fn read_library_reasons() -> Result<Vec<(String, String)>> {
+    let mut reasons = Vec::new();
+    for library in ["cublas", "cublaslt", "cudnn", "cufft", "cufftw", "curand"] {
+        let path = sh::root().join(format!("xtask/data/{library}.rules"));
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        for line in text.lines().filter_map(|line| line.strip_prefix("reason ")) {
+            let (functions, reason) = line
+                .trim()
+                .split_once(' ')
+                .with_context(|| format!("{}: no reason in `{line}`", path.display()))?;
+            reasons.push((functions.to_owned(), reason.trim().to_owned()));
+        }
+    }
+    Ok(reasons)
+}
+
+/// The reason of the first line that fits; what no header declares needs none.
+fn library_reason(reasons: &[(String, String)], row: &Declared) -> Result<String> {
+    let found = reasons
+        .iter()
+        .find(|(functions, _)| fits(functions, row.name));
+    match (found, row.class) {
+        (Some((_, reason)), UNDECLARED) => Ok(format!("no public header declares it; {reason}")),
+        (None, UNDECLARED) => Ok("no public header declares it".to_owned()),
+        (Some((_, reason)), _) => Ok(reason.clone()),
+        (None, _) => bail!(
+            "no `reason` in xtask/data/*.rules says why {} is not supported",
+            row.name
+        ),
+    }
 }
 
 /// Why functions of the runtime and the driver are not supported: `xtask/data/unsupported.txt`, a name or the beginning of names in each line, then the reason.

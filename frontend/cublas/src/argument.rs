@@ -5,64 +5,57 @@ use gvirtus_wire::api::library::{Function, Mode};
 /// Whether an argument is such that cuBLAS returns `CUBLAS_STATUS_INVALID_VALUE`.
 #[must_use]
 pub fn refused(function: &Function, arguments: &[u64]) -> bool {
+    wrong(function, arguments).is_some()
+}
+
+/// The place of the first argument that cuBLAS refuses so.
+#[must_use]
+pub fn wrong(function: &Function, arguments: &[u64]) -> Option<usize> {
     // Who waits for the library's answer gets its own, with what it says in `info`.
     if function.class == "Sync" {
-        return false;
+        return None;
     }
-    let has_scalars_by_value = |mode: Mode| matches!(mode, Mode::I32 | Mode::I64);
+    let by_value = |mode: Mode| matches!(mode, Mode::I32 | Mode::I64);
     let number = |name: &str| {
         function
             .parameters
             .iter()
             .zip(arguments)
-            .find(|(p, _)| p.name == name && has_scalars_by_value(p.mode))
+            .find(|(p, _)| p.name == name && by_value(p.mode))
             .map(|(_, a)| a.cast_signed())
     };
-    let within = |name: &str, last: i64| number(name).is_none_or(|n| (0..=last).contains(&n));
-    let not_negative = |name: &str| number(name).is_none_or(|n| n >= 0);
     // Functions on vectors return success for nothing to do.
     let vectors_only =
         number("m").is_none() && number("uplo").is_none() && number("trans").is_none();
-    let dimensions = [
-        "m",
-        "n",
-        "k",
-        "kl",
-        "ku",
-        "batchCount",
-        "batchSize",
-        "group_count",
-        "nrhs",
-    ]
-    .iter()
-    .all(|name| not_negative(name));
     // Some functions also take a vector of one element for any length.
-    let steps = function.name.contains("dgmm")
-        || ["incx", "incy"].iter().all(|name| number(name) != Some(0));
-    !(vectors_only || (dimensions && steps))
-        || !within("uplo", 2)
-        || !within("diag", 1)
-        || !within("side", 1)
-        || !["trans", "transa", "transb"]
-            .iter()
-            .all(|name| within(name, 3))
-        || !leading(function, &number)
-}
-
-/// Leading dimensions of the matrix products, whose shapes follow from the transpositions.
-fn leading(function: &Function, number: &impl Fn(&str) -> Option<i64>) -> bool {
-    let at_least = |name: &str, rows: Option<i64>| match (number(name), rows) {
-        (Some(leading), Some(rows)) => leading >= rows.max(1),
-        _ => true,
-    };
+    let any_step = vectors_only || function.name.contains("dgmm");
+    let product = function.name.contains("gemm") || function.name.contains("Gemm");
+    // The shapes of the matrix products follow from the transpositions.
     let turned = |name: &str, plain: &str, other: &str| {
         number(name).and_then(|t| number(if t == 0 || t == 3 { plain } else { other }))
     };
-    let product = function.name.contains("gemm") || function.name.contains("Gemm");
-    !product
-        || (at_least("lda", turned("transa", "m", "k"))
-            && at_least("ldb", turned("transb", "k", "n"))
-            && at_least("ldc", number("m")))
+    let narrow =
+        |leading: i64, rows: Option<i64>| product && rows.is_some_and(|rows| leading < rows.max(1));
+    function
+        .parameters
+        .iter()
+        .zip(arguments)
+        .position(|(parameter, argument)| {
+            let value = argument.cast_signed();
+            by_value(parameter.mode)
+                && match parameter.name {
+                    "m" | "n" | "k" | "kl" | "ku" | "batchCount" | "batchSize" | "group_count"
+                    | "nrhs" => !vectors_only && value < 0,
+                    "incx" | "incy" => !any_step && value == 0,
+                    "uplo" => !(0..=2).contains(&value),
+                    "diag" | "side" => !(0..=1).contains(&value),
+                    "trans" | "transa" | "transb" => !(0..=3).contains(&value),
+                    "lda" => narrow(value, turned("transa", "m", "k")),
+                    "ldb" => narrow(value, turned("transb", "k", "n")),
+                    "ldc" => narrow(value, number("m")),
+                    _ => false,
+                }
+        })
 }
 
 #[cfg(test)]

@@ -167,12 +167,6 @@ pub fn cublasGetStatusString(status: Status) -> *const c_char {
     status::text(status).as_ptr()
 }
 
-/// The legacy interface's last error: none, since its functions are not supported.
-#[must_use]
-pub fn cublasGetError() -> Status {
-    SUCCESS
-}
-
 /// Accepted: the box's library writes no log for this program. <https://docs.nvidia.com/cuda/cublas/#cublasloggerconfigure>
 #[must_use]
 pub fn cublasLoggerConfigure(_on: i32, _stdout: i32, _stderr: i32, _file: *mut c_void) -> Status {

@@ -7,7 +7,7 @@
 //! * [`exports`]: what the rows lead to. [`compute`]: calls that do work.
 //! * [`handle`]: handles and their state. [`setters`], [`getters`]: what programs do with it.
 //! * [`copy`]: `cublasSetMatrix` and the like, over the driver's copies.  [`status`]: names and texts.
-//! * [`argument`]: what cuBLAS refuses at once. [`xt`]: matrices on the host.
+//! * [`argument`]: what cuBLAS refuses at once. [`xt`]: matrices on the host. [`legacy`]: the interface without handles.
 #![allow(non_snake_case, reason = "cuBLAS's names")]
 
 pub mod argument;
@@ -15,6 +15,7 @@ pub mod compute;
 pub mod copy;
 pub mod getters;
 pub mod handle;
+pub mod legacy;
 pub mod setters;
 pub mod status;
 pub mod xt;
@@ -30,6 +31,7 @@ pub mod exports {
     pub use crate::copy::*;
     pub use crate::getters::*;
     pub use crate::handle::set_major;
+    pub use crate::legacy::*;
     pub use crate::setters::set;
     pub use crate::status::{INTERNAL_ERROR, NOT_SUPPORTED};
     pub use crate::xt::*;

@@ -403,6 +403,10 @@ unsafe fn try_on_host(function: &Function, arguments: &[u64]) -> Result<(), Stat
         return Err(INVALID_VALUE);
     }
     let (m, n, k) = (extent("m"), extent("n"), extent("k"));
+    if operation == "spmm" {
+        // SAFETY: by this function's contract.
+        return unsafe { packed(letter, element, arguments) };
+    }
     let turned = |name: &str, (rows, columns)| {
         if value(name).unwrap_or(0) == 0 {
             (rows, columns)
@@ -457,6 +461,51 @@ unsafe fn try_on_host(function: &Function, arguments: &[u64]) -> Result<(), Stat
         product.release();
         result
     })
+}
+
+/// `spmm`: the triangle of a symmetric matrix, column behind column, becomes that of a whole one, and the product is `symm`'s.
+///
+/// # Safety
+/// As [`on_host`].
+unsafe fn packed(letter: &str, element: u64, arguments: &[u64]) -> Result<(), Status> {
+    let symm = declared(&format!("cublasXt{letter}symm")).ok_or(NOT_SUPPORTED)?;
+    let &[_, side, uplo, m, n, _, triangle, ..] = arguments else {
+        return Err(INTERNAL_ERROR);
+    };
+    let edge = usize::try_from(if side == 0 { m } else { n }).map_err(|_| INVALID_VALUE)?;
+    let element = usize::try_from(element).map_err(|_| INTERNAL_ERROR)?;
+    let bytes = edge
+        .checked_mul(edge)
+        .and_then(|elements| elements.checked_mul(element))
+        .ok_or(ALLOC_FAILED)?;
+    let mut whole: Vec<u8> = Vec::new();
+    if m > 0 && n > 0 {
+        if triangle == 0 {
+            return Err(INVALID_VALUE);
+        }
+        whole.try_reserve_exact(bytes).map_err(|_| ALLOC_FAILED)?;
+        whole.resize(bytes, 0);
+        let mut from = triangle as *const u8;
+        for column in 0..edge {
+            // Lower: from the diagonal on. Upper: to the diagonal.
+            let (first, count) = match uplo {
+                0 => (column, edge - column),
+                _ => (0, column + 1),
+            };
+            let at = (column * edge + first) * element;
+            // SAFETY: the program's triangle has `edge * (edge + 1) / 2` elements.
+            unsafe {
+                whole[at..at + count * element]
+                    .copy_from_slice(std::slice::from_raw_parts(from, count * element));
+                from = from.add(count * element);
+            }
+        }
+    }
+    let mut arguments = arguments.to_vec();
+    arguments[6] = whole.as_ptr() as u64;
+    arguments.insert(7, edge.max(1) as u64);
+    // SAFETY: by this function's contract; the matrix is there until the call is over.
+    unsafe { try_on_host(symm, &arguments) }
 }
 
 /// cuBLAS's function for an operation of a type.

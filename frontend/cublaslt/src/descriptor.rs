@@ -4,7 +4,7 @@
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ffi::c_void;
 
-use gvirtus_cublas_core::status::{ALLOC_FAILED, INVALID_VALUE, SUCCESS};
+use gvirtus_cublas_core::status::{ALLOC_FAILED, INVALID_VALUE, NOT_SUPPORTED, SUCCESS};
 use gvirtus_wire::api::opaque::{Attribute, HEAD, Kind, LAYOUT, Values};
 
 use crate::Status;
@@ -53,6 +53,95 @@ impl Structure {
         // Where nobody can say, a later call will.
         let there = since == 0 || LT_OF_BOX.info().map_or(true, |info| info.version >= since);
         there.then_some(found)
+    }
+}
+
+/// `CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT`.
+const BATCH_COUNT: i32 = 5;
+/// `CUBLASLT_MATRIX_LAYOUT_BATCH_MODE`, the one attribute whose value is looked at.
+const BATCH_MODE: i32 = 8;
+/// `CUBLASLT_BATCH_MODE_GROUPED`.
+const GROUPED: i32 = 2;
+/// `CUBLASLT_GROUPED_MATRIX_LAYOUT_ROWS_ARRAY`; behind it those of columns and of leading dimensions.
+const ROWS_ARRAY: i32 = 9;
+
+/// Makes a layout one of a group of matrices, whose shapes lie on the device.
+///
+/// # Safety
+/// `at` is a layout.
+unsafe fn group(at: *mut c_void, count: i32, arrays: [*mut c_void; 3]) -> Status {
+    let mut attributes = vec![
+        (BATCH_COUNT, i64::from(count)),
+        (BATCH_MODE, i64::from(GROUPED)),
+    ];
+    attributes.extend((ROWS_ARRAY..).zip(arrays.map(|array| array as i64)));
+    // SAFETY: by this function's contract.
+    let structure = unsafe { Structure::of(&LAYOUT, at) };
+    for (id, value) in attributes {
+        // A library that is too old for it has no such function.
+        let Some((attribute, place)) = structure.as_ref().and_then(|s| s.find_there(id)) else {
+            return NOT_SUPPORTED;
+        };
+        // SAFETY: the attribute lies inside the structure.
+        unsafe {
+            std::ptr::copy_nonoverlapping(value.to_le_bytes().as_ptr(), place, attribute.size);
+        }
+    }
+    SUCCESS
+}
+
+/// A new layout of a group. <https://docs.nvidia.com/cuda/cublas/#cublasltgroupedmatrixlayoutcreate>
+///
+/// # Safety
+/// `out` is null or writable.
+pub unsafe fn cublasLtGroupedMatrixLayoutCreate(
+    out: *mut c_void,
+    data_type: i32,
+    count: i32,
+    rows: *mut c_void,
+    columns: *mut c_void,
+    leading: *mut c_void,
+) -> Status {
+    // SAFETY: by this function's contract; what is made is a layout.
+    unsafe {
+        match create(&LAYOUT, out, &[i64::from(data_type), 0, 0, 0]) {
+            SUCCESS => {}
+            failed => return failed,
+        }
+        let at = out.cast::<*mut c_void>().read_unaligned();
+        let status = group(at, count, [rows, columns, leading]);
+        if status != SUCCESS {
+            destroy(&LAYOUT, at);
+            out.cast::<*mut c_void>()
+                .write_unaligned(std::ptr::null_mut());
+        }
+        status
+    }
+}
+
+/// A new layout of a group in the program's memory.
+///
+/// # Safety
+/// `at` is null or has `size` bytes.
+pub unsafe fn cublasLtGroupedMatrixLayoutInit_internal(
+    at: *mut c_void,
+    size: i64,
+    data_type: i32,
+    count: i32,
+    rows: *mut c_void,
+    columns: *mut c_void,
+    leading: *mut c_void,
+) -> Status {
+    let room = usize::try_from(size).unwrap_or(usize::MAX);
+    if !at.is_null() && room < LAYOUT.room(LT_OF_BOX.major()) {
+        return ALLOC_FAILED;
+    }
+    // SAFETY: by this function's contract; what is made is a layout.
+    unsafe {
+        match init(&LAYOUT, at, room, &[i64::from(data_type), 0, 0, 0]) {
+            SUCCESS => group(at, count, [rows, columns, leading]),
+            failed => failed,
+        }
     }
 }
 
@@ -166,9 +255,6 @@ unsafe fn set(
     unsafe { std::ptr::copy(buffer.cast::<u8>(), place, attribute.size) };
     SUCCESS
 }
-
-/// `CUBLASLT_MATRIX_LAYOUT_BATCH_MODE`, the one attribute whose value is looked at.
-const BATCH_MODE: i32 = 8;
 
 /// # Safety
 /// `at` is null or a structure, `buffer` null or `size` bytes, `written` null or writable.
@@ -373,6 +459,27 @@ mod tests {
                 ),
                 (68, 1, 32768)
             );
+        }
+    }
+
+    /// A layout of a group is one with the attributes that a program could set itself.
+    #[test]
+    fn groups() {
+        LT_OF_BOX.set_major(13);
+        let mut words = [0u64; 14];
+        let at = words.as_mut_ptr().cast::<c_void>();
+        let array = |n: usize| n as *mut c_void;
+        let (rows, columns, leading) = (array(0x100), array(0x200), array(0x300));
+        unsafe {
+            let made = |at, size| {
+                cublasLtGroupedMatrixLayoutInit_internal(at, size, 2, 7, rows, columns, leading)
+            };
+            assert_eq!(made(at, 111), ALLOC_FAILED);
+            assert_eq!(made(std::ptr::null_mut(), 112), INVALID_VALUE);
+            assert_eq!(made(at, 112), SUCCESS);
+            let values = values(&LAYOUT, at as u64).unwrap();
+            let told = [0, 2, 3, 4, 5, 8, 9, 10, 11].map(|id| values.number(&LAYOUT, id));
+            assert_eq!(told, [2, 0, 0, 0, 7, 2, 0x100, 0x200, 0x300]);
         }
     }
 

@@ -26,6 +26,9 @@ pub mod exports {
 
     pub use crate::compute::{compute, set};
     pub use crate::descriptor::functions::*;
+    pub use crate::descriptor::{
+        cublasLtGroupedMatrixLayoutCreate, cublasLtGroupedMatrixLayoutInit_internal,
+    };
     pub use crate::handle::{cublasLtCreate, cublasLtDestroy, set_major};
     pub use crate::helpers::*;
 

@@ -50,11 +50,14 @@ pub unsafe fn compute(function: &Function, arguments: &[u64]) -> Status {
         }
     }
     // A plan that is not made, or for something else: the error is the library's.
-    let ask = function.name.contains("Exec")
-        && match plan.as_ref().and_then(|plan| plan.kind) {
-            Some(kind) => kind != 0 && of_name(function.name).is_some_and(|named| named != kind),
-            None => true,
-        };
+    let ask = function.class == "Sync"
+        || function.name.contains("Exec")
+            && match plan.as_ref().and_then(|plan| plan.kind) {
+                Some(kind) => {
+                    kind != 0 && of_name(function.name).is_some_and(|named| named != kind)
+                }
+                None => true,
+            };
     // SAFETY: by this function's contract.
     let status = unsafe { send(function, plan.as_ref(), arguments, ask) };
     if let (SUCCESS, Some(plan), true) = (status, &plan, function.name.contains("MakePlan")) {

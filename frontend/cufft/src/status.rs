@@ -18,6 +18,10 @@ pub const INTERNAL_ERROR: Status = 5;
 pub const EXEC_FAILED: Status = 6;
 /// `CUFFT_SETUP_FAILED`.
 pub const SETUP_FAILED: Status = 7;
+/// `CUFFT_INVALID_DEVICE`.
+pub const INVALID_DEVICE: Status = 11;
+/// `CUFFT_NOT_IMPLEMENTED`.
+pub const NOT_IMPLEMENTED: Status = 14;
 /// `CUFFT_NOT_SUPPORTED`.
 pub const NOT_SUPPORTED: Status = 16;
 

@@ -10,6 +10,7 @@ pub use crate::library::ToWord;
 pub use gvirtus_wire as wire;
 use gvirtus_wire::api::Class;
 use gvirtus_wire::api::frontend_table::Counter;
+use gvirtus_wire::api::types::{cuComplex, cuDoubleComplex};
 
 /// A name for C.
 ///
@@ -54,6 +55,24 @@ impl Returned for () {
 impl Returned for f64 {
     fn panicked(_: i32) -> Self {
         0.0
+    }
+}
+
+impl Returned for f32 {
+    fn panicked(_: i32) -> Self {
+        0.0
+    }
+}
+
+impl Returned for cuComplex {
+    fn panicked(_: i32) -> Self {
+        Self::default()
+    }
+}
+
+impl Returned for cuDoubleComplex {
+    fn panicked(_: i32) -> Self {
+        Self::default()
     }
 }
 
@@ -113,6 +132,7 @@ macro_rules! export_returns {
     (cublasGetStatusString) => { *const ::std::ffi::c_char };
     (cublasLtGetStatusName) => { *const ::std::ffi::c_char };
     (cublasLtGetStatusString) => { *const ::std::ffi::c_char };
+    (cublasXerbla) => { () };
     (fftw_cost) => { f64 };
     (fftwf_cost) => { f64 };
     (cublasLtGetVersion) => { usize };
@@ -142,6 +162,14 @@ macro_rules! export_function {
     ($core:tt hand_local $($row:tt)*) => { $crate::export_by_hand! { $core Local $($row)* } };
     ($core:tt hand_sync $($row:tt)*) => { $crate::export_by_hand! { $core Sync $($row)* } };
     ($core:tt hand_async $($row:tt)*) => { $crate::export_by_hand! { $core Async $($row)* } };
+    ($core:tt legacy $($row:tt)*) => { $crate::export_legacy! { (()) $core Async $($row)* } };
+    ($core:tt legacy_host $($row:tt)*) => { $crate::export_legacy! { (()) $core Sync $($row)* } };
+    ($core:tt legacy_i32 $($row:tt)*) => { $crate::export_legacy! { (i32) $core Sync $($row)* } };
+    ($core:tt legacy_f32 $($row:tt)*) => { $crate::export_legacy! { (f32) $core Sync $($row)* } };
+    ($core:tt legacy_f64 $($row:tt)*) => { $crate::export_legacy! { (f64) $core Sync $($row)* } };
+    ($core:tt legacy_c32 $($row:tt)*) => { $crate::export_legacy! { ($crate::wire::api::types::cuComplex) $core Sync $($row)* } };
+    ($core:tt legacy_c64 $($row:tt)*) => { $crate::export_legacy! { ($crate::wire::api::types::cuDoubleComplex) $core Sync $($row)* } };
+    ($core:tt undeclared $name:ident()) => { $crate::export_function! { $core unsupported $name() } };
     ($core:tt unsupported $name:ident()) => {
         // What it is given does not matter: the caller cleans up.
         #[unsafe(no_mangle)]
@@ -190,6 +218,75 @@ macro_rules! export_by_hand {
         }
     };
 }
+
+/// A function of an interface before handles: its scalars come by value, and it returns its result. The library's `legacy` gets one word for each argument: numbers, letters and
+/// pointers as they are, of floating-point and complex values where they lie; and where the result goes.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! export_legacy {
+    (($returns:ty) $core:tt $class:ident $name:ident($($p:ident: $mode:ident $(($($argument:tt)+))?),*)) => {
+        #[unsafe(no_mangle)]
+        unsafe extern "C" fn $name($($p: $crate::wire::library_type!($mode)),*) -> $returns {
+            static COUNTER: $crate::wire::api::frontend_table::Counter = $crate::export::counter(
+                $core::exports::LIBRARY,
+                concat!(stringify!($name), "\0"),
+                $crate::wire::api::Class::$class,
+            );
+            static FUNCTION: $crate::wire::api::library::Function =
+                $crate::wire::library_function!($class [] $name($($p: $mode $(($($argument)+))?),*));
+            $crate::export::run(
+                &COUNTER,
+                $core::exports::INTERNAL_ERROR,
+                || format!(concat!(stringify!($name), "(" $(, stringify!($p), " {:?} ")*, ")") $(, $p)*),
+                || {
+                    let mut result = <$returns>::default();
+                    // SAFETY: the program passes what the vendor documents for this function; result and values live as long as the call.
+                    unsafe {
+                        $core::exports::legacy(
+                            &FUNCTION,
+                            &[$($crate::export::LegacyWord::word(&$p)),*],
+                            (&raw mut result).cast(),
+                        );
+                    }
+                    result
+                },
+            )
+        }
+    };
+}
+
+/// An argument of a function before handles as a word.
+pub trait LegacyWord {
+    /// The word: numbers, letters and pointers as they are, of other values where they lie.
+    fn word(&self) -> u64;
+}
+
+impl LegacyWord for i32 {
+    fn word(&self) -> u64 {
+        self.to_word()
+    }
+}
+
+impl LegacyWord for c_char {
+    fn word(&self) -> u64 {
+        u64::from(self.cast_unsigned())
+    }
+}
+
+impl LegacyWord for *mut std::ffi::c_void {
+    fn word(&self) -> u64 {
+        self.to_word()
+    }
+}
+
+macro_rules! by_place { ($($t:ty)*) => { $(
+    impl LegacyWord for $t {
+        fn word(&self) -> u64 {
+            std::ptr::from_ref(self) as u64
+        }
+    }
+)* } }
+by_place! { f32 f64 cuComplex cuDoubleComplex }
 
 /// A function whose call is given as words, with its declaration.
 #[doc(hidden)]

@@ -1,7 +1,7 @@
 //! Calls of NVIDIA's compute libraries: from a declaration and the program's arguments to a command, and from the reply to where the program's pointers say. See
 //! [`gvirtus_wire::api::library`].
 
-use std::ffi::c_void;
+use std::ffi::{CStr, c_char, c_void};
 
 use gvirtus_wire::api::frontend_table::{Submission, library_submit};
 use gvirtus_wire::api::library::{
@@ -119,10 +119,15 @@ pub unsafe fn pack_with(
         }
         let length = match mode {
             Mode::Scale | Mode::Blob => lengths(at),
+            Mode::Text => {
+                // SAFETY: by this function's contract.
+                let text = unsafe { CStr::from_ptr(argument as *const c_char) };
+                Some(text.to_bytes_with_nul().len())
+            }
             _ => function.length(mode, arguments),
         };
         let length = length.ok_or(Outcome::Invalid)?;
-        if mode == Mode::Blob {
+        if matches!(mode, Mode::Blob | Mode::Text) {
             let told = u32::try_from(length).map_err(|_| Outcome::Invalid)?;
             call.data.extend_from_slice(&told.to_le_bytes());
         }

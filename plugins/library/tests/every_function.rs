@@ -537,7 +537,7 @@ fn arguments(
     const DATA_TYPES: [u64; 8] = [0, 1, 2, 3, 4, 5, 10, 14];
     const COMPUTE_TYPES: [u64; 5] = [64, 68, 70, 72, 77];
     let counts = |name: &str| {
-        let of = |mode: Mode| matches!(mode, Mode::Output(count, _) | Mode::HostIn(count, _) if count == name);
+        let of = |mode: Mode| matches!(mode, Mode::Output(count, _) | Mode::HostIn(count, _) | Mode::Bytes(count) if count == name);
         function.parameters.iter().any(|p| of(p.mode))
     };
     let mut words: Vec<u64> = function
@@ -573,6 +573,9 @@ fn arguments(
                 _ => length,
             };
             let mut bytes = numbers.bytes(length);
+            if parameter.mode == Mode::Text {
+                bytes = format!("name{:x}\0", numbers.next()).into_bytes();
+            }
             if let Mode::Opaque(kind) = parameter.mode {
                 let mut values = Values::new(kind);
                 for attribute in kind.attributes {

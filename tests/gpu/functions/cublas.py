@@ -171,6 +171,7 @@ def run(device, arguments):
         settings(device)
         copies(device)
         on_host(device, table(arguments.tables / "cublas.rs"))
+    legacy(device, table(arguments.tables / "cublas.rs"), arguments.only)
     for kind, name, parameters in table(arguments.tables / "cublas.rs"):
         if kind not in ("async", "sync") or arguments.only and not re.search(arguments.only, name):
             continue
@@ -269,6 +270,100 @@ def settings(device):
         say("cublasLoggerConfigure", "/".join(map(str, given)), "-", "-", blas("cublasLoggerConfigure", *map(word, given), None))
 
 
+class Pair:
+    """Two numbers by value, as `cuComplex` and `cuDoubleComplex` are."""
+
+    class Floats(ctypes.Structure):
+        _fields_ = [("x", ctypes.c_float), ("y", ctypes.c_float)]
+
+    class Doubles(ctypes.Structure):
+        _fields_ = [("x", ctypes.c_double), ("y", ctypes.c_double)]
+
+
+def legacy(device, rows, only):
+    """The interface before handles: letters, scalars by value, results returned, and the error that is asked for; then what each function refuses."""
+    blas, rows = device.blas, [row for row in rows if row[0].startswith("legacy") and (not only or re.search(only, row[1]))]
+    returns = {"legacy_f32": ctypes.c_float, "legacy_f64": ctypes.c_double, "legacy_c32": Pair.Floats, "legacy_c64": Pair.Doubles, "legacy": None, "legacy_host": None}
+    blas.returns.update({name: returns[kind] for kind, name, _ in rows if kind in returns}, cublasXerbla=None)
+    if not rows:
+        return
+    say("cublasInit", "-", "-", "-", blas("cublasInit"))
+    # What it is before the first call is not written down, and differs.
+    blas("cublasGetError")
+    if not only:
+        memory = ctypes.c_void_p(7)
+        for n, each in ((16, 4), (0, 4), (-1, 4), (4, 0), (4, -1), (1 << 30, 1 << 30)):
+            status = blas("cublasAlloc", n, each, ctypes.byref(memory))
+            say("cublasAlloc", n, each, "-", status, blas("cublasGetError"), data=memory.value is not None)
+            if not status:
+                say("cublasFree", n, each, "-", blas("cublasFree", memory), blas("cublasGetError"))
+        say("cublasFree", "nothing", "-", "-", blas("cublasFree", None))
+        stream = ctypes.c_void_p()
+        device.cuda("cudaStreamCreate", ctypes.byref(stream))
+        for label, value in (("own", stream), ("legacy", ctypes.c_void_p(1)), ("none", None)):
+            say("cublasSetKernelStream", label, "-", "-", blas("cublasSetKernelStream", value), blas("cublasGetError"))
+        blas("cublasXerbla", b"SGEMM ", 3)
+        say("cublasXerbla", "-", "-", "-", 0)
+    for _, name, parameters in rows:
+        for turn in (0, 1):
+            status, made = before_handles(device, name, parameters, turn, {})
+            say(name, "letters", "-", turn, status, data=made)
+        # Each letter wrong, each size and distance too small, in turn.
+        for parameter, mode, _ in parameters:
+            values = {"letter": [b"x", b"\0"], "i32": [-1] if parameter in "mnk" else [0]}.get(mode, [])
+            for value in values:
+                status, _ = before_handles(device, name, parameters, 0, {parameter: value})
+                say(name, parameter, value.hex() if isinstance(value, bytes) else value, "-", status)
+    say("cublasShutdown", "-", "-", "-", blas("cublasShutdown"))
+    say("cublasShutdown", "again", "-", "-", blas("cublasShutdown"))
+
+
+def before_handles(device, name, parameters, turn, given):
+    """One call of a function before handles: its error and the runtime's, and every byte of its operands and its result."""
+    numbers, data_type = Numbers(f"{name} {turn}"), element_type(name)
+    per = {0: ctypes.c_float, 4: ctypes.c_float}.get(data_type, ctypes.c_double)
+    hermitian = re.search(r"her|hem", name) is not None
+    letters = {"uplo": b"Ul", "side": b"lR", "diag": b"nU", "transa": b"Nt", "transb": b"tn", "trans": b"nC" if hermitian else b"Nt"}
+    narrow = re.search(r"gbmv|sbmv|hbmv|tb[ms]v", name)
+    integers = {"m": ORDER, "n": ORDER, "k": 3 if narrow else ORDER, "kl": 3, "ku": 2, "incx": 1 + turn, "incy": 1 + turn}
+    blocks, outs, arguments = [], [], []
+    for parameter, mode, argument in parameters:
+        if mode == "letter":
+            arguments.append(ctypes.c_char(given.get(parameter, letters[parameter][turn : turn + 1])))
+        elif mode == "i32":
+            arguments.append(ctypes.c_int(given.get(parameter, integers.get(parameter, LEADING))))
+        elif mode in ("f32", "f64"):
+            arguments.append((ctypes.c_float if mode == "f32" else ctypes.c_double)(numbers.real()))
+        elif mode in ("c32", "c64"):
+            arguments.append((Pair.Floats if mode == "c32" else Pair.Doubles)(numbers.real(), numbers.real()))
+        elif mode == "dev":
+            data = matrix(data_type, numbers)[: LEADING * LEADING * SIZES[data_type]]
+            blocks.append((device.put(data), len(data)))
+            arguments.append(ctypes.c_void_p(blocks[-1][0]))
+        else:
+            size = int(argument)
+            data = pack(0 if per is ctypes.c_float else 1, [numbers.real() for _ in range(size // ctypes.sizeof(per))])
+            if parameter.endswith("param"):
+                # A flag: full, or with an implicit diagonal.
+                data = pack(0 if per is ctypes.c_float else 1, [float(turn) - 1]) + data[size // 5 :]
+            outs.append(ctypes.create_string_buffer(data, size))
+            arguments.append(outs[-1])
+    told = device.blas(name, *arguments)
+    status = device.blas("cublasGetError")
+    if later := device.runtime.cudaDeviceSynchronize():
+        status = f"{status}/cuda{later}"
+    everything = hashlib.sha256()
+    for at, size in blocks:
+        everything.update(device.get(at, size))
+        device.free(at)
+    for memory in outs:
+        everything.update(memory.raw)
+    # Of a call that fails, nothing is told.
+    if told is not None and not given:
+        everything.update(bytes(told) if isinstance(told, ctypes.Structure) else struct.pack("<d", told))
+    return status, everything.hexdigest()[:24]
+
+
 def product(device, handle):
     """A product of two matrices of 96 x 96, and what came of it."""
     numbers = Numbers("workspace")
@@ -360,7 +455,8 @@ def on_host(device, rows):
             status = blas(name, *arguments)
             later = device.runtime.cudaDeviceSynchronize()
             say(name, turn, edge, "-", f"{status}/{later}" if later else status, data=digest(b"".join(memory.raw for memory in keep)))
-        arguments[[parameter for parameter, _, _ in parameters].index("lda")] = ctypes.c_size_t(3)
+        names = [parameter for parameter, _, _ in parameters]
+        arguments[names.index("lda" if "lda" in names else "ldb")] = ctypes.c_size_t(3)
         say(name, "narrow", "-", "-", blas(name, *arguments))
         arguments[0] = None
         say(name, "nobody", "-", "-", blas(name, *arguments))

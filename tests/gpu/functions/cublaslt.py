@@ -44,6 +44,23 @@ def run(device, arguments):
             status2 = call(f"cublasLt{kind}GetAttribute", room, 0, value, size(4), None) if not status else 0
             say(f"cublasLt{kind}Init_internal", width, "-", "-", status, status2, data=value.raw.hex() if not status else "-")
 
+    grouped = "cublasLtGroupedMatrixLayout"
+    arrays = [void(at) for at in (0x10000, 0x20000, 0x30000)]
+    for label, given in (("three", (i32(0), i32(3), *arrays)), ("none", (i32(2), i32(0), *arrays)), ("nowhere", (i32(0), i32(2), None, None, None))):
+        status, descriptor = make(grouped + "Create", *given)
+        told = []
+        for attribute in range(16) if status == 0 else ():
+            for width in (4, 8):
+                memory = ctypes.create_string_buffer(8)
+                if not call("cublasLtMatrixLayoutGetAttribute", descriptor, attribute, memory, size(width), None):
+                    told.append(f"{attribute}:{memory.raw[:width].hex()}")
+        say(grouped + "Create", label, "-", "-", status, data="/".join(told) or "-")
+        if status == 0:
+            call("cublasLtMatrixLayoutDestroy", descriptor)
+        for width in (8, 64, 104, 112, 128):
+            room = ctypes.create_string_buffer(256)
+            say(grouped + "Init_internal", label, width, "-", call(grouped + "Init_internal", room, size(width), *given))
+
     for code in range(20):
         say("cublasLtGetStatusName", code, "-", "-", 0, data=lt("cublasLtGetStatusName", code).decode().replace(" ", "_"))
         say("cublasLtGetStatusString", code, "-", "-", 0, data=lt("cublasLtGetStatusString", code).decode().replace(" ", "_"))

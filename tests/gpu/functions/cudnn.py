@@ -5,6 +5,7 @@ Calls are made by the declarations: a call is given what these cannot know. Hand
 
 import ctypes
 import itertools
+import math
 import struct
 
 from .common import Library, Numbers, digest, pack, say, table
@@ -153,15 +154,8 @@ class Cudnn:
         return made
 
 
-def product(dimensions):
-    count = 1
-    for extent in dimensions:
-        count *= extent
-    return count
-
-
 def run(device, arguments):
-    from . import cudnn_networks
+    from . import cudnn_graphs, cudnn_networks
 
     cudnn = Cudnn(device, arguments)
     say("cudnnCreate", "-", "-", "-", cudnn.library("cudnnCreate", ctypes.byref(cudnn.handle)))
@@ -169,7 +163,7 @@ def run(device, arguments):
     cudnn.library("cudnnGetLastErrorString", text, ctypes.c_size_t(64))
     say("cudnnGetLastErrorString", "no-error", "-", "-", 0, data=text.raw.split(b"\0")[0].hex() or "empty")
     say("cudnnCreate", "nowhere", "-", "-", cudnn.library("cudnnCreate", None))
-    for part in (the_library, settings, elementwise, pooling, convolutions, normalisations, transforms, cudnn_networks.recurrent, cudnn_networks.attention, cudnn_networks.losses, backend, cudnn_networks.causal):
+    for part in (the_library, settings, elementwise, pooling, convolutions, normalisations, transforms, cudnn_networks.recurrent, cudnn_networks.attention, cudnn_networks.losses, backend, cudnn_networks.causal, cudnn_graphs.networks):
         part(cudnn)
         cudnn.done()
     say("cudnnDestroy", "-", "-", "-", cudnn.library("cudnnDestroy", cudnn.handle))
@@ -265,7 +259,7 @@ def settings(cudnn):
 def elementwise(cudnn):
     """Operations on the elements of tensors, their sums and their like."""
     call, shape = cudnn.call, [2, 3, 5, 7]
-    count = product(shape)
+    count = math.prod(shape)
     for data_type in (FLOAT, DOUBLE, HALF):
         cudnn.scale = DOUBLE if data_type == DOUBLE else FLOAT
         x, row, strided = cudnn.tensor(shape, data_type), cudnn.tensor([1, 3, 1, 1], data_type), cudnn.tensor(shape, data_type, [210, 70, 14, 2])
@@ -329,7 +323,7 @@ def pooling(cudnn):
             call("cudnnGetPooling2dForwardOutputDim", label, pool, x)
         out = [2, 3] + [5] * dimensions
         y = cudnn.tensor(out, data_type)
-        new = lambda name, extent: Block(cudnn, product(extent), data_type, name)
+        new = lambda name, extent: Block(cudnn, math.prod(extent), data_type, name)
         for alpha, beta in ((1.0, 0.0), (2.0, 0.5)):
             source, target = new("a", shape), new("b", out)
             call("cudnnPoolingForward", f"{label}/{alpha}", pool, alpha, x, source, beta, y, target)
@@ -356,7 +350,7 @@ def convolutions(cudnn):
         call("cudnnGetConvolutionNdForwardOutputDim", label, conv, x, w, n + 2)
         if n == 2:
             call("cudnnGetConvolution2dForwardOutputDim", label, conv, x, w)
-        new = lambda name, dimensions: Block(cudnn, product(dimensions), data_type, name)
+        new = lambda name, dimensions: Block(cudnn, math.prod(dimensions), data_type, name)
         call("cudnnGetConvolutionForwardAlgorithm_v7", label, x, w, conv, y, 8)
         call("cudnnGetConvolutionBackwardDataAlgorithm_v7", label, w, y, conv, x, 8)
         call("cudnnGetConvolutionBackwardFilterAlgorithm_v7", label, x, y, conv, w, 8)
@@ -401,7 +395,7 @@ def convolutions(cudnn):
 def normalisations(cudnn):
     call = cudnn.call
     shape = [4, 8, 6, 6]
-    count = product(shape)
+    count = math.prod(shape)
     for data_type, mode, nhwc in itertools.product((FLOAT, HALF), range(3), (False, True)):
         label = f"{data_type}/{mode}/{'nhwc' if nhwc else 'nchw'}"
         x = cudnn.tensor(shape, data_type, [288, 1, 48, 8] if nhwc else None)
@@ -458,7 +452,7 @@ def transforms(cudnn):
         call("cudnnGetTensorTransformDescriptor", label, how, 4)
         size = cudnn.size("cudnnInitTransformDest", label, how, x, y)
         call("cudnnGetTensorNdDescriptor", "transform/" + label, y, 5)
-        call("cudnnTransformTensorEx", label, how, 1.0, x, Block(cudnn, product(shape), name="x"), 0.0, y, cudnn.space(max(size, 1 << 12)))
+        call("cudnnTransformTensorEx", label, how, 1.0, x, Block(cudnn, math.prod(shape), name="x"), 0.0, y, cudnn.space(max(size, 1 << 12)))
         w, v = cudnn.filter([4, 3, 2, 2]), cudnn.filter([4, 3, 2, 2], FLOAT, 1)
         call("cudnnTransformFilter", label, how, 1.0, w, Block(cudnn, 48, name="w"), 0.0, v, Block(cudnn, 48, name="v"))
         call("cudnnDestroyTensorTransformDescriptor", label, how)

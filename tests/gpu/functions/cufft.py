@@ -2,6 +2,12 @@
 
 import ctypes
 import itertools
+import math
+import pathlib
+import shutil
+import struct
+import subprocess
+import tempfile
 
 from .common import Library, Numbers, digest, matrix, say
 
@@ -49,13 +55,6 @@ class Cufft:
         return made
 
 
-def product(shape):
-    count = 1
-    for extent in shape:
-        count *= extent
-    return count
-
-
 def run(device, arguments):
     del arguments
     fft = Cufft(device)
@@ -65,6 +64,9 @@ def run(device, arguments):
     generic(fft)
     work_areas(fft)
     refusals(fft)
+    several_gpus(fft)
+    callbacks(fft)
+    inside_kernels(fft)
     for which in range(-1, 5):
         value = ctypes.c_int(-7)
         say("cufftGetProperty", which, "-", "-", fft.library("cufftGetProperty", which, ctypes.byref(value)), data=value.value)
@@ -86,7 +88,7 @@ def simple(fft, shape, kind, number, batch):
         return
     fft.sized("cufftGetSize", label, kind, batch, plan)
     for direction, in_place in itertools.product((-1, 1) if kind in ("C2C", "Z2Z") else (0,), (False, True)):
-        fft.execute(plan, f"cufftExec{kind}", f"{label}/{direction}", kind, batch, product(shape), [direction] if direction else [], in_place)
+        fft.execute(plan, f"cufftExec{kind}", f"{label}/{direction}", kind, batch, math.prod(shape), [direction] if direction else [], in_place)
     fft.destroy(plan, label, kind, batch)
 
 
@@ -124,9 +126,9 @@ def made(fft, shape, kind, number, batch):
         say(name, label, kind, batch, status, data=work.value if not status else "-")
         if not status:
             direction = -1 if kind in ("C2C", "Z2Z") else 0
-            computed = fft.execute(plan, f"cufftExec{kind}", f"{label}/{name}", kind, batch, product(shape), [direction] if direction else [])
+            computed = fft.execute(plan, f"cufftExec{kind}", f"{label}/{name}", kind, batch, math.prod(shape), [direction] if direction else [])
             say(name, label, kind, f"{batch}/executed", 0, data=computed)
-            fft.execute(plan, "cufftXtExec", f"{label}/{name}", kind, batch, product(shape), [-1 if kind[0] in "RDCZ" and kind[-1] in "CZ" else 1])
+            fft.execute(plan, "cufftXtExec", f"{label}/{name}", kind, batch, math.prod(shape), [-1 if kind[0] in "RDCZ" and kind[-1] in "CZ" else 1])
             fft.sized("cufftGetSize", f"{label}/{name}", kind, batch, plan)
         fft.destroy(plan, label, kind, f"{batch}/{name}")
 
@@ -214,3 +216,129 @@ def refusals(fft):
     say("cufftExecC2C", "empty", "-", "-", library("cufftExecC2C", empty, None, None, -1))
     fft.sized("cufftGetSize", "empty", "-", "-", empty)
     fft.destroy(empty, "empty")
+
+
+def several_gpus(fft):
+    """What is asked of plans of several GPUs, where there is one."""
+    library, nobody = fft.library, ctypes.c_int(12345)
+    devices = (ctypes.c_int * 17)(*range(17))
+    area = fft.device.put(b"\0" * 65536)
+    for made in (False, True):
+        plan, work = fft.plan(), size_t(77)
+        if made:
+            library("cufftMakePlan1d", plan, 64, TYPES["C2C"], 1, ctypes.byref(work))
+        for which in (plan, nobody):
+            label = "nobody" if which is nobody else f"made/{made}"
+            for count in (-1, 0, 1, 17):
+                say("cufftXtSetGPUs", label, count, "-", library("cufftXtSetGPUs", which, count, devices))
+            say("cufftXtSetGPUs", label, "nowhere", "-", library("cufftXtSetGPUs", which, 2, None))
+            say("cufftXtSetGPUs", label, "unknown", "-", library("cufftXtSetGPUs", which, 2, (ctypes.c_int * 2)(0, 99)))
+            for query in (0, 1, 2):
+                say("cufftXtQueryPlan", label, query, "-", library("cufftXtQueryPlan", which, ctypes.create_string_buffer(256), query))
+            areas = (ctypes.c_void_p * 1)(area)
+            say("cufftXtSetWorkArea", label, "-", "-", library("cufftXtSetWorkArea", which, areas))
+            say("cufftXtSetWorkArea", label, "nowhere", "-", library("cufftXtSetWorkArea", which, None))
+        if made:
+            fft.execute(plan, "cufftExecC2C", "several-gpus", "C2C", 1, 64, [-1])
+        fft.destroy(plan, "several-gpus", made)
+    fft.device.free(area)
+
+
+CALLBACK = r"""
+#include <cuda_runtime.h>
+extern "C" __device__ float2 half_of(void *data, unsigned long long at, void *info, void *shared) {
+    float2 value = ((float2 *)data)[at];
+    float factor = info ? *(float *)info : 0.5f;
+    return make_float2(value.x * factor, value.y * factor);
+}
+"""
+
+
+def lto_ir():
+    """The load callback above as LTO-IR, by the machine's nvcc; nothing where there is none."""
+    compiler = shutil.which("nvcc") or "/usr/local/cuda/bin/nvcc"
+    with tempfile.TemporaryDirectory() as directory:
+        source, made = pathlib.Path(directory, "callback.cu"), pathlib.Path(directory, "callback.fatbin")
+        source.write_text(CALLBACK)
+        try:
+            done = subprocess.run([compiler, "-std=c++17", "-arch=lto_90", "-dc", "-fatbin", "-o", str(made), str(source)], capture_output=True, timeout=60)
+        except OSError:
+            return b""
+        return made.read_bytes() if done.returncode == 0 and made.exists() else b""
+
+
+def callbacks(fft):
+    """Callbacks: addresses, which the shared library refuses, and LTO-IR, with and without what it is given."""
+    library, nobody = fft.library, ctypes.c_int(12345)
+    image = lto_ir()
+    factor = fft.device.put(struct.pack("<f", 0.25).ljust(16, b"\0"))
+    info = (ctypes.c_void_p * 1)(factor)
+    junk = ctypes.create_string_buffer(64)
+    # CUDA 12 has another name for it.
+    jit = "cufftXtSetJITCallback"
+    for label, plan in (("new", fft.plan()), ("nobody", nobody)):
+        for kind in (-1, 0, 4, 7, 8, 9):
+            say("cufftXtSetCallback", label, kind, "-", library("cufftXtSetCallback", plan, (ctypes.c_void_p * 1)(64), kind, info))
+            say("cufftXtClearCallback", label, kind, "-", library("cufftXtClearCallback", plan, kind))
+            say("cufftXtSetCallbackSharedSize", label, kind, "-", library("cufftXtSetCallbackSharedSize", plan, kind, size_t(64)))
+            say(jit, label, kind, "junk", library(jit, plan, b"half_of", junk, size_t(64), kind, info))
+        for what, given in (("empty", (b"f", junk, size_t(0), 0, info)), ("nowhere", (b"f", None, size_t(64), 0, info)), ("nameless", (None, junk, size_t(64), 0, info))):
+            say(jit, label, what, "-", library(jit, plan, *given))
+    for what, given, name in (("given", info, b"half_of"), ("none", None, b"half_of"), ("unknown", None, b"nothing")):
+        for size, batch in ((64, 3), (100, 1)) if image else ():
+            plan, work = fft.plan(), size_t(77)
+            say(jit, what, size, batch, library(jit, plan, name, ctypes.create_string_buffer(image, len(image)), size_t(len(image)), 0, given))
+            say("cufftXtSetCallbackSharedSize", what, size, batch, library("cufftXtSetCallbackSharedSize", plan, 0, size_t(1024)))
+            status = library("cufftMakePlan1d", plan, size, TYPES["C2C"], batch, ctypes.byref(work))
+            say(jit, what, size, f"{batch}/made", status, data=work.value if not status else "-")
+            if not status:
+                computed = fft.execute(plan, "cufftExecC2C", f"callback/{what}", "C2C", batch, size, [-1])
+                say(jit, what, size, f"{batch}/executed", 0, data=computed)
+            say(jit, what, size, f"{batch}/late", library(jit, plan, name, ctypes.create_string_buffer(image, len(image)), size_t(len(image)), 0, given))
+            fft.destroy(plan, f"callback/{what}", size, batch)
+    fft.device.free(factor)
+
+
+def inside_kernels(fft):
+    """Transforms inside of kernels: what the library's database tells of them."""
+    library, number = fft.library, ctypes.c_int
+    version = [number(-7) for _ in range(3)]
+    say("cufftDeviceGetVersion", "-", "-", "-", library("cufftDeviceGetVersion", ctypes.byref(version[0])), data=version[0].value)
+    status = library("cufftDeviceGetSemanticVersion", *map(ctypes.byref, version))
+    say("cufftDeviceGetSemanticVersion", "-", "-", "-", status, data="/".join(str(part.value) for part in version))
+    described = []
+    for label, traits in (("C2C", (64, 0, 0, 0, 900)), ("R2C", (128, 0, 0, 2, 900)), ("odd", (4099, 1, 1, 0, 900)), ("wrong", (-3, 7, 9, 9, 1))):
+        description = number(-7)
+        say("cufftDescriptionCreate", label, "-", "-", library("cufftDescriptionCreate", ctypes.byref(description)))
+        for trait, value in enumerate(traits):
+            told = ctypes.c_longlong(-7)
+            say("cufftDescriptionSetTraitInt64", label, trait, "-", library("cufftDescriptionSetTraitInt64", description, trait, ctypes.c_longlong(value)))
+            say("cufftDescriptionGetTraitInt64", label, trait, "-", library("cufftDescriptionGetTraitInt64", description, trait, ctypes.byref(told)), data=told.value)
+        described.append((label, description))
+        one, handle, answer = (number * 1)(description.value), number(-7), ctypes.c_bool(False)
+        status = library("cufftDeviceCreate", ctypes.byref(handle), size_t(1), one)
+        say("cufftDeviceCreate", label, "-", "-", status)
+        say("cufftDeviceIsSupported", label, "-", "-", library("cufftDeviceIsSupported", handle, description, ctypes.byref(answer)), data=answer.value)
+        count = size_t(0)
+        say("cufftDeviceGetNumDeviceFunctions", label, "-", "-", library("cufftDeviceGetNumDeviceFunctions", handle, description, ctypes.byref(count)), data=count.value)
+        found = (number * max(count.value, 1))()
+        status = library("cufftDeviceGetDeviceFunctions", handle, description, count, found)
+        say("cufftDeviceGetDeviceFunctions", label, "-", "-", status, data=len(found) if not status else "-")
+        for trait in range(7):
+            told = ctypes.c_longlong(-7)
+            status = library("cufftDeviceGetDeviceFunctionTraitInt64", handle, found[0], trait, ctypes.byref(told))
+            say("cufftDeviceGetDeviceFunctionTraitInt64", label, trait, "-", status, data=told.value)
+        for which, function in (("all", number(-1)), ("first", number(found[0]))):
+            length = size_t(0)
+            say("cufftDeviceGetDatabaseStrSize", label, which, "-", library("cufftDeviceGetDatabaseStrSize", handle, ctypes.byref(length), function), data=length.value)
+            text = ctypes.create_string_buffer(max(length.value, 1))
+            status = library("cufftDeviceGetDatabaseStr", handle, length, text, function)
+            say("cufftDeviceGetDatabaseStr", label, which, "-", status, data=digest(text.raw))
+            say("cufftDeviceGetNumLTOIRs", label, which, "-", library("cufftDeviceGetNumLTOIRs", handle, ctypes.byref(count), function), data=count.value)
+            sizes = (size_t * max(count.value, 1))()
+            status = library("cufftDeviceGetLTOIRSizes", handle, count, sizes, function)
+            say("cufftDeviceGetLTOIRSizes", label, which, "-", status, data="/".join(map(str, sizes)))
+        say("cufftDeviceDestroy", label, "-", "-", library("cufftDeviceDestroy", handle))
+    for label, description in described:
+        say("cufftDescriptionDestroy", label, "-", "-", library("cufftDescriptionDestroy", description))
+    say("cufftDescriptionDestroy", "nobody", "-", "-", library("cufftDescriptionDestroy", number(9999)))

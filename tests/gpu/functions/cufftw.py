@@ -2,19 +2,13 @@
 
 import ctypes
 import itertools
+import math
 import struct
 
 from .common import Library, Numbers, digest, pack, say
 
 VOID, FORWARD, BACKWARD, ESTIMATE = ctypes.c_void_p, -1, 1, 64
 COUNT = 8192
-
-
-def product(extents):
-    count = 1
-    for extent in extents:
-        count *= extent
-    return count
 
 
 class Fftw:
@@ -77,11 +71,11 @@ def run(device, arguments):
                 which = f"{label}/{sign}/{in_place}"
                 fftw.try_plan(f"plan_dft_{name}", which, [*shape, "in", "out", sign, ESTIMATE], True, "", in_place)
                 fftw.try_plan("plan_dft", which, [len(shape), extents, "in", "out", sign, ESTIMATE], True, "", in_place)
-                fftw.try_plan("plan_many_dft", which, [len(shape), extents, 3, "in", None, 1, product(shape), "out", None, 1, product(shape), sign, ESTIMATE], True, "", in_place)
+                fftw.try_plan("plan_many_dft", which, [len(shape), extents, 3, "in", None, 1, math.prod(shape), "out", None, 1, math.prod(shape), sign, ESTIMATE], True, "", in_place)
             for kind in ("r2c", "c2r"):
                 last = shape[-1] // 2 + 1
-                complex_size = product(shape[:-1]) * last
-                distances = (product(shape), complex_size) if kind == "r2c" else (complex_size, product(shape))
+                complex_size = math.prod(shape[:-1]) * last
+                distances = (math.prod(shape), complex_size) if kind == "r2c" else (complex_size, math.prod(shape))
                 fftw.try_plan(f"plan_dft_{kind}_{name}", label, [*shape, "in", "out", ESTIMATE], True, "_" + kind)
                 fftw.try_plan(f"plan_dft_{kind}", label, [len(shape), extents, "in", "out", ESTIMATE], True, "_" + kind)
                 fftw.try_plan(f"plan_many_dft_{kind}", label, [len(shape), extents, 2, "in", None, 1, distances[0], "out", None, 1, distances[1], ESTIMATE], True, "_" + kind)

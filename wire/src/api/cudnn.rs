@@ -154,12 +154,12 @@ macro_rules! cudnn_api {
             unsupported [9] fn cudnnSetFusedOpsVariantParamPackAttribute();
         }
         group "Graph neural networks" {
-            unsupported [9] fn cudnnGnnAggSimpleBackward();
-            unsupported [9] fn cudnnGnnAggSimpleForward();
-            unsupported [9] fn cudnnGnnMhaGatBackward();
-            unsupported [9] fn cudnnGnnMhaGatForward();
-            unsupported [9] fn cudnnGnnMhaGatV2Backward();
-            unsupported [9] fn cudnnGnnMhaGatV2Forward();
+            async [9] fn cudnnGnnAggSimpleBackward(stream: stream, graph: host_const(72), gradOutput: dev, outPositions: dev, gradNodeFeatures: dev, gradEdgeFeatures: dev, gradConcatFeatures: dev, nodeFeatDim: i32, edgeFeatDim: i32, concatFeatDim: i32, dataType: i32, aggOp: i32);
+            async [9] fn cudnnGnnAggSimpleForward(stream: stream, graph: host_const(72), nodeFeatures: dev, edgeFeatures: dev, concatFeatures: dev, output: dev, outPositions: dev, nodeFeatDim: i32, edgeFeatDim: i32, concatFeatDim: i32, dataType: i32, aggOp: i32);
+            async [9] fn cudnnGnnMhaGatBackward(stream: stream, graph: host_const(72), gradOut: dev, srcFeatures: dev, dstFeatures: dev, edgeFeatures: dev, attnWeights: dev, smScores: dev, dropoutMask: dev, gradAttention: dev, gradSrcFeatures: dev, gradDstFeatures: dev, gradEdgeFeatures: dev, gradWeights: dev, gradSmScores: dev, gradWspaceFeat: dev, gradWspaceWeights: dev, dimNode: i32, dimEdge: i32, params: host_const(16), dataType: i32, gradDataType: i32, gradWeightType: i32);
+            async [9] fn cudnnGnnMhaGatForward(stream: stream, graph: host_const(72), srcFeatures: dev, dstFeatures: dev, edgeFeatures: dev, attnWeights: dev, dropoutMask: dev, output: dev, smScores: dev, dimNode: i32, dimEdge: i32, params: host_const(16), dataType: i32);
+            async [9] fn cudnnGnnMhaGatV2Backward(stream: stream, graph: host_const(72), gradOut: dev, srcFeatures: dev, dstFeatures: dev, edgeFeatures: dev, attnWeights: dev, smScores: dev, actScores: dev, dropoutMask: dev, gradAttention: dev, gradSrcFeatures: dev, gradDstFeatures: dev, gradEdgeFeatures: dev, gradWeights: dev, gradSmScores: dev, gradWspaceFeat: dev, gradWspaceWeights: dev, dimNode: i32, params: host_const(16), dataType: i32, gradType: i32);
+            async [9] fn cudnnGnnMhaGatV2Forward(stream: stream, graph: host_const(72), srcFeatures: dev, dstFeatures: dev, edgeFeatures: dev, attnWeights: dev, dropoutMask: dev, output: dev, smScores: dev, actScores: dev, dimNode: i32, params: host_const(16), dataType: i32);
         }
         group "Graphs" {
             hand_local [9] fn cudnnBackendCreateDescriptor(descriptorType: i32, descriptor: new(Backend));
@@ -178,7 +178,7 @@ macro_rules! cudnn_api {
             local [9] fn cudnnCnnVersionCheck();
             local [9] fn cudnnCreate(handle: dev);
             local [9] fn cudnnDestroy(handle: handle);
-            unsupported [9] fn cudnnGetBackdoor();
+            undeclared [9] fn cudnnGetBackdoor();
             local [9] fn cudnnGetCallback(mask: dev, udata: dev, fptr: dev);
             value [9] fn cudnnGetCudartVersion();
             local [9] fn cudnnGetErrorString(status: i32);
@@ -190,8 +190,8 @@ macro_rules! cudnn_api {
             local [9] fn cudnnGraphVersionCheck();
             local [9] fn cudnnOpsVersionCheck();
             sync [9] fn cudnnQueryRuntimeError(handle: handle, rstatus: host_out(4), mode: i32, tag: i64);
-            unsupported [9] fn cudnnSetBackdoor();
-            unsupported [9] fn cudnnSetBackdoorEx();
+            undeclared [9] fn cudnnSetBackdoor();
+            undeclared [9] fn cudnnSetBackdoorEx();
             local [9] fn cudnnSetCallback(mask: i32, udata: dev, fptr: dev);
             local [9] fn cudnnSetStream(handle: handle, streamId: stream);
             local [9] fn cudnnSubquadraticOpsVersionCheck();
@@ -260,7 +260,7 @@ macro_rules! cudnn_api {
         }
         group "Recurrent networks" {
             state [9] fn cudnnBuildRNNDynamic(handle: handle, rnnDesc: object(RNN), miniBatch: i32);
-            unsupported [9] fn cudnnGetRNNDropoutLocationsInternal();
+            undeclared [9] fn cudnnGetRNNDropoutLocationsInternal();
             sync [9] fn cudnnGetRNNTempSpaceSizes(handle: handle, rnnDesc: object(RNN), fwdMode: i32, xDesc: object(RNNData), workSpaceSize: host_out(8), reserveSpaceSize: host_out(8));
             hand_sync [9] fn cudnnGetRNNWeightParams(handle: handle, rnnDesc: object(RNN), pseudoLayer: i32, weightSpaceSize: i64, weightSpace: i64, linLayerID: i32, mDesc: fill(Tensor), mAddr: host_out(8), bDesc: fill(Tensor), bAddr: host_out(8));
             sync [9] fn cudnnGetRNNWeightSpaceSize(handle: handle, rnnDesc: object(RNN), weightSpaceSize: host_out(8));

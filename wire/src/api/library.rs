@@ -34,6 +34,12 @@ pub enum Mode {
     F32,
     /// `f64`: a value.
     F64,
+    /// `letter`: a `char` that stands for an enumeration (cuBLAS's interface before handles).
+    Letter,
+    /// `c32`: a `cuComplex` by value.
+    C32,
+    /// `c64`: a `cuDoubleComplex` by value.
+    C64,
     /// `dev`: a device address.
     Device,
     /// `scalar(…)`: read; on the host or the device by the handle's pointer mode.
@@ -60,6 +66,10 @@ pub enum Mode {
     HostInOut(&'static str, Size),
     /// `blob`: on the host, read; as long as the client says.
     Blob,
+    /// `text`: on the host, read; it ends in a NUL.
+    Text,
+    /// `bytes(count)`: on the host, read: an image, as long as the named parameter says.
+    Bytes(&'static str),
     /// `scale`: on the host, read: a `float`, or a `double` where the data are; 8 bytes on the way.
     Scale,
     /// `object(Type)`: what [`LibraryDefine`] made or a call filled, by its number.
@@ -88,7 +98,8 @@ pub struct Parameter {
 pub struct Function {
     /// Exported name.
     pub name: &'static str,
-    /// The declaration's class: `async`, `sync`, `state` (a setter that the client does by hand), `local`, `unsupported`; of libraries with descriptors also `make`, `drop`, `value`
+    /// The declaration's class: `async`, `sync`, `state` (a setter that the client does by hand), `local`, `unsupported`, `on_host` and `legacy…` (made of
+    /// calls of others; `legacy` with what the function returns); of libraries with descriptors also `make`, `drop`, `value`
     /// (what it returns is no status), and `hand_…` (as that class, by the client's own code).
     pub class: &'static str,
     /// Major versions of the library that export it.
@@ -126,6 +137,9 @@ macro_rules! library_mode {
     (i64) => { $crate::api::library::Mode::I64 };
     (f32) => { $crate::api::library::Mode::F32 };
     (f64) => { $crate::api::library::Mode::F64 };
+    (letter) => { $crate::api::library::Mode::Letter };
+    (c32) => { $crate::api::library::Mode::C32 };
+    (c64) => { $crate::api::library::Mode::C64 };
     (dev) => { $crate::api::library::Mode::Device };
     (scalar $($size:tt)+) => { $crate::api::library::Mode::Scalar($crate::library_size!($($size)+)) };
     (result $($size:tt)+) => { $crate::api::library::Mode::Result($crate::library_size!($($size)+)) };
@@ -145,6 +159,8 @@ macro_rules! library_mode {
         $crate::api::library::Mode::HostInOut(stringify!($count), $crate::library_size!($($size)+))
     };
     (blob) => { $crate::api::library::Mode::Blob };
+    (text) => { $crate::api::library::Mode::Text };
+    (bytes $count:ident) => { $crate::api::library::Mode::Bytes(stringify!($count)) };
     (scale) => { $crate::api::library::Mode::Scale };
     (object $kind:ident) => { $crate::api::library::Mode::Object(stringify!($kind)) };
     (new $kind:ident) => { $crate::api::library::Mode::New(stringify!($kind)) };
@@ -166,6 +182,9 @@ macro_rules! library_type {
     (i64) => { i64 };
     (f32) => { f32 };
     (f64) => { f64 };
+    (letter) => { ::std::ffi::c_char };
+    (c32) => { $crate::api::types::cuComplex };
+    (c64) => { $crate::api::types::cuDoubleComplex };
     ($other:ident) => { *mut ::std::ffi::c_void };
 }
 
@@ -435,6 +454,8 @@ pub static CURAND_COMMANDS: [crate::command::CommandInfo; COMMANDS] = commands(C
 
 /// The most elements of an array on the host that a call reads.
 const MOST_ELEMENTS: u64 = 1 << 16;
+/// The most bytes of an image.
+const MOST_BYTES: usize = 64 << 20;
 /// The most elements of one that a call writes.
 const MOST_OUTPUT: u64 = 1 << 30;
 
@@ -532,6 +553,9 @@ const fn fold_mode(hash: u32, mode: Mode) -> u32 {
         Mode::I64 => fold(hash, b"l"),
         Mode::F32 => fold(hash, b"f"),
         Mode::F64 => fold(hash, b"d"),
+        Mode::Letter => fold(hash, b"c"),
+        Mode::C32 => fold(hash, b"cc"),
+        Mode::C64 => fold(hash, b"cz"),
         Mode::Device => fold(hash, b"D"),
         Mode::Scalar(size) => fold_size(fold(hash, b"A"), size),
         Mode::Result(size) => fold_size(fold(hash, b"R"), size),
@@ -547,6 +571,8 @@ const fn fold_mode(hash: u32, mode: Mode) -> u32 {
         Mode::Table(n) => fold_number(fold(hash, b"T"), n),
         Mode::HostInOut(count, size) => fold_size(fold(fold(hash, b"IO"), count.as_bytes()), size),
         Mode::Blob => fold(hash, b"bl"),
+        Mode::Text => fold(hash, b"tx"),
+        Mode::Bytes(count) => fold(fold(hash, b"by"), count.as_bytes()),
         Mode::Scale => fold(hash, b"sc"),
         Mode::Object(kind) => fold(fold(hash, b"ob"), kind.as_bytes()),
         Mode::New(kind) => fold(fold(hash, b"ne"), kind.as_bytes()),
@@ -572,6 +598,8 @@ impl Mode {
             | Self::Table(_)
             | Self::HostInOut(..)
             | Self::Blob
+            | Self::Text
+            | Self::Bytes(_)
             | Self::Scale
             | Self::Attributes(..)
             | Self::AttributesOut(..) => true,
@@ -589,6 +617,8 @@ impl Mode {
                 | Self::HostIn(..)
                 | Self::HostInOut(..)
                 | Self::Blob
+                | Self::Text
+                | Self::Bytes(_)
                 | Self::Scale
                 | Self::Attributes(..)
                 | Self::AttributesOut(..)
@@ -619,7 +649,10 @@ impl Function {
     /// Whether the box's library is called at all.
     #[must_use]
     pub fn is_forwarded(&self) -> bool {
-        !matches!(self.class, "local" | "on_host" | "unsupported")
+        !matches!(
+            self.class,
+            "local" | "on_host" | "unsupported" | "undeclared"
+        ) && !self.class.starts_with("legacy")
     }
 
     /// A number that two declarations have in common only if name and parameters are the same (FNV-1a), not 0.
@@ -679,6 +712,10 @@ impl Function {
                     return None;
                 }
                 Some(usize::try_from(count).ok()? * self.bytes(words, size)?)
+            }
+            Mode::Bytes(count) => {
+                let count = self.word(words, count)?;
+                usize::try_from(count).ok().filter(|n| *n <= MOST_BYTES)
             }
             Mode::Output(count, size) => {
                 let count = self.word(words, count)?;
@@ -781,7 +818,7 @@ pub fn arguments(function: &Function, call: &LibraryCall) -> Result<Vec<Argument
             arguments.push(Argument::Word(word));
             continue;
         }
-        let length = if mode == Mode::Blob {
+        let length = if matches!(mode, Mode::Blob | Mode::Text) {
             let length: [u8; 4] = data.take(4)?.try_into().unwrap_or_default();
             u32::from_le_bytes(length) as usize
         } else {
@@ -790,10 +827,11 @@ pub fn arguments(function: &Function, call: &LibraryCall) -> Result<Vec<Argument
                 .ok_or(DecodeError::Invalid("length of an argument"))?
         };
         let read = if mode.is_read() { length } else { 0 };
-        arguments.push(Argument::Host {
-            read: data.take(read)?.to_vec(),
-            length,
-        });
+        let read = data.take(read)?.to_vec();
+        if mode == Mode::Text && read.last() != Some(&0) {
+            return Err(DecodeError::Invalid("end of a text"));
+        }
+        arguments.push(Argument::Host { read, length });
     }
     data.finish()?;
     Ok(arguments)

@@ -35,6 +35,22 @@ pub type CUstreamCallback = Option<unsafe extern "C" fn(CUstream, CUresult, *mut
 /// `size_t (*)(int blockSize)`.
 pub type CUoccupancyB2DSize = Option<unsafe extern "C" fn(i32) -> usize>;
 
+/// Two `float`s, passed by value as C does: both in one register.
+#[repr(C, align(8))]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct cuComplex {
+    pub x: f32,
+    pub y: f32,
+}
+
+/// Two `double`s, passed by value in two registers.
+#[repr(C, align(16))]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct cuDoubleComplex {
+    pub x: f64,
+    pub y: f64,
+}
+
 macro_rules! c_struct { ($($(#[$doc:meta])* struct $name:ident { $($field:ident: $t:ty),* $(,)? })*) => { $(
     $(#[$doc])*
     #[repr(C)]

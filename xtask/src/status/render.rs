@@ -13,10 +13,11 @@ const HEAD: &str = "# Status\n\n\
     *Class* says what a call costs: `local` is answered on the client, `async` is sent and nobody waits, `sync` waits for one round trip,\n\
     `implicit_sync` does if work that matters is outstanding, `unsupported` returns CUDA's \"not supported\" and logs the symbol's name once;\n\
     `refused` would change the GPU of the box for others, and returns the library's \"no permission\".\n\
+    *Public* are symbols that a header of NVIDIA's declares, and those that no header declares but NVIDIA's other libraries call through us.\n\
     *Property-tested*: a test calls it with arguments of all kinds and checks what arrives and what comes back.\n\
     *CPU device*: a program that calls it passed on the CPU device; the date of the latest recorded run.\n\
     *Verified* names the GPU, driver and date of the latest recorded run in which a program that calls the function gave native results.\n\n\
-    | library | symbols | supported | verified | CPU device | property-tested |\n|---|--:|--:|--:|--:|--:|\n";
+    | library | symbols | public | supported | verified | CPU device | property-tested |\n|---|--:|--:|--:|--:|--:|--:|\n";
 
 const PROGRAMS: &str = "\nPrograms, each over each transport and CUDA version that it was run with: how many did through us what they do natively; \
     reasons of known differences are in `tests/gpu/expectations.json`.\n\n\
@@ -29,9 +30,10 @@ pub(super) fn markdown(libraries: &[LibraryStatus], records: &Records) -> Result
         let totals = &library.totals;
         writeln!(
             text,
-            "| {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} |",
             library.soname,
             library.symbols,
+            totals.public,
             totals.supported,
             totals.verified,
             totals.cpu,
@@ -118,6 +120,7 @@ pub(super) fn json(libraries: &[LibraryStatus], records: &Records) -> Result<Str
     for (i, library) in libraries.iter().enumerate() {
         let totals = json!({
             "symbols": library.symbols,
+            "public": library.totals.public,
             "supported": library.totals.supported,
             "verified": library.totals.verified,
             "cpu_device": library.totals.cpu,
