@@ -122,6 +122,19 @@ pub struct VariableInfo {
     pub constant: bool,
     /// Whether it has the attribute `.managed`.
     pub managed: bool,
+    /// Whether it is a reference rather than memory: kernels name it by its address.
+    pub reference: Option<Reference>,
+}
+
+/// What a variable stands for that is no memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reference {
+    /// `.texref`.
+    Texture,
+    /// `.surfref`.
+    Surface,
+    /// `.samplerref`, which no function of the driver sets.
+    Sampler,
 }
 
 /// Launch geometry.

@@ -94,6 +94,11 @@ impl Array {
         self.descriptor.Flags
     }
 
+    /// `CUarray_format` and channels.
+    pub(super) fn format(&self) -> (u32, u32) {
+        (self.descriptor.Format, self.descriptor.NumChannels)
+    }
+
     /// Bytes per row, rows and slices.
     pub(super) fn extent(&self) -> [u64; 3] {
         let Level {

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::RwLock;
 
+use super::error::Result;
+
 /// A handle that no table has given out before. Handles of all kinds share one sequence, so that one of the wrong kind is never found.
 pub(super) fn mint() -> usize {
     // Non-canonical-looking values far from any mapping and from CUDA's special stream handles 0, 1 and 2.
@@ -55,6 +57,16 @@ impl<T: ?Sized> Table<T> {
             .values()
             .find(|object| wanted(object))
             .cloned()
+    }
+
+    /// Does something with each object, in no order, until it fails. The table is locked meanwhile.
+    pub(super) fn try_each(&self, f: impl FnMut(&T) -> Result) -> Result {
+        let mut f = f;
+        let objects = self.objects.read();
+        objects
+            .iter()
+            .flat_map(HashMap::values)
+            .try_for_each(|object| f(object))
     }
 
     /// Removes all objects for which `gone` holds.

@@ -22,7 +22,8 @@ use super::memory::suballocator::Suballocator;
 use super::memory::{GridMemory, Kind, memory};
 use super::print::print_error;
 use super::stream::{self, Stream};
-use super::texture::ContextImages;
+use super::texture::LaunchImages;
+use super::texture_reference::{self, Bound};
 use super::work::Work;
 use super::{ffi, graph_conditional, occupancy, state};
 use crate::engine::{Fault, FaultKind, LaunchConfig, LaunchEnvironment};
@@ -32,6 +33,8 @@ pub(super) struct Launch {
     function: Arc<Function>,
     config: LaunchConfig,
     parameters: Vec<u8>,
+    /// What references of the module read.
+    bound: Option<Arc<Bound>>,
 }
 
 /// Kernels running now: they share the host's threads.
@@ -57,7 +60,10 @@ impl Launch {
         let config = &state::initialized().config;
         let environment = LaunchEnvironment {
             memory: &GridMemory::new(context.device),
-            images: &ContextImages(context.home().id),
+            images: &LaunchImages {
+                context: context.home().id,
+                bound: self.bound.as_deref(),
+            },
             threads: (config.threads / running).max(1),
             print: &|piece| context.output.print(piece),
             print_error: &print_error,
@@ -310,10 +316,12 @@ pub(super) fn prepare(
         state::require()?.devices[context.device].multiprocessors,
     )?;
     let parameters = parameters(&function, kernel_params, extra)?;
+    let bound = texture_reference::bound(function.module, context.device)?;
     Ok(Work::Kernel(Arc::new(Launch {
         function,
         config,
         parameters,
+        bound,
     })))
 }
 

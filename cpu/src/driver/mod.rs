@@ -55,4 +55,5 @@ mod stream;
 mod stream_api;
 mod stream_attributes;
 mod texture;
+mod texture_reference;
 mod work;

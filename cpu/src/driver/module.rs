@@ -22,8 +22,8 @@ use super::function::{self, Function};
 use super::handles::{self, Table};
 use super::jit::Options;
 use super::memory::{Allocation, Kind, memory};
-use super::{capture, fatbin, ffi, jit};
-use crate::engine::{self, CompiledModule, LoadedModule};
+use super::{capture, fatbin, ffi, jit, texture_reference};
+use crate::engine::{self, CompiledModule, LoadedModule, Reference};
 
 /// A module in a context.
 pub(super) struct Module {
@@ -32,6 +32,8 @@ pub(super) struct Module {
     pub(super) functions: Vec<Arc<Function>>,
     /// Address and size of each variable.
     variables: HashMap<String, (u64, u64)>,
+    /// Texture and surface references: address of the variable, and which of the two.
+    pub(super) references: HashMap<String, (u64, Reference)>,
 }
 
 pub(super) static MODULES: Table<Module> = Table::new();
@@ -119,12 +121,14 @@ impl Module {
                 return Err(code);
             }
         };
-        let variables = compiled
-            .variables()
-            .iter()
-            .zip(&addresses)
-            .map(|(v, &address)| (v.name.clone(), (address, v.size)))
-            .collect();
+        let (mut variables, mut references) = (HashMap::new(), HashMap::new());
+        for (variable, &address) in compiled.variables().iter().zip(&addresses) {
+            let name = variable.name.clone();
+            match variable.reference {
+                Some(kind) => drop(references.insert(name, (address, kind))),
+                None => drop(variables.insert(name, (address, variable.size))),
+            }
+        }
         let handle = handles::mint();
         let functions = compiled
             .kernels()
@@ -137,6 +141,7 @@ impl Module {
             context: context.id,
             functions,
             variables,
+            references,
         });
         MODULES.insert(handle, Arc::clone(&module));
         for function in &module.functions {
@@ -158,6 +163,7 @@ impl Module {
     /// Takes it and its functions out of the tables.
     pub(super) fn remove(&self) {
         MODULES.remove(handles::pointer(self.handle));
+        texture_reference::forget_module(self.handle);
         for function in &self.functions {
             function::FUNCTIONS.remove(handles::pointer(function.handle));
         }
@@ -169,8 +175,10 @@ impl Module {
             let _ = context.synchronize();
         }
         self.remove();
-        for (address, _) in self.variables.values() {
-            let _ = memory().free(*address, is_variable);
+        let variables = self.variables.values().map(|(address, _)| *address);
+        let references = self.references.values().map(|(address, _)| *address);
+        for address in variables.chain(references) {
+            let _ = memory().free(address, is_variable);
         }
     }
 }

@@ -16,14 +16,15 @@ use super::array::{self, flag};
 use super::device::figures::images;
 use super::error::{ERROR_INVALID_VALUE, ERROR_NOT_SUPPORTED, Result};
 use super::memory::memory;
+use super::texture_reference::Bound;
 use super::{context, device, ffi, handles};
 use crate::image::{AddressMode, Channel, Element, Images, Level, Surface, Texture};
 
 /// `CUresourcetype`.
-const ARRAY: u32 = 0;
-const MIPMAPPED_ARRAY: u32 = 1;
-const LINEAR: u32 = 2;
-const PITCH_2D: u32 = 3;
+pub(super) const ARRAY: u32 = 0;
+pub(super) const MIPMAPPED_ARRAY: u32 = 1;
+pub(super) const LINEAR: u32 = 2;
+pub(super) const PITCH_2D: u32 = 3;
 
 /// `CU_TRSF_*`.
 const READ_AS_INTEGER: u32 = 0x01;
@@ -31,14 +32,14 @@ const NORMALIZED_COORDINATES: u32 = 0x02;
 const SRGB: u32 = 0x10;
 const DISABLE_TRILINEAR_OPTIMIZATION: u32 = 0x20;
 const SEAMLESS_CUBEMAP: u32 = 0x40;
-const ALL_FLAGS: u32 = READ_AS_INTEGER
+pub(super) const ALL_FLAGS: u32 = READ_AS_INTEGER
     | NORMALIZED_COORDINATES
     | SRGB
     | DISABLE_TRILINEAR_OPTIMIZATION
     | SEAMLESS_CUBEMAP;
 
 /// Alignment of linear memory, and of the pitch of pitched memory.
-const ALIGNMENT: u64 = 512;
+pub(super) const ALIGNMENT: u64 = 512;
 const PITCH_ALIGNMENT: u64 = 32;
 
 /// What a texture object was made of.
@@ -68,8 +69,13 @@ fn mint() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// The objects of one context, for its kernels.
-pub(super) struct ContextImages(pub(super) u64);
+/// What the kernels of one launch find.
+pub(super) struct LaunchImages<'a> {
+    /// Whose objects.
+    pub(super) context: u64,
+    /// What the module's references read.
+    pub(super) bound: Option<&'a Bound>,
+}
 
 fn image<D, T>(objects: &Objects<D, T>, context: u64, handle: u64) -> Option<Arc<T>> {
     let objects = objects.read();
@@ -77,13 +83,19 @@ fn image<D, T>(objects: &Objects<D, T>, context: u64, handle: u64) -> Option<Arc
     (object.context == context).then(|| Arc::clone(&object.image))
 }
 
-impl Images for ContextImages {
+impl Images for LaunchImages<'_> {
     fn texture(&self, handle: u64) -> Option<Arc<Texture>> {
-        image(&TEXTURES, self.0, handle)
+        let bound = self.bound.and_then(|bound| bound.textures.get(&handle));
+        bound
+            .cloned()
+            .or_else(|| image(&TEXTURES, self.context, handle))
     }
 
     fn surface(&self, handle: u64) -> Option<Arc<Surface>> {
-        image(&SURFACES, self.0, handle)
+        let bound = self.bound.and_then(|bound| bound.surfaces.get(&handle));
+        bound
+            .cloned()
+            .or_else(|| image(&SURFACES, self.context, handle))
     }
 }
 
@@ -127,7 +139,7 @@ fn destroy<D, T>(objects: &Objects<D, T>, handle: u64) -> Result {
     Ok(())
 }
 
-fn element(format: u32, channels: u32) -> Result<Element> {
+pub(super) fn element(format: u32, channels: u32) -> Result<Element> {
     let (channel, fixed) = Channel::of_format(format).ok_or(ERROR_INVALID_VALUE)?;
     if !matches!(channels, 1 | 2 | 4) || (fixed != 0 && fixed != channels) {
         return Err(ERROR_INVALID_VALUE);
@@ -281,7 +293,7 @@ fn view_element(format: u32) -> Result<Element> {
     })
 }
 
-fn address_mode(mode: u32) -> Result<AddressMode> {
+pub(super) fn address_mode(mode: u32) -> Result<AddressMode> {
     Ok(match mode {
         0 => AddressMode::Wrap,
         1 => AddressMode::Clamp,
@@ -291,7 +303,7 @@ fn address_mode(mode: u32) -> Result<AddressMode> {
     })
 }
 
-fn filter(mode: u32) -> Result<bool> {
+pub(super) fn filter(mode: u32) -> Result<bool> {
     match mode {
         0 => Ok(false),
         1 => Ok(true),
@@ -337,6 +349,39 @@ fn texture(source: Source, of: &CUDA_TEXTURE_DESC) -> Result<Texture> {
         lowest: if mip { of.minMipmapLevelClamp } else { 0.0 },
         highest: if mip { of.maxMipmapLevelClamp } else { 0.0 },
         border: of.borderColor,
+    })
+}
+
+/// What a texture reference reads.
+///
+/// # Errors
+/// What making an object of the same would return.
+pub(super) fn read_as(
+    resource: &CUDA_RESOURCE_DESC,
+    settings: &CUDA_TEXTURE_DESC,
+    device: usize,
+) -> Result<Texture> {
+    texture(source(resource, device)?, settings)
+}
+
+/// Whether linear or pitched memory may be read like this.
+///
+/// # Errors
+/// `CUDA_ERROR_INVALID_VALUE` if not.
+pub(super) fn check_memory(resource: &CUDA_RESOURCE_DESC, device: usize) -> Result {
+    source(resource, device).map(drop)
+}
+
+/// What a surface reads and writes.
+///
+/// # Errors
+/// `CUDA_ERROR_INVALID_HANDLE` if it is no array.
+pub(super) fn surface(resource: &CUDA_RESOURCE_DESC) -> Result<Surface> {
+    // Whether the array was made for surfaces is not asked: NVIDIA's driver (580) takes any.
+    let array = array::resolve(handles::pointer(resource.res[0] as usize))?;
+    Ok(Surface {
+        level: array.level,
+        element: array.element,
     })
 }
 
@@ -412,18 +457,14 @@ pub(super) fn cuSurfObjectCreate(
     if pSurfObject.is_null() || given.resType != ARRAY || given.flags != 0 {
         return Err(ERROR_INVALID_VALUE);
     }
-    // Whether the array was made for surfaces is not asked: NVIDIA's driver (580) takes any.
-    let array = array::resolve(handles::pointer(given.res[0] as usize))?;
+    let image = Arc::new(surface(&given)?);
     let handle = mint();
     SURFACES.write().get_or_insert_default().insert(
         handle,
         Object {
             context: context.id,
             descriptors: given,
-            image: Arc::new(Surface {
-                level: array.level,
-                element: array.element,
-            }),
+            image,
             destroyed: false,
         },
     );

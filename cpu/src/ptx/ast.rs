@@ -1,6 +1,7 @@
 //! What the parser makes of PTX text: names of registers are resolved, opcodes are still text.
 
 use super::types::{Space, Ty};
+use crate::engine::Reference;
 
 /// A whole module.
 #[derive(Debug, Default)]
@@ -27,6 +28,8 @@ pub(crate) struct Variable<'a> {
     pub(crate) unsized_array: bool,
     /// `.attribute(.managed)`.
     pub(crate) managed: bool,
+    /// `.texref` and the like.
+    pub(crate) reference: Option<Reference>,
     pub(crate) init: Vec<Init<'a>>,
     pub(crate) line: u32,
 }

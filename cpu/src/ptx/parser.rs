@@ -3,13 +3,23 @@
 use super::ast::{Function, Init, Module, Param, Variable};
 use super::lexer::{Tok, Token, error_at, tokenize};
 use super::types::{Space, Ty};
-use crate::engine::CompileError;
+use crate::engine::{CompileError, Reference};
 
 /// Result of a parsing step.
 pub(crate) type Parse<T> = Result<T, CompileError>;
 
 /// Largest variable or parameter that is believed, bytes.
 const MAX_OBJECT: u64 = 1 << 40;
+
+/// What stands before the name of a variable or a parameter.
+struct ObjectType {
+    /// 0: natural.
+    align: u32,
+    ty: Ty,
+    vector: u32,
+    managed: bool,
+    reference: Option<Reference>,
+}
 
 /// Parses a module.
 pub(crate) fn parse(source: &str) -> Parse<Module<'_>> {
@@ -222,8 +232,8 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Reads `[.align n] [.attribute(…)] .type` in any order; alignment (0: natural), type, vector length, and whether it is managed.
-    fn object_type(&mut self) -> Parse<(u32, Ty, u32, bool)> {
+    /// Reads `[.align n] [.attribute(…)] .type` in any order.
+    fn object_type(&mut self) -> Parse<ObjectType> {
         let (mut align, mut vector, mut managed) = (0, 1, false);
         loop {
             let word = self.word()?;
@@ -244,15 +254,30 @@ impl<'a> Parser<'a> {
                 ".v2" => vector = 2,
                 ".v4" => vector = 4,
                 ".ptr" => {}
-                // Handles of textures and surfaces: opaque, 64 bits; instructions on them are refused where they stand.
-                ".texref" | ".surfref" | ".samplerref" => return Ok((align, Ty::B64, 1, managed)),
-                _ => match word.strip_prefix('.').and_then(Ty::parse) {
-                    Some(ty) => return Ok((align, ty, vector, managed)),
-                    None => {
+                _ => {
+                    // Texture and surface references are opaque; what names them is 64 bits.
+                    let reference = match word {
+                        ".texref" => Some(Reference::Texture),
+                        ".surfref" => Some(Reference::Surface),
+                        ".samplerref" => Some(Reference::Sampler),
+                        _ => None,
+                    };
+                    let ty = match reference {
+                        Some(_) => Some(Ty::B64),
+                        None => word.strip_prefix('.').and_then(Ty::parse),
+                    };
+                    let Some(ty) = ty else {
                         self.at -= 1;
                         return self.error(format!("`{word}` is not a type that is supported"));
-                    }
-                },
+                    };
+                    return Ok(ObjectType {
+                        align,
+                        ty,
+                        vector,
+                        managed,
+                        reference,
+                    });
+                }
             }
         }
     }
@@ -290,7 +315,13 @@ impl<'a> Parser<'a> {
         external: bool,
         out: &mut Vec<Variable<'a>>,
     ) -> Parse<()> {
-        let (align, ty, vector, managed) = self.object_type()?;
+        let ObjectType {
+            align,
+            ty,
+            vector,
+            managed,
+            reference,
+        } = self.object_type()?;
         if ty == Ty::Pred {
             return self.error("a predicate cannot be a variable in memory");
         }
@@ -329,6 +360,7 @@ impl<'a> Parser<'a> {
                 external,
                 unsized_array,
                 managed,
+                reference,
                 init,
                 line,
             });
@@ -420,7 +452,12 @@ impl<'a> Parser<'a> {
             if word != ".param" {
                 return self.error(format!("parameters in `{word}` are not supported"));
             }
-            let (mut align, ty, vector, _) = self.object_type()?;
+            let ObjectType {
+                mut align,
+                ty,
+                vector,
+                ..
+            } = self.object_type()?;
             // Attributes of a pointer: `.ptr .global .align 8`.
             while let Some(Tok::Word(word)) = self.peek() {
                 match word {

@@ -50,6 +50,8 @@ pub(crate) enum Kind {
     GreenContext = 0x4d,
     /// `CUdevResourceDesc`
     ResourceDescriptor = 0x4e,
+    /// `CUsurfref`
+    SurfaceReference = 0x50,
 }
 
 /// The kind in a handle's upper bits, whatever it is.

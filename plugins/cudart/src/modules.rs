@@ -45,7 +45,7 @@ const DISABLE_CACHING_OVERRIDE: u32 = 1;
 const MOST_PARAMS: usize = 4096;
 /// A module of the client.
 pub(crate) struct Module {
-    raw: Handle,
+    pub(crate) raw: Handle,
     context: Arc<Context>,
     loaded: AtomicBool,
     /// Kernels that were asked for, by name.
@@ -101,6 +101,7 @@ impl Session {
         for function in module.functions.lock().drain() {
             self.functions.unmint(function.1);
         }
+        self.forget_references(module);
     }
 
     /// Gives a kernel an id and gathers what the client wants to know of it.

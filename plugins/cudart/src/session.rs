@@ -34,6 +34,7 @@ use crate::poller;
 use crate::progress::{Lane, Progress};
 use crate::streams::Stream;
 use crate::table::Table;
+use crate::texture_references::Reference;
 use crate::textures::Objects;
 
 /// One session. It is made once per worker process and never freed: threads of the driver may call back until the process ends.
@@ -60,6 +61,8 @@ pub(crate) struct Session {
     pub(crate) arrays: Table<Arc<Array>>,
     pub(crate) mipmaps: Table<Arc<Mipmap>>,
     pub(crate) objects: Objects,
+    pub(crate) texture_references: Table<Arc<Reference>>,
+    pub(crate) surface_references: Table<Arc<Reference>>,
     /// Groups of multiprocessors.
     pub(crate) pieces: Pieces,
     pub(crate) graphs: Table<Arc<Graph>>,
@@ -110,6 +113,8 @@ impl Session {
             arrays: Table::new(),
             mipmaps: Table::new(),
             objects: Objects::default(),
+            texture_references: Table::new(),
+            surface_references: Table::new(),
             pieces: Pieces::default(),
             graphs: Table::new(),
             execs: Table::new(),

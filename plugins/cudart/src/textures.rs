@@ -16,10 +16,10 @@ use crate::errors::{ERROR_INVALID_DEVICE, ERROR_INVALID_VALUE, Result};
 use crate::session::Session;
 
 /// `CUresourcetype`.
-const ARRAY: u32 = 0;
-const MIPMAPPED_ARRAY: u32 = 1;
-const LINEAR: u32 = 2;
-const PITCH_2D: u32 = 3;
+pub(crate) const ARRAY: u32 = 0;
+pub(crate) const MIPMAPPED_ARRAY: u32 = 1;
+pub(crate) const LINEAR: u32 = 2;
+pub(crate) const PITCH_2D: u32 = 3;
 /// No element has more bytes.
 const LARGEST_ELEMENT: u64 = 16;
 
@@ -41,7 +41,7 @@ impl Objects {
 
 impl Session {
     /// A resource as the driver takes it. Memory must be the session's own.
-    fn resource(&self, given: &Resource) -> Result<CUDA_RESOURCE_DESC> {
+    pub(crate) fn resource(&self, given: &Resource) -> Result<CUDA_RESOURCE_DESC> {
         let mut res = [0; 16];
         match given.kind {
             ARRAY => res[0] = self.arrays.get(given.array)?.raw.0 as u64,

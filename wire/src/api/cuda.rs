@@ -115,8 +115,8 @@ macro_rules! cuda_api { ($callback:ident) => { $callback! {
         sync 5050 fn cuLinkDestroy(state: CUlinkState);
     }
     group "CUDA__MODULE__DEPRECATED" {
-        unsupported 2000 fn cuModuleGetTexRef(pTexRef: *mut CUtexref, hmod: CUmodule, name: *const c_char);
-        unsupported 3000 fn cuModuleGetSurfRef(pSurfRef: *mut CUsurfref, hmod: CUmodule, name: *const c_char);
+        sync 2000 fn cuModuleGetTexRef(pTexRef: *mut CUtexref, hmod: CUmodule, name: *const c_char);
+        sync 3000 fn cuModuleGetSurfRef(pSurfRef: *mut CUsurfref, hmod: CUmodule, name: *const c_char);
     }
     group "CUDA__LIBRARY" {
         sync 12000 fn cuLibraryLoadData(library: *mut CUlibrary, code: *const c_void, jitOptions: *mut u32, jitOptionsValues: *mut *mut c_void, numJitOptions: u32, libraryOptions: *mut u32, libraryOptionValues: *mut *mut c_void, numLibraryOptions: u32);
@@ -359,7 +359,7 @@ macro_rules! cuda_api { ($callback:ident) => { $callback! {
         async 2000 fn cuLaunch(f: CUfunction);
         async 2000 fn cuLaunchGrid(f: CUfunction, grid_width: i32, grid_height: i32);
         async 2000 fn cuLaunchGridAsync(f: CUfunction, grid_width: i32, grid_height: i32, hStream: CUstream);
-        unsupported 2000 fn cuParamSetTexRef(hfunc: CUfunction, texunit: i32, hTexRef: CUtexref);
+        local 2000 fn cuParamSetTexRef(hfunc: CUfunction, texunit: i32, hTexRef: CUtexref);
         local 4020 fn cuFuncSetSharedMemConfig(hfunc: CUfunction, config: u32);
     }
     group "CUDA__GRAPH" {
@@ -473,19 +473,19 @@ macro_rules! cuda_api { ($callback:ident) => { $callback! {
         sync 11070 fn cuOccupancyMaxActiveClusters(numClusters: *mut i32, func: CUfunction, config: *const CUlaunchConfig);
     }
     group "CUDA__TEXREF__DEPRECATED" {
-        local 2000 fn cuTexRefSetArray(hTexRef: CUtexref, hArray: CUarray, Flags: u32);
-        local 5000 fn cuTexRefSetMipmappedArray(hTexRef: CUtexref, hMipmappedArray: CUmipmappedArray, Flags: u32);
-        local 3020 fn cuTexRefSetAddress_v2(ByteOffset: *mut usize, hTexRef: CUtexref, dptr: CUdeviceptr, bytes: usize);
-        local 4010 fn cuTexRefSetAddress2D_v3(hTexRef: CUtexref, desc: *const c_void, dptr: CUdeviceptr, Pitch: usize);
-        local 2000 fn cuTexRefSetFormat(hTexRef: CUtexref, fmt: u32, NumPackedComponents: i32);
-        local 2000 fn cuTexRefSetAddressMode(hTexRef: CUtexref, dim: i32, am: u32);
-        local 2000 fn cuTexRefSetFilterMode(hTexRef: CUtexref, fm: u32);
-        local 5000 fn cuTexRefSetMipmapFilterMode(hTexRef: CUtexref, fm: u32);
-        local 5000 fn cuTexRefSetMipmapLevelBias(hTexRef: CUtexref, bias: f32);
-        local 5000 fn cuTexRefSetMipmapLevelClamp(hTexRef: CUtexref, minMipmapLevelClamp: f32, maxMipmapLevelClamp: f32);
-        local 5000 fn cuTexRefSetMaxAnisotropy(hTexRef: CUtexref, maxAniso: u32);
-        local 8000 fn cuTexRefSetBorderColor(hTexRef: CUtexref, pBorderColor: *mut f32);
-        local 2000 fn cuTexRefSetFlags(hTexRef: CUtexref, Flags: u32);
+        async 2000 fn cuTexRefSetArray(hTexRef: CUtexref, hArray: CUarray, Flags: u32);
+        async 5000 fn cuTexRefSetMipmappedArray(hTexRef: CUtexref, hMipmappedArray: CUmipmappedArray, Flags: u32);
+        async 3020 fn cuTexRefSetAddress_v2(ByteOffset: *mut usize, hTexRef: CUtexref, dptr: CUdeviceptr, bytes: usize);
+        async 4010 fn cuTexRefSetAddress2D_v3(hTexRef: CUtexref, desc: *const c_void, dptr: CUdeviceptr, Pitch: usize);
+        async 2000 fn cuTexRefSetFormat(hTexRef: CUtexref, fmt: u32, NumPackedComponents: i32);
+        async 2000 fn cuTexRefSetAddressMode(hTexRef: CUtexref, dim: i32, am: u32);
+        async 2000 fn cuTexRefSetFilterMode(hTexRef: CUtexref, fm: u32);
+        async 5000 fn cuTexRefSetMipmapFilterMode(hTexRef: CUtexref, fm: u32);
+        async 5000 fn cuTexRefSetMipmapLevelBias(hTexRef: CUtexref, bias: f32);
+        async 5000 fn cuTexRefSetMipmapLevelClamp(hTexRef: CUtexref, minMipmapLevelClamp: f32, maxMipmapLevelClamp: f32);
+        async 5000 fn cuTexRefSetMaxAnisotropy(hTexRef: CUtexref, maxAniso: u32);
+        async 8000 fn cuTexRefSetBorderColor(hTexRef: CUtexref, pBorderColor: *mut f32);
+        async 2000 fn cuTexRefSetFlags(hTexRef: CUtexref, Flags: u32);
         local 3020 fn cuTexRefGetAddress_v2(pdptr: *mut CUdeviceptr, hTexRef: CUtexref);
         local 2000 fn cuTexRefGetArray(phArray: *mut CUarray, hTexRef: CUtexref);
         local 5000 fn cuTexRefGetMipmappedArray(phMipmappedArray: *mut CUmipmappedArray, hTexRef: CUtexref);
@@ -502,8 +502,8 @@ macro_rules! cuda_api { ($callback:ident) => { $callback! {
         local 2000 fn cuTexRefDestroy(hTexRef: CUtexref);
     }
     group "CUDA__SURFREF__DEPRECATED" {
-        unsupported 3000 fn cuSurfRefSetArray(hSurfRef: CUsurfref, hArray: CUarray, Flags: u32);
-        unsupported 3000 fn cuSurfRefGetArray(phArray: *mut CUarray, hSurfRef: CUsurfref);
+        async 3000 fn cuSurfRefSetArray(hSurfRef: CUsurfref, hArray: CUarray, Flags: u32);
+        local 3000 fn cuSurfRefGetArray(phArray: *mut CUarray, hSurfRef: CUsurfref);
     }
     group "CUDA__TEXOBJECT" {
         sync 5000 fn cuTexObjectCreate(pTexObject: *mut CUtexObject, pResDesc: *const CUDA_RESOURCE_DESC, pTexDesc: *const CUDA_TEXTURE_DESC, pResViewDesc: *const CUDA_RESOURCE_VIEW_DESC);

@@ -23,7 +23,7 @@ use super::code::{
 };
 use super::lexer::error_at;
 use super::types::{Ty, Width};
-use crate::engine::CompileError;
+use crate::engine::{CompileError, Reference};
 use quals::Quals;
 pub(crate) use setup::{Lowered, Target, lower_module};
 
@@ -55,6 +55,8 @@ pub(crate) struct Lowering<'a> {
     constant_bytes: u32,
     constants: HashMap<(u64, Width), Loc>,
     addresses: HashMap<(u32, i64, Width), Loc>,
+    /// Variables that are texture or surface references.
+    references: HashMap<&'a str, Reference>,
 }
 
 /// State for one function.

@@ -59,6 +59,7 @@ pub(crate) fn lower_module(source: &str, module: &Module<'_>) -> Result<Lowered,
         constant_bytes: 0,
         constants: HashMap::new(),
         addresses: HashMap::new(),
+        references: HashMap::new(),
     };
     let mut variables: Vec<VariableInfo> = Vec::new();
     let mut images = Vec::new();
@@ -103,8 +104,12 @@ pub(crate) fn lower_module(source: &str, module: &Module<'_>) -> Result<Lowered,
                     align: u64::from(variable.align),
                     constant: variable.space == Space::Const,
                     managed: variable.managed,
+                    reference: variable.reference,
                 });
                 in_memory.push((variable, index));
+                if let Some(reference) = variable.reference {
+                    lowering.references.insert(variable.name, reference);
+                }
                 Symbol::Variable(index)
             }
         };

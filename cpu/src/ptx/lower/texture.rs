@@ -2,6 +2,7 @@
 
 use super::quals::{Quals, arity};
 use super::{Emit, Step};
+use crate::engine::Reference;
 use crate::ptx::ast::Operand;
 use crate::ptx::code::{Geometry, ImageAction, ImageOp, Loc, Lod, Op, Outside, Question};
 use crate::ptx::types::{Ty, Width};
@@ -28,17 +29,25 @@ impl<'a> Emit<'_, 'a> {
     }
 
     /// Handle and place of `[image, {…}]`.
-    fn image<'o>(&mut self, operand: &'o Operand<'a>) -> Step<(Loc, &'o [Operand<'a>])> {
+    fn image<'o>(
+        &mut self,
+        operand: &'o Operand<'a>,
+        kind: Reference,
+    ) -> Step<(Loc, &'o [Operand<'a>])> {
         let Operand::Image(base, place) = operand else {
             return Err("expected an image and a place in brackets".into());
         };
-        Ok((self.image_handle(base)?, place))
+        Ok((self.image_handle(base, kind)?, place))
     }
 
-    fn image_handle(&mut self, base: &Operand<'a>) -> Step<Loc> {
+    /// An object is named by a register, a reference by its variable, whose address stands for it.
+    fn image_handle(&mut self, base: &Operand<'a>, kind: Reference) -> Step<Loc> {
         match base {
             Operand::Reg(_) => self.source(base, Ty::U64),
-            _ => Err("texture and surface references are not supported, objects are".into()),
+            Operand::Name(name, 0) if self.module.references.get(name) == Some(&kind) => {
+                self.source(base, Ty::U64)
+            }
+            _ => Err("expected an object in a register, or a reference of this kind".into()),
         }
     }
 
@@ -114,7 +123,7 @@ impl<'a> Emit<'_, 'a> {
             values: self.targets(&operands[0], 4)?,
             ..Registers::default()
         };
-        let (handle, place) = self.image(&operands[1])?;
+        let (handle, place) = self.image(&operands[1], Reference::Texture)?;
         registers.coordinates = self.coordinates(place, geometry, ty)?;
         match lod {
             Lod::Base => {}
@@ -160,7 +169,7 @@ impl<'a> Emit<'_, 'a> {
         }
         arity(operands, 2..=2)?;
         let values = self.targets(&operands[0], 4)?;
-        let (handle, place) = self.image(&operands[1])?;
+        let (handle, place) = self.image(&operands[1], Reference::Texture)?;
         let registers = Registers {
             values,
             coordinates: self.coordinates(place, geometry, ty)?,
@@ -217,7 +226,7 @@ impl<'a> Emit<'_, 'a> {
             };
             registers.values.push(loc);
         }
-        let (handle, place) = self.image(image)?;
+        let (handle, place) = self.image(image, Reference::Surface)?;
         registers.coordinates = self.coordinates(place, geometry, Ty::S32)?;
         let action = match (load, formatted) {
             (true, _) => ImageAction::Load,
@@ -264,7 +273,12 @@ impl<'a> Emit<'_, 'a> {
         let Operand::Address(base, 0) = &operands[1] else {
             return Err("expected an image in brackets".into());
         };
-        let handle = self.image_handle(base)?;
+        let kind = if texture {
+            Reference::Texture
+        } else {
+            Reference::Surface
+        };
+        let handle = self.image_handle(base, kind)?;
         let mut registers = Registers {
             values: vec![self.dest(&operands[0], Width::W32)?],
             ..Registers::default()

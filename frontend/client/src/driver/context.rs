@@ -172,6 +172,7 @@ fn forget(context: u32) {
     crate::driver::tensor_map::forget_context(context);
     crate::driver::array::forget_context(context);
     crate::driver::texture::forget_context(context);
+    crate::driver::texture_reference::forget_context(context);
     crate::memory::staging::forget_context(context);
     streams::forget_context(context);
 }

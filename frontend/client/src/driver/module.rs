@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 use crate::driver::context::{self, Context};
 use crate::driver::function::{self, Function};
 use crate::driver::jit::Options;
-use crate::driver::{Result, put, put_if, session};
+use crate::driver::{Result, put, put_if, session, texture_reference};
 use crate::fatbin::{self, ImageError, Source};
 use crate::handles::{Kind, Table};
 use crate::session::Session;
@@ -30,7 +30,7 @@ use crate::{memory, streams};
 /// A loaded module.
 pub(crate) struct Module {
     /// Its number on the wire.
-    id: u32,
+    pub(crate) id: u32,
     /// What the program holds.
     handle: usize,
     /// Where it is loaded.
@@ -159,6 +159,7 @@ pub(crate) fn unload(module: &Module) -> Result<()> {
         return Err(error::ERROR_INVALID_HANDLE);
     }
     function::forget(|function| function.module == module.handle);
+    texture_reference::forget_module(handle(module));
     for (address, _) in std::mem::take(&mut module.contents.lock().globals).into_values() {
         memory::remove_global(address);
     }

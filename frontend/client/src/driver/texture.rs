@@ -19,10 +19,10 @@ use crate::driver::{Result, array, context, device, put, session};
 use crate::memory::ledger;
 
 /// `CUresourcetype`.
-const ARRAY: u32 = 0;
-const MIPMAPPED_ARRAY: u32 = 1;
-const LINEAR: u32 = 2;
-const PITCH_2D: u32 = 3;
+pub(crate) const ARRAY: u32 = 0;
+pub(crate) const MIPMAPPED_ARRAY: u32 = 1;
+pub(crate) const LINEAR: u32 = 2;
+pub(crate) const PITCH_2D: u32 = 3;
 
 /// What a texture object was made of.
 #[derive(Clone, Copy)]
@@ -64,7 +64,7 @@ fn handle(word: u64) -> *mut std::ffi::c_void {
 ///
 /// # Errors
 /// `CUDA_ERROR_INVALID_VALUE` for an unknown kind, `CUDA_ERROR_INVALID_HANDLE` for what is no array.
-fn resource(given: &CUDA_RESOURCE_DESC) -> Result<Resource> {
+pub(crate) fn resource(given: &CUDA_RESOURCE_DESC) -> Result<Resource> {
     let mut resource = Resource {
         kind: given.resType,
         flags: given.flags,
@@ -77,7 +77,7 @@ fn resource(given: &CUDA_RESOURCE_DESC) -> Result<Resource> {
             resource.address = given.res[0];
             // Pinned memory may lie elsewhere in the worker, and an address inside an object is not seen at launches.
             if ledger::find(resource.address).is_some_and(|entry| !entry.is_device()) {
-                crate::log::unsupported("cuTexObjectCreate (pinned host memory)");
+                crate::log::unsupported("a texture of pinned host memory");
                 return Err(error::ERROR_NOT_SUPPORTED);
             }
             resource.format = given.res[1] as u32;

@@ -1,18 +1,29 @@
-//! Texture references that programs make themselves: <https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__TEXREF__DEPRECATED.html>.
+//! Texture and surface references: <https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__TEXREF__DEPRECATED.html>,
+//! <https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__SURFREF__DEPRECATED.html>.
 //!
-//! Kernels read textures by references of their modules, which nvcc has not made since CUDA 12 and which are not supported here. A reference that `cuTexRefCreate` makes is no kernel's: it keeps what
-//! it is given and gives it back.
+//! A reference of a module is a variable that its kernels read by; what is bound to it is told to the box at once, and launches from there on read that. nvcc has made none since CUDA 12, but PTX
+//! and binaries have them. A reference that `cuTexRefCreate` makes is no kernel's: it keeps what it is given and gives it back.
 #![allow(non_snake_case, reason = "CUDA's names")]
 
-use std::ffi::c_void;
+use std::ffi::{c_char, c_void};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
+use gvirtus_wire::api::core::{
+    REFERENCE_ADDRESS_MODES, REFERENCE_ANISOTROPY, REFERENCE_BIAS, REFERENCE_BORDER,
+    REFERENCE_CLAMP, REFERENCE_FILTER, REFERENCE_FLAGS, REFERENCE_FORMAT, REFERENCE_MIPMAP_FILTER,
+    ReferenceState, SurfaceReferenceBind, SurfaceReferenceFind, TextureReferenceBind,
+    TextureReferenceFind, TextureReferenceSet, TextureSettings,
+};
 use gvirtus_wire::api::types::{
-    CUDA_ARRAY_DESCRIPTOR, CUarray, CUdeviceptr, CUmipmappedArray, CUtexref, error,
+    CUDA_ARRAY_DESCRIPTOR, CUDA_RESOURCE_DESC, CUarray, CUdeviceptr, CUfunction, CUmipmappedArray,
+    CUmodule, CUsurfref, CUtexref, error,
 };
 use parking_lot::Mutex;
 
-use crate::driver::{Result, array, context, put, put_if, session};
+use crate::driver::module::{self, Module};
+use crate::driver::texture::{self, ARRAY, LINEAR, MIPMAPPED_ARRAY, PITCH_2D};
+use crate::driver::{Result, array, context, function, put, put_if, session};
 use crate::handles::{Kind, Table};
 use crate::memory::ledger;
 
@@ -28,8 +39,11 @@ const ALL_FLAGS: u32 = 0x73;
 const LAST_ADDRESS_MODE: u32 = 3;
 const LAST_FILTER_MODE: u32 = 1;
 
+/// `CU_PARAM_TR_DEFAULT`: the only texture unit.
+const DEFAULT_UNIT: i32 = -1;
+
 /// What a reference reads.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, PartialEq)]
 enum Bound {
     #[default]
     Nothing,
@@ -38,7 +52,7 @@ enum Bound {
     Address(CUdeviceptr),
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 struct State {
     bound: Bound,
     format: (u32, i32),
@@ -52,13 +66,133 @@ struct State {
     flags: u32,
 }
 
-/// A reference of the program.
+impl State {
+    const fn new() -> Self {
+        Self {
+            bound: Bound::Nothing,
+            format: (FORMAT_FLOAT, 1),
+            address_modes: [0; 3],
+            filter: 0,
+            mipmap_filter: 0,
+            bias: 0.0,
+            clamp: (0.0, 0.0),
+            anisotropy: 0,
+            border: [0.0; 4],
+            flags: 0,
+        }
+    }
+
+    /// What the box says of a reference to which nothing is bound.
+    fn received(state: &ReferenceState) -> Self {
+        let settings = &state.settings;
+        let mut border = [0.0; 4];
+        for (value, bytes) in border.iter_mut().zip(settings.border.chunks_exact(4)) {
+            *value = f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+        }
+        Self {
+            bound: Bound::Nothing,
+            format: (state.format, state.channels.cast_signed()),
+            address_modes: settings.address_modes,
+            filter: settings.filter,
+            mipmap_filter: settings.mipmap_filter,
+            bias: f32::from_bits(settings.bias),
+            clamp: (
+                f32::from_bits(settings.lowest),
+                f32::from_bits(settings.highest),
+            ),
+            anisotropy: settings.anisotropy,
+            border,
+            flags: settings.flags,
+        }
+    }
+
+    fn sent(&self) -> ReferenceState {
+        let mut border = [0; 16];
+        for (bytes, value) in border.chunks_exact_mut(4).zip(self.border) {
+            bytes.copy_from_slice(&value.to_le_bytes());
+        }
+        ReferenceState {
+            format: self.format.0,
+            channels: self.format.1.cast_unsigned(),
+            settings: TextureSettings {
+                address_modes: self.address_modes,
+                filter: self.filter,
+                flags: self.flags,
+                anisotropy: self.anisotropy,
+                mipmap_filter: self.mipmap_filter,
+                bias: self.bias.to_bits(),
+                lowest: self.clamp.0.to_bits(),
+                highest: self.clamp.1.to_bits(),
+                border,
+            },
+        }
+    }
+}
+
+/// The variable that a reference is.
+struct Variable {
+    /// The reference's number on the wire.
+    id: u32,
+    context: u32,
+    /// The module's handle.
+    module: usize,
+    name: String,
+}
+
+impl Variable {
+    fn is(&self, module: CUmodule, name: &str) -> bool {
+        self.module == module.addr() && self.name == name
+    }
+
+    /// Numbers on the wire, of textures and surfaces alike; never used twice.
+    fn new(module: &Module, name: &str) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            context: module.context.id,
+            module: module::handle(module).addr(),
+            name: name.to_owned(),
+        }
+    }
+}
+
+/// A texture reference.
 struct Reference {
     handle: usize,
+    /// `None` for one that the program made.
+    variable: Option<Variable>,
     state: Mutex<State>,
 }
 
+/// A surface reference, and the array that is bound to it.
+struct Surface {
+    handle: usize,
+    variable: Variable,
+    bound: Mutex<Option<usize>>,
+}
+
 static REFERENCES: Table<Reference> = Table::new(Kind::TextureReference);
+static SURFACES: Table<Surface> = Table::new(Kind::SurfaceReference);
+/// Held while a module's reference is looked for, so that each has one handle.
+static LOOKING: Mutex<()> = Mutex::new(());
+
+/// A context is gone, and the references of its modules with it.
+pub(crate) fn forget_context(context: u32) {
+    REFERENCES.remove_if(|reference| {
+        let of = reference.variable.as_ref();
+        of.is_some_and(|variable| variable.context == context)
+    });
+    SURFACES.remove_if(|surface| surface.variable.context == context);
+}
+
+/// A module is gone, and its references with it.
+pub(crate) fn forget_module(module: CUmodule) {
+    REFERENCES.remove_if(|reference| {
+        let of = reference.variable.as_ref();
+        of.is_some_and(|variable| variable.module == module.addr())
+    });
+    SURFACES.remove_if(|surface| surface.variable.module == module.addr());
+}
 
 fn resolve(reference: CUtexref) -> Result<Arc<Reference>> {
     session()?;
@@ -66,18 +200,58 @@ fn resolve(reference: CUtexref) -> Result<Arc<Reference>> {
     REFERENCES.get(reference).ok_or(error::ERROR_INVALID_VALUE)
 }
 
-fn change(reference: CUtexref, change: impl FnOnce(&mut State)) -> Result<()> {
-    change_checked(reference, |state| {
-        change(state);
-        Ok(())
-    })
-}
-
-fn change_checked(
+/// Sets `what` (`REFERENCE_*`) of a reference.
+fn change(
     reference: CUtexref,
+    what: u32,
     change: impl FnOnce(&mut State) -> Result<()>,
 ) -> Result<()> {
-    change(&mut resolve(reference)?.state.lock())
+    let reference = resolve(reference)?;
+    let mut state = reference.state.lock();
+    let mut new = *state;
+    change(&mut new)?;
+    if let Some(variable) = &reference.variable
+        && new != *state
+    {
+        let command = TextureReferenceSet {
+            reference: variable.id,
+            what,
+            state: new.sent(),
+        };
+        session()?.post(variable.context, &command)?;
+    }
+    *state = new;
+    Ok(())
+}
+
+/// Binds what `change` says.
+fn bind(
+    reference: CUtexref,
+    change: impl FnOnce(&mut State) -> Result<CUDA_RESOURCE_DESC>,
+) -> Result<()> {
+    let reference = resolve(reference)?;
+    let mut state = reference.state.lock();
+    let mut new = *state;
+    let resource = change(&mut new)?;
+    if let Some(variable) = &reference.variable {
+        let command = TextureReferenceBind {
+            reference: variable.id,
+            resource: texture::resource(&resource)?,
+        };
+        session()?.post(variable.context, &command)?;
+    }
+    *state = new;
+    Ok(())
+}
+
+fn resource(kind: u32, words: &[u64]) -> CUDA_RESOURCE_DESC {
+    let mut res = [0; 16];
+    res[..words.len()].copy_from_slice(words);
+    CUDA_RESOURCE_DESC {
+        resType: kind,
+        res,
+        flags: 0,
+    }
 }
 
 /// # Safety
@@ -86,6 +260,131 @@ unsafe fn get<T>(to: *mut T, reference: CUtexref, what: impl FnOnce(&State) -> T
     let value = what(&resolve(reference)?.state.lock());
     // SAFETY: this function's contract.
     unsafe { put(to, value) }
+}
+
+/// The module behind a handle, and the name of one of its variables.
+///
+/// # Safety
+/// `name` is null or a C string.
+unsafe fn wanted<'a>(of: CUmodule, name: *const c_char) -> Result<(Arc<Module>, &'a str)> {
+    let module = module::by_handle(of)?;
+    // SAFETY: this function's contract.
+    Ok((module, unsafe { module::name_of(name)? }))
+}
+
+/// The texture reference of a module: the same handle whenever it is asked for. `CUDA_ERROR_NOT_FOUND` if there is none of that name.
+pub(crate) unsafe fn cuModuleGetTexRef(
+    pTexRef: *mut CUtexref,
+    hmod: CUmodule,
+    name: *const c_char,
+) -> Result<()> {
+    let session = session()?;
+    if pTexRef.is_null() {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
+    // SAFETY: the caller's string.
+    let (module, name) = unsafe { wanted(hmod, name)? };
+    let _looking = LOOKING.lock();
+    let known = REFERENCES.find(|reference| {
+        let of = reference.variable.as_ref();
+        of.is_some_and(|variable| variable.is(hmod, name))
+    });
+    let reference = match known {
+        Some(reference) => reference,
+        None => {
+            let variable = Variable::new(&module, name);
+            let command = TextureReferenceFind {
+                module: module.id,
+                name: name.to_owned(),
+                reference: variable.id,
+            };
+            let state = session.call_setup(variable.context, &command, &[])?;
+            let made = REFERENCES.insert(|handle| Reference {
+                handle: handle.addr(),
+                variable: Some(variable),
+                state: Mutex::new(State::received(&state)),
+            });
+            made.ok_or(error::ERROR_OUT_OF_MEMORY)?
+        }
+    };
+    // SAFETY: not null, and the caller's.
+    unsafe { put(pTexRef, std::ptr::without_provenance_mut(reference.handle)) }
+}
+
+/// The surface reference of a module, as [`cuModuleGetTexRef`].
+pub(crate) unsafe fn cuModuleGetSurfRef(
+    pSurfRef: *mut CUsurfref,
+    hmod: CUmodule,
+    name: *const c_char,
+) -> Result<()> {
+    let session = session()?;
+    if pSurfRef.is_null() {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
+    // SAFETY: the caller's string.
+    let (module, name) = unsafe { wanted(hmod, name)? };
+    let _looking = LOOKING.lock();
+    let known = SURFACES.find(|surface| surface.variable.is(hmod, name));
+    let surface = match known {
+        Some(surface) => surface,
+        None => {
+            let variable = Variable::new(&module, name);
+            let command = SurfaceReferenceFind {
+                module: module.id,
+                name: name.to_owned(),
+                reference: variable.id,
+            };
+            session.call_setup(variable.context, &command, &[])?;
+            let made = SURFACES.insert(|handle| Surface {
+                handle: handle.addr(),
+                variable,
+                bound: Mutex::new(None),
+            });
+            made.ok_or(error::ERROR_OUT_OF_MEMORY)?
+        }
+    };
+    // SAFETY: not null, and the caller's.
+    unsafe { put(pSurfRef, std::ptr::without_provenance_mut(surface.handle)) }
+}
+
+fn resolve_surface(surface: CUsurfref) -> Result<Arc<Surface>> {
+    session()?;
+    context::current()?;
+    SURFACES.get(surface).ok_or(error::ERROR_INVALID_VALUE)
+}
+
+/// Binds an array to a surface reference.
+pub(crate) fn cuSurfRefSetArray(hSurfRef: CUsurfref, hArray: CUarray, Flags: u32) -> Result<()> {
+    let surface = resolve_surface(hSurfRef)?;
+    if Flags != 0 {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
+    let mut bound = surface.bound.lock();
+    let command = SurfaceReferenceBind {
+        reference: surface.variable.id,
+        array: array::resolve(hArray)?.id,
+    };
+    session()?.post(surface.variable.context, &command)?;
+    *bound = Some(hArray.addr());
+    Ok(())
+}
+
+/// The array that is bound to a surface reference.
+pub(crate) unsafe fn cuSurfRefGetArray(phArray: *mut CUarray, hSurfRef: CUsurfref) -> Result<()> {
+    let bound = *resolve_surface(hSurfRef)?.bound.lock();
+    let array = bound.ok_or(error::ERROR_INVALID_VALUE)?;
+    // SAFETY: the caller's pointer.
+    unsafe { put(phArray, std::ptr::without_provenance_mut(array)) }
+}
+
+/// Makes a texture reference a kernel's: those of its module are, all of them, and nothing is to be done.
+pub(crate) fn cuParamSetTexRef(hfunc: CUfunction, texunit: i32, hTexRef: CUtexref) -> Result<()> {
+    session()?;
+    function::by_handle(hfunc)?;
+    if texunit != DEFAULT_UNIT {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
+    resolve(hTexRef).map(drop)
 }
 
 /// Makes a reference that reads nothing.
@@ -97,41 +396,33 @@ pub(crate) unsafe fn cuTexRefCreate(pTexRef: *mut CUtexref) -> Result<()> {
     }
     let made = REFERENCES.insert(|handle| Reference {
         handle: handle.addr(),
-        state: Mutex::new(State {
-            bound: Bound::Nothing,
-            format: (FORMAT_FLOAT, 1),
-            address_modes: [0; 3],
-            filter: 0,
-            mipmap_filter: 0,
-            bias: 0.0,
-            clamp: (0.0, 0.0),
-            anisotropy: 0,
-            border: [0.0; 4],
-            flags: 0,
-        }),
+        variable: None,
+        state: Mutex::new(State::new()),
     });
     let handle = made.ok_or(error::ERROR_OUT_OF_MEMORY)?.handle;
     // SAFETY: not null, and the caller's.
     unsafe { put(pTexRef, std::ptr::without_provenance_mut(handle)) }
 }
 
-/// Destroys a reference.
+/// Destroys a reference that the program made.
 pub(crate) fn cuTexRefDestroy(hTexRef: CUtexref) -> Result<()> {
-    resolve(hTexRef)?;
+    if resolve(hTexRef)?.variable.is_some() {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
     let gone = REFERENCES.remove(hTexRef);
     gone.map(drop).ok_or(error::ERROR_INVALID_VALUE)
 }
 
 /// Binds an array; its format becomes the reference's.
 pub(crate) fn cuTexRefSetArray(hTexRef: CUtexref, hArray: CUarray, Flags: u32) -> Result<()> {
-    change_checked(hTexRef, |state| {
+    bind(hTexRef, |state| {
         if Flags != OVERRIDE_FORMAT {
             return Err(error::ERROR_INVALID_VALUE);
         }
         let shape = &array::resolve(hArray)?.shape;
         state.format = (shape.format, shape.channels.cast_signed());
         state.bound = Bound::Array(hArray.addr());
-        Ok(())
+        Ok(resource(ARRAY, &[hArray.addr() as u64]))
     })
 }
 
@@ -141,17 +432,18 @@ pub(crate) fn cuTexRefSetMipmappedArray(
     hMipmappedArray: CUmipmappedArray,
     Flags: u32,
 ) -> Result<()> {
-    change_checked(hTexRef, |state| {
+    bind(hTexRef, |state| {
         if Flags != OVERRIDE_FORMAT {
             return Err(error::ERROR_INVALID_VALUE);
         }
         array::resolve_mipmap(hMipmappedArray)?;
         state.bound = Bound::Mipmap(hMipmappedArray.addr());
-        Ok(())
+        Ok(resource(MIPMAPPED_ARRAY, &[hMipmappedArray.addr() as u64]))
     })
 }
 
-fn bind(state: &mut State, address: CUdeviceptr, bytes: usize) -> Result<u64> {
+/// Binds so many bytes of memory that is known; how far the address lies behind where it can be bound is told.
+fn bind_memory(state: &mut State, address: CUdeviceptr, bytes: usize) -> Result<u64> {
     let end = address.checked_add(bytes as u64);
     let known = ledger::find(address).filter(|entry| end.is_some_and(|end| end <= entry.end()));
     known.ok_or(error::ERROR_INVALID_VALUE)?;
@@ -167,15 +459,14 @@ pub(crate) unsafe fn cuTexRefSetAddress_v2(
     dptr: CUdeviceptr,
     bytes: usize,
 ) -> Result<()> {
-    change_checked(hTexRef, |state| {
-        let offset = bind(state, dptr, bytes)?;
+    bind(hTexRef, |state| {
+        let offset = bind_memory(state, dptr, bytes)?;
         if ByteOffset.is_null() && offset != 0 {
-            state.bound = Bound::Nothing;
             return Err(error::ERROR_INVALID_VALUE);
         }
         // SAFETY: the caller's pointer.
         unsafe { put_if(ByteOffset, offset as usize) };
-        Ok(())
+        Ok(resource(LINEAR, &[dptr, 0, bytes as u64]))
     })
 }
 
@@ -186,7 +477,7 @@ pub(crate) unsafe fn cuTexRefSetAddress2D_v3(
     dptr: CUdeviceptr,
     Pitch: usize,
 ) -> Result<()> {
-    change_checked(hTexRef, |state| {
+    bind(hTexRef, |state| {
         if desc.is_null() || !dptr.is_multiple_of(ALIGNMENT) {
             return Err(error::ERROR_INVALID_VALUE);
         }
@@ -195,9 +486,11 @@ pub(crate) unsafe fn cuTexRefSetAddress2D_v3(
         let bytes = Pitch
             .checked_mul(desc.Height)
             .ok_or(error::ERROR_INVALID_VALUE)?;
-        bind(state, dptr, bytes)?;
+        bind_memory(state, dptr, bytes)?;
         state.format = (desc.Format, desc.NumChannels.cast_signed());
-        Ok(())
+        let element = u64::from(desc.Format) | u64::from(desc.NumChannels) << 32;
+        let [width, height, pitch] = [desc.Width, desc.Height, Pitch].map(|n| n as u64);
+        Ok(resource(PITCH_2D, &[dptr, element, width, height, pitch]))
     })
 }
 
@@ -207,7 +500,7 @@ pub(crate) fn cuTexRefSetFormat(
     fmt: u32,
     NumPackedComponents: i32,
 ) -> Result<()> {
-    change_checked(hTexRef, |state| {
+    change(hTexRef, REFERENCE_FORMAT, |state| {
         if !matches!(NumPackedComponents, 1 | 2 | 4) {
             return Err(error::ERROR_INVALID_VALUE);
         }
@@ -226,7 +519,7 @@ fn dimension(dim: i32) -> Result<usize> {
 
 /// Says what lies beyond the ends of a dimension.
 pub(crate) fn cuTexRefSetAddressMode(hTexRef: CUtexref, dim: i32, am: u32) -> Result<()> {
-    change_checked(hTexRef, |state| {
+    change(hTexRef, REFERENCE_ADDRESS_MODES, |state| {
         let dim = dimension(dim)?;
         if am > LAST_ADDRESS_MODE {
             return Err(error::ERROR_INVALID_VALUE);
@@ -245,7 +538,7 @@ fn filter(mode: u32) -> Result<u32> {
 
 /// Says how texels are blended.
 pub(crate) fn cuTexRefSetFilterMode(hTexRef: CUtexref, fm: u32) -> Result<()> {
-    change_checked(hTexRef, |state| {
+    change(hTexRef, REFERENCE_FILTER, |state| {
         state.filter = filter(fm)?;
         Ok(())
     })
@@ -253,7 +546,7 @@ pub(crate) fn cuTexRefSetFilterMode(hTexRef: CUtexref, fm: u32) -> Result<()> {
 
 /// Says how mip levels are blended.
 pub(crate) fn cuTexRefSetMipmapFilterMode(hTexRef: CUtexref, fm: u32) -> Result<()> {
-    change_checked(hTexRef, |state| {
+    change(hTexRef, REFERENCE_MIPMAP_FILTER, |state| {
         state.mipmap_filter = filter(fm)?;
         Ok(())
     })
@@ -261,7 +554,10 @@ pub(crate) fn cuTexRefSetMipmapFilterMode(hTexRef: CUtexref, fm: u32) -> Result<
 
 /// Sets what is added to mip levels.
 pub(crate) fn cuTexRefSetMipmapLevelBias(hTexRef: CUtexref, bias: f32) -> Result<()> {
-    change(hTexRef, |state| state.bias = bias)
+    change(hTexRef, REFERENCE_BIAS, |state| {
+        state.bias = bias;
+        Ok(())
+    })
 }
 
 /// Sets lowest and highest mip level.
@@ -270,14 +566,18 @@ pub(crate) fn cuTexRefSetMipmapLevelClamp(
     minMipmapLevelClamp: f32,
     maxMipmapLevelClamp: f32,
 ) -> Result<()> {
-    change(hTexRef, |state| {
-        state.clamp = (minMipmapLevelClamp, maxMipmapLevelClamp)
+    change(hTexRef, REFERENCE_CLAMP, |state| {
+        state.clamp = (minMipmapLevelClamp, maxMipmapLevelClamp);
+        Ok(())
     })
 }
 
 /// Sets the limit of anisotropy.
 pub(crate) fn cuTexRefSetMaxAnisotropy(hTexRef: CUtexref, maxAniso: u32) -> Result<()> {
-    change(hTexRef, |state| state.anisotropy = maxAniso)
+    change(hTexRef, REFERENCE_ANISOTROPY, |state| {
+        state.anisotropy = maxAniso;
+        Ok(())
+    })
 }
 
 /// Sets what lies beyond the border.
@@ -285,7 +585,7 @@ pub(crate) unsafe fn cuTexRefSetBorderColor(
     hTexRef: CUtexref,
     pBorderColor: *mut f32,
 ) -> Result<()> {
-    change_checked(hTexRef, |state| {
+    change(hTexRef, REFERENCE_BORDER, |state| {
         if pBorderColor.is_null() {
             return Err(error::ERROR_INVALID_VALUE);
         }
@@ -297,7 +597,7 @@ pub(crate) unsafe fn cuTexRefSetBorderColor(
 
 /// Says how it is read.
 pub(crate) fn cuTexRefSetFlags(hTexRef: CUtexref, Flags: u32) -> Result<()> {
-    change_checked(hTexRef, |state| {
+    change(hTexRef, REFERENCE_FLAGS, |state| {
         if Flags & !ALL_FLAGS != 0 {
             return Err(error::ERROR_INVALID_VALUE);
         }

@@ -8,7 +8,7 @@ const SIGNED_INT32: u32 = 0x0a;
 /// `CUresourcetype`.
 const LINEAR: u32 = 2;
 
-fn shape(width: u64, height: u64, depth: u64) -> ArrayShape {
+pub(super) fn shape(width: u64, height: u64, depth: u64) -> ArrayShape {
     ArrayShape {
         width,
         height,

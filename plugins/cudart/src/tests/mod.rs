@@ -17,6 +17,7 @@ mod ordering;
 mod shared_memory;
 mod stream_memory;
 mod tensor_map;
+mod texture_references;
 mod virtual_memory;
 
 use std::cell::RefCell;

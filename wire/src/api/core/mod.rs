@@ -5,7 +5,7 @@
 //!
 //! # Layout
 //! A file for each topic, which declares its commands and the records in them. Opcodes are in one range for all topics; one that stands twice does not compile.
-//! * `memory`, `copies`, `arrays`: device memory, pinned memory, what is copied and set; arrays, textures and surfaces.
+//! * `memory`, `copies`, `arrays`: device memory, pinned memory, what is copied and set; arrays, textures and surfaces. `texture_references`: those that modules have.
 //! * `streams`: streams, events, host functions. `graphs`: captures and graphs.
 //! * `modules`: modules, their kernels, launches. `contexts`: contexts and their limits. `tensor_maps`: descriptors of tensors.
 //! * `sharing`: memory and events of other sessions.
@@ -21,6 +21,7 @@ mod modules;
 mod sharing;
 mod streams;
 mod tensor_maps;
+mod texture_references;
 
 pub use arrays::*;
 pub use contexts::*;
@@ -32,6 +33,7 @@ pub use modules::*;
 pub use sharing::*;
 pub use streams::*;
 pub use tensor_maps::*;
+pub use texture_references::*;
 
 /// First and last opcode of the core's commands.
 pub const OPCODES: (u16, u16) = (0x0100, 0x01ff);
@@ -40,5 +42,6 @@ crate::command_topics! {
     /// The core's commands in order of their opcodes.
     table COMMANDS, dispatch dispatch, handler CoreHandler, topics
     modules ModulesHandler, copies CopiesHandler, streams StreamsHandler, memory MemoryHandler, graphs GraphsHandler,
-    contexts ContextsHandler, arrays ArraysHandler, tensor_maps TensorMapsHandler, sharing SharingHandler;
+    contexts ContextsHandler, arrays ArraysHandler, tensor_maps TensorMapsHandler, sharing SharingHandler,
+    texture_references TextureReferencesHandler;
 }
