@@ -53,6 +53,7 @@ class Case:
         self.driver = description.get("driver", False)
         self.interactive = False
         self.opens_libraries = False
+        self.library_level = False
         self.flags = description.get("flags", [])
         if kind == "fixture":
             head = []
@@ -64,11 +65,16 @@ class Case:
             self.driver = "link: libcuda" in head
             self.interactive = "interactive" in head
             self.opens_libraries = "opens libraries" in head
+            self.library_level = "library level" in head
             for line in head:
                 if line.startswith("round-trips:"):
                     self.round_trips = int(line.split(":")[1])
                 if line.startswith("compile:"):
                     self.flags = self.flags + line.split(":")[1].split()
+
+    def at(self, level):
+        """Whether it is run at a level."""
+        return level == "library" or not self.library_level
 
     def sources(self):
         if self.kind == "fixture":
@@ -201,7 +207,7 @@ def build_only(cases, options, nvcc, vendor):
     """Builds what nvcc 12 can, for machines that lack it, into DIR/<level>."""
     wanted = [case for case in cases if case.kind == "fixture" or options.cuda_major != 12 or case.description.get("cuda12")]
     out = os.path.abspath(options.build_only)
-    errors = build_all([(case, level) for case in wanted for level in options.levels], nvcc, "sm_90", out, vendor, options)
+    errors = build_all([(case, level) for case in wanted for level in options.levels if case.at(level)], nvcc, "sm_90", out, vendor, options)
     for (name, level), error in errors.items():
         print("%s (%s level): %s" % (name, level, error))
         # A program that is not whole must not be taken for one.
@@ -210,7 +216,7 @@ def build_only(cases, options, nvcc, vendor):
             os.unlink(program)
     for case in wanted:
         for level in options.levels:
-            if (case.name, level) not in errors:
+            if case.at(level) and (case.name, level) not in errors:
                 subprocess.run(["strip", os.path.join(out, level, case.name, case.name)])
     print("%d of %d programs built" % (len(wanted) * len(options.levels) - len(errors), len(wanted) * len(options.levels)))
     return 1 if errors else 0

@@ -278,7 +278,7 @@ def main():
     work = options.work = tempfile.mkdtemp(prefix="gvirtus-suite-")
     processes.scratch.append(work)
     try:
-        wanted = [(case, level) for case in cases for level in options.levels]
+        wanted = [(case, level) for case in cases for level in options.levels if case.at(level)]
         lacking = {(case.name, level): case.missing_library(level, vendor, options.home) for case, level in wanted}
         lacking = {pair: library for pair, library in lacking.items() if library}
         stage("%s, driver %s, %d programs" % (gpu, driver, len(wanted) - len(lacking)))

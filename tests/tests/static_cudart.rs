@@ -9,7 +9,7 @@ use libtest_mimic::Arguments;
 fn main() {
     // Libraries that are opened by name bring our runtime in any case.
     let trials = suite::trials(
-        |fixture| !fixture.opens_libraries,
+        |fixture| !fixture.opens_libraries && !fixture.library_level,
         |fixture| {
             for transport in [Transport::Tcp, Transport::Shm] {
                 let backend = Backend::start(transport).expect("a backend starts");

@@ -7,6 +7,7 @@
 //! * `// round-trips: 4` – the most round trips that it may cost after setup
 //! * `// interactive` – reads its standard input; only particular tests run it
 //! * `// opens libraries` – opens libraries of ours beyond the driver's by name, so it never has NVIDIA's runtime alone
+//! * `// library level` – is about our runtime, so it never has NVIDIA's
 //! * `// slow` – takes minutes to compile on a slow machine, so tests begin with it
 //!
 //! Beside it, `<name>.expected` (and `<name>.expected12` where CUDA 12 differs) holds what it prints.
@@ -37,6 +38,8 @@ pub struct Fixture {
     pub interactive: bool,
     /// Whether it opens libraries of ours beyond the driver's by name.
     pub opens_libraries: bool,
+    /// Whether it is about our runtime and never has NVIDIA's.
+    pub library_level: bool,
     /// Whether tests had better begin with it.
     pub slow: bool,
 }
@@ -93,6 +96,7 @@ pub fn all() -> Result<BTreeMap<String, Fixture>> {
                 round_trips,
                 interactive: directive("interactive").is_some(),
                 opens_libraries: directive("opens libraries").is_some(),
+                library_level: directive("library level").is_some(),
                 slow: directive("slow").is_some(),
                 source,
             },

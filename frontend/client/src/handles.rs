@@ -220,7 +220,7 @@ impl<T> Table<T> {
     }
 
     /// Runs `f` on every object.
-    pub(crate) fn for_each(&self, f: impl Fn(&T)) {
+    pub(crate) fn for_each(&self, mut f: impl FnMut(&T)) {
         for slot in &self.slots.read().slots {
             if let Some(value) = &slot.value {
                 f(value);

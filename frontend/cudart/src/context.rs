@@ -149,9 +149,21 @@ impl Device {
                 error
             }
         })?;
+        if again {
+            self.renew_managed(context)?;
+        }
         self.primary.store(context, Ordering::Release);
         self.reset.store(false, Ordering::Release);
         Ok(context)
+    }
+
+    /// After a reset: host code reaches the managed variables by the pointers that it has, without a call.
+    #[cold]
+    fn renew_managed(&self, context: CUcontext) -> Result {
+        cu!(cuCtxPushCurrent_v2(context))?;
+        crate::registry::renew_managed(context);
+        let mut popped = null_mut();
+        cu!(cuCtxPopCurrent_v2(&mut popped))
     }
 
     /// Makes the primary context current on the calling thread.

@@ -339,6 +339,18 @@ struct Registration {
     variables: Vec<usize>,
     /// Those of the variables that are managed: where host code keeps their addresses.
     managed: Vec<usize>,
+    /// Where the managed variables lie, as host code was told.
+    told: Told,
+}
+
+/// What host code was told of a fat binary's managed variables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Nothing,
+    /// Their addresses in that context.
+    In(usize),
+    /// Their addresses in that context, which was reset since.
+    Before(usize),
 }
 
 /// The kernel that a program names. What is not known is taken for a `cudaKernel_t` that is none, as NVIDIA's runtime does.
@@ -387,7 +399,10 @@ pub(crate) fn add_library_kernel(kernel: CUkernel) {
 
 /// Forgets what was loaded into a context that was reset.
 pub(crate) fn forget_context(context: CUcontext, keep_attributes: bool) {
-    for registration in BINARIES.lock().iter() {
+    for registration in BINARIES.lock().iter_mut() {
+        if registration.told == Told::In(context as usize) {
+            registration.told = Told::Before(context as usize);
+        }
         registration
             .binary
             .modules
@@ -434,6 +449,7 @@ pub unsafe fn __cudaRegisterFatBinary(fatCubin: *mut c_void) -> *mut *mut c_void
         kernels: Vec::new(),
         variables: Vec::new(),
         managed: Vec::new(),
+        told: Told::Nothing,
     });
     std::ptr::from_ref(binary).cast_mut().cast()
 }
@@ -556,24 +572,60 @@ pub unsafe fn __cudaInitModule(fatCubinHandle: *mut *mut c_void) -> c_char {
     with_registration(fatCubinHandle, |registration| {
         pointers.clone_from(&registration.managed);
     });
-    let set = |pointer: usize| {
+    let told = current().and_then(|context| tell(&pointers, context).map(|()| context));
+    match told {
+        Ok(context) => {
+            with_registration(fatCubinHandle, |registration| {
+                registration.told = Told::In(context as usize);
+            });
+            c_char::from(true)
+        }
+        Err(error) => {
+            cannot_be_reached(error);
+            c_char::from(false)
+        }
+    }
+}
+
+/// Tells host code where its managed variables are in a context, which is current.
+fn tell(pointers: &[usize], context: CUcontext) -> Result {
+    for &pointer in pointers {
         let found = variable(pointer as *const c_void)?;
-        let (address, _) = found.address(current()?)?;
+        let (address, _) = found.address(context)?;
         // Programs name the variable by the pointer or by what it points to.
         VARIABLES.write().insert(address as usize, found);
         // SAFETY: nvcc's code registered the address of a pointer of its own.
         unsafe { (pointer as *mut *mut c_void).write(address as *mut c_void) };
-        Ok::<(), crate::error::Error>(())
-    };
-    let ready = pointers.into_iter().all(|pointer| match set(pointer) {
-        Ok(()) => true,
-        Err(error) => {
-            eprintln!(
-                "GVirtuS: the managed variables of a module cannot be reached (cudaError {})",
-                error.0
-            );
-            false
+    }
+    Ok(())
+}
+
+fn cannot_be_reached(error: crate::error::Error) {
+    eprintln!(
+        "GVirtuS: the managed variables of a module cannot be reached (cudaError {})",
+        error.0
+    );
+}
+
+/// A context that was reset is there again, and current: its managed variables lie elsewhere now, with their first values, and nvcc's code does not ask again.
+pub(crate) fn renew_managed(context: CUcontext) {
+    let before = Told::Before(context as usize);
+    let stale: Vec<(usize, Vec<usize>)> = BINARIES
+        .lock()
+        .iter()
+        .filter(|known| known.told == before)
+        .map(|known| {
+            let binary = std::ptr::from_ref(known.binary).addr();
+            (binary, known.managed.clone())
+        })
+        .collect();
+    for (binary, pointers) in stale {
+        if let Err(error) = tell(&pointers, context) {
+            cannot_be_reached(error);
+            continue;
         }
-    });
-    c_char::from(ready)
+        with_registration(std::ptr::without_provenance_mut(binary), |registration| {
+            registration.told = Told::In(context as usize);
+        });
+    }
 }

@@ -43,6 +43,8 @@ struct State {
     kernels: Option<HashMap<String, Arc<Kernel>>>,
     /// Modules by context.
     modules: HashMap<u32, Arc<Module>>,
+    /// Managed variables that the program knows the address of, with the context in which it lies.
+    managed: HashMap<String, (u32, CUdeviceptr)>,
 }
 
 /// Where an image is until it is loaded.
@@ -415,10 +417,57 @@ pub(crate) unsafe fn cuLibraryGetManaged(
     if !ledger::at(address).is_some_and(|entry| entry.is_managed()) {
         return Err(error::ERROR_NOT_FOUND);
     }
+    library
+        .state
+        .lock()
+        .managed
+        .insert(name.to_owned(), (context.id, address));
     // SAFETY: the caller's pointers, which may be null.
     unsafe {
         put_if(dptr, address);
         put_if(bytes, usize::try_from(size).unwrap_or(usize::MAX));
     }
     Ok(())
+}
+
+/// A context that was reset is used again. Programs touch managed variables of libraries without a call, so the libraries that have some are loaded at once. What was given out before is expected at the
+/// same address, as natively: the box gives the same ones out for the same libraries.
+pub(crate) fn renew_managed(context: &Arc<Context>) {
+    let mut stale = Vec::new();
+    LIBRARIES.for_each(|library| {
+        let state = library.state.lock();
+        if state.managed.is_empty() || state.modules.contains_key(&context.id) {
+            return;
+        }
+        let of_it = state
+            .managed
+            .iter()
+            .filter(|(_, (of, _))| *of == context.id);
+        let known: Vec<_> = of_it.map(|(name, (_, at))| (name.clone(), *at)).collect();
+        stale.push((library.handle, known));
+    });
+    // In the order in which they were loaded before, for the sake of the addresses.
+    stale.sort_unstable();
+    for (library, mut known) in stale {
+        known.sort_unstable();
+        let Some(library) = LIBRARIES.get(std::ptr::without_provenance_mut(library)) else {
+            continue;
+        };
+        for (name, before) in known {
+            let now = library
+                .module(context)
+                .and_then(|module| module.global(&name));
+            match now {
+                Ok((now, _)) if now == before => {}
+                Ok((now, _)) => log!(
+                    Error,
+                    "after a reset the managed variable {name} lies at {now:#x}; the program may still use {before:#x}, where nothing is"
+                ),
+                Err(status) => log!(
+                    Error,
+                    "after a reset the managed variable {name} is not there: CUDA error {status}"
+                ),
+            }
+        }
+    }
 }

@@ -80,11 +80,15 @@ pub(crate) unsafe fn cuDevicePrimaryCtxRetain(pctx: *mut CUcontext, dev: CUdevic
         .retained
         .checked_add(1)
         .ok_or(error::ERROR_OUT_OF_MEMORY)?;
-    if state.retained == 1 {
+    let first = state.retained == 1;
+    if first {
         primary.context.flags.store(state.flags, Ordering::Relaxed);
         primary.context.alive.store(true, Ordering::Release);
     }
     drop(state);
+    if first {
+        crate::driver::library::renew_managed(&primary.context);
+    }
     // SAFETY: not null, and the caller's.
     unsafe { put(pctx, handle(&primary.context)) }
 }
