@@ -82,8 +82,9 @@ unsafe impl Send for Children {}
 // SAFETY: as above.
 unsafe impl Sync for Children {}
 
+/// Of the arena. A stricter alignment than `calloc`'s would have all of it written at once.
 fn layout() -> Layout {
-    Layout::from_size_align(ARENA, 4096).unwrap_or(Layout::new::<u64>())
+    Layout::from_size_align(ARENA, 16).unwrap_or(Layout::new::<u64>())
 }
 
 impl Children {
@@ -93,7 +94,7 @@ impl Children {
         let start = unsafe { alloc_zeroed(layout()) };
         (!start.is_null()).then(|| Children {
             start,
-            used: AtomicUsize::new(0),
+            used: AtomicUsize::new(start.addr().next_multiple_of(ALIGN) - start.addr()),
             state: Mutex::default(),
             sizes,
             depth,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::children::Children;
 use crate::engine::{AddressRange, Fault, FaultKind, LaunchConfig, LaunchEnvironment};
-use crate::ptx::code::{Bases, Ins, NONE, Program, RESERVED_SHARED, special};
+use crate::ptx::code::{Bases, Ins, NONE, Op, Program, RESERVED_SHARED, special};
 use crate::ptx::jit;
 
 /// A piece of aligned memory for registers.
@@ -216,6 +216,8 @@ pub(crate) struct Shared {
 
 /// Local memory of all threads of a block: `stack_bytes` for each, one after the other. Pages that are not touched cost nothing.
 pub(crate) struct LocalMemory {
+    /// What was allocated, and the first line of it.
+    base: *mut u8,
     start: *mut u8,
     layout: Option<std::alloc::Layout>,
     pub(crate) stack_bytes: usize,
@@ -229,16 +231,19 @@ impl LocalMemory {
         let bytes = threads.checked_mul(stack_bytes)?;
         if bytes == 0 {
             return Some(LocalMemory {
+                base: std::ptr::null_mut(),
                 start: std::ptr::null_mut(),
                 layout: None,
                 stack_bytes: 0,
             });
         }
-        let layout = std::alloc::Layout::from_size_align(bytes, 64).ok()?;
+        // A stricter alignment than `calloc`'s would have all pages written at once.
+        let layout = std::alloc::Layout::from_size_align(bytes.checked_add(64)?, 16).ok()?;
         // SAFETY: the size is not zero.
-        let start = unsafe { std::alloc::alloc_zeroed(layout) };
-        (!start.is_null()).then_some(LocalMemory {
-            start,
+        let base = unsafe { std::alloc::alloc_zeroed(layout) };
+        (!base.is_null()).then_some(LocalMemory {
+            base,
+            start: base.wrapping_add(base.align_offset(64)),
             layout: Some(layout),
             stack_bytes,
         })
@@ -255,7 +260,7 @@ impl Drop for LocalMemory {
     fn drop(&mut self) {
         if let Some(layout) = self.layout {
             // SAFETY: allocated with this layout.
-            unsafe { std::alloc::dealloc(self.start, layout) }
+            unsafe { std::alloc::dealloc(self.base, layout) }
         }
     }
 }
@@ -477,6 +482,13 @@ impl Warp {
         ins: &Ins,
         trouble: Trouble,
     ) -> Fault {
+        let calls =
+            matches!(ins.op, Op::Call | Op::CallIndirect | Op::StackAlloc) && trouble.address == 0;
+        let note = if calls && trouble.kind == FaultKind::LaunchFailed {
+            format!("its stack of {} bytes is full", grid.stack_bytes)
+        } else {
+            String::new()
+        };
         Fault {
             kind: trouble.kind,
             kernel: grid.kernel.to_owned(),
@@ -485,7 +497,7 @@ impl Warp {
             thread: self.thread(grid, trouble.lane),
             address: trouble.address,
             source: None,
-            note: String::new(),
+            note,
         }
     }
 

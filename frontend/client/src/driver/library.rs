@@ -5,6 +5,7 @@
 #![allow(non_snake_case, reason = "CUDA's names")]
 #![allow(clippy::too_many_arguments, reason = "parameters are CUDA's")]
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ffi::{CString, c_char, c_void};
 use std::sync::Arc;
@@ -53,21 +54,50 @@ enum Image {
     Program(Choice<'static>),
     /// Our copy.
     Copy(Owned),
+    /// None fits, but there are the parts to link one of, once for each context.
+    Parts(Vec<Cow<'static, [u8]>>),
     /// There is none. Natively, too, a library without one loads, and its use fails.
     Missing(ImageError),
 }
 
 impl Image {
-    fn extract(&self) -> Result<Vec<u8>> {
+    /// What a module is made of.
+    fn extract(&self, context: &Context, options: &[(u32, u64)]) -> Result<Vec<u8>> {
         let choice = match self {
             Self::Program(choice) => *choice,
             Self::Copy(owned) => owned.borrow(),
+            Self::Parts(parts) => {
+                let parts: Vec<&[u8]> = parts.iter().map(|part| &**part).collect();
+                return module::link_parts(context, &parts, options);
+            }
             Self::Missing(why) => return Err(why.status()),
         };
         choice
             .extract()
-            .map(|image| image.into_owned())
+            .map(Cow::into_owned)
             .map_err(ImageError::status)
+    }
+
+    /// Names of its kernels.
+    fn kernel_names(&self, capability: (u32, u32)) -> Result<Vec<String>> {
+        let names = |choice: Choice<'_>| Ok(fatbin::kernel_names(&choice.extract()?));
+        let found = match self {
+            Self::Program(choice) => names(*choice),
+            Self::Copy(owned) => names(owned.borrow()),
+            Self::Parts(parts) => {
+                let ptx_only = session()?.snapshot.ptx_only;
+                let mut all = Vec::new();
+                for part in parts {
+                    // A part may be for other devices: then linking says so, if others need it.
+                    if let Ok(choice) = Source::Container(part).choose(capability, ptx_only) {
+                        all.extend(names(choice).map_err(ImageError::status)?);
+                    }
+                }
+                Ok(all)
+            }
+            Self::Missing(why) => Err(*why),
+        };
+        found.map_err(ImageError::status)
     }
 }
 
@@ -91,14 +121,15 @@ pub(crate) fn handle(library: &Library) -> CUlibrary {
 }
 
 impl Library {
-    /// The image for a device.
-    fn image(&self, device: u32) -> Result<Vec<u8>> {
+    /// The image for a device, and the device's compute capability.
+    fn image(&self, device: u32) -> Result<((u32, u32), &Image)> {
         let wanted = context::compute_capability(device);
         let found = self
             .images
             .iter()
             .find(|(capability, _)| *capability == wanted);
-        found.ok_or(error::ERROR_NO_BINARY_FOR_GPU)?.1.extract()
+        let (capability, image) = found.ok_or(error::ERROR_NO_BINARY_FOR_GPU)?;
+        Ok((*capability, image))
     }
 
     /// The library's module in a context, loaded at first use.
@@ -111,7 +142,10 @@ impl Library {
 
     /// Loads the library's module into a context; gives what the compiler logged, too.
     fn compile(&self, context: &Arc<Context>) -> Result<Loaded> {
-        let image = self.image(context.device)?;
+        let image = self
+            .image(context.device)?
+            .1
+            .extract(context, &self.options)?;
         let (loaded, report) = module::load(context, &image, &self.options, true)?;
         let loaded = match loaded {
             Ok(loaded) => loaded,
@@ -142,7 +176,8 @@ impl Library {
             return Ok(f(known));
         }
         let device = context::current().map_or(0, |context| context.device);
-        let names = fatbin::kernel_names(&self.image(device)?);
+        let (capability, image) = self.image(device)?;
+        let names = image.kernel_names(capability)?;
         let mut state = self.state.lock();
         if state.kernels.is_none() {
             let mut kernels = HashMap::with_capacity(names.len());
@@ -166,6 +201,14 @@ impl Library {
 /// If `preserved`, the bytes behind `source` stay as long as the library; the options' outputs are the program's, see [`Options::read`].
 unsafe fn load(source: Source<'_>, options: Options, preserved: bool) -> Result<CUlibrary> {
     let session = session()?;
+    let keep = |part: &[u8]| {
+        if preserved {
+            // SAFETY: by this function's contract the bytes outlive the library.
+            Cow::Borrowed(unsafe { std::mem::transmute::<&[u8], &'static [u8]>(part) })
+        } else {
+            Cow::Owned(part.to_vec())
+        }
+    };
     let mut images: Vec<((u32, u32), Image)> = Vec::new();
     for (device, _) in (0u32..).zip(&session.snapshot.devices) {
         let capability = context::compute_capability(device);
@@ -180,6 +223,11 @@ unsafe fn load(source: Source<'_>, options: Options, preserved: bool) -> Result<
                 })
             }
             Ok(choice) => Image::Copy(choice.to_owned()),
+            Err(ImageError::NoBinary) => match source.parts() {
+                Ok(parts) if parts.is_empty() => Image::Missing(ImageError::NoBinary),
+                Ok(parts) => Image::Parts(parts.into_iter().map(keep).collect()),
+                Err(why) => Image::Missing(why),
+            },
             Err(why) => Image::Missing(why),
         };
         images.push((capability, image));
@@ -197,7 +245,10 @@ unsafe fn load(source: Source<'_>, options: Options, preserved: bool) -> Result<
         });
         // A library without an image for this device loads, as it does without logs.
         if let Err(status) = compiled
-            && library.image(context.device).is_ok()
+            && !matches!(
+                library.image(context.device),
+                Err(_) | Ok((_, Image::Missing(_)))
+            )
         {
             LIBRARIES.remove(loaded);
             return Err(status);

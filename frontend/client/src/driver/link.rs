@@ -5,6 +5,7 @@
 #![allow(clippy::too_many_arguments, reason = "parameters are CUDA's")]
 
 use std::ffi::{CStr, c_char, c_void};
+use std::sync::Arc;
 use std::time::Instant;
 
 use gvirtus_wire::api::core::{
@@ -48,21 +49,9 @@ fn with_link<R>(state: CUlinkState, f: impl FnOnce(&mut Link) -> Result<R>) -> R
     f(&mut link.lock())
 }
 
-/// Begins a link.
-pub(crate) unsafe fn cuLinkCreate_v2(
-    numOptions: u32,
-    options: *mut u32,
-    optionValues: *mut *mut c_void,
-    stateOut: *mut CUlinkState,
-) -> Result<()> {
+fn create(context: u32, options: Options) -> Result<Arc<Mutex<Link>>> {
     let session = session()?;
-    let context = context::current()?.id;
-    if stateOut.is_null() {
-        return Err(error::ERROR_INVALID_VALUE);
-    }
-    // SAFETY: the caller's arrays, which CUDA asks to be kept until the link is destroyed.
-    let options = unsafe { Options::read(numOptions, options, optionValues)? };
-    let link = LINKS.try_insert(|handle, id| {
+    LINKS.try_insert(|handle, id| {
         let forwarded = options.forwarded.clone();
         session.call_setup(
             context,
@@ -81,7 +70,56 @@ pub(crate) unsafe fn cuLinkCreate_v2(
             options,
             began: Instant::now(),
         }))
-    })?;
+    })
+}
+
+/// Links fat binaries of relocatable code for a context's device: the image, PTX with its NUL. Natively the driver does so when it loads a program that was linked for other devices.
+///
+/// # Errors
+/// What the linker says; its log is written to ours.
+pub(crate) fn fat_binaries(
+    context: u32,
+    parts: &[&[u8]],
+    options: &[(u32, u64)],
+) -> Result<Vec<u8>> {
+    const INPUT_FATBINARY: u32 = 2;
+    let mut changing = Options::default();
+    changing.forwarded.extend_from_slice(options);
+    let link = create(context, changing)?;
+    let handle = link.lock().handle;
+    let made = (|| {
+        let mut link = link.lock();
+        for (number, part) in parts.iter().enumerate() {
+            // SAFETY: the options have no outputs.
+            unsafe { link.add(INPUT_FATBINARY, part, format!("part {number}"), Vec::new())? };
+        }
+        // SAFETY: as above.
+        unsafe { link.make() }
+    })();
+    cuLinkDestroy(std::ptr::without_provenance_mut(handle))?;
+    let mut image = made?;
+    let binary = image.starts_with(&crate::fatbin::elf::MAGIC.to_le_bytes());
+    if !binary && image.last() != Some(&0) {
+        image.push(0);
+    }
+    Ok(image)
+}
+
+/// Begins a link.
+pub(crate) unsafe fn cuLinkCreate_v2(
+    numOptions: u32,
+    options: *mut u32,
+    optionValues: *mut *mut c_void,
+    stateOut: *mut CUlinkState,
+) -> Result<()> {
+    session()?;
+    let context = context::current()?.id;
+    if stateOut.is_null() {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
+    // SAFETY: the caller's arrays, which CUDA asks to be kept until the link is destroyed.
+    let options = unsafe { Options::read(numOptions, options, optionValues)? };
+    let link = create(context, options)?;
     let handle = link.lock().handle;
     // SAFETY: not null.
     unsafe { put(stateOut, std::ptr::without_provenance_mut(handle)) }
@@ -114,6 +152,18 @@ impl Link {
         let report = session()?.call_setup(self.context, &command, input)?;
         // SAFETY: this function's contract.
         unsafe { self.tell(&report) }
+    }
+
+    /// Has the worker link what was added.
+    ///
+    /// # Safety
+    /// As [`add`](Self::add).
+    unsafe fn make(&self) -> Result<Vec<u8>> {
+        let made = session()?.call_setup(self.context, &LinkComplete { link: self.id }, &[])?;
+        let image = self.whole(&made)?;
+        // SAFETY: this function's contract.
+        unsafe { self.tell(&made.report)? };
+        Ok(image)
     }
 
     /// The image, of which the reply has the beginning and, if it is not large, all.
@@ -153,7 +203,14 @@ impl Link {
         };
         match report.status {
             0 => Ok(()),
-            status => Err(status),
+            status => {
+                log!(
+                    Info,
+                    "linking gives {status}: {}",
+                    report.error_log.trim_end()
+                );
+                Err(status)
+            }
         }
     }
 }
@@ -232,11 +289,9 @@ pub(crate) unsafe fn cuLinkComplete(
         if cubinOut.is_null() || sizeOut.is_null() {
             return Err(error::ERROR_INVALID_VALUE);
         }
-        let made = session()?.call_setup(link.context, &LinkComplete { link: link.id }, &[])?;
-        let image = link.whole(&made)?;
         // SAFETY: the caller's pointers and, in the options, buffers.
         unsafe {
-            link.tell(&made.report)?;
+            let image = link.make()?;
             link.complete = true;
             let size = image.len();
             link.image = image;

@@ -3,6 +3,7 @@
 //! The client picks the image that fits the device and sends that alone; the reply tells all about the kernels of a small module, so that looking one up costs nothing.
 #![allow(non_snake_case, reason = "CUDA's names")]
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use sha2::{Digest, Sha256};
 use crate::driver::context::{self, Context};
 use crate::driver::function::{self, Function};
 use crate::driver::jit::Options;
-use crate::driver::{Result, put, put_if, session, texture_reference};
+use crate::driver::{Result, link, put, put_if, session, texture_reference};
 use crate::fatbin::{self, ImageError, Source};
 use crate::handles::{Kind, Table};
 use crate::session::Session;
@@ -282,6 +283,21 @@ pub(crate) unsafe fn name_of<'a>(name: *const c_char) -> Result<&'a str> {
         .map_err(|_| error::ERROR_NOT_FOUND)
 }
 
+/// Links what a program consists of where none of its images fits.
+///
+/// # Errors
+/// `CUDA_ERROR_NO_BINARY_FOR_GPU` if there is nothing to link, otherwise what the linker says.
+pub(crate) fn link_parts(
+    context: &Context,
+    parts: &[&[u8]],
+    options: &[(u32, u64)],
+) -> Result<Vec<u8>> {
+    if parts.is_empty() {
+        return Err(error::ERROR_NO_BINARY_FOR_GPU);
+    }
+    link::fat_binaries(context.id, parts, options)
+}
+
 /// Chooses, decompresses and loads for the current context.
 ///
 /// # Safety
@@ -290,11 +306,16 @@ unsafe fn load_source(source: Source<'_>, options: &Options) -> Result<Arc<Modul
     let context = context::current()?;
     let capability = context::compute_capability(context.device);
     let ptx_only = session()?.snapshot.ptx_only;
-    let image = source
-        .choose(capability, ptx_only)
-        .and_then(|choice| choice.extract())
-        .map_err(ImageError::status)?;
     let began = Instant::now();
+    let image = match source.choose(capability, ptx_only) {
+        Err(ImageError::NoBinary) => {
+            let parts = source.parts().map_err(ImageError::status)?;
+            Cow::Owned(link_parts(&context, &parts, &options.forwarded)?)
+        }
+        choice => choice
+            .and_then(|choice| choice.extract())
+            .map_err(ImageError::status)?,
+    };
     let (module, report) = load(&context, &image, &options.forwarded, false)?;
     // SAFETY: by this function's contract.
     unsafe { options.answer(&report.info_log, &report.error_log, began.elapsed()) };

@@ -17,6 +17,10 @@ pub use container::{CONTAINER_MAGIC, Choice};
 
 /// First word of a wrapper: then a version, the container's address, and (version 2) a list of further containers.
 pub const WRAPPER_MAGIC: u32 = 0x4662_43b1;
+/// The version of wrappers that nvcc's link step makes: behind the container's address follows that of a list of fat binaries, which ends in a null pointer.
+const WRAPPER_OF_LINKED_CODE: u32 = 2;
+/// A longer list is not believed.
+const MAX_PARTS: usize = 1 << 16;
 /// What `nvcc -fatbin` writes stays far below; beyond it a size is not believed.
 const MAX_IMAGE: u64 = 4 << 30;
 
@@ -45,10 +49,48 @@ impl ImageError {
 pub enum Source<'a> {
     /// A container of images.
     Container(&'a [u8]),
+    /// A container of images that the compiler linked, and what they were linked of: where none of them fits, that is to be linked.
+    Linked(&'a [u8], Parts<'a>),
     /// One cubin.
     Elf(&'a [u8]),
     /// PTX text without its NUL.
     Ptx(&'a [u8]),
+}
+
+/// Containers of relocatable code, which together are a program: its own parts and what they need of libraries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parts<'a>(&'a [*const u8]);
+
+impl<'a> Parts<'a> {
+    /// # Safety
+    /// A list of addresses of containers starts there and ends in a null pointer; all of it stays for `'a`.
+    unsafe fn at(list: *const *const u8) -> Result<Self, ImageError> {
+        let mut count = 0;
+        // SAFETY: by this function's contract, each being read only if the one before it was not the last.
+        while !unsafe { list.add(count).read() }.is_null() {
+            count += 1;
+            if count > MAX_PARTS {
+                return Err(ImageError::Invalid);
+            }
+        }
+        // SAFETY: as above.
+        Ok(Self(unsafe { std::slice::from_raw_parts(list, count) }))
+    }
+
+    /// The containers.
+    ///
+    /// # Errors
+    /// [`ImageError::Invalid`] if one of them is none.
+    pub fn containers(self) -> Result<Vec<&'a [u8]>, ImageError> {
+        let container = |start: &*const u8| {
+            // SAFETY: a container starts there, by the contract of `at`.
+            match unsafe { Source::at_container(*start) } {
+                Some(Source::Container(bytes)) => Ok(bytes),
+                _ => Err(ImageError::Invalid),
+            }
+        };
+        self.0.iter().map(container).collect()
+    }
 }
 
 impl<'a> Source<'a> {
@@ -81,7 +123,21 @@ impl<'a> Source<'a> {
                     return Err(ImageError::Invalid);
                 }
                 // SAFETY: by the wrapper's contract; a wrapper in a wrapper is refused, so this ends.
-                match unsafe { Self::at_container(container.cast()) } {
+                let found = unsafe { Self::at_container(container.cast()) };
+                // SAFETY: a wrapper's second word is its version; that of linked code has a fourth.
+                let parts = unsafe {
+                    match start.add(4).cast::<u32>().read_unaligned() {
+                        WRAPPER_OF_LINKED_CODE => {
+                            start.add(16).cast::<*const *const u8>().read_unaligned()
+                        }
+                        _ => std::ptr::null(),
+                    }
+                };
+                match found {
+                    Some(Self::Container(bytes)) if !parts.is_null() && parts.is_aligned() => {
+                        // SAFETY: by the contract of a wrapper of this version.
+                        Ok(Self::Linked(bytes, unsafe { Parts::at(parts)? }))
+                    }
                     Some(found) => Ok(found),
                     None => Err(ImageError::Invalid),
                 }
@@ -151,13 +207,26 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// What is to be linked if no image fits; empty if there is nothing.
+    ///
+    /// # Errors
+    /// [`ImageError::Invalid`] if a part is broken.
+    pub fn parts(self) -> Result<Vec<&'a [u8]>, ImageError> {
+        match self {
+            Self::Linked(_, parts) => parts.containers(),
+            _ => Ok(Vec::new()),
+        }
+    }
+
     /// The image for a device of that compute capability, not yet decompressed.
     ///
     /// # Errors
     /// [`ImageError::NoBinary`] if a container has none, [`ImageError::Invalid`] if it is broken. Bare cubins and PTX are taken as they are: the driver judges them.
     pub fn choose(self, capability: (u32, u32), ptx_only: bool) -> Result<Choice<'a>, ImageError> {
         match self {
-            Self::Container(bytes) => container::choose(bytes, capability, ptx_only),
+            Self::Container(bytes) | Self::Linked(bytes, _) => {
+                container::choose(bytes, capability, ptx_only)
+            }
             Self::Elf(_) if ptx_only => Err(ImageError::NoBinary),
             Self::Elf(bytes) => Ok(Choice::plain(container::Kind::Elf, bytes)),
             Self::Ptx(bytes) => Ok(Choice::plain(container::Kind::Ptx, bytes)),
