@@ -1,131 +1,33 @@
-//! Runs matrix instructions: the warp's registers become whole matrices and back.
+//! Runs matrix instructions; products are in `matrix_product.rs`.
 
+use super::matrix_product::{cell_bits, gather_bits, product, scatter_bits, with_bits};
 use super::state::{Grid, Shared, Trouble, Warp};
 use crate::engine::FaultKind;
-use crate::ptx::alu::float::fma64;
 use crate::ptx::alu::{get, put};
 use crate::ptx::code::{Bases, Ins};
-use crate::ptx::matrix::{Elem, Fragment, Layout, MatrixOp};
+use crate::ptx::matrix::{Fragment, Layout, MatrixOp};
 
-/// A whole matrix, row by row.
-struct Dense {
-    columns: usize,
-    bits: Vec<u64>,
+/// Words of the longest run of a matrix in memory (32 numbers of four bytes), and one more, since cells are read as whole words.
+const RUN: usize = 17;
+
+/// Elements that lie side by side in memory.
+struct Run {
+    address: u64,
+    bytes: usize,
+    /// Bytes of one element.
+    element: usize,
 }
 
+/// Copies elements of one size; either end may be in use by others.
+///
 /// # Safety
-/// The registers must belong to the frame of `bases`.
-unsafe fn gather(grid: &Grid<'_>, bases: &Bases, f: &Fragment) -> Dense {
-    let (rows, columns) = f.size();
-    let mut bits = vec![0u64; (rows * columns) as usize];
-    let (width, e) = (f.elem.bits(), f.elem.per_register());
-    let mask = if width == 64 {
-        u64::MAX
-    } else {
-        (1 << width) - 1
-    };
-    for r in 0..f.registers() {
-        let register = grid.program.lists[(f.list + r) as usize];
-        // SAFETY: the caller's promise; registers of doubles are 64 bits wide, all others 32.
-        let values: [u64; 32] = unsafe {
-            if width == 64 {
-                get(bases, register)
-            } else {
-                get::<u32>(bases, register).map(u64::from)
-            }
-        };
-        for lane in 0..32 {
-            for j in 0..e {
-                let (row, column) = f.place(lane, r, j);
-                bits[(row * columns + column) as usize] =
-                    values[lane as usize] >> (j * width) & mask;
-            }
-        }
-    }
-    Dense {
-        columns: columns as usize,
-        bits,
-    }
-}
-
-/// # Safety
-/// As for [`gather`].
-unsafe fn scatter(grid: &Grid<'_>, bases: &Bases, f: &Fragment, dense: &Dense, mask: u32) {
-    let (width, e) = (f.elem.bits(), f.elem.per_register());
-    let real = f.registers();
-    for number in 0..f.count {
-        let r = number % real;
-        let register = grid.program.lists[(f.list + number) as usize];
-        let mut values = [0u64; 32];
-        for lane in 0..32 {
-            for j in 0..e {
-                let (row, column) = f.place(lane, r, j);
-                values[lane as usize] |=
-                    dense.bits[row as usize * dense.columns + column as usize] << (j * width);
-            }
-        }
+/// There must be so many at both ends, aligned.
+unsafe fn copy<T>(from: *const u8, to: *mut u8, count: usize) {
+    let (from, to) = (from.cast::<T>(), to.cast::<T>());
+    for i in 0..count {
         // SAFETY: the caller's promise.
-        unsafe {
-            if width == 64 {
-                put(bases, register, &values, mask);
-            } else {
-                put(bases, register, &values.map(|v| v as u32), mask);
-            }
-        }
+        unsafe { to.add(i).write_volatile(from.add(i).read_volatile()) };
     }
-}
-
-/// `a * b + c` of integers.
-fn multiply_integers(
-    [a, b, c]: [(&Dense, Elem); 3],
-    [m, n, k]: [usize; 3],
-    saturate: bool,
-    and: bool,
-) -> Vec<u64> {
-    let bits = a.1 == Elem::B1;
-    let left: Vec<i64> = a.0.bits.iter().map(|&v| a.1.integer(v)).collect();
-    let right: Vec<i64> = b.0.bits.iter().map(|&v| b.1.integer(v)).collect();
-    let mut out = Vec::with_capacity(m * n);
-    for row in 0..m {
-        for column in 0..n {
-            let mut sum = c.1.integer(c.0.bits[row * n + column]);
-            for i in 0..k {
-                let (x, y) = (left[row * k + i], right[i * n + column]);
-                sum += match (bits, and) {
-                    (false, _) => x * y,
-                    (true, false) => x ^ y,
-                    (true, true) => x & y,
-                };
-            }
-            if saturate {
-                sum = sum.clamp(i64::from(i32::MIN), i64::from(i32::MAX));
-            }
-            out.push(u64::from(sum as u32));
-        }
-    }
-    out
-}
-
-/// `a * b + c` of floats: products are exact, sums those of double precision, rounded at the end.
-fn multiply_floats([a, b, c]: [(&Dense, Elem); 3], d: Elem, [m, n, k]: [usize; 3]) -> Vec<u64> {
-    let left: Vec<f64> = a.0.bits.iter().map(|&v| a.1.number(v)).collect();
-    let right: Vec<f64> = b.0.bits.iter().map(|&v| b.1.number(v)).collect();
-    let mut sums: Vec<f64> = c.0.bits.iter().map(|&v| c.1.number(v)).collect();
-    let double = d == Elem::F64;
-    for row in 0..m {
-        for i in 0..k {
-            let x = left[row * k + i];
-            let (right, sums) = (&right[i * n..][..n], &mut sums[row * n..][..n]);
-            for (sum, &y) in sums.iter_mut().zip(right) {
-                *sum = if double {
-                    fma64(x, y, *sum)
-                } else {
-                    *sum + x * y
-                };
-            }
-        }
-    }
-    sums.into_iter().map(|v| d.rounded(v)).collect()
 }
 
 impl Warp {
@@ -152,31 +54,8 @@ impl Warp {
         // SAFETY: the caller's promise.
         unsafe {
             match &grid.program.matrices[ins.imm as usize] {
-                MatrixOp::Multiply {
-                    d,
-                    a,
-                    b,
-                    c,
-                    saturate,
-                    and,
-                } => {
-                    let shape = d.shape.map(|n| n as usize);
-                    let (x, y, z) = (
-                        gather(grid, bases, a),
-                        gather(grid, bases, b),
-                        gather(grid, bases, c),
-                    );
-                    let factors = [(&x, a.elem), (&y, b.elem), (&z, c.elem)];
-                    let bits = if a.elem.integral() {
-                        multiply_integers(factors, shape, *saturate, *and)
-                    } else {
-                        multiply_floats(factors, d.elem, shape)
-                    };
-                    let result = Dense {
-                        columns: shape[1],
-                        bits,
-                    };
-                    scatter(grid, bases, d, &result, mask);
+                MatrixOp::Multiply(all) => {
+                    product(&grid.program.lists, bases, all, mask);
                     Ok(())
                 }
                 MatrixOp::Load(f, layout) => {
@@ -251,52 +130,130 @@ impl Warp {
         store: bool,
         mask: u32,
     ) -> Result<(), Trouble> {
-        let (rows, columns) = f.size();
-        let width = f.elem.bits();
+        let places = &f.places;
+        let (width, element) = (cell_bits(f.elem), f.elem.bits());
+        let mask_of_cell = u64::MAX >> (64 - width);
+        let width = width as usize;
+        let (majors, minors) = if layout.columns_first {
+            (places.columns, places.rows)
+        } else {
+            (places.rows, places.columns)
+        };
         let lane = mask.trailing_zeros();
-        // SAFETY: the caller's promise; every address is checked by `resolve_one` for the bytes that are touched.
-        unsafe {
-            let start = Self::matrix_addresses(bases, ins, layout)[lane as usize];
-            let stride = get::<u32>(bases, ins.b)[lane as usize];
-            let mut dense = if store {
-                gather(grid, bases, f)
-            } else {
-                Dense {
-                    columns: columns as usize,
-                    bits: vec![0; (rows * columns) as usize],
-                }
-            };
-            for row in 0..rows {
-                for column in 0..columns {
-                    let (major, minor) = if layout.columns_first {
-                        (column, row)
+        // SAFETY: the caller's promise.
+        let (start, stride) = unsafe {
+            (
+                Self::matrix_addresses(bases, ins, layout)[lane as usize],
+                get::<u32>(bases, ins.b)[lane as usize],
+            )
+        };
+        let lists = &grid.program.lists;
+        with_bits(|cells| {
+            if store {
+                // SAFETY: the caller's promise.
+                unsafe { gather_bits(lists, bases, f, cells) };
+            }
+            for major in 0..majors {
+                let bit = (major as u64 * u64::from(stride)).wrapping_mul(u64::from(element));
+                let skew = (bit % 8) as usize;
+                let cell = |minor| {
+                    if layout.columns_first {
+                        minor * places.columns + major
                     } else {
-                        (row, column)
-                    };
-                    let number = u64::from(major) * u64::from(stride) + u64::from(minor);
-                    let bit = number.wrapping_mul(u64::from(width));
-                    let bytes = u64::from(width.div_ceil(8));
-                    let address = start.wrapping_add(bit / 8);
-                    let at =
-                        self.resolve_one(grid, shared, layout.place, address, bytes, lane, store)?;
-                    let value = &mut dense.bits[(row * columns + column) as usize];
-                    match (width, store) {
-                        (64, false) => *value = (at as *const u64).read_volatile(),
-                        (64, true) => (at as *mut u64).write_volatile(*value),
-                        (32, false) => *value = u64::from((at as *const u32).read_volatile()),
-                        (32, true) => (at as *mut u32).write_volatile(*value as u32),
-                        (16, false) => *value = u64::from((at as *const u16).read_volatile()),
-                        (16, true) => (at as *mut u16).write_volatile(*value as u16),
-                        (_, true) => (at as *mut u8).write_volatile(*value as u8),
-                        _ => {
-                            let byte = u64::from((at as *const u8).read_volatile());
-                            *value = byte >> (bit % 8) & ((1 << width) - 1);
+                        major * places.columns + minor
+                    }
+                };
+                let mut run = [0u64; RUN];
+                let at = run.as_mut_ptr().cast::<u8>();
+                if store {
+                    for minor in 0..minors {
+                        let value = cells[cell(minor)].to_le_bytes();
+                        // SAFETY: sums have whole bytes, and the run has room for all cells and one word more.
+                        unsafe {
+                            at.add(minor * width / 8)
+                                .cast::<[u8; 8]>()
+                                .write_unaligned(value);
                         }
+                    }
+                }
+                let piece = Run {
+                    address: start.wrapping_add(bit / 8),
+                    bytes: (skew + minors * width).div_ceil(8),
+                    element: element.div_ceil(8) as usize,
+                };
+                // SAFETY: the run is large enough.
+                unsafe { self.matrix_run(grid, shared, layout, &piece, lane, store, at)? };
+                if !store {
+                    for minor in 0..minors {
+                        let bit = skew + minor * width;
+                        // SAFETY: as above.
+                        let word = unsafe { at.add(bit / 8).cast::<[u8; 8]>().read_unaligned() };
+                        cells[cell(minor)] = u64::from_le_bytes(word) >> (bit % 8) & mask_of_cell;
                     }
                 }
             }
             if !store {
-                scatter(grid, bases, f, &dense, mask);
+                // SAFETY: the caller's promise.
+                unsafe { scatter_bits(lists, bases, f, cells, mask) };
+            }
+            Ok(())
+        })
+    }
+
+    /// Moves what lies side by side in memory to or from `at`.
+    ///
+    /// # Safety
+    /// `at` must have room for it and be aligned for words.
+    unsafe fn matrix_run(
+        &mut self,
+        grid: &Grid<'_>,
+        shared: &Shared,
+        layout: &Layout,
+        run: &Run,
+        lane: u32,
+        store: bool,
+        at: *mut u8,
+    ) -> Result<(), Trouble> {
+        let (address, bytes) = (run.address, run.bytes);
+        let ends = |memory: u64, at: *mut u8| {
+            let memory = memory as *mut u8;
+            if store {
+                (at.cast_const(), memory)
+            } else {
+                (memory.cast_const(), at)
+            }
+        };
+        let place = layout.place;
+        if address.is_multiple_of(run.element as u64)
+            && let Ok(memory) =
+                self.resolve_run(grid, shared, place, address, bytes as u64, lane, store)
+        {
+            let (from, to) = ends(memory, at);
+            // SAFETY: the caller's promise; the run may be touched, and both ends are aligned for pieces of that size.
+            unsafe {
+                match (memory | bytes as u64).trailing_zeros() {
+                    0 => copy::<u8>(from, to, bytes),
+                    1 => copy::<u16>(from, to, bytes / 2),
+                    2 => copy::<u32>(from, to, bytes / 4),
+                    _ => copy::<u64>(from, to, bytes / 8),
+                }
+            }
+            return Ok(());
+        }
+        // Element by element, up to the one that cannot be touched.
+        for k in (0..bytes).step_by(run.element) {
+            let address = address.wrapping_add(k as u64);
+            let size = run.element as u64;
+            let memory = self.resolve_one(grid, shared, place, address, size, lane, store)?;
+            // SAFETY: the caller's promise; the element may be touched.
+            unsafe {
+                let (from, to) = ends(memory, at.add(k));
+                match run.element {
+                    1 => copy::<u8>(from, to, 1),
+                    2 => copy::<u16>(from, to, 1),
+                    4 => copy::<u32>(from, to, 1),
+                    _ => copy::<u64>(from, to, 1),
+                }
             }
         }
         Ok(())
@@ -329,7 +286,20 @@ impl Warp {
                         as *mut [u16; 8];
             }
             let mut loaded = [[0u32; 32]; 4];
+            if !store && !transposed {
+                // A lane's two elements lie side by side.
+                for (loaded, rows) in loaded.iter_mut().zip(rows.chunks_exact(8)) {
+                    for (row, lanes) in rows.iter().zip(loaded.chunks_exact_mut(4)) {
+                        if !row.is_null() {
+                            copy::<u32>(row.cast::<u8>(), lanes.as_mut_ptr().cast(), 4);
+                        }
+                    }
+                }
+            }
             for (number, &register) in registers.iter().enumerate() {
+                if !store && !transposed {
+                    break;
+                }
                 let rows = &rows[8 * number..];
                 let from: [u32; 32] = if store { get(bases, register) } else { [0; 32] };
                 for lane in 0..32 {

@@ -161,7 +161,26 @@ impl Warp {
         if size.is_power_of_two() && !address.is_multiple_of(size) {
             return Err(trouble(FaultKind::MisalignedAddress));
         }
-        let illegal = trouble(FaultKind::IllegalAddress);
+        self.resolve_run(grid, shared, place, address, size, lane, write)
+    }
+
+    /// As [`Warp::resolve_one`], for a run of several elements: its alignment is the caller's affair.
+    #[inline(always)]
+    pub(crate) fn resolve_run(
+        &mut self,
+        grid: &Grid<'_>,
+        shared: &Shared,
+        place: Where,
+        address: u64,
+        size: u64,
+        lane: u32,
+        write: bool,
+    ) -> Result<u64, Trouble> {
+        let illegal = Trouble {
+            kind: FaultKind::IllegalAddress,
+            lane,
+            address,
+        };
         let (place, offset) = match place {
             Where::Generic => match address {
                 a if a < SHARED_WINDOW => (Where::Global, a),

@@ -10,6 +10,7 @@ mod device_runtime;
 pub(crate) mod grid;
 mod image;
 mod matrix;
+mod matrix_product;
 pub(crate) mod mbarrier;
 mod memory;
 mod pool;

@@ -4,7 +4,7 @@ use super::quals::{Quals, arity};
 use super::{Emit, Step};
 use crate::ptx::ast::Operand;
 use crate::ptx::code::{Ins, Loc, Op, Order};
-use crate::ptx::matrix::{Elem, Fragment, Layout, MatrixOp, Role};
+use crate::ptx::matrix::{Elem, Fragment, Layout, MatrixOp, Places, Product, Role};
 use crate::ptx::types::{Space, Ty, Width};
 
 /// `m16n8k16`.
@@ -105,7 +105,9 @@ impl<'a> Emit<'_, 'a> {
             shape,
             list: self.module.program.lists.len() as u32,
             count: items.len() as u32,
+            places: Places::default(),
         };
+        fragment.places = fragment.places();
         let needed = fragment.registers();
         // The fragments of half-precision factors have eight registers in all shapes of `wmma`.
         if fragment.count != needed && !(spare && elem == Elem::F16 && fragment.count == 8) {
@@ -171,7 +173,7 @@ impl<'a> Emit<'_, 'a> {
         and: bool,
         spare: bool,
     ) -> Step<()> {
-        let op = MatrixOp::Multiply {
+        let product = Product {
             a: self.fragment(Role::A, a, shape, &operands[1], false, spare)?,
             b: self.fragment(Role::B, b, shape, &operands[2], false, spare)?,
             c: self.fragment(Role::Sum, c, shape, &operands[3], false, false)?,
@@ -180,7 +182,7 @@ impl<'a> Emit<'_, 'a> {
             and,
         };
         let ins = self.blank(Op::Matrix);
-        self.matrix(ins, op);
+        self.matrix(ins, MatrixOp::Multiply(Box::new(product)));
         Ok(())
     }
 
