@@ -42,6 +42,15 @@ impl Backend {
 
     /// Starts one whose `properties.json` has these further keys.
     pub fn start_with(transport: Transport, further: &Value) -> Result<Backend> {
+        Backend::start_in(transport, further, &[])
+    }
+
+    /// As [`Backend::start_with`], with further environment.
+    pub fn start_in(
+        transport: Transport,
+        further: &Value,
+        environment: &[(&str, &str)],
+    ) -> Result<Backend> {
         let directory = tempfile::tempdir()?;
         let mut properties = properties(transport, directory.path(), "0");
         merge(&mut properties, further);
@@ -50,6 +59,7 @@ impl Backend {
 
         let log = directory.path().join("backend.log");
         let mut child = command(&config)
+            .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .stderr(std::fs::File::create(&log)?)
             .spawn()

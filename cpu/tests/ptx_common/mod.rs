@@ -57,6 +57,8 @@ pub struct Device {
     pub cancelled: AtomicBool,
     pub deadline: Option<std::time::Instant>,
     pub threads: usize,
+    /// Blocks of a cluster; none if the kernel is to say.
+    pub cluster: [u32; 3],
 }
 
 impl Device {
@@ -79,6 +81,7 @@ impl Device {
             cancelled: AtomicBool::new(false),
             deadline: None,
             threads: 3,
+            cluster: [0; 3],
         }
     }
 
@@ -131,7 +134,7 @@ impl Device {
             block,
             shared_bytes: shared,
             cooperative,
-            cluster: [0; 3],
+            cluster: self.cluster,
         };
         self.loaded.launch(
             index,

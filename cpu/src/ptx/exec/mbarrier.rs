@@ -5,7 +5,7 @@
 use super::atomic::each;
 use super::state::{Grid, Shared, Trouble, Warp};
 use crate::ptx::alu::{get, put, put_pred};
-use crate::ptx::code::{Bases, Ins, NONE, Where};
+use crate::ptx::code::{Bases, CLUSTER_SHIFT, Ins, NONE, Where};
 
 /// What an instruction does to a barrier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -214,42 +214,45 @@ impl Warp {
                     0,
                 ))
             };
+            // Bits of the ranks of the blocks that get a copy; none: the block that the address names.
+            let blocks: [u16; 32] = if ins.d == NONE {
+                [0; 32]
+            } else {
+                get(bases, ins.d)
+            };
+            let own = (1 << CLUSTER_SHIFT) - 1;
             for lane in (0..32usize).filter(|l| mask >> l & 1 != 0) {
-                for part in 0..u64::from(sizes[lane] / 16) {
-                    let at = |start: u64| start.wrapping_add(16 * part);
-                    let read = self.resolve_one(
-                        grid,
-                        shared,
-                        from.place,
-                        at(sources[lane]),
-                        16,
-                        lane as u32,
-                        false,
-                    )?;
-                    let write = self.resolve_one(
-                        grid,
-                        shared,
-                        to.place,
-                        at(targets[lane]),
-                        16,
-                        lane as u32,
-                        true,
-                    )?;
-                    (write as *mut u128).write((read as *const u128).read());
-                }
-                if let Some(barriers) = &barriers {
-                    let bytes = i64::from(sizes[lane]);
-                    self.change(
-                        grid,
-                        shared,
-                        accesses[2].place,
-                        barriers[lane],
-                        lane,
-                        |mut s| {
+                let ranks = match blocks[lane] {
+                    _ if ins.d == NONE => 0..1,
+                    set => 0..16 - set.leading_zeros(),
+                };
+                for rank in ranks {
+                    let there = |address: u64| match ins.d {
+                        NONE => address,
+                        _ => address & own | u64::from(rank + 1) << CLUSTER_SHIFT,
+                    };
+                    if ins.d != NONE && blocks[lane] >> rank & 1 == 0 {
+                        continue;
+                    }
+                    let target = there(targets[lane]);
+                    for part in 0..u64::from(sizes[lane] / 16) {
+                        let at = |start: u64| start.wrapping_add(16 * part);
+                        let (source, write_to) = (at(sources[lane]), at(target));
+                        let l = lane as u32;
+                        let read =
+                            self.resolve_one(grid, shared, from.place, source, 16, l, false)?;
+                        let write =
+                            self.resolve_one(grid, shared, to.place, write_to, 16, l, true)?;
+                        (write as *mut u128).write((read as *const u128).read());
+                    }
+                    if let Some(barriers) = &barriers {
+                        let (place, at) = (accesses[2].place, there(barriers[lane]));
+                        let bytes = i64::from(sizes[lane]);
+                        self.change(grid, shared, place, at, lane, |mut s| {
                             s.bytes -= bytes;
                             s.settle()
-                        },
-                    )?;
+                        })?;
+                    }
                 }
             }
         }

@@ -32,9 +32,37 @@ impl<'a> Emit<'_, 'a> {
                 q.take("bulk");
                 self.bulk(q, operands)?;
             }
+            "st" | "red" if q.has("async") => self.remote(q, operands)?,
             _ => return Ok(false),
         }
         Ok(true)
+    }
+
+    /// `st.async` and `red.async`: done at once, and then told to the barrier.
+    fn remote(&mut self, q: &mut Quals<'a>, operands: &[Operand<'a>]) -> Step<()> {
+        q.take("async");
+        if !q.take("mbarrier::complete_tx::bytes") {
+            return Err("expected how the end is told".into());
+        }
+        arity(operands, 3..=3)?;
+        let mut looked_at = q.clone();
+        let count = [("v2", 2), ("v4", 4)]
+            .into_iter()
+            .find_map(|(word, count)| looked_at.take(word).then_some(count))
+            .unwrap_or(1);
+        let bytes = u64::from(looked_at.ty()?.size() * count);
+        if !self.memory(q, &operands[..2])? {
+            return Err("this kind of store is not supported".into());
+        }
+        let mut ins = self.blank(Op::Mbarrier);
+        ins.sub = MbarrierOp::CompleteBytes as u16;
+        ins.b = self.module.constant(bytes, Width::W32);
+        let mut access = Self::access(Ty::B64, Order::Weak);
+        self.address(&mut ins, &mut access, Space::Shared, &operands[2])?;
+        ins.imm = self.module.program.accesses.len() as u64;
+        self.module.program.accesses.push(access);
+        self.push(ins);
+        Ok(())
     }
 
     /// An instruction on the barrier whose address is operand number `at`; `fill` adds the rest.
@@ -174,9 +202,6 @@ impl<'a> Emit<'_, 'a> {
         if q.has("tensor") {
             return Err("copies of tensors are not supported".into());
         }
-        if q.has("multicast::cluster") {
-            return Err("copies to several blocks are not supported".into());
-        }
         if q.take("prefetch") {
             q.take("L2");
             q.take("global");
@@ -190,9 +215,16 @@ impl<'a> Emit<'_, 'a> {
         if !barrier && !q.take("bulk_group") {
             return Err("expected how the end of the copy is told".into());
         }
-        let count = 3 + usize::from(barrier) + usize::from(hint);
+        let several = q.take("multicast::cluster");
+        if several && !(barrier && to == Space::Shared) {
+            return Err("only shared memory can be that of several blocks".into());
+        }
+        let count = 3 + usize::from(barrier) + usize::from(several) + usize::from(hint);
         arity(operands, count..=count)?;
         let mut ins = self.blank(Op::BulkCopy);
+        if several {
+            ins.d = self.source(&operands[4], Ty::U16)?;
+        }
         let mut accesses = [Self::access(Ty::B128, Order::Weak); 3];
         if barrier {
             self.address(&mut ins, &mut accesses[2], Space::Shared, &operands[3])?;

@@ -5,6 +5,7 @@ use crate::ptx::alu::rounding::Round;
 use crate::ptx::types::Ty;
 
 /// An opcode cut at its dots.
+#[derive(Clone)]
 pub(crate) struct Quals<'a> {
     /// What stands before the first dot.
     pub(crate) base: &'a str,
