@@ -96,6 +96,17 @@ pub unsafe fn cudaLibraryGetManaged(
     ))
 }
 
+/// A function of a library that processor and GPU both call.
+/// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__LIBRARY.html>
+pub unsafe fn cudaLibraryGetUnifiedFunction(
+    fptr: *mut *mut c_void,
+    library: cudaLibrary_t,
+    symbol: *const c_char,
+) -> Result {
+    current()?;
+    cu!(cuLibraryGetUnifiedFunction(fptr, library, symbol))
+}
+
 /// Describes the elements of an array.
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__TEXTURE__OBJECT.html>
 pub unsafe fn cudaCreateChannelDesc(

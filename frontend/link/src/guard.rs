@@ -29,8 +29,30 @@ pub fn guard<R: Copy + std::fmt::Debug>(
         if enabled != 0 {
             return counted(table, enabled, counter, panicked, trace, body);
         }
+    } else if !asks {
+        before(counter);
     }
     catch_unwind(AssertUnwindSafe(body)).unwrap_or(panicked)
+}
+
+/// Functions that were called before the session's library was there, and with it the statistics: what registers a program's code runs while the program is being loaded.
+static BEFORE: Mutex<Vec<&'static Counter>> = Mutex::new(Vec::new());
+
+#[cold]
+fn before(counter: &'static Counter) {
+    BEFORE
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(counter);
+}
+
+/// Counts the calls that came before the statistics were there.
+fn count_those_before(table: &FrontendTable) {
+    let early = std::mem::take(&mut *BEFORE.lock().unwrap_or_else(PoisonError::into_inner));
+    for counter in early {
+        // SAFETY: counters are statics, and `leave` is given what `enter` returned.
+        unsafe { (table.leave)((table.enter)(counter)) };
+    }
 }
 
 #[cold]
@@ -42,6 +64,7 @@ fn counted<R: Copy + std::fmt::Debug>(
     trace: impl FnOnce() -> String,
     body: impl FnOnce() -> R,
 ) -> R {
+    count_those_before(table);
     // SAFETY: the counter is a static.
     let previous = unsafe { (table.enter)(counter) };
     let result = catch_unwind(AssertUnwindSafe(body)).unwrap_or(panicked);

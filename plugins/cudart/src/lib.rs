@@ -8,7 +8,7 @@
 //! * `progress`, `words`, `poller`: how far each stream has come, and who tells the client.
 //! * `launch_threads`: launches of several threads of the program, issued by several here.
 //! * `physical`: memory that the program maps itself. `ipc`: memory and events that sessions share. `stream_memory`: words that streams write and wait for. `tensor_map`: descriptors of tensors.
-//! * `arrays`, `textures`, `texture_references`: arrays, and the objects and references that kernels reach them by.
+//! * `arrays`, `sparse`, `textures`, `texture_references`: arrays, and the objects and references that kernels reach them by.
 //! * `jit`: options and logs of the compiler; `compiler`: its thread. `output`: what the device prints. `snapshot`: what programs see of the devices.
 //!
 //! # Threads
@@ -49,6 +49,7 @@ mod progress;
 mod session;
 mod shape;
 mod snapshot;
+mod sparse;
 mod staging;
 mod stream_memory;
 mod streams;

@@ -253,7 +253,7 @@ impl Session {
         }
         self.memory.check_free(address, size)?;
         let bytes = usize::try_from(size).map_err(|_| ERROR_INVALID_VALUE)?;
-        let handle = self.create_physical(raw, bytes)?;
+        let handle = self.create_physical(raw, bytes, 0)?;
         let mapped = cu!(self.driver, cuMemMap(address, bytes, 0, handle, 0)).and_then(|()| {
             self.set_access(&self.memory.accessors(device), address, bytes)
                 .inspect_err(|_| {
@@ -276,8 +276,8 @@ impl Session {
         Ok(())
     }
 
-    /// `cuMemCreate`, exportable and fit for RDMA where the device offers it.
-    pub(crate) fn create_physical(&self, device: i32, bytes: usize) -> Result<u64> {
+    /// `cuMemCreate` for a usage (`CU_MEM_CREATE_USAGE_*`), exportable and fit for RDMA where the device offers it.
+    pub(crate) fn create_physical(&self, device: i32, bytes: usize, usage: u16) -> Result<u64> {
         let mut prop = CUmemAllocationProp {
             type_: PINNED,
             requestedHandleTypes: if supports(self.driver, POSIX_FD_SUPPORTED, device) {
@@ -289,7 +289,7 @@ impl Session {
             win32HandleMetaData: std::ptr::null_mut(),
             compressionType: 0,
             gpuDirectRDMACapable: u8::from(supports(self.driver, RDMA_SUPPORTED, device)),
-            usage: 0,
+            usage,
             reserved: [0; 4],
         };
         loop {

@@ -82,6 +82,7 @@ impl Handler<PhysicalCreate> for Session {
             piece,
             device,
             size,
+            usage,
         } = command;
         self.enter(header)?;
         let raw_device = self.raw_device(device)?;
@@ -95,7 +96,8 @@ impl Handler<PhysicalCreate> for Session {
                 return Err(ERROR_OUT_OF_MEMORY);
             }
         }
-        let raw = self.create_physical(raw_device, bytes)?;
+        let usage = u16::try_from(usage).map_err(|_| ERROR_INVALID_VALUE)?;
+        let raw = self.create_physical(raw_device, bytes, usage)?;
         self.physical
             .pieces
             .lock()

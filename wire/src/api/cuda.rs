@@ -130,7 +130,7 @@ macro_rules! cuda_api { ($callback:ident) => { $callback! {
         local 12050 fn cuKernelGetLibrary(pLib: *mut CUlibrary, kernel: CUkernel);
         sync 12000 fn cuLibraryGetGlobal(dptr: *mut CUdeviceptr, bytes: *mut usize, library: CUlibrary, name: *const c_char);
         sync 12000 fn cuLibraryGetManaged(dptr: *mut CUdeviceptr, bytes: *mut usize, library: CUlibrary, name: *const c_char);
-        unsupported 12000 fn cuLibraryGetUnifiedFunction(fptr: *mut *mut c_void, library: CUlibrary, symbol: *const c_char);
+        local 12000 fn cuLibraryGetUnifiedFunction(fptr: *mut *mut c_void, library: CUlibrary, symbol: *const c_char);
         local 12000 fn cuKernelGetAttribute(pi: *mut i32, attrib: u32, kernel: CUkernel, dev: CUdevice);
         local 12000 fn cuKernelSetAttribute(attrib: u32, val: i32, kernel: CUkernel, dev: CUdevice);
         local 12000 fn cuKernelSetCacheConfig(kernel: CUkernel, config: u32, dev: CUdevice);
@@ -222,7 +222,7 @@ macro_rules! cuda_api { ($callback:ident) => { $callback! {
         sync 10020 fn cuMemCreate(handle: *mut CUmemGenericAllocationHandle, size: usize, prop: *const CUmemAllocationProp, flags: u64);
         async 10020 fn cuMemRelease(handle: CUmemGenericAllocationHandle);
         sync 10020 fn cuMemMap(ptr: CUdeviceptr, size: usize, offset: usize, handle: CUmemGenericAllocationHandle, flags: u64);
-        unsupported 11010 fn cuMemMapArrayAsync(mapInfoList: *mut c_void, count: u32, hStream: CUstream);
+        sync 11010 fn cuMemMapArrayAsync(mapInfoList: *mut CUarrayMapInfo, count: u32, hStream: CUstream);
         async 10020 fn cuMemUnmap(ptr: CUdeviceptr, size: usize);
         sync 10020 fn cuMemSetAccess(ptr: CUdeviceptr, size: usize, desc: *const CUmemAccessDesc, count: usize);
         local 10020 fn cuMemGetAccess(flags: *mut u64, location: *const CUmemLocation, ptr: CUdeviceptr);

@@ -114,6 +114,11 @@ c_struct! {
         type_: u32, requestedHandleTypes: u32, location: CUmemLocation, win32HandleMetaData: *mut c_void,
         compressionType: u8, gpuDirectRDMACapable: u8, usage: u16, reserved: [u8; 4],
     }
+    /// `subresource` is a union: layer, then at 8 offset and size (64 bits each) for the mip tail; level, layer, offset and extent in each dimension otherwise.
+    struct CUarrayMapInfo {
+        resourceType: u32, resource: u64, subresourceType: u32, pad: u32, subresource: [u32; 8], memOperationType: u32, memHandleType: u32,
+        memHandle: CUmemGenericAllocationHandle, offset: u64, deviceBitMask: u32, flags: u32, reserved: [u32; 2],
+    }
     struct CUdevprop {
         maxThreadsPerBlock: i32, maxThreadsDim: [i32; 3], maxGridSize: [i32; 3], sharedMemPerBlock: i32, totalConstantMemory: i32,
         SIMDWidth: i32, memPitch: i32, regsPerBlock: i32, clockRate: i32, textureAlign: i32,

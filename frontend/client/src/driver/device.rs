@@ -36,8 +36,17 @@ pub(crate) mod attr {
 }
 
 /// What is not the device's to say. Managed memory there is, whatever the box has; processor and GPU do not reach it at the same time, and the GPU reaches no memory that the
-/// program has not got from CUDA: unmanaged memory, with the host's page tables or without; and the host does not reach the GPU's. There are no fabric handles.
-const OURS: [(u32, i32); 6] = [(83, 1), (88, 0), (89, 0), (100, 0), (101, 0), (128, 0)];
+/// program has not got from CUDA: unmanaged memory, with the host's page tables or without; and the host does not reach the GPU's. There are no fabric handles, and no functions
+/// that both call.
+const OURS: [(u32, i32); 7] = [
+    (83, 1),
+    (88, 0),
+    (89, 0),
+    (100, 0),
+    (101, 0),
+    (128, 0),
+    (129, 0),
+];
 
 /// Attribute numbers run from 1 to about 150; what lies beyond this is not looked up by index.
 const INDEXED: usize = 256;

@@ -46,6 +46,7 @@ pub(crate) mod occupancy;
 pub(crate) mod pointer;
 pub(crate) mod proc_address;
 pub(crate) mod profiler;
+pub(crate) mod sparse_array;
 pub(crate) mod stream;
 pub(crate) mod stream_capture;
 pub(crate) mod stream_memory;

@@ -28,6 +28,8 @@ const PINNED: u32 = 1;
 const ON_DEVICE: u32 = 1;
 /// `CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR`, for memory that other programs may import.
 const POSIX_FD: u32 = 1;
+/// `CU_MEM_CREATE_USAGE_TILE_POOL`: for sparse arrays.
+const TILE_POOL: u16 = 1;
 /// `CU_MEM_ACCESS_FLAGS_PROT_READ` and `_READWRITE`.
 const READ: u32 = 1;
 const READ_WRITE: u32 = 3;
@@ -130,7 +132,7 @@ unsafe fn check(prop: *const CUmemAllocationProp) -> Result<(CUmemAllocationProp
     }
     if prop.location.type_ != ON_DEVICE
         || prop.requestedHandleTypes & !POSIX_FD != 0
-        || prop.usage != 0
+        || prop.usage & !TILE_POOL != 0
     {
         log::unsupported("physical memory of this kind (cuMemCreate)");
         return Err(error::ERROR_NOT_SUPPORTED);
@@ -223,6 +225,14 @@ pub(crate) fn insert(
     })
 }
 
+/// Number of a piece that the program holds.
+pub(crate) fn piece(handle: CUmemGenericAllocationHandle) -> Result<u32> {
+    state(|state| {
+        let piece = state.pieces.get(&handle).filter(|p| p.handles > 0);
+        piece.map(|p| p.id).ok_or(error::ERROR_INVALID_VALUE)
+    })
+}
+
 /// Number and device of a piece that was created to be exported.
 pub(crate) fn exportable(handle: CUmemGenericAllocationHandle) -> Result<(u32, u32)> {
     state(|state| {
@@ -258,6 +268,7 @@ pub(crate) unsafe fn cuMemCreate(
         piece: id,
         device: ordinal,
         size: size as u64,
+        usage: u32::from(prop.usage),
     };
     session.call(ordinal, &command)?;
     let made = insert(id, size as u64, ordinal, prop);

@@ -14,6 +14,7 @@ fn ranges_lengths_and_handles_of_a_hostile_client_are_refused() {
             piece,
             device: 0,
             size,
+            usage: 0,
         })
     };
     let map = |piece, address| client.call(PhysicalMap { piece, address });
@@ -93,4 +94,64 @@ fn ranges_lengths_and_handles_of_a_hostile_client_are_refused() {
         })
         .unwrap();
     assert!(client.failure().is_none());
+}
+
+#[test]
+fn sparse_arrays_are_given_what_the_session_has() {
+    let client = Client::new();
+    client
+        .call(ArrayCreate {
+            array: 1,
+            shape: super::arrays::shape(64, 64, 0),
+        })
+        .unwrap();
+    client
+        .call(PhysicalCreate {
+            piece: 1,
+            device: 0,
+            size: PIECE,
+            usage: 0,
+        })
+        .unwrap();
+    let map = |mappings| {
+        client.call(ArrayMap {
+            stream: 0,
+            mappings,
+        })
+    };
+    let good = ArrayMapping {
+        array: 1,
+        piece: 1,
+        extent: [64, 64, 1],
+        devices: 1,
+        ..ArrayMapping::default()
+    };
+    assert_eq!(map(Vec::new()), Err(ERROR_INVALID_VALUE));
+    assert_eq!(map(vec![good.clone(); 4097]), Err(ERROR_INVALID_VALUE));
+    let no_array = ArrayMapping {
+        array: 2,
+        ..good.clone()
+    };
+    assert_eq!(map(vec![no_array]), Err(ERROR_INVALID_HANDLE));
+    let no_mipmap = ArrayMapping {
+        mipmapped: true,
+        ..good.clone()
+    };
+    assert_eq!(map(vec![no_mipmap]), Err(ERROR_INVALID_HANDLE));
+    let no_piece = ArrayMapping {
+        piece: 2,
+        ..good.clone()
+    };
+    assert_eq!(map(vec![no_piece]), Err(ERROR_INVALID_VALUE));
+    // The array is not sparse, and the CPU device has none that are.
+    assert!(map(vec![good]).is_err());
+    for usage in [1 << 16, u32::MAX] {
+        let strange = PhysicalCreate {
+            piece: 9,
+            device: 0,
+            size: PIECE,
+            usage,
+        };
+        assert_eq!(client.call(strange), Err(ERROR_INVALID_VALUE));
+    }
 }

@@ -34,6 +34,31 @@ crate::records! {
         /// `CU_ARRAY_SPARSE_PROPERTIES_*`.
         flags: u32,
     }
+    /// `CUarrayMapInfo`.
+    ArrayMapping {
+        /// Sparse array or mipmapped array.
+        array: u32,
+        /// Which of the two.
+        mipmapped: bool,
+        /// `CUarraySparseSubresourceType`: part of a level, or of the mip tail.
+        part: u32,
+        /// Level, 0 for the tail.
+        level: u32,
+        /// Layer.
+        layer: u32,
+        /// Where a part of a level begins, elements.
+        start: [u32; 3],
+        /// Its size, elements.
+        extent: [u32; 3],
+        /// Offset and size within the tail, bytes.
+        tail: (u64, u64),
+        /// Physical memory, 0 to unmap.
+        piece: u32,
+        /// Offset in it, bytes.
+        offset: u64,
+        /// Devices, by bits.
+        devices: u32,
+    }
     /// `CUDA_RESOURCE_DESC`; what does not belong to the kind is 0.
     Resource {
         /// `CUresourcetype`.
@@ -197,6 +222,13 @@ crate::commands! {
         src: Plane,
         /// Size.
         extent: Extent,
+    } -> ();
+    /// `cuMemMapArrayAsync`.
+    0x01ee r 1 sync ArrayMap {
+        /// Stream.
+        stream: u32,
+        /// What is mapped and unmapped.
+        mappings: Vec<ArrayMapping>,
     } -> ();
     /// `cuDeviceGetTexture1DLinearMaxWidth`.
     0x01ed r 1 sync TextureLinearWidth {

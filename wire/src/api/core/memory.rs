@@ -103,13 +103,15 @@ crate::commands! {
         address: u64,
     } -> ();
     /// `cuMemCreate`.
-    0x010b r 1 sync PhysicalCreate {
+    0x010b r 2 sync PhysicalCreate {
         /// Minted by the client, never used twice.
         piece: u32,
         /// Device ordinal.
         device: u32,
         /// Bytes, a multiple of the granularity.
         size: u64,
+        /// `CU_MEM_CREATE_USAGE_*`.
+        usage: u32,
     } -> ();
     /// `cuMemRelease`; the memory stays while it is mapped.
     0x010c r 1 async PhysicalRelease {
