@@ -11,6 +11,7 @@ use gvirtus_frontend_link::driver;
 use gvirtus_wire::api::library::{CUBLAS, Function, Mode};
 use gvirtus_wire::api::types::error;
 
+use crate::argument::operation;
 use crate::compute::compute;
 use crate::status::{
     ALLOC_FAILED, INTERNAL_ERROR, INVALID_VALUE, NOT_INITIALIZED, NOT_SUPPORTED, SUCCESS,
@@ -212,6 +213,10 @@ fn meaning(parameter: &str, letter: u8) -> Option<u64> {
 /// The arguments are those of the function's declaration, as [`translate`] has them; there is room for the result.
 pub unsafe fn legacy(function: &Function, arguments: &[u64], result: *mut c_void) {
     let wrong = |parameter: i32| {
+        // Natively these say nothing.
+        if matches!(operation(function), "gemv" | "symv" | "hemv") {
+            return INVALID_VALUE;
+        }
         // Routines have names of six letters.
         let name = function.name.strip_prefix("cublas").unwrap_or_default();
         report(&format!("{:<6}", name.to_uppercase()), parameter);

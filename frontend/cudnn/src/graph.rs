@@ -122,6 +122,17 @@ pub fn cudnnBackendDestroyDescriptor(descriptor: *mut c_void) -> Status {
     SUCCESS
 }
 
+/// Makes of a descriptor a new one. <https://docs.nvidia.com/deeplearning/cudnn/backend/latest/api/cudnn-graph-library.html#cudnnbackendinitialize>
+#[must_use]
+pub fn cudnnBackendInitialize(descriptor: *mut c_void) -> Status {
+    done(find(descriptor as u64).map(|shared| {
+        let mut node = lock(&shared);
+        node.attributes.clear();
+        node.content = None;
+        node.packed = false;
+    }))
+}
+
 fn first(of: i32) -> Step {
     Step::first(*CREATE, Some(of))
 }

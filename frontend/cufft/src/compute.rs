@@ -8,7 +8,7 @@ use gvirtus_wire::api::library::{CUFFT_OPCODES, Function, Mode, command};
 
 use crate::Status;
 use crate::plan::{self, Plan, info};
-use crate::status::{INVALID_VALUE, NOT_SUPPORTED, SUCCESS, of_driver};
+use crate::status::{INVALID_PLAN, INVALID_VALUE, NOT_SUPPORTED, SUCCESS, of_driver};
 
 /// About how many kernels one execution launches.
 const WEIGHT: u32 = 8;
@@ -49,6 +49,14 @@ pub unsafe fn compute(function: &Function, arguments: &[u64]) -> Status {
             return INVALID_VALUE;
         }
     }
+    let callback = callback(function, arguments);
+    if let (Some(plan), Some(bit), "cufftXtSetCallbackSharedSize") =
+        (&plan, callback, function.name)
+        && plan.callbacks & bit == 0
+    {
+        // Natively so if there is none at all; if there is another, cuFFT does not come back from it.
+        return INVALID_PLAN;
+    }
     // A plan that is not made, or for something else: the error is the library's.
     let ask = function.class == "Sync"
         || function.name.contains("Exec")
@@ -60,6 +68,9 @@ pub unsafe fn compute(function: &Function, arguments: &[u64]) -> Status {
             };
     // SAFETY: by this function's contract.
     let status = unsafe { send(function, plan.as_ref(), arguments, ask) };
+    if let (SUCCESS, Some(plan), Some(bit)) = (status, &plan, callback) {
+        plan::set_callback(plan.number, bit);
+    }
     if let (SUCCESS, Some(plan), true) = (status, &plan, function.name.contains("MakePlan")) {
         let at = function.parameters.iter().position(|p| p.name == "type_");
         let kind = at
@@ -68,6 +79,17 @@ pub unsafe fn compute(function: &Function, arguments: &[u64]) -> Status {
         plan::set_made(plan.number, kind);
     }
     status
+}
+
+/// The bit of the callback's type that a function sets or is about; 0 for a type that there is not.
+fn callback(function: &Function, arguments: &[u64]) -> Option<u32> {
+    if !function.name.contains("Callback") {
+        return None;
+    }
+    let mut parameters = function.parameters.iter();
+    let at = parameters.position(|p| matches!(p.name, "cbType" | "type_"))?;
+    let kind = u32::try_from(*arguments.get(at)? as i32).unwrap_or(u32::MAX);
+    Some(1u32.checked_shl(kind).unwrap_or(0))
 }
 
 /// The `cufftType` that a function executes.

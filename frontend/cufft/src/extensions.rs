@@ -24,14 +24,17 @@ const SEVERAL: std::ops::RangeInclusive<i32> = 2..=16;
 /// # Safety
 /// `devices` is null or has as many elements as are said.
 pub unsafe fn cufftXtSetGPUs(plan: *mut c_void, count: i32, devices: *mut c_void) -> Status {
-    if let Err(status) = find(plan as u64) {
-        return status;
+    if devices.is_null() {
+        return INVALID_VALUE;
     }
-    let (true, Ok(length), Some(driver)) = (
-        SEVERAL.contains(&count) && !devices.is_null(),
-        usize::try_from(count),
-        driver(),
-    ) else {
+    match find(plan as u64) {
+        Err(status) => return status,
+        Ok(plan) if plan.kind.is_some() => return INVALID_PLAN,
+        Ok(_) => {}
+    }
+    let (true, Ok(length), Some(driver)) =
+        (SEVERAL.contains(&count), usize::try_from(count), driver())
+    else {
         return INVALID_VALUE;
     };
     let mut there = 0;
@@ -62,11 +65,11 @@ pub fn cufftXtQueryPlan(plan: *mut c_void, _out: *mut c_void, which: i32) -> Sta
 /// # Safety
 /// `areas` is null or leads to an address.
 pub unsafe fn cufftXtSetWorkArea(plan: *mut c_void, areas: *mut c_void) -> Status {
-    if let Err(status) = find(plan as u64) {
-        return status;
-    }
     if areas.is_null() {
         return INVALID_VALUE;
+    }
+    if let Err(status) = find(plan as u64) {
+        return status;
     }
     let Some(function) = CUFFT.iter().find(|f| f.name == "cufftSetWorkArea") else {
         return INTERNAL_ERROR;

@@ -24,6 +24,8 @@ pub struct Plan {
     pub stream: u64,
     /// Its `cufftType`, once it is made; 0 for one that is made by data types.
     pub kind: Option<i32>,
+    /// A bit for each type of callback that it has.
+    pub callbacks: u32,
 }
 
 static PLANS: LazyLock<RwLock<HashMap<u32, Plan>>> = LazyLock::new(RwLock::default);
@@ -71,6 +73,14 @@ pub(crate) fn set_made(number: u32, kind: i32) {
     }
 }
 
+/// Keeps that a plan has a callback.
+pub(crate) fn set_callback(number: u32, bit: u32) {
+    let mut plans = PLANS.write().unwrap_or_else(PoisonError::into_inner);
+    if let Some(plan) = plans.get_mut(&number) {
+        plan.callbacks |= bit;
+    }
+}
+
 /// What the box's library says of itself.
 pub(crate) fn info() -> Result<Arc<LibraryInfo>, Status> {
     CUFFT_OF_BOX.info().map_err(|failed| match failed {
@@ -94,6 +104,7 @@ fn make() -> Result<u32, Status> {
         number,
         stream: 0,
         kind: None,
+        callbacks: 0,
     };
     let mut plans = PLANS.write().unwrap_or_else(PoisonError::into_inner);
     plans.insert(number, plan);

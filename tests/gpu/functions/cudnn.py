@@ -490,4 +490,21 @@ def backend(cudnn):
             continue
         word = size(1)
         say("cudnnBackendSetAttribute", kind, "none", "-", library("cudnnBackendSetAttribute", made, 999999, 3, size(1), ctypes.byref(word)))
+        say("cudnnBackendInitialize", kind, "-", "-", library("cudnnBackendInitialize", made))
         say("cudnnBackendDestroyDescriptor", kind, "-", "-", library("cudnnBackendDestroyDescriptor", made))
+    say("cudnnBackendInitialize", "nobody", "-", "-", library("cudnnBackendInitialize", None))
+    # A tensor that is made ready, and then anew: what was set is gone.
+    for finished in (False, True):
+        made, asked, count = VOID(), size(0), size(0)
+        library("cudnnBackendCreateDescriptor", 17, ctypes.byref(made))
+        for name, kind, values in ((900, 3, [16]), (901, 1, [0]), (902, 3, [1, 2, 3, 4]), (903, 3, [24, 12, 4, 1]), (906, 3, [5])):
+            of = size if kind == 3 else ctypes.c_int
+            library("cudnnBackendSetAttribute", made, name, kind, size(len(values)), (of * len(values))(*values))
+        label = f"finished/{finished}"
+        if finished:
+            say("cudnnBackendFinalize", label, "-", "-", library("cudnnBackendFinalize", made))
+        say("cudnnBackendInitialize", label, "-", "-", library("cudnnBackendInitialize", made))
+        say("cudnnBackendFinalize", label, "again", "-", library("cudnnBackendFinalize", made))
+        say("cudnnBackendGetAttribute", label, "-", "-", library("cudnnBackendGetAttribute", made, 906, 3, size(1), ctypes.byref(count), ctypes.byref(asked)))
+        say("cudnnBackendSetAttribute", label, "-", "-", library("cudnnBackendSetAttribute", made, 906, 3, size(1), ctypes.byref(size(7))))
+        library("cudnnBackendDestroyDescriptor", made)

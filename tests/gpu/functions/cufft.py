@@ -281,6 +281,8 @@ def callbacks(fft):
             say("cufftXtSetCallback", label, kind, "-", library("cufftXtSetCallback", plan, (ctypes.c_void_p * 1)(64), kind, info))
             say("cufftXtClearCallback", label, kind, "-", library("cufftXtClearCallback", plan, kind))
             say("cufftXtSetCallbackSharedSize", label, kind, "-", library("cufftXtSetCallbackSharedSize", plan, kind, size_t(64)))
+        # Of a type that has none, where another has one, cuFFT cannot be asked.
+        for kind in (-1, 0, 4, 7, 8, 9):
             say(jit, label, kind, "junk", library(jit, plan, b"half_of", junk, size_t(64), kind, info))
         for what, given in (("empty", (b"f", junk, size_t(0), 0, info)), ("nowhere", (b"f", None, size_t(64), 0, info)), ("nameless", (None, junk, size_t(64), 0, info))):
             say(jit, label, what, "-", library(jit, plan, *given))

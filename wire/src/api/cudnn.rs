@@ -167,7 +167,7 @@ macro_rules! cudnn_api {
             hand_async [9] fn cudnnBackendExecute(handle: handle, executionPlan: object(Backend), variantPack: object(Backend));
             hand_sync [9] fn cudnnBackendFinalize(descriptor: object(Backend));
             hand_sync [9] fn cudnnBackendGetAttribute(descriptor: object(Backend), attributeName: i32, attributeType: i32, requestedElementCount: i64, elementCount: host_out(8), arrayOfElements: attributes_out(attributeType requestedElementCount));
-            unsupported [9] fn cudnnBackendInitialize();
+            hand_local [9] fn cudnnBackendInitialize(descriptor: object(Backend));
             unsupported [9] fn cudnnBackendPopulateCudaGraph();
             hand_local [9] fn cudnnBackendSetAttribute(descriptor: object(Backend), attributeName: i32, attributeType: i32, elementCount: i64, arrayOfElements: attributes(attributeType elementCount));
             unsupported [9] fn cudnnBackendUpdateCudaGraph();
