@@ -7,32 +7,60 @@ use std::time::Instant;
 
 use ptx_common::{Device, Params};
 
+/// A matrix of ones times one of halves.
+struct Product {
+    device: Device,
+    n: u32,
+    /// The factors and the result.
+    matrices: [u64; 3],
+}
+
+impl Product {
+    fn new(n: u32) -> Product {
+        let device = Device::new(include_str!("ptx/kernels.ptx"));
+        let matrices = [1f32, 0.5, 0.0].map(|v| device.upload(&vec![v; (n * n) as usize]));
+        Product {
+            device,
+            n,
+            matrices,
+        }
+    }
+
+    fn run(&self) {
+        let [a, b, c] = self.matrices;
+        let blocks = self.n / 16;
+        let params = Params::new().u64(c).u64(a).u64(b).u32(self.n);
+        self.device
+            .try_launch(
+                "matrixProduct",
+                [blocks, blocks, 1],
+                [16, 16, 1],
+                0,
+                &params,
+                false,
+            )
+            .unwrap();
+    }
+
+    fn check(&self) {
+        let first = self.device.download::<f32>(self.matrices[2], 1)[0];
+        assert_eq!(first, self.n as f32 * 0.5);
+    }
+}
+
 #[test]
 fn matrix_product_takes_no_more_than_seconds() {
-    let d = Device::new(include_str!("ptx/kernels.ptx"));
-    let n = 320u32;
-    let size = (n * n) as usize;
-    let (a, b, c) = (
-        d.upload(&vec![1f32; size]),
-        d.upload(&vec![0.5f32; size]),
-        d.upload(&vec![0f32; size]),
-    );
+    let product = Product::new(320);
+    let n = product.n;
     let start = Instant::now();
-    d.try_launch(
-        "matrixProduct",
-        [n / 16, n / 16, 1],
-        [16, 16, 1],
-        0,
-        &Params::new().u64(c).u64(a).u64(b).u32(n),
-        false,
-    )
-    .unwrap();
+    product.run();
     let time = start.elapsed();
     println!(
         "matrix product of {n}: {time:?}, {:.2} Gflop/s",
         2.0 * f64::from(n).powi(3) / time.as_secs_f64() / 1e9
     );
-    assert_eq!(d.download::<f32>(c, 1)[0], n as f32 * 0.5);
+    product.check();
+    let d = product.device;
     let bytes = vec![7u8; 4 << 20];
     let (bins, data) = (d.upload(&[0u32; 256]), d.upload(&bytes));
     let start = Instant::now();
@@ -68,28 +96,13 @@ fn matrix_product_takes_no_more_than_seconds() {
 #[test]
 #[ignore = "for measurements"]
 fn product_of_1024() {
-    let d = Device::new(include_str!("ptx/kernels.ptx"));
-    let n = 1024u32;
-    let size = (n * n) as usize;
-    let (a, b, c) = (
-        d.upload(&vec![1f32; size]),
-        d.upload(&vec![0.5f32; size]),
-        d.upload(&vec![0f32; size]),
-    );
+    let product = Product::new(1024);
     for _ in 0..5 {
         let start = processor_time();
-        d.try_launch(
-            "matrixProduct",
-            [n / 16, n / 16, 1],
-            [16, 16, 1],
-            0,
-            &Params::new().u64(c).u64(a).u64(b).u32(n),
-            false,
-        )
-        .unwrap();
+        product.run();
         println!("product: {:.3} s", processor_time() - start);
     }
-    assert_eq!(d.download::<f32>(c, 1)[0], n as f32 * 0.5);
+    product.check();
 }
 
 /// A figure of docs/PERFORMANCE.md; takes a gigabyte.

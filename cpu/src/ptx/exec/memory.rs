@@ -337,9 +337,13 @@ impl Warp {
             } else if access.whole() {
                 let mut wholes = Wholes::new();
                 wholes.read(&at, total, mask);
-                load_elements(grid, bases, access, wholes.addresses(), mask);
+                each_element(grid, access, wholes.addresses(), |register, at| {
+                    load_element(bases, register, access, at, mask);
+                });
             } else {
-                load_elements(grid, bases, access, at, mask);
+                each_element(grid, access, at, |register, at| {
+                    load_element(bases, register, access, at, mask);
+                });
             }
         }
         if access.order == Order::Strong {
@@ -384,10 +388,14 @@ impl Warp {
                 store_element(bases, ins.d, access, &at, mask);
             } else if access.whole() {
                 let mut wholes = Wholes::new();
-                store_elements(grid, bases, access, wholes.addresses(), mask);
+                each_element(grid, access, wholes.addresses(), |register, at| {
+                    store_element(bases, register, access, at, mask);
+                });
                 wholes.write(&at, total, mask);
             } else {
-                store_elements(grid, bases, access, at, mask);
+                each_element(grid, access, at, |register, at| {
+                    store_element(bases, register, access, at, mask);
+                });
             }
         }
         if access.order != Order::Weak {
@@ -498,43 +506,15 @@ impl Warp {
     }
 }
 
-/// Reads the elements of a vector for each lane of the mask into its registers.
-///
-/// # Safety
-/// Addresses of lanes in `mask` must be readable and aligned.
-unsafe fn load_elements(
+/// The elements of a vector one after the other: the register, and where it lies for each lane. All addresses are known before: a register that is written may hold them.
+fn each_element(
     grid: &Grid<'_>,
-    bases: &Bases,
     access: &Access,
     mut at: [u64; 32],
-    mask: u32,
-) {
-    // The addresses are known: a register that is written may hold them.
-    for k in 0..u32::from(access.count) {
-        let register = grid.program.lists[(access.list + k) as usize];
-        // SAFETY: the caller's promise.
-        unsafe { load_element(bases, register, access, &at, mask) };
-        for address in &mut at {
-            *address = address.wrapping_add(u64::from(access.size));
-        }
-    }
-}
-
-/// Writes the elements of a vector for each lane of the mask.
-///
-/// # Safety
-/// Addresses of lanes in `mask` must be writable and aligned.
-unsafe fn store_elements(
-    grid: &Grid<'_>,
-    bases: &Bases,
-    access: &Access,
-    mut at: [u64; 32],
-    mask: u32,
+    mut f: impl FnMut(Loc, &[u64; 32]),
 ) {
     for k in 0..u32::from(access.count) {
-        let register = grid.program.lists[(access.list + k) as usize];
-        // SAFETY: the caller's promise.
-        unsafe { store_element(bases, register, access, &at, mask) };
+        f(grid.program.lists[(access.list + k) as usize], &at);
         for address in &mut at {
             *address = address.wrapping_add(u64::from(access.size));
         }
