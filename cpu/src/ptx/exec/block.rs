@@ -29,6 +29,8 @@ impl Block {
             shared: Shared {
                 index: [0; 3],
                 slots: Vec::new(),
+                rows: grid.config.block[0].is_multiple_of(jit::GROUP)
+                    || grid.config.block[1] * grid.config.block[2] == 1,
                 limits: jit::Limits::new(grid.shared_total, grid.stack_bytes),
                 memory: vec![Line([0; 64]); grid.shared_total.div_ceil(64)],
                 bytes: grid.shared_total,

@@ -180,6 +180,8 @@ pub(crate) struct Warp {
     pub(crate) special: Vec<Line>,
     /// Index of the block that the special registers tell.
     block: [u32; 3],
+    /// The multiprocessor that they tell.
+    multiprocessor: u32,
     /// Path that ran last.
     pub(crate) cursor: usize,
     /// How often the cluster's barrier had opened when the warp last arrived at it.
@@ -200,6 +202,8 @@ pub(crate) struct Shared {
     pub(crate) memory: Vec<Line>,
     /// Ranges of memory that instructions of machine code touched last.
     pub(crate) slots: Vec<jit::Slot>,
+    /// Whether the lanes of a group of machine code are always in one row of the block.
+    pub(crate) rows: bool,
     /// What machine code compares addresses of shared and local memory with.
     pub(crate) limits: jit::Limits,
     /// Bytes of `memory` that kernels may use.
@@ -291,6 +295,7 @@ impl Warp {
             id,
             // No block has this index: all registers are written for the first.
             block: [u32::MAX; 3],
+            multiprocessor: u32::MAX,
             alive: 0,
             paths: Vec::with_capacity(4),
             records: Vec::with_capacity(8),
@@ -372,8 +377,11 @@ impl Warp {
             }
         }
         self.block = block;
-        let multiprocessors = grid.env.threads.max(1) as u64;
-        self.set_special(special::SMID, |_| (linear % multiprocessors) as u32);
+        let multiprocessor = (linear % grid.env.threads.max(1) as u64) as u32;
+        if self.multiprocessor != multiprocessor {
+            self.multiprocessor = multiprocessor;
+            self.set_special(special::SMID, |_| multiprocessor);
+        }
         if grid.program.clusters {
             for k in 0..3 {
                 let size = grid.cluster[k];

@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 
-use cranelift_codegen::ir::condcodes::FloatCC;
-use cranelift_codegen::ir::types::{F32, F64, I8, I16, I32, I64};
+use cranelift_codegen::ir::types::{I8, I16, I32, I64};
 use cranelift_codegen::ir::{
     AbiParam, Block, BlockCall, FuncRef, InstBuilder, JumpTableData, MemFlagsData, SigRef,
     Signature, Type, Value,
@@ -12,11 +11,13 @@ use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
 use cranelift_frontend::{FunctionBuilder, Variable};
 
 use super::entry::{self, FINISHED, place};
+use super::group::{Group, Resume};
 use super::groups;
 use super::names::Names;
 use super::plan::Plan;
-use crate::ptx::alu::float::NAN_F32;
-use crate::ptx::code::{CONST, Ins, Loc, NONE, OFFSET, Op, Program, SPECIAL, special};
+use super::registers::Mode;
+use super::shapes::Shapes;
+use crate::ptx::code::{Ins, Loc, NONE, Op, Program};
 use crate::ptx::exec::state::Line;
 use crate::ptx::types::Width;
 
@@ -29,31 +30,43 @@ pub(super) struct Build<'a, 'f> {
     pub(super) names: &'a Names,
     /// Whether the host has fused multiplication and addition.
     pub(super) fused: bool,
-    pub(super) variables: Vec<Variable>,
+    /// The variables of each register: one, or its pieces.
+    pub(super) variables: Vec<Vec<Variable>>,
+    /// In code for groups, what the lanes have in common.
+    pub(super) shapes: Option<Shapes<'a>>,
+    pub(super) mode: Mode,
+    /// Results of single lanes that are to be put together.
+    pub(super) pending: Vec<(usize, Value)>,
+    pub(super) group: Group,
     /// Registers that are kept as floating-point numbers.
-    pub(super) float: Vec<bool>,
+    pub(super) float: &'a [bool],
     /// Of those, registers that only ever get results of single-precision arithmetic: which NaN they hold is settled when somebody looks at the bits.
-    pub(super) lazy: Vec<bool>,
+    pub(super) lazy: &'a [bool],
     /// The guard of the instruction at hand.
     pub(super) guard: Option<Value>,
     pub(super) context: Value,
-    frame: Value,
-    special: Value,
+    pub(super) frame: Value,
+    pub(super) special: Value,
+    /// The lane at hand, or the first of the group.
     pub(super) lane: Value,
     pub(super) lane64: Value,
     /// The lane's place in registers of 2, 4 and 8 bytes.
-    lanes: [Value; 3],
-    special4: Value,
+    pub(super) lanes: [Value; 3],
+    /// The group's place in predicates.
+    pub(super) frame_byte: Value,
+    pub(super) special4: Value,
     /// The lane's local memory.
     pub(super) local: Value,
+    /// From one lane's local memory to the next.
+    pub(super) local_stride: Value,
     fuel: Variable,
     code: Vec<Option<Block>>,
     /// Where the next lane begins.
-    next_lane: Block,
+    pub(super) next_lane: Block,
     /// Returns a fault.
     pub(super) fault: Block,
     pub(super) helpers: Helpers,
-    one_lane: SigRef,
+    pub(super) one_lane: SigRef,
     /// Where accesses lie that were checked together with others.
     pub(super) checked: groups::Places,
     /// Places for ranges of memory that were given out.
@@ -131,33 +144,33 @@ pub(super) fn helper(
     b.finalize(target);
 }
 
-/// Builds the function; the number of places for ranges of memory that it uses.
+/// What a function is built from.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) program: &'a Program,
+    pub(super) constants: &'a [Line],
+    pub(super) names: &'a Names,
+    /// Whether the host has fused multiplication and addition.
+    pub(super) fused: bool,
+    /// Registers that are kept as floating-point numbers, and those whose NaN is settled later ([`kinds::choose`]).
+    pub(super) float: &'a [bool],
+    pub(super) lazy: &'a [bool],
+}
+
+/// Builds the function for single lanes, with further entries where groups give up, or the one for groups (of the given shapes). What comes back is where groups give up.
 pub(super) fn build(
     mut b: FunctionBuilder<'_>,
-    plan: &Plan,
-    program: &Program,
-    constants: &[Line],
-    names: &Names,
-    fused: bool,
-    first_slot: u32,
+    source: Source<'_>,
+    shapes: Option<Shapes<'_>>,
+    resumes: &[Resume],
+    slots: &mut u32,
     target: TargetFrontendConfig,
-    helpers: Helpers,
-) -> u32 {
+    helpers: impl FnOnce(&mut FunctionBuilder<'_>) -> Helpers,
+) -> Vec<Resume> {
     let call = b.func.signature.call_conv;
+    let helpers = helpers(&mut b);
     let one_lane = b.import_signature(with_params(Signature::new(call), &ONE_LANE));
-    let (float, lazy) = super::kinds::choose(plan, program, names, constants);
-    let variables = plan
-        .registers
-        .iter()
-        .zip(&float)
-        .map(|(&(_, width), &float)| {
-            b.declare_var(match (width, float) {
-                (Width::W32, true) => F32,
-                (Width::W64, true) => F64,
-                _ => int_type(width),
-            })
-        })
-        .collect();
     let (mask, fuel) = (b.declare_var(I32), b.declare_var(I32));
     let first = b.create_block();
     b.append_block_params_for_function_params(first);
@@ -204,20 +217,31 @@ pub(super) fn build(
         scaled(&mut b, frame, 3),
     ];
     let special4 = scaled(&mut b, special, 2);
+    let eighth = b.ins().ushr_imm_u(lane64, 3);
+    let frame_byte = b.ins().iadd(frame, eighth);
     let offset = b.ins().imul(lane64, stride);
     let local = b.ins().iadd(local, offset);
     let start_fuel = b.ins().iconst(I32, i64::from(entry::FUEL));
     b.def_var(fuel, start_fuel);
+    let mode = if shapes.is_some() {
+        Mode::Together(0)
+    } else {
+        Mode::One
+    };
     let mut build = Build {
         b,
-        plan,
-        program,
-        constants,
-        names,
-        fused,
-        variables,
-        float,
-        lazy,
+        plan: source.plan,
+        program: source.program,
+        constants: source.constants,
+        names: source.names,
+        fused: source.fused,
+        variables: Vec::new(),
+        shapes,
+        mode,
+        pending: Vec::new(),
+        group: Group::default(),
+        float: source.float,
+        lazy: source.lazy,
         guard: None,
         context,
         frame,
@@ -225,36 +249,44 @@ pub(super) fn build(
         lane,
         lane64,
         lanes,
+        frame_byte,
         special4,
         local,
+        local_stride: stride,
         fuel,
-        code: vec![None; plan.blocks.len()],
+        code: vec![None; source.plan.blocks.len()],
         next_lane,
         fault,
         helpers,
         one_lane,
         checked: HashMap::new(),
-        slots: first_slot,
+        slots: *slots,
     };
-    build.body(entry);
-    let slots = build.slots;
+    for k in 0..source.plan.registers.len() {
+        let variables = build
+            .variable_types(k)
+            .into_iter()
+            .map(|ty| build.b.declare_var(ty))
+            .collect();
+        build.variables.push(variables);
+    }
+    build.body(entry, resumes);
+    *slots = build.slots;
+    let left = std::mem::take(&mut build.group.resumes);
     build.b.seal_all_blocks();
     build.b.finalize(target);
-    slots
+    left
 }
 
 impl Build<'_, '_> {
-    fn body(&mut self, entry: Value) {
+    fn body(&mut self, entry: Value, resumes: &[Resume]) {
         let reachable = self.plan.reachable();
         for (k, &yes) in reachable.iter().enumerate() {
             if yes {
                 self.code[k] = Some(self.b.create_block());
             }
         }
-        let entries: Vec<Block> = self
-            .plan
-            .entries
-            .iter()
+        let entries: Vec<Block> = (0..self.plan.entries.len() + resumes.len())
             .map(|_| self.b.create_block())
             .collect();
         let calls: Vec<BlockCall> = entries
@@ -271,18 +303,27 @@ impl Build<'_, '_> {
             self.b.ins().br_table(entry, table);
         }
         let plan = self.plan;
-        for (&block, &own) in plan.entries.iter().zip(&entries) {
-            self.b.switch_to_block(own);
-            for k in plan.blocks[block].need.iter() {
-                if plan.registers[k].1 != Width::W128 {
-                    let value = self.load_register(k);
-                    self.b.def_var(self.variables[k], value);
+        let mut ways_out = HashMap::new();
+        let starts = plan.entries.iter().map(|&k| (k, plan.blocks[k].start));
+        for (number, (k, pc)) in starts.chain(resumes.iter().copied()).enumerate() {
+            self.b.switch_to_block(entries[number]);
+            if self.is_group() {
+                self.enter_group(number);
+            } else {
+                for register in plan.need_at(self.program, k, pc).iter() {
+                    if plan.registers[register].1 != Width::W128 {
+                        let value = self.load_register(register);
+                        self.b.def_var(self.variables[register][0], value);
+                    }
                 }
             }
-            let to = self.code[block].expect("entries are reachable");
-            self.b.ins().jump(to, []);
+            if pc == plan.blocks[k].start {
+                let to = self.code[k].expect("entries are reachable");
+                self.b.ins().jump(to, []);
+            } else {
+                self.block(k, pc, 0, &mut ways_out);
+            }
         }
-        let mut ways_out = HashMap::new();
         for (k, &yes) in reachable.iter().enumerate() {
             if !yes {
                 continue;
@@ -296,6 +337,7 @@ impl Build<'_, '_> {
                 self.block(k, start, 0, &mut ways_out);
             }
         }
+        self.ways_back();
     }
 
     /// Stores what the interpreter needs at the start of a block, and goes on with the next lane.
@@ -303,7 +345,14 @@ impl Build<'_, '_> {
         let plan = self.plan;
         let block = &plan.blocks[block];
         for k in block.live.common(&block.dirty) {
-            if plan.registers[k].1 != Width::W128 {
+            if plan.registers[k].1 == Width::W128 {
+                continue;
+            }
+            if self.is_group() {
+                let values = self.values(k);
+                let pieces = self.pieces(k, &values);
+                self.store_pieces(k, &pieces);
+            } else {
                 self.store_register(k);
             }
         }
@@ -314,7 +363,11 @@ impl Build<'_, '_> {
         let four = self.b.ins().ishl_imm_u(self.lane64, 2);
         let at = self.b.ins().iadd(self.context, four);
         let pc = self.b.ins().iconst(I32, i64::from(pc));
-        self.b.ins().store(own(), pc, at, place::NEXT);
+        if self.is_group() {
+            self.leave_group(at, pc);
+        } else {
+            self.b.ins().store(own(), pc, at, place::NEXT);
+        }
         self.b.ins().jump(self.next_lane, []);
     }
 
@@ -322,9 +375,21 @@ impl Build<'_, '_> {
     fn block(&mut self, k: usize, from: u32, depth: u32, ways_out: &mut HashMap<usize, Block>) {
         let (plan, program) = (self.plan, self.program);
         let range = &plan.blocks[k];
+        if self.is_group() {
+            self.begin_segment(k, from);
+        }
+        let mut stored = false;
         for pc in from..range.end {
             let ins = &program.code[pc as usize];
-            if matches!(ins.op, Op::Load | Op::Store)
+            if self.is_group() {
+                // Doing a load again behind a store, or a store behind a fence, could be seen.
+                if stored && ins.op == Op::Load || ins.op == Op::Fence {
+                    self.begin_segment(k, pc);
+                    stored = false;
+                }
+                stored |= ins.op == Op::Store;
+                self.check_together(pc, range.end);
+            } else if matches!(ins.op, Op::Load | Op::Store)
                 && depth < groups::DEPTH
                 && !self.checked.contains_key(&pc)
                 && let Some((good, places)) = self.check_groups(pc, range.end)
@@ -349,7 +414,7 @@ impl Build<'_, '_> {
                     return;
                 }
                 Op::Branch => {
-                    let p = self.int(ins.a, Width::Pred);
+                    let p = self.decide(ins.a, false);
                     let to = self.target(ins);
                     match self.code.get(k + 1).copied().flatten() {
                         Some(next) if ins.b != 0 => self.b.ins().brif(p, next, [], to.0, []),
@@ -364,7 +429,7 @@ impl Build<'_, '_> {
                         self.leave(FINISHED);
                         return;
                     }
-                    let p = self.guard_of(ins);
+                    let p = self.decide(ins.guard >> 1, ins.guard & 1 != 0);
                     let (done, next) = (self.b.create_block(), self.b.create_block());
                     self.b.ins().brif(p, done, [], next, []);
                     self.b.switch_to_block(done);
@@ -377,25 +442,22 @@ impl Build<'_, '_> {
                 }
                 Op::Alu => self.alu(ins, pc),
                 Op::Load | Op::Store | Op::LoadParam => self.guarded(ins, |s| match ins.op {
+                    Op::Load if s.is_group() => s.load_group(ins, pc),
                     Op::Load => s.load(ins, pc),
+                    Op::Store if s.is_group() => s.store_group(ins, pc),
                     Op::Store => s.store(ins, pc),
                     _ => s.load_param(ins),
                 }),
-                Op::LocalAddress => {
-                    self.guard = (ins.guard != NONE).then(|| self.guard_of(ins));
-                    let base = self
-                        .b
-                        .ins()
-                        .load(I64, fixed(), self.context, place::LOCAL_BASE);
-                    let at = self.b.ins().iadd_imm_s(base, ins.imm as i64);
+                Op::LocalAddress => self.guarded(ins, |s| {
+                    let base = s.b.ins().load(I64, fixed(), s.context, place::LOCAL_BASE);
+                    let at = s.b.ins().iadd_imm_s(base, ins.imm as i64);
                     let value = if ins.b != 0 {
-                        self.b.ins().ireduce(I32, at)
+                        s.b.ins().ireduce(I32, at)
                     } else {
                         at
                     };
-                    self.set(ins.d, value);
-                    self.guard = None;
-                }
+                    s.set(ins.d, value);
+                }),
                 _ => unreachable!("the plan lets no other through"),
             }
         }
@@ -442,11 +504,7 @@ impl Build<'_, '_> {
     /// The guard of an instruction as a value.
     pub(super) fn guard_of(&mut self, ins: &Ins) -> Value {
         let p = self.int(ins.guard >> 1, Width::Pred);
-        if ins.guard & 1 != 0 {
-            self.b.ins().bxor_imm_u(p, 1)
-        } else {
-            p
-        }
+        if ins.guard & 1 != 0 { self.not(p) } else { p }
     }
 
     /// Code that only runs where the guard holds.
@@ -455,200 +513,13 @@ impl Build<'_, '_> {
             f(self);
             return;
         }
-        let p = self.guard_of(ins);
+        let p = self.decide(ins.guard >> 1, ins.guard & 1 != 0);
         let (inside, behind) = (self.b.create_block(), self.b.create_block());
         self.b.ins().brif(p, inside, [], behind, []);
         self.b.switch_to_block(inside);
         f(self);
         self.b.ins().jump(behind, []);
         self.b.switch_to_block(behind);
-    }
-
-    /// A register from the frame.
-    fn load_register(&mut self, k: usize) -> Value {
-        let (loc, width) = self.plan.registers[k];
-        let at = loc as i32;
-        match width {
-            Width::Pred => {
-                let word = self.b.ins().load(I32, own(), self.frame, at);
-                let bit = self.b.ins().ushr(word, self.lane);
-                let bit = self.b.ins().band_imm_u(bit, 1);
-                self.b.ins().ireduce(I8, bit)
-            }
-            Width::W16 => self.b.ins().load(I16, own(), self.lanes[0], at),
-            Width::W32 => {
-                let ty = if self.float[k] { F32 } else { I32 };
-                self.b.ins().load(ty, own(), self.lanes[1], at)
-            }
-            _ => {
-                let ty = if self.float[k] { F64 } else { I64 };
-                self.b.ins().load(ty, own(), self.lanes[2], at)
-            }
-        }
-    }
-
-    /// A register into the frame.
-    fn store_register(&mut self, k: usize) {
-        let (loc, width) = self.plan.registers[k];
-        let at = loc as i32;
-        let mut value = self.b.use_var(self.variables[k]);
-        if self.lazy[k] {
-            value = self.canon(value);
-        }
-        match width {
-            Width::Pred => {
-                let word = self.b.ins().load(I32, own(), self.frame, at);
-                let one = self.b.ins().iconst(I32, 1);
-                let bit = self.b.ins().ishl(one, self.lane);
-                let cleared = self.b.ins().band_not(word, bit);
-                let wide = self.b.ins().uextend(I32, value);
-                let set = self.b.ins().ishl(wide, self.lane);
-                let word = self.b.ins().bor(cleared, set);
-                self.b.ins().store(own(), word, self.frame, at);
-            }
-            Width::W16 => {
-                self.b.ins().store(own(), value, self.lanes[0], at);
-            }
-            Width::W32 => {
-                self.b.ins().store(own(), value, self.lanes[1], at);
-            }
-            _ => {
-                self.b.ins().store(own(), value, self.lanes[2], at);
-            }
-        }
-    }
-
-    /// The canonical NaN in place of any other.
-    pub(super) fn canon(&mut self, value: Value) -> Value {
-        let nan = self.b.ins().iconst(I32, i64::from(NAN_F32));
-        let nan = self.b.ins().bitcast(F32, MemFlagsData::new(), nan);
-        let odd = self.b.ins().fcmp(FloatCC::Unordered, value, value);
-        self.b.ins().select(odd, nan, value)
-    }
-
-    /// An operand as a number of `ty`, whose NaN may be any if it is only used for arithmetic (`exact` is false).
-    fn operand(&mut self, loc: Loc, width: Width, ty: Type, exact: bool) -> Value {
-        let value = match loc >> 30 {
-            0 => {
-                let k = self.plan.numbers[&loc];
-                let value = self.b.use_var(self.variables[k]);
-                if self.lazy[k] && (exact || ty != F32) {
-                    self.canon(value)
-                } else {
-                    value
-                }
-            }
-            1 => {
-                let bits = self.constant(loc, width);
-                self.b.ins().iconst(int_type(width), bits)
-            }
-            2 => self.special_register(loc, width),
-            _ => {
-                let params = self.b.ins().load(I64, fixed(), self.context, place::PARAMS);
-                self.b
-                    .ins()
-                    .load(int_type(width), fixed(), params, (loc & OFFSET) as i32)
-            }
-        };
-        self.as_type(value, ty)
-    }
-
-    /// The bits of a constant, which are the same for all lanes.
-    pub(super) fn constant(&self, loc: Loc, width: Width) -> i64 {
-        let at = (loc & OFFSET) as usize;
-        debug_assert_eq!(loc & !OFFSET, CONST);
-        let byte = |k: usize| i64::from(self.constants[(at + k) / 64].0[(at + k) % 64]) << (8 * k);
-        match width {
-            Width::Pred => byte(0) & 1,
-            _ => (0..width.lane_bytes() as usize).fold(0, |v, k| v | byte(k)),
-        }
-    }
-
-    fn special_register(&mut self, loc: Loc, width: Width) -> Value {
-        let at = (loc & OFFSET) as i32;
-        // Thread indices and what belongs to the lane differ, the rest is the same for all lanes.
-        if loc < special::WARPID {
-            debug_assert!(loc >= SPECIAL);
-            return self.b.ins().load(I32, fixed(), self.special4, at);
-        }
-        match width {
-            Width::Pred => {
-                let word = self.b.ins().load(I32, fixed(), self.special, at);
-                let bit = self.b.ins().band_imm_u(word, 1);
-                self.b.ins().ireduce(I8, bit)
-            }
-            _ => self
-                .b
-                .ins()
-                .load(int_type(width), fixed(), self.special, at),
-        }
-    }
-
-    fn as_type(&mut self, value: Value, ty: Type) -> Value {
-        let found = self.b.func.dfg.value_type(value);
-        if found == ty {
-            value
-        } else if found.bits() == ty.bits() {
-            self.b.ins().bitcast(ty, MemFlagsData::new(), value)
-        } else {
-            unreachable!("operands have the size that the instruction says")
-        }
-    }
-
-    /// An operand as an integer; predicates are 0 or 1 in a byte.
-    pub(super) fn int(&mut self, loc: Loc, width: Width) -> Value {
-        self.operand(loc, width, int_type(width), true)
-    }
-
-    /// An operand for arithmetic in single precision.
-    pub(super) fn f32(&mut self, loc: Loc) -> Value {
-        self.operand(loc, Width::W32, F32, false)
-    }
-
-    /// An operand in double precision.
-    pub(super) fn f64(&mut self, loc: Loc) -> Value {
-        self.operand(loc, Width::W64, F64, true)
-    }
-
-    /// An operand in the form in which the register `like` is kept, with its bits.
-    pub(super) fn like(&mut self, loc: Loc, width: Width, like: Loc) -> Value {
-        let ty = match self.plan.numbers.get(&like) {
-            Some(&k) if self.float[k] => {
-                if width == Width::W32 {
-                    F32
-                } else {
-                    F64
-                }
-            }
-            _ => int_type(width),
-        };
-        self.operand(loc, width, ty, true)
-    }
-
-    /// Gives a register its value, under the guard.
-    pub(super) fn set(&mut self, loc: Loc, value: Value) {
-        let Some(&k) = self.plan.numbers.get(&loc) else {
-            unreachable!("destinations are registers of the frame")
-        };
-        let variable = self.variables[k];
-        let ty = match (self.plan.registers[k].1, self.float[k]) {
-            (Width::W32, true) => F32,
-            (Width::W64, true) => F64,
-            (width, _) => int_type(width),
-        };
-        let mut value = self.as_type(value, ty);
-        if let Some(guard) = self.guard {
-            let old = self.b.use_var(variable);
-            value = self.b.ins().select(guard, value, old);
-        }
-        self.b.def_var(variable, value);
-    }
-
-    /// Gives a register the result of single-precision arithmetic, which has one NaN only.
-    pub(super) fn set_f32(&mut self, loc: Loc, value: Value) {
-        let lazy = self.plan.numbers.get(&loc).is_some_and(|&k| self.lazy[k]);
-        let value = if lazy { value } else { self.canon(value) };
-        self.set(loc, value);
     }
 
     /// Lets the interpreter's own function do an instruction for this lane; its results are in the frame.
@@ -658,22 +529,10 @@ impl Build<'_, '_> {
                 self.store_register(k);
             }
         }
-        let address = std::ptr::from_ref(&self.program.code[pc as usize]) as i64;
-        let ins_value = self.b.ins().iconst(I64, address);
         let one = self.b.ins().iconst(I32, 1);
-        let bit = self.b.ins().ishl(one, self.lane);
-        let arguments = [self.context, ins_value, bit];
-        if seldom {
-            self.b.ins().call(self.helpers.one_lane, &arguments);
-            return;
-        }
-        let callee = self
-            .b
-            .ins()
-            .iconst(I64, entry::one_lane as *const () as i64);
-        self.b
-            .ins()
-            .call_indirect(self.one_lane, callee, &arguments);
+        let lane = self.own_lane();
+        let bit = self.b.ins().ishl(one, lane);
+        self.call_interpreter(pc, bit, seldom);
     }
 
     /// What [`Build::one_lane`] left in the register.

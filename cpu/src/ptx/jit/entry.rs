@@ -3,6 +3,7 @@
 use std::mem::offset_of;
 
 use super::Code;
+use super::shapes::GROUP;
 use crate::engine::Fault;
 use crate::ptx::alu::FULL;
 use crate::ptx::code::{Bases, Ins, NONE, Op, SHARED_WINDOW, Where};
@@ -38,19 +39,21 @@ impl Slot {
 pub(super) struct Context<'a, 'g> {
     bases: Bases,
     slots: *mut Slot,
-    /// Shared memory of the block, and how many places for an access of each size it has.
+    /// Shared memory of the block.
     shared_start: u64,
-    shared_limits: [u64; SIZES],
+    /// How many places for an access of each size shared and local memory have.
+    limits: &'a Limits,
     /// Local memory of the warp's first lane, and the distance to the next.
     local: u64,
     local_stride: u64,
-    local_limits: [u64; SIZES],
     /// Where the frame's part of local memory starts.
     local_base: u64,
     /// Bytes of the kernel's parameters.
     params: *const u8,
     /// Where each lane goes on.
     next: [u32; 32],
+    /// For each group of lanes that gave up, one more than the number of the entry at which the code for single lanes goes on.
+    resume: [u32; 32 / GROUP],
     /// What [`resolve`] found: the host's address, or 0 after a fault.
     answer: u64,
     warp: *mut Warp,
@@ -61,38 +64,71 @@ pub(super) struct Context<'a, 'g> {
 
 /// Places in [`Context`].
 pub(super) mod place {
-    use super::{Context, offset_of};
+    use super::{Context, Limits, offset_of};
 
     pub(in super::super) const FRAME: i32 = offset_of!(Context<'_, '_>, bases) as i32;
     pub(in super::super) const SPECIAL: i32 = FRAME + 16;
     pub(in super::super) const PARAMS: i32 = FRAME + 24;
     pub(in super::super) const SLOTS: i32 = offset_of!(Context<'_, '_>, slots) as i32;
     pub(in super::super) const SHARED: i32 = offset_of!(Context<'_, '_>, shared_start) as i32;
-    pub(in super::super) const SHARED_LIMITS: i32 =
-        offset_of!(Context<'_, '_>, shared_limits) as i32;
+    pub(in super::super) const LIMITS: i32 = offset_of!(Context<'_, '_>, limits) as i32;
+    /// In what [`LIMITS`] leads to.
+    pub(in super::super) const SHARED_LIMITS: i32 = offset_of!(Limits, shared) as i32;
+    pub(in super::super) const LOCAL_LIMITS: i32 = offset_of!(Limits, local) as i32;
     pub(in super::super) const LOCAL: i32 = offset_of!(Context<'_, '_>, local) as i32;
     pub(in super::super) const LOCAL_STRIDE: i32 = offset_of!(Context<'_, '_>, local_stride) as i32;
-    pub(in super::super) const LOCAL_LIMITS: i32 = offset_of!(Context<'_, '_>, local_limits) as i32;
     pub(in super::super) const LOCAL_BASE: i32 = offset_of!(Context<'_, '_>, local_base) as i32;
     pub(in super::super) const RAW_PARAMS: i32 = offset_of!(Context<'_, '_>, params) as i32;
     pub(in super::super) const ANSWER: i32 = offset_of!(Context<'_, '_>, answer) as i32;
+    pub(in super::super) const RESUME: i32 = offset_of!(Context<'_, '_>, resume) as i32;
     pub(in super::super) const NEXT: i32 = offset_of!(Context<'_, '_>, next) as i32;
 }
 
 /// The compiled function: context, lanes, number of the entry. Not zero: a fault.
 type Run = unsafe extern "C" fn(*mut Context<'_, '_>, u32, u32) -> u32;
 
-/// How many aligned places there are for an access of `1 << log` bytes in a piece of memory.
-fn places(bytes: u64, log: usize) -> u64 {
-    let size = 1u64 << log;
-    if bytes < size {
+/// How many aligned places (by `1 << log`) there are in a piece of memory for something of `span` bytes.
+fn places(bytes: u64, span: u64, log: usize) -> u64 {
+    if bytes < span {
         0
     } else {
-        ((bytes - size) >> log) + 1
+        ((bytes - span) >> log) + 1
+    }
+}
+
+impl Slot {
+    /// For things of `span` bytes, aligned to `1 << log`, in a range of addresses.
+    fn new((start, end, host): Known, span: u64, log: usize) -> Slot {
+        let start = start.next_multiple_of(1 << log);
+        Slot {
+            start,
+            limit: places(end.saturating_sub(start), span, log),
+            host,
+            unused: 0,
+        }
+    }
+}
+
+/// A range of addresses, and what is added to one to get the host's.
+type Known = (u64, u64, u64);
+
+impl Context<'_, '_> {
+    /// The range around an address that machine code may use without asking: of global memory, the one that the warp found last.
+    fn around(&self, warp: &Warp, address: u64, generic: bool) -> Option<Known> {
+        let bytes = self.shared.bytes as u64;
+        if address < SHARED_WINDOW {
+            Some((warp.range.start, warp.range.end, 0))
+        } else if generic && address - SHARED_WINDOW < bytes {
+            let host = self.shared_start.wrapping_sub(SHARED_WINDOW);
+            Some((SHARED_WINDOW, SHARED_WINDOW + bytes, host))
+        } else {
+            None
+        }
     }
 }
 
 /// How many places for accesses of each size shared and local memory have.
+#[repr(C)]
 pub(crate) struct Limits {
     shared: [u64; SIZES],
     local: [u64; SIZES],
@@ -101,7 +137,7 @@ pub(crate) struct Limits {
 impl Limits {
     /// For memory of so many bytes.
     pub(crate) fn new(shared: usize, local: usize) -> Limits {
-        let limits = |bytes: usize| std::array::from_fn(|log| places(bytes as u64, log));
+        let limits = |bytes: usize| std::array::from_fn(|log| places(bytes as u64, 1 << log, log));
         Limits {
             shared: limits(shared),
             local: limits(local),
@@ -137,31 +173,13 @@ pub(super) unsafe extern "C" fn resolve(
     ) {
         Ok(host) => {
             if slot != NONE {
-                let log = size.trailing_zeros() as usize;
-                // SAFETY: the compiled function has its number of places, and slots were made for all of them.
-                let slot = unsafe { &mut *context.slots.add(slot as usize) };
-                let known = if address < SHARED_WINDOW {
-                    Some((warp.range.start, warp.range.end, 0))
-                } else if access.place == Where::Generic
-                    && address - SHARED_WINDOW < context.shared.bytes as u64
-                {
-                    let bytes = context.shared.bytes as u64;
-                    Some((
-                        SHARED_WINDOW,
-                        SHARED_WINDOW + bytes,
-                        (context.shared.memory_start() as u64).wrapping_sub(SHARED_WINDOW),
-                    ))
-                } else {
-                    None
-                };
-                if let Some((start, end, host)) = known {
-                    let start = start.next_multiple_of(size);
-                    *slot = Slot {
-                        start,
-                        limit: places(end.saturating_sub(start), log),
-                        host,
-                        unused: 0,
-                    };
+                let generic = access.place == Where::Generic;
+                if let Some(known) = context.around(warp, address, generic) {
+                    // SAFETY: the compiled function has its number of places, and slots were made for all of them.
+                    unsafe {
+                        *context.slots.add(slot as usize) =
+                            Slot::new(known, size, size.trailing_zeros() as usize);
+                    }
                 }
             }
             host
@@ -187,36 +205,15 @@ pub(super) unsafe extern "C" fn look_up(
 ) {
     // SAFETY: as in [`resolve`].
     let (context, warp) = unsafe { (&mut *context, &mut *(*context).warp) };
-    let bytes = context.shared.bytes as u64;
-    let (start, end, host) = if address < SHARED_WINDOW {
-        if !warp.readable(context.grid, address, 1) || what >> 8 & 1 != 0 && !warp.range.writable {
-            return;
-        }
-        (warp.range.start, warp.range.end, 0)
-    } else if what >> 9 & 1 != 0 && address - SHARED_WINDOW < bytes {
-        (
-            SHARED_WINDOW,
-            SHARED_WINDOW + bytes,
-            (context.shared.memory_start() as u64).wrapping_sub(SHARED_WINDOW),
-        )
-    } else {
+    let (log, write, generic) = (what & 63, what >> 8 & 1 != 0, what >> 9 & 1 != 0);
+    if address < SHARED_WINDOW
+        && (!warp.readable(context.grid, address, 1) || write && !warp.range.writable)
+    {
         return;
-    };
-    let log = what & 63;
-    let start = start.next_multiple_of(1 << log);
-    let room = end.saturating_sub(start);
-    // SAFETY: the compiled function has its number of places, and slots were made for all of them.
-    unsafe {
-        *context.slots.add(slot as usize) = Slot {
-            start,
-            limit: if room < span {
-                0
-            } else {
-                ((room - span) >> log) + 1
-            },
-            host,
-            unused: 0,
-        };
+    }
+    if let Some(known) = context.around(warp, address, generic) {
+        // SAFETY: the compiled function has its number of places, and slots were made for all of them.
+        unsafe { *context.slots.add(slot as usize) = Slot::new(known, span, log as usize) };
     }
 }
 
@@ -231,6 +228,55 @@ pub(super) unsafe extern "C" fn one_lane(
 ) {
     // SAFETY: the caller's promise.
     unsafe { ((*ins).alu)(&(*context).bases, &*ins, bit) }
+}
+
+impl Context<'_, '_> {
+    /// Runs lanes from an entry on: whole groups in the code for groups, and the lanes of others, and of groups that gave up, one after the other. False after a fault.
+    fn run(&mut self, code: &Code, ins: &Ins, mask: u32) -> bool {
+        // SAFETY: the address is that of a function that was compiled for this instruction, and the code lives as long as the module.
+        let function = |at: u64| unsafe { std::mem::transmute::<usize, Run>(at as usize) };
+        let groups = match code.groups.get(usize::from(ins.sub)) {
+            Some(&at) if self.shared.rows => {
+                let whole = whole_groups(mask);
+                if whole != 0 {
+                    // SAFETY: the context is complete; the frame is that of the function that was compiled.
+                    let _ = unsafe { function(at)(self, whole, ins.a) };
+                }
+                whole
+            }
+            _ => 0,
+        };
+        let mut left = (0, ins.a);
+        let run = function(ins.imm);
+        for group in 0..32 / GROUP {
+            let first = group * GROUP;
+            let lanes = mask & (((1 << GROUP) - 1) << first);
+            let entry = match self.resume[group] {
+                0 if groups >> first & 1 != 0 => continue,
+                0 => ins.a,
+                number => number - 1,
+            };
+            if entry == left.1 {
+                left.0 |= lanes;
+                continue;
+            }
+            // SAFETY: as above.
+            if left.0 != 0 && unsafe { run(self, left.0, left.1) } != 0 {
+                return false;
+            }
+            left = (lanes, entry);
+        }
+        // SAFETY: as above.
+        left.0 == 0 || unsafe { run(self, left.0, left.1) } == 0
+    }
+}
+
+/// The first lanes of the groups that are there as a whole.
+fn whole_groups(mask: u32) -> u32 {
+    let (two, four);
+    two = mask & mask >> 1;
+    four = two & two >> 2;
+    four & four >> 4 & 0x0101_0101
 }
 
 /// How a path that left machine code goes on.
@@ -264,25 +310,21 @@ impl Warp {
             bases: Bases(bases.0),
             slots: shared.slots.as_mut_ptr(),
             shared_start: shared.memory_start() as u64,
-            shared_limits: shared.limits.shared,
+            limits: &shared.limits,
             local: shared.local.of(self.id as usize * 32) as u64,
             local_stride: shared.local.stack_bytes as u64,
-            local_limits: shared.limits.local,
             local_base: u64::from(local_base),
             params: grid.params.as_ptr(),
             next: [0; 32],
+            resume: [0; 32 / GROUP],
             answer: 0,
             warp: std::ptr::from_mut(self),
             grid,
             shared,
             fault: None,
         };
-        // SAFETY: the address is that of the function that was compiled for this instruction, and the code lives as long as the module.
-        let run: Run = unsafe { std::mem::transmute::<usize, Run>(ins.imm as usize) };
-        // SAFETY: the context is complete; the frame is that of the function that was compiled.
-        let bad = unsafe { run(&raw mut context, *mask, ins.a) };
-        let next = context.next;
-        if bad != 0 {
+        let good = context.run(code, ins, *mask);
+        if !good {
             let (at, trouble) = context.fault.unwrap_or((
                 *pc,
                 Trouble {
@@ -294,7 +336,7 @@ impl Warp {
             let ins = &grid.program.code[at as usize];
             return Err(self.fault(grid, shared.index, ins, trouble));
         }
-        self.sort_out(code, &next, index, pc, mask)
+        self.sort_out(code, &context.next, index, pc, mask)
     }
 
     /// Sees where the lanes are.
@@ -316,7 +358,11 @@ impl Warp {
             same = lanes_at(next, first, *mask) == *mask;
         }
         if !same || first == FINISHED {
-            let done = lanes_at(next, FINISHED, *mask);
+            let done = if same {
+                *mask
+            } else {
+                lanes_at(next, FINISHED, *mask)
+            };
             *mask &= !done;
             if *mask == 0 {
                 self.remove_path(index);
@@ -423,6 +469,7 @@ impl Warp {
 }
 
 /// The lanes of `mask` that go on at `pc`.
+#[inline]
 fn lanes_at(next: &[u32; 32], pc: u32, mask: u32) -> u32 {
     let mut bits = 0;
     for (lane, &at) in next.iter().enumerate() {

@@ -1,13 +1,13 @@
 //! Loads and stores in machine code: an address is compared with the range of memory that the instruction touched last; only where it does not fit, the engine is asked.
 
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::types::{I8, I16, I32, I64};
+use cranelift_codegen::ir::types::{F32, F64, I8, I16, I32, I64};
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Type, Value};
 
 use super::build::{Build, fixed, int_type, own};
 use super::entry::{Slot, place};
+use super::plan::registers;
 use crate::ptx::code::{Access, Ins, NONE, Where};
-use crate::ptx::types::Width;
 
 fn memory_type(size: u8) -> Type {
     match size {
@@ -20,7 +20,7 @@ fn memory_type(size: u8) -> Type {
 
 impl Build<'_, '_> {
     /// The address that the instruction gives.
-    fn address(&mut self, ins: &Ins, access: &Access) -> Value {
+    pub(super) fn address(&mut self, ins: &Ins, access: &Access) -> Value {
         if access.direct {
             if access.place != Where::Local {
                 return self.b.ins().iconst(I64, access.offset);
@@ -42,44 +42,20 @@ impl Build<'_, '_> {
         let total = u64::from(access.size) * u64::from(access.count);
         let log = total.trailing_zeros();
         let address = self.address(ins, access);
-        // Offset in the range with its lowest bits on top: one comparison sees both whether it lies inside and whether it is aligned.
         let (offset, limit, base, slot) = match access.place {
-            Where::Shared => {
-                let limit = self.b.ins().load(
-                    I64,
-                    fixed(),
-                    self.context,
-                    place::SHARED_LIMITS + 8 * log as i32,
-                );
-                let base = self.b.ins().load(I64, fixed(), self.context, place::SHARED);
+            Where::Shared | Where::Local => {
+                let (limit, base) = self.limit(access.place, log);
                 (address, limit, Some(base), NONE)
             }
-            Where::Local => {
-                let limit = self.b.ins().load(
-                    I64,
-                    fixed(),
-                    self.context,
-                    place::LOCAL_LIMITS + 8 * log as i32,
-                );
-                (address, limit, Some(self.local), NONE)
-            }
             _ => {
-                let slot = self.slots;
-                self.slots += 1;
-                let slots = self.b.ins().load(I64, fixed(), self.context, place::SLOTS);
-                let at = (slot as usize * size_of::<Slot>()) as i32;
-                let start = self.b.ins().load(I64, own(), slots, at + Slot::START);
-                let limit = self.b.ins().load(I64, own(), slots, at + Slot::LIMIT);
-                let base = (access.place == Where::Generic)
-                    .then(|| self.b.ins().load(I64, own(), slots, at + Slot::HOST));
+                let slot = self.new_slot();
+                let start = self.of_slot(slot, Slot::START);
+                let limit = self.of_slot(slot, Slot::LIMIT);
+                let base = (access.place == Where::Generic).then(|| self.of_slot(slot, Slot::HOST));
                 (self.b.ins().isub(address, start), limit, base, slot)
             }
         };
-        let turned = if log == 0 {
-            offset
-        } else {
-            self.b.ins().rotr_imm_u(offset, i64::from(log))
-        };
+        let turned = self.turned(offset, log);
         let good = self.b.ins().icmp(IntCC::UnsignedLessThan, turned, limit);
         let (quick, slow, join) = (
             self.b.create_block(),
@@ -89,16 +65,9 @@ impl Build<'_, '_> {
         self.b.append_block_param(join, I64);
         self.b.ins().brif(good, quick, [], slow, []);
         self.b.switch_to_block(quick);
-        let host = match (access.place, base) {
-            (Where::Generic, Some(base)) | (_, Some(base)) => self.b.ins().iadd(
-                if access.place == Where::Generic {
-                    address
-                } else {
-                    offset
-                },
-                base,
-            ),
-            (_, None) => address,
+        let host = match base {
+            Some(base) => self.b.ins().iadd(address, base),
+            None => address,
         };
         self.b.ins().jump(join, [&host.into()]);
         self.b.set_cold_block(slow);
@@ -117,14 +86,38 @@ impl Build<'_, '_> {
         (self.b.block_params(join)[0], 0)
     }
 
-    /// The registers of a load or store.
-    fn registers(&self, ins: &Ins, access: &Access) -> Vec<u32> {
-        if access.count == 1 {
-            vec![ins.d]
+    /// How many places for accesses of a size shared or local memory has, and where it starts.
+    pub(super) fn limit(&mut self, place: Where, log: u32) -> (Value, Value) {
+        let (limits, base) = if place == Where::Local {
+            (place::LOCAL_LIMITS, self.local)
         } else {
-            (0..u32::from(access.count))
-                .map(|k| self.program.lists[(access.list + k) as usize])
-                .collect()
+            let base = self.b.ins().load(I64, fixed(), self.context, place::SHARED);
+            (place::SHARED_LIMITS, base)
+        };
+        let all = self.b.ins().load(I64, fixed(), self.context, place::LIMITS);
+        let at = limits + 8 * log as i32;
+        (self.b.ins().load(I64, fixed(), all, at), base)
+    }
+
+    /// A place for a range of memory.
+    pub(super) fn new_slot(&mut self) -> u32 {
+        self.slots += 1;
+        self.slots - 1
+    }
+
+    /// A field of such a place.
+    pub(super) fn of_slot(&mut self, slot: u32, field: i32) -> Value {
+        let slots = self.b.ins().load(I64, fixed(), self.context, place::SLOTS);
+        let at = (slot as usize * size_of::<Slot>()) as i32;
+        self.b.ins().load(I64, own(), slots, at + field)
+    }
+
+    /// An offset in a range with its lowest bits on top: one comparison sees both whether it lies inside and whether it is aligned.
+    pub(super) fn turned(&mut self, offset: Value, log: u32) -> Value {
+        if log == 0 {
+            offset
+        } else {
+            self.b.ins().rotr_imm_u(offset, i64::from(log))
         }
     }
 
@@ -143,38 +136,34 @@ impl Build<'_, '_> {
     pub(super) fn load(&mut self, ins: &Ins, pc: u32) {
         let access = self.program.accesses[ins.imm as usize];
         let (host, first) = self.place_of(ins, pc, &access);
-        let registers = self.registers(ins, &access);
+        self.load_from(ins, &access, host, first);
+    }
+
+    /// Loads the registers of an instruction from where it lies on the host.
+    pub(super) fn load_from(&mut self, ins: &Ins, access: &Access, host: Value, first: i32) {
         // All elements are read before any register is written: the address may be among them.
-        let mut values = Vec::with_capacity(registers.len());
-        for (k, &register) in registers.iter().enumerate() {
-            let ty = self.loaded_type(register, &access);
-            let value = self.b.ins().load(
-                ty,
-                kernel(),
-                host,
-                first + k as i32 * i32::from(access.size),
-            );
+        let mut values = Vec::with_capacity(usize::from(access.count));
+        for (k, register) in registers(self.program, ins).enumerate() {
+            let ty = self.loaded_type(register, access);
+            let at = first + k as i32 * i32::from(access.size);
+            let value = self.b.ins().load(ty, kernel(), host, at);
             values.push(if ty.is_float() {
                 value
             } else {
-                self.widen(value, &access)
+                self.widen(value, access)
             });
         }
-        for (register, value) in registers.into_iter().zip(values) {
+        for (register, value) in registers(self.program, ins).zip(values) {
             self.set(register, value);
         }
     }
 
     /// Floating-point registers are loaded as they are kept.
-    fn loaded_type(&self, register: u32, access: &Access) -> Type {
-        let float = self
-            .plan
-            .numbers
-            .get(&register)
-            .is_some_and(|&k| self.float[k]);
-        match (float, access.size, access.width) {
-            (true, 4, Width::W32) => cranelift_codegen::ir::types::F32,
-            (true, 8, Width::W64) => cranelift_codegen::ir::types::F64,
+    pub(super) fn loaded_type(&self, register: u32, access: &Access) -> Type {
+        let kept = self.plan.numbers.get(&register).map(|&k| self.kept(k));
+        match (kept, access.size) {
+            (Some(F32), 4) => F32,
+            (Some(F64), 8) => F64,
             _ => memory_type(access.size),
         }
     }
@@ -182,7 +171,12 @@ impl Build<'_, '_> {
     pub(super) fn store(&mut self, ins: &Ins, pc: u32) {
         let access = self.program.accesses[ins.imm as usize];
         let (host, first) = self.place_of(ins, pc, &access);
-        for (k, register) in self.registers(ins, &access).into_iter().enumerate() {
+        self.store_to(ins, &access, host, first);
+    }
+
+    /// Stores the registers of an instruction to where it lies on the host.
+    pub(super) fn store_to(&mut self, ins: &Ins, access: &Access, host: Value, first: i32) {
+        for (k, register) in registers(self.program, ins).enumerate() {
             let mut value = self.like(register, access.width, register);
             let ty = self.b.func.dfg.value_type(value);
             if ty.bits() != u32::from(access.size) * 8 {
@@ -191,12 +185,8 @@ impl Build<'_, '_> {
                 }
                 value = self.b.ins().ireduce(memory_type(access.size), value);
             }
-            self.b.ins().store(
-                kernel(),
-                value,
-                host,
-                first + k as i32 * i32::from(access.size),
-            );
+            let at = first + k as i32 * i32::from(access.size);
+            self.b.ins().store(kernel(), value, host, at);
         }
     }
 
@@ -207,7 +197,7 @@ impl Build<'_, '_> {
             .b
             .ins()
             .load(I64, fixed(), self.context, place::RAW_PARAMS);
-        for (k, register) in self.registers(ins, &access).into_iter().enumerate() {
+        for (k, register) in registers(self.program, ins).enumerate() {
             let at = access.offset as i32 + k as i32 * i32::from(access.size);
             let flags = MemFlagsData::new()
                 .with_notrap()

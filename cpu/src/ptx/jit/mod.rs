@@ -4,16 +4,24 @@
 //! several lanes, or that machine code does not know. There the interpreter takes over, with the registers in the frame where it expects them, and hands back behind it. So
 //! everything that is not made into machine code stays as right as it was, and lanes part and meet by the interpreter's rules.
 //!
-//! Arithmetic must give the interpreter's bits. What Cranelift cannot promise is done by the interpreter's own functions, for one lane ([`build::Build::one_lane`]).
+//! A second function does the same for groups of lanes that go together, and leaves the rest to the first ([`group`]). Both are made by the same code ([`build`]), whose values are numbers of
+//! one lane or vectors of several ([`registers::Mode`]).
+//!
+//! Arithmetic must give the interpreter's bits. What Cranelift cannot promise is done by the interpreter's own functions, for one lane ([`build::Build::one_lane`]) or for a group.
 
 mod build;
 mod entry;
+mod floats;
+mod group;
+mod group_memory;
 mod groups;
 mod kinds;
 mod memory;
 mod names;
 mod ops;
 mod plan;
+mod registers;
+mod shapes;
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -28,6 +36,8 @@ use cranelift_jit::{JITBuilder, JITModule};
 use cranelift_module::{Linkage, Module, default_libcall_names};
 
 pub(crate) use entry::{After, Limits, Slot};
+/// Lanes that machine code takes together.
+pub(crate) const GROUP: u32 = shapes::GROUP as u32;
 
 use super::code::{Ins, Op, Program};
 use super::exec::state::Line;
@@ -76,6 +86,8 @@ pub(crate) struct Kernel {
 pub(crate) struct Code {
     /// The program, with the way to machine code in place of the instructions at entries.
     pub(crate) ins: Vec<Ins>,
+    /// Functions for groups of lanes; instructions name them by [`Ins::sub`].
+    groups: Vec<u64>,
     /// Places for ranges of memory.
     slots: u32,
     /// Loops, and the boundary that lanes come to from there.
@@ -224,6 +236,7 @@ fn compile(program: &Program, kernel: u32, constants: &[Line]) -> Result<Code, S
         module.clear_context(&mut context);
         helpers.push(id);
     }
+    let names = names::Names::get();
     let fused = super::alu::wide() || cfg!(target_arch = "aarch64");
     let (mut slots, mut loops, mut made) = (0, HashMap::new(), Vec::new());
     for &f in &functions {
@@ -233,37 +246,55 @@ fn compile(program: &Program, kernel: u32, constants: &[Line]) -> Result<Code, S
         if plan.entries.is_empty() {
             continue;
         }
-        context.func.signature = build::signature(module.make_signature());
-        let id = module
-            .declare_function(&format!("f{f}"), Linkage::Local, &context.func.signature)
-            .map_err(|e| e.to_string())?;
-        let helpers = build::Helpers {
-            resolve: module.declare_func_in_func(helpers[0], &mut context.func),
-            one_lane: module.declare_func_in_func(helpers[1], &mut context.func),
-            look_up: module.declare_func_in_func(helpers[2], &mut context.func),
-        };
-        let builder = FunctionBuilder::new(&mut context.func, &mut shared);
-        slots = build::build(
-            builder,
-            &plan,
+        let (float, lazy) = kinds::choose(&plan, program, names, constants);
+        let source = build::Source {
+            plan: &plan,
             program,
             constants,
-            names::Names::get(),
+            names,
             fused,
-            slots,
-            target,
-            helpers,
-        );
-        module
-            .define_function(id, &mut context)
-            .map_err(|e| format!("{e:?}"))?;
-        module.clear_context(&mut context);
+            float: &float,
+            lazy: &lazy,
+        };
+        let mut define = |name: String, shapes, resumes: &[group::Resume]| {
+            context.func.signature = build::signature(module.make_signature());
+            let id = module
+                .declare_function(&name, Linkage::Local, &context.func.signature)
+                .map_err(|e| e.to_string())?;
+            let calls = |b: &mut FunctionBuilder<'_>| build::Helpers {
+                resolve: module.declare_func_in_func(helpers[0], b.func),
+                one_lane: module.declare_func_in_func(helpers[1], b.func),
+                look_up: module.declare_func_in_func(helpers[2], b.func),
+            };
+            let builder = FunctionBuilder::new(&mut context.func, &mut shared);
+            let left = build::build(builder, source, shapes, resumes, &mut slots, target, calls);
+            module
+                .define_function(id, &mut context)
+                .map_err(|e| format!("{e:?}"))?;
+            module.clear_context(&mut context);
+            Ok::<_, String>((id, left))
+        };
+        let shapes = shapes::Shapes::find(&plan, program, names, constants, &float);
+        let (group, resumes) = if shapes.worth_it(program) {
+            let (id, left) = define(format!("g{f}"), Some(shapes), &[])?;
+            (Some(id), left)
+        } else {
+            (None, Vec::new())
+        };
+        let (id, _) = define(format!("f{f}"), None, &resumes)?;
         loops.extend(plan.loops.iter().map(|(&at, &to)| (at, to)));
-        made.push((id, plan));
+        made.push((id, group, plan));
     }
     module.finalize_definitions().map_err(|e| e.to_string())?;
     let mut ins = program.code.clone();
-    for (id, plan) in made {
+    let mut groups = Vec::new();
+    for (id, group, plan) in made {
+        let number = groups.len();
+        groups.extend(group.map(|id| module.get_finalized_function(id) as u64));
+        let sub = match group {
+            Some(_) => u16::try_from(number).unwrap_or(u16::MAX),
+            None => u16::MAX,
+        };
         let address = module.get_finalized_function(id) as u64;
         for (number, &block) in plan.entries.iter().enumerate() {
             let at = plan.blocks[block].start as usize;
@@ -271,6 +302,7 @@ fn compile(program: &Program, kernel: u32, constants: &[Line]) -> Result<Code, S
                 op: Op::Compiled,
                 guard: super::code::NONE,
                 a: number as u32,
+                sub,
                 imm: address,
                 ..ins[at]
             };
@@ -278,6 +310,7 @@ fn compile(program: &Program, kernel: u32, constants: &[Line]) -> Result<Code, S
     }
     Ok(Code {
         ins,
+        groups,
         slots,
         loops,
         module: Some(module),

@@ -1,10 +1,11 @@
 //! Arithmetic in machine code. What is not here is done by the interpreter's own functions, one lane at a time.
 
 use cranelift_codegen::ir::condcodes::{CondCode, FloatCC, IntCC};
-use cranelift_codegen::ir::types::{F32, F64, I16, I32, I64};
+use cranelift_codegen::ir::types::{F32, F32X4, F64, F64X2, I16, I32, I32X4, I64};
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Type, Value};
 
 use super::build::{Build, int_type};
+use super::registers::Mode;
 use crate::ptx::alu::logic::{AND, INVERT, NEGATE_C, OR, XOR};
 use crate::ptx::code::{Ins, Loc, NONE};
 use crate::ptx::types::Width;
@@ -21,6 +22,15 @@ fn width_of(name: &str) -> Width {
 impl Build<'_, '_> {
     /// An instruction that only computes.
     pub(super) fn alu(&mut self, ins: &Ins, pc: u32) {
+        if self.is_group() {
+            self.alu_of_group(ins, pc);
+        } else if !self.known(ins, pc) {
+            self.guarded(ins, |s| s.by_interpreter(ins, pc));
+        }
+    }
+
+    /// Makes an instruction into machine code in the mode at hand, if that is known for it.
+    pub(super) fn known(&mut self, ins: &Ins, pc: u32) -> bool {
         let name = self.names.of(ins);
         self.guard = (ins.guard != NONE).then(|| self.guard_of(ins));
         let done = self.moves(name, ins)
@@ -31,16 +41,17 @@ impl Build<'_, '_> {
             || self.single(name, ins, pc)
             || self.double(name, ins, pc);
         self.guard = None;
-        if !done {
-            self.guarded(ins, |s| {
-                s.one_lane(ins, pc, false);
-                for loc in [ins.d, ins.e] {
-                    if s.plan.numbers.contains_key(&loc) {
-                        let value = s.result(loc);
-                        s.set(loc, value);
-                    }
-                }
-            });
+        done
+    }
+
+    /// Has the interpreter's own function do an instruction for the lane at hand.
+    pub(super) fn by_interpreter(&mut self, ins: &Ins, pc: u32) {
+        self.one_lane(ins, pc, false);
+        for loc in [ins.d, ins.e] {
+            if self.plan.numbers.contains_key(&loc) {
+                let value = self.result(loc);
+                self.set(loc, value);
+            }
         }
     }
 
@@ -58,9 +69,9 @@ impl Build<'_, '_> {
                     self.like(ins.b, width, ins.d),
                 );
                 let v = if ins.flags != 0 {
-                    self.b.ins().select(p, y, x)
+                    self.choose(p, y, x)
                 } else {
-                    self.b.ins().select(p, x, y)
+                    self.choose(p, x, y)
                 };
                 self.set(ins.d, v);
             }
@@ -90,11 +101,7 @@ impl Build<'_, '_> {
 
     fn predicate(&mut self, loc: Loc, negated: bool) -> Value {
         let v = self.int(loc, Width::Pred);
-        if negated {
-            self.b.ins().bxor_imm_u(v, 1)
-        } else {
-            v
-        }
+        if negated { self.not(v) } else { v }
     }
 
     fn pack(&mut self, ins: &Ins, width: Width, to: Type) {
@@ -152,9 +159,10 @@ impl Build<'_, '_> {
                     "not" => self.b.ins().bnot(x),
                     "neg" => self.b.ins().ineg(x),
                     "abs" => {
-                        let negative = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, x, 0);
+                        let zero = self.zero_of(x);
+                        let negative = self.b.ins().icmp(IntCC::SignedLessThan, x, zero);
                         let other = self.b.ins().ineg(x);
-                        self.b.ins().select(negative, other, x)
+                        self.choose(negative, other, x)
                     }
                     _ => {
                         let zero = self.b.ins().icmp_imm_s(IntCC::Equal, x, 0);
@@ -199,13 +207,18 @@ impl Build<'_, '_> {
         if ins.b >> 30 == 1 {
             let n = self.constant(ins.b, Width::W32);
             return match (left, signed) {
-                (true, _) | (false, false) if n >= bits => self.b.ins().iconst(int_type(width), 0),
+                (true, _) | (false, false) if n >= bits => self.zero_of(x),
                 (true, _) => self.b.ins().ishl_imm_u(x, n),
                 (false, true) => self.b.ins().sshr_imm_u(x, n.min(bits - 1)),
                 (false, false) => self.b.ins().ushr_imm_u(x, n),
             };
         }
-        let n = self.int(ins.b, Width::W32);
+        // Vectors are shifted by one amount.
+        let n = if self.b.func.dfg.value_type(x).is_vector() {
+            self.in_mode(Mode::Together(0), |s| s.int(ins.b, Width::W32))
+        } else {
+            self.int(ins.b, Width::W32)
+        };
         let far = self
             .b
             .ins()
@@ -220,8 +233,21 @@ impl Build<'_, '_> {
         } else {
             self.b.ins().ushr(x, n)
         };
-        let zero = self.b.ins().iconst(int_type(width), 0);
+        let ty = self.b.func.dfg.value_type(x);
+        if ty.is_vector() {
+            let near = self.b.ins().bxor_imm_u(far, 1);
+            let near = self.b.ins().bmask(ty.lane_type(), near);
+            let near = self.b.ins().splat(ty, near);
+            return self.b.ins().band(v, near);
+        }
+        let zero = self.zero_of(x);
         self.b.ins().select(far, zero, v)
+    }
+
+    /// Zero in the type of a value.
+    pub(super) fn zero_of(&mut self, value: Value) -> Value {
+        let ty = self.b.func.dfg.value_type(value);
+        self.number(ty, 0)
     }
 
     /// Any function of three bits: a sum of products of few terms.
@@ -239,7 +265,7 @@ impl Build<'_, '_> {
     fn lop2(&mut self, y: Value, z: Value, table: u8) -> Value {
         let n = |s: &mut Self, v| s.b.ins().bnot(v);
         match table {
-            0 => self.b.ins().iconst(I32, 0),
+            0 => self.zero_of(y),
             1 => {
                 let v = self.b.ins().bor(y, z);
                 n(self, v)
@@ -269,7 +295,10 @@ impl Build<'_, '_> {
                 self.b.ins().bor(v, y)
             }
             14 => self.b.ins().bor(y, z),
-            _ => self.b.ins().iconst(I32, 0xffff_ffff),
+            _ => {
+                let v = self.zero_of(y);
+                n(self, v)
+            }
         }
     }
 
@@ -325,22 +354,23 @@ impl Build<'_, '_> {
             32 => Width::W32,
             _ => Width::W64,
         };
-        let (x, y) = (self.int(ins.a, width), self.int(ins.b, width));
+        let pairs = part == "wide" && matches!(self.mode, Mode::Pair(_));
+        let operand = |s: &mut Self, loc: Loc| {
+            if pairs {
+                s.half(|s| s.int(loc, width))
+            } else {
+                s.int(loc, width)
+            }
+        };
+        let (x, y) = (operand(self, ins.a), operand(self, ins.b));
         let product = match part {
             "lo" => self.b.ins().imul(x, y),
             "hi" | "wide" if bits < 64 => {
                 let double = if bits == 16 { I32 } else { I64 };
-                let (x, y) = if signed {
-                    (
-                        self.b.ins().sextend(double, x),
-                        self.b.ins().sextend(double, y),
-                    )
-                } else {
-                    (
-                        self.b.ins().uextend(double, x),
-                        self.b.ins().uextend(double, y),
-                    )
-                };
+                let (x, y) = (
+                    self.widened(x, double, signed),
+                    self.widened(y, double, signed),
+                );
                 let product = self.b.ins().imul(x, y);
                 if part == "wide" {
                     product
@@ -368,6 +398,16 @@ impl Build<'_, '_> {
         true
     }
 
+    /// A number in a type of twice its size or more; of a vector, its lower half.
+    pub(super) fn widened(&mut self, x: Value, ty: Type, signed: bool) -> Value {
+        match (self.b.func.dfg.value_type(x).is_vector(), signed) {
+            (true, true) => self.b.ins().swiden_low(x),
+            (true, false) => self.b.ins().uwiden_low(x),
+            (false, true) => self.b.ins().sextend(ty, x),
+            (false, false) => self.b.ins().uextend(ty, x),
+        }
+    }
+
     fn conversions(&mut self, name: &str, ins: &Ins) -> bool {
         let Some(rest) = name.strip_prefix("cvt_") else {
             return false;
@@ -379,13 +419,17 @@ impl Build<'_, '_> {
                 } else {
                     Width::W32
                 };
-                let x = self.int(ins.a, from);
-                let to = if rest.ends_with("32") { I32 } else { I64 };
-                if rest.starts_with('s') {
-                    self.b.ins().sextend(to, x)
+                let x = if matches!(self.mode, Mode::Pair(_)) {
+                    self.half(|s| s.int(ins.a, from))
                 } else {
-                    self.b.ins().uextend(to, x)
-                }
+                    self.int(ins.a, from)
+                };
+                let to = if rest.ends_with("32") { I32 } else { I64 };
+                self.widened(x, to, rest.starts_with('s'))
+            }
+            "64_32" if matches!(self.mode, Mode::Quad(_)) => {
+                let [x, y] = self.halves(|s| s.int(ins.a, Width::W64));
+                self.even(x, y, I32X4)
             }
             "32_16" | "64_16" | "64_32" => {
                 let from = if rest.starts_with("32") {
@@ -396,6 +440,21 @@ impl Build<'_, '_> {
                 let x = self.int(ins.a, from);
                 let to = if rest.ends_with("16") { I16 } else { I32 };
                 self.b.ins().ireduce(to, x)
+            }
+            "s32_f32" | "u32_f32" if matches!(self.mode, Mode::Quad(_)) => {
+                let x = self.int(ins.a, Width::W32);
+                let v = if rest.starts_with('s') {
+                    self.b.ins().fcvt_from_sint(F32X4, x)
+                } else {
+                    self.b.ins().fcvt_from_uint(F32X4, x)
+                };
+                self.set_f32(ins.d, v);
+                return true;
+            }
+            "s32_f64" if matches!(self.mode, Mode::Pair(_)) => {
+                let x = self.half(|s| s.int(ins.a, Width::W32));
+                let x = self.b.ins().swiden_low(x);
+                self.b.ins().fcvt_from_sint(F64X2, x)
             }
             "s32_f32" | "s32_f64" | "u32_f32" | "u32_f64" => {
                 let x = self.int(ins.a, Width::W32);
@@ -413,6 +472,18 @@ impl Build<'_, '_> {
                 }
                 v
             }
+            "f32_f64" if matches!(self.mode, Mode::Pair(_)) => {
+                let x = self.half(|s| {
+                    let x = s.int(ins.a, Width::W32);
+                    s.as_type(x, F32)
+                });
+                self.b.ins().fvpromote_low(x)
+            }
+            "f64_f32" if matches!(self.mode, Mode::Quad(_)) => {
+                let [x, y] = self.halves(|s| s.f64(ins.a));
+                let (x, y) = (self.b.ins().fvdemote(x), self.b.ins().fvdemote(y));
+                self.shuffle(x, y, [0, 1, 4, 5], F32X4)
+            }
             "f32_f64" => {
                 let x = self.int(ins.a, Width::W32);
                 let x = self.b.ins().bitcast(F32, MemFlagsData::new(), x);
@@ -424,11 +495,13 @@ impl Build<'_, '_> {
             }
             "rzi_f32_s32" => {
                 let x = self.f32(ins.a);
-                self.b.ins().fcvt_to_sint_sat(I32, x)
+                let to = self.shaped(I32);
+                self.b.ins().fcvt_to_sint_sat(to, x)
             }
             "rzi_f32_u32" => {
                 let x = self.f32(ins.a);
-                self.b.ins().fcvt_to_uint_sat(I32, x)
+                let to = self.shaped(I32);
+                self.b.ins().fcvt_to_uint_sat(to, x)
             }
             _ => return false,
         };
@@ -492,7 +565,7 @@ impl Build<'_, '_> {
 
     /// Combines, and writes both results.
     fn finish_comparison(&mut self, ins: &Ins, mut v: Value) {
-        let mut other = (ins.e != NONE).then(|| self.b.ins().bxor_imm_u(v, 1));
+        let mut other = (ins.e != NONE).then(|| self.not(v));
         let combination = ins.flags & (AND | OR | XOR);
         if combination != 0 {
             let c = self.predicate(ins.c, ins.flags & NEGATE_C != 0);
@@ -510,168 +583,5 @@ impl Build<'_, '_> {
         if let Some(other) = other {
             self.set(ins.e, other);
         }
-    }
-
-    /// Subnormal numbers become zeros of their sign.
-    fn flush(&mut self, value: Value) -> Value {
-        let bits = self.b.ins().bitcast(I32, MemFlagsData::new(), value);
-        let exponent = self.b.ins().band_imm_u(bits, 0x7f80_0000);
-        let zero = self.b.ins().band_imm_u(bits, 0x8000_0000);
-        let keeps = self.b.ins().icmp_imm_s(IntCC::NotEqual, exponent, 0);
-        let bits = self.b.ins().select(keeps, bits, zero);
-        self.b.ins().bitcast(F32, MemFlagsData::new(), bits)
-    }
-
-    fn single(&mut self, name: &str, ins: &Ins, pc: u32) -> bool {
-        let Some(what) = name.strip_suffix("_f32") else {
-            return false;
-        };
-        let (what, ftz) = match what.strip_suffix("_ftz") {
-            Some(what) => (what, true),
-            None => (what, false),
-        };
-        let count = match what {
-            "add" | "sub" | "mul" | "div" | "min" | "max" => 2,
-            "fma" if self.fused => 3,
-            "sqrt" | "rcp" | "rsqrt" | "neg" | "abs" if !ftz => 1,
-            _ => return false,
-        };
-        let mut v = [ins.a, ins.b, ins.c];
-        let mut values = Vec::with_capacity(3);
-        for loc in &mut v[..count] {
-            let mut x = self.f32(*loc);
-            if ftz {
-                x = self.flush(x);
-            }
-            values.push(x);
-        }
-        let r = match (what, &values[..]) {
-            ("add", &[x, y]) => self.b.ins().fadd(x, y),
-            ("sub", &[x, y]) => self.b.ins().fsub(x, y),
-            ("mul", &[x, y]) => self.b.ins().fmul(x, y),
-            ("div", &[x, y]) if !ftz => self.b.ins().fdiv(x, y),
-            ("fma", &[x, y, z]) => self.b.ins().fma(x, y, z),
-            ("min" | "max", &[x, y]) => self.extreme(x, y, what == "min", F32),
-            ("sqrt", &[x]) => self.b.ins().sqrt(x),
-            ("rcp", &[x]) => {
-                let one = self.b.ins().f32const(1.0);
-                self.b.ins().fdiv(one, x)
-            }
-            ("rsqrt", &[x]) => {
-                let x = self.b.ins().fpromote(F64, x);
-                let root = self.b.ins().sqrt(x);
-                let one = self.b.ins().f64const(1.0);
-                let v = self.b.ins().fdiv(one, root);
-                self.b.ins().fdemote(F32, v)
-            }
-            ("neg", &[x]) => self.b.ins().fneg(x),
-            ("abs", &[x]) => self.b.ins().fabs(x),
-            _ => return false,
-        };
-        if !ftz || matches!(what, "min" | "max") {
-            self.set_f32(ins.d, r);
-            return true;
-        }
-        if matches!(what, "mul" | "fma") {
-            // A result that may have been rounded up to the smallest normal number needs a second look, which the interpreter's function takes.
-            let bits = self.b.ins().bitcast(I32, MemFlagsData::new(), r);
-            let size = self.b.ins().band_imm_u(bits, 0x7fff_ffff);
-            let edge = self.b.ins().icmp_imm_s(IntCC::Equal, size, 0x0080_0000);
-            let flushed = self.flush(r);
-            let v = self.unless(edge, flushed, ins, pc);
-            self.set_f32(ins.d, v);
-        } else {
-            let v = self.flush(r);
-            self.set_f32(ins.d, v);
-        }
-        true
-    }
-
-    /// `value`, or what the interpreter's function says where `odd` holds.
-    fn unless(&mut self, odd: Value, value: Value, ins: &Ins, pc: u32) -> Value {
-        let ty = self.b.func.dfg.value_type(value);
-        let (slow, join) = (self.b.create_block(), self.b.create_block());
-        self.b.append_block_param(join, ty);
-        self.b.ins().brif(odd, slow, [], join, [&value.into()]);
-        self.b.set_cold_block(slow);
-        self.b.switch_to_block(slow);
-        self.one_lane(ins, pc, true);
-        let found = self.result(ins.d);
-        let found = if self.b.func.dfg.value_type(found) == ty {
-            found
-        } else {
-            self.b.ins().bitcast(ty, MemFlagsData::new(), found)
-        };
-        self.b.ins().jump(join, [&found.into()]);
-        self.b.switch_to_block(join);
-        self.b.block_params(join)[0]
-    }
-
-    /// Minimum or maximum: a number wins against a NaN, and -0 is smaller than +0.
-    fn extreme(&mut self, x: Value, y: Value, min: bool, ty: Type) -> Value {
-        let int = if ty == F32 { I32 } else { I64 };
-        let (condition, sign) = if min {
-            (FloatCC::LessThan, IntCC::SignedLessThan)
-        } else {
-            (FloatCC::GreaterThan, IntCC::SignedGreaterThanOrEqual)
-        };
-        let better = self.b.ins().fcmp(condition, x, y);
-        let equal = self.b.ins().fcmp(FloatCC::Equal, x, y);
-        let bits = self.b.ins().bitcast(int, MemFlagsData::new(), x);
-        let signed = self.b.ins().icmp_imm_s(sign, bits, 0);
-        let tie = self.b.ins().band(equal, signed);
-        let alone = self.b.ins().fcmp(FloatCC::Unordered, y, y);
-        let better = self.b.ins().bor(better, tie);
-        let better = self.b.ins().bor(better, alone);
-        self.b.ins().select(better, x, y)
-    }
-
-    /// Double precision: NaN operands are handed on by rules of their own, which the interpreter's function knows.
-    fn double(&mut self, name: &str, ins: &Ins, pc: u32) -> bool {
-        let Some(what) = name.strip_suffix("_f64") else {
-            return false;
-        };
-        let count = match what {
-            "add" | "sub" | "mul" | "min" | "max" | "div" => 2,
-            "fma" if self.fused => 3,
-            "neg" | "abs" | "sqrt" | "rcp" | "rsqrt" => 1,
-            _ => return false,
-        };
-        let locs = [ins.a, ins.b, ins.c];
-        let values: Vec<Value> = locs[..count].iter().map(|&loc| self.f64(loc)).collect();
-        let one = |s: &mut Self| s.b.ins().f64const(1.0);
-        let r = match (what, &values[..]) {
-            ("add", &[x, y]) => self.b.ins().fadd(x, y),
-            ("sub", &[x, y]) => self.b.ins().fsub(x, y),
-            ("mul", &[x, y]) => self.b.ins().fmul(x, y),
-            ("div", &[x, y]) => self.b.ins().fdiv(x, y),
-            ("min" | "max", &[x, y]) => self.extreme(x, y, what == "min", F64),
-            ("fma", &[x, y, z]) => self.b.ins().fma(x, y, z),
-            ("neg", &[x]) => self.b.ins().fneg(x),
-            ("abs", &[x]) => self.b.ins().fabs(x),
-            ("sqrt", &[x]) => self.b.ins().sqrt(x),
-            ("rcp", &[x]) => {
-                let one = one(self);
-                self.b.ins().fdiv(one, x)
-            }
-            ("rsqrt", &[x]) => {
-                let one = one(self);
-                let root = self.b.ins().sqrt(x);
-                self.b.ins().fdiv(one, root)
-            }
-            _ => return false,
-        };
-        let mut odd = self.b.ins().fcmp(
-            FloatCC::Unordered,
-            values[0],
-            values.get(1).copied().unwrap_or(values[0]),
-        );
-        if let &[_, _, z] = &values[..] {
-            let third = self.b.ins().fcmp(FloatCC::Unordered, z, z);
-            odd = self.b.ins().bor(odd, third);
-        }
-        let v = self.unless(odd, r, ins, pc);
-        self.set(ins.d, v);
-        true
     }
 }

@@ -68,6 +68,19 @@ fn bits(word: usize, mut left: u64) -> impl Iterator<Item = usize> {
     })
 }
 
+/// The registers of values of a load or store.
+pub(super) fn registers<'a>(program: &'a Program, ins: &'a Ins) -> impl Iterator<Item = Loc> + 'a {
+    let access = &program.accesses[ins.imm as usize];
+    let (list, count) = (access.list, u32::from(access.count));
+    (0..count).map(move |k| {
+        if count == 1 {
+            ins.d
+        } else {
+            program.lists[(list + k) as usize]
+        }
+    })
+}
+
 /// What happens at the end of a run of instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -369,13 +382,7 @@ impl Plan {
         }
         match ins.op {
             Op::Store => {
-                add(ins.d);
-                let access = &program.accesses[ins.imm as usize];
-                if access.count > 1 {
-                    for k in 0..u32::from(access.count) {
-                        add(program.lists[(access.list + k) as usize]);
-                    }
-                }
+                registers(program, ins).for_each(add);
             }
             Op::Alu
             | Op::Load
@@ -404,36 +411,33 @@ impl Plan {
         }
     }
 
-    /// Registers that an instruction writes in every lane that executes it; with `maybe`, in some.
-    fn writes(&self, program: &Program, ins: &Ins, maybe: bool, out: &mut Set) {
-        if ins.guard != NONE && !maybe {
-            return;
-        }
+    /// Registers that an instruction may write.
+    pub(super) fn each_written(&self, program: &Program, ins: &Ins, mut f: impl FnMut(usize)) {
         let mut add = |loc: Loc| {
             if let Some(&k) = self.numbers.get(&loc) {
-                out.insert(k);
+                f(k);
             }
         };
         match ins.op {
             Op::Alu => {
                 add(ins.d);
                 // The second result of comparisons, the carry: a source for others.
-                if maybe {
-                    add(ins.e);
-                }
+                add(ins.e);
             }
-            Op::Load | Op::LoadParam => {
-                let access = &program.accesses[ins.imm as usize];
-                if access.count > 1 {
-                    for k in 0..u32::from(access.count) {
-                        add(program.lists[(access.list + k) as usize]);
-                    }
-                } else {
-                    add(ins.d);
-                }
-            }
+            Op::Load | Op::LoadParam => registers(program, ins).for_each(add),
             Op::LocalAddress | Op::Cross | Op::Atomic | Op::Clock | Op::ActiveMask => add(ins.d),
             _ => {}
+        }
+    }
+
+    /// Registers that an instruction writes in every lane that executes it.
+    fn writes(&self, program: &Program, ins: &Ins, out: &mut Set) {
+        if ins.guard == NONE {
+            self.each_written(program, ins, |k| {
+                if ins.op != Op::Alu || self.registers[k].0 == ins.d {
+                    out.insert(k);
+                }
+            });
         }
     }
 
@@ -452,7 +456,7 @@ impl Plan {
                 for ((read, written), this) in reads.0.iter_mut().zip(&writes.0).zip(&these.0) {
                     *read |= this & !written;
                 }
-                self.writes(program, ins, false, &mut writes);
+                self.writes(program, ins, &mut writes);
             }
             own.push((reads, writes));
         }
@@ -493,7 +497,8 @@ impl Plan {
                 let mut writes = Set::new(count);
                 if !block.is_boundary() {
                     for pc in block.start..block.end {
-                        self.writes(program, &program.code[pc as usize], true, &mut writes);
+                        let ins = &program.code[pc as usize];
+                        self.each_written(program, ins, |k| writes.insert(k));
                     }
                 }
                 writes
@@ -558,6 +563,39 @@ impl Plan {
                 changed |= self.blocks[at].need.join(&out);
             }
         }
+    }
+
+    /// Registers whose value machine code needs from `pc` on, in block `k`.
+    pub(super) fn need_at(&self, program: &Program, k: usize, pc: u32) -> Set {
+        let block = &self.blocks[k];
+        if pc == block.start {
+            return block.need.clone();
+        }
+        let all = Set::full(self.registers.len());
+        let mut need = Set::new(self.registers.len());
+        for &next in &block.next {
+            need.join(&self.blocks[next].need);
+        }
+        let mut written = Set::new(self.registers.len());
+        for ins in program.code[pc as usize..block.end as usize].iter().rev() {
+            written.0.fill(0);
+            self.writes(program, ins, &mut written);
+            for (mine, written) in need.0.iter_mut().zip(&written.0) {
+                *mine &= !written;
+            }
+            self.reads(program, ins, &mut need, &all);
+        }
+        need
+    }
+
+    /// Registers that the frame may not have as they are at `pc` in block `k`, of those that are needed there.
+    pub(super) fn unsaved(&self, program: &Program, k: usize, pc: u32) -> Vec<usize> {
+        let block = &self.blocks[k];
+        let mut dirty = block.dirty.clone();
+        for ins in &program.code[block.start as usize..block.end as usize] {
+            self.each_written(program, ins, |k| dirty.insert(k));
+        }
+        self.need_at(program, k, pc).common(&dirty).collect()
     }
 
     /// The blocks that machine code comes to, boundaries included.
