@@ -24,6 +24,8 @@ struct Rules {
     groups: Vec<(String, String)>,
     types: Vec<(String, String)>,
     parameters: Vec<(String, String, String)>,
+    /// Further forms of a function, which travel and which no program calls: name, class and parameters.
+    also: Vec<(String, String, String)>,
     /// Functions that are what the headers say in one major version alone.
     only: BTreeMap<String, u32>,
     /// What no header declares and NVIDIA's other libraries call: class and parameters.
@@ -102,6 +104,10 @@ pub fn import(
             },
         };
         let rows = groups.entry(group).or_default();
+        // Before the one that programs call, which is the last of its name.
+        for (_, class, parameters) in rules.also.iter().filter(|(of, ..)| of == name) {
+            rows.push(format!("        {class} [] fn {name}({parameters});"));
+        }
         rows.push(format!(
             "        {class} [{}] fn {name}({parameters});",
             text(declared_in)
@@ -160,6 +166,10 @@ impl Rules {
                 "param" => {
                     let name = word();
                     rules.parameters.push((first, name, rest.trim().to_owned()));
+                }
+                "also" => {
+                    let class = word();
+                    rules.also.push((first, class, rest.trim().to_owned()));
                 }
                 "only" => {
                     rules.only.insert(first, rest.trim().parse()?);

@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use gvirtus_frontend_link::library::command as send;
 use gvirtus_frontend_link::start::ensure_context;
 use gvirtus_wire::api::library::{
-    Function, LibraryCall, LibraryDefine, LibraryForget, LibraryReply, command,
+    Function, LibraryCall, LibraryDefine, LibraryForget, LibraryReply, Mode, command,
 };
 use gvirtus_wire::codec::{Params, decode_all};
 
@@ -43,8 +43,14 @@ impl Step {
     /// The first step: makes a descriptor. `made_by` is the create function's argument, if it takes one.
     #[must_use]
     pub fn first(function: &'static Function, made_by: Option<i32>) -> Self {
-        let made_by = made_by.map(|kind| i64::from(kind).cast_unsigned());
-        let words: Vec<u64> = made_by.into_iter().chain([0]).collect();
+        let made_by = made_by.map_or(0, |kind| i64::from(kind).cast_unsigned());
+        let parameters = function.parameters.iter();
+        let words: Vec<u64> = parameters
+            .map(|parameter| match parameter.mode {
+                Mode::New(_) => 0,
+                _ => made_by,
+            })
+            .collect();
         Self {
             function,
             program: words.clone(),

@@ -20,6 +20,8 @@ use crate::{Status, declared, valid};
 pub struct Descriptor {
     /// Its type as the declarations name it.
     pub kind: &'static str,
+    /// What its create function was given, if it takes anything.
+    pub made_by: Option<i32>,
     state: Mutex<State>,
 }
 
@@ -37,6 +39,8 @@ pub struct State {
 static DESCRIPTORS: LazyLock<RwLock<HashMap<u64, Arc<Descriptor>>>> =
     LazyLock::new(RwLock::default);
 static NUMBERS: AtomicU64 = AtomicU64::new(1);
+/// How many `cudnnFusedOps_t` there are: what the create functions of packs and plans take, and no others take anything.
+const FUSED_OPERATIONS: i32 = 7;
 /// Descriptors look like no address of a program.
 const TAG: u64 = 0x434e_4400_0000_0000;
 
@@ -55,7 +59,7 @@ impl Descriptor {
         if let Some(content) = &state.content {
             return Ok(Arc::clone(content));
         }
-        let content = content::of(&steps(self.kind, &state.settings), Facts::default(), false)?;
+        let content = content::of(&steps(self, &state.settings), Facts::default(), false)?;
         state.content = Some(Arc::clone(&content));
         Ok(content)
     }
@@ -70,7 +74,8 @@ impl Descriptor {
     }
 }
 
-fn steps(kind: &'static str, settings: &[Step]) -> Vec<Step> {
+/// The calls that make a descriptor with these settings.
+pub(crate) fn steps(descriptor: &Descriptor, settings: &[Step]) -> Vec<Step> {
     static MADE_BY: LazyLock<HashMap<&str, &Function>> = LazyLock::new(|| {
         let made = |function: &'static Function| {
             let made = function.parameters.iter().find_map(|p| match p.mode {
@@ -85,8 +90,8 @@ fn steps(kind: &'static str, settings: &[Step]) -> Vec<Step> {
             .filter_map(made)
             .collect()
     });
-    let create = MADE_BY.get(kind).expect("descriptors are made");
-    let first = Step::first(create, None);
+    let create = MADE_BY.get(descriptor.kind).expect("descriptors are made");
+    let first = Step::first(create, descriptor.made_by);
     std::iter::once(first)
         .chain(settings.iter().cloned())
         .collect()
@@ -114,6 +119,12 @@ pub unsafe fn create(function: &Function, arguments: &[u64]) -> Status {
     let (Some(kind), Some(&out)) = (kind, arguments.first()) else {
         return BAD_PARAM;
     };
+    let mut given = function.parameters.iter().zip(arguments);
+    let made_by = given.find(|(p, _)| p.mode == Mode::I32);
+    let made_by = made_by.map(|(_, word)| *word as i32);
+    if made_by.is_some_and(|made_by| !(0..FUSED_OPERATIONS).contains(&made_by)) {
+        return BAD_PARAM;
+    }
     let descriptor = TAG | NUMBERS.fetch_add(1, Ordering::Relaxed);
     // SAFETY: by this function's contract.
     if let Err(status) = unsafe { put(out as *mut c_void, descriptor) } {
@@ -121,6 +132,7 @@ pub unsafe fn create(function: &Function, arguments: &[u64]) -> Status {
     }
     let made = Descriptor {
         kind,
+        made_by,
         state: Mutex::default(),
     };
     let mut descriptors = DESCRIPTORS.write().unwrap_or_else(PoisonError::into_inner);
@@ -203,7 +215,7 @@ pub(crate) unsafe fn try_set(name: &str, arguments: &[u64]) -> Result<(), Status
     } else {
         // Whether cuDNN takes it only the box's library knows.
         Some(content::of(
-            &steps(kind, &settings),
+            &steps(&descriptor, &settings),
             Facts::default(),
             true,
         )?)
@@ -218,7 +230,7 @@ pub(crate) unsafe fn try_set(name: &str, arguments: &[u64]) -> Result<(), Status
 
 /// # Safety
 /// As [`set`].
-unsafe fn step(function: &'static Function, arguments: &[u64]) -> Result<Step, Status> {
+pub(crate) unsafe fn step(function: &'static Function, arguments: &[u64]) -> Result<Step, Status> {
     let own = function.own_object().map(|(at, _)| at);
     let mut words = arguments.to_vec();
     let mut uses = Vec::new();

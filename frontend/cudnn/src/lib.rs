@@ -7,7 +7,7 @@
 //! # Layout
 //! * [`exports`]: what the exports call. [`compute`]: calls that do work or ask. [`lengths`]: how long what pointers to the host lead to is.
 //! * [`descriptor`]: descriptors as programs have them. [`content`]: contents and their numbers. [`valid`]: settings that cuDNN surely takes. [`mirror`]: getters that tell what was set.
-//! * [`graph`]: the graph API. `question`: what is asked about its descriptors. [`attributes`]: what it lets programs set. [`by_hand`]: functions that are like no others.
+//! * [`fused`]: fused operations of version 7. [`graph`]: the graph API. `question`: what is asked about its descriptors. [`attributes`]: what it lets programs set. [`by_hand`]: functions that are like no others.
 //! * [`handle`]: handles. [`local`]: what is answered here. [`status`]: names.
 #![allow(non_snake_case, reason = "cuDNN's names")]
 
@@ -16,6 +16,7 @@ pub mod by_hand;
 pub mod compute;
 pub mod content;
 pub mod descriptor;
+pub mod fused;
 pub mod graph;
 pub mod handle;
 pub mod lengths;
@@ -38,6 +39,7 @@ pub mod exports {
     pub use crate::by_hand::*;
     pub use crate::compute::{compute, value};
     pub use crate::descriptor::{create, destroy, set};
+    pub use crate::fused::*;
     pub use crate::graph::*;
     pub use crate::handle::set_major;
     pub use crate::local::*;

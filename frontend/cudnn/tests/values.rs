@@ -6,18 +6,16 @@
     reason = "the test plays the program: its pointers are those of the call"
 )]
 
+use std::ffi::c_void;
+
 use gvirtus_cudnn_core::attributes::{self, Attribute, by_value, tensor_is_whole};
 use gvirtus_cudnn_core::compute::ask;
 use gvirtus_cudnn_core::descriptor::{create, destroy, find, set};
 use gvirtus_cudnn_core::status::{BAD_PARAM, SUCCESS};
-use gvirtus_cudnn_core::{declared, lengths};
-use gvirtus_wire::api::library::{CUDNN, Mode};
+use gvirtus_cudnn_core::{declared, fused, lengths};
+use gvirtus_wire::api::library::{CUDNN, Function, Mode};
 
-fn call(
-    how: unsafe fn(&gvirtus_wire::api::library::Function, &[u64]) -> i32,
-    name: &str,
-    arguments: &[i64],
-) -> i32 {
+fn call(how: unsafe fn(&Function, &[u64]) -> i32, name: &str, arguments: &[i64]) -> i32 {
     let words: Vec<u64> = arguments.iter().map(|n| n.cast_unsigned()).collect();
     unsafe { how(declared(name), &words) }
 }
@@ -127,7 +125,8 @@ fn what_is_not_sure_is_asked_and_changes_nothing() {
 #[test]
 fn every_setter_finds_its_descriptor() {
     let mut seen = 0;
-    for function in CUDNN.iter().filter(|function| function.class == "state") {
+    let state = |f: &&Function| f.class == "state" && !f.majors.is_empty();
+    for function in CUDNN.iter().filter(state) {
         let (own, kind) = function.own_object().expect(function.name);
         let modes = || function.parameters.iter().map(|p| p.mode);
         // Arrays would have to be there, and a handle cannot be.
@@ -156,6 +155,54 @@ fn every_setter_finds_its_descriptor() {
         declared("cudnnBuildRNNDynamic").own_object(),
         Some((1, "RNN"))
     );
+}
+
+/// Packs of parameters keep what their labels take, and tell it.
+#[test]
+fn packs() {
+    let pack = |of: &str, operation: i64| {
+        let mut made = 0i64;
+        let out = (&raw mut made) as i64;
+        let name = format!("cudnnCreateFusedOps{of}ParamPack");
+        (call(create, &name, &[out, operation]), made as *mut c_void)
+    };
+    for operation in [-1, 7] {
+        assert_eq!(pack("Const", operation).0, BAD_PARAM);
+    }
+    let (_, constants) = pack("Const", 0);
+    let (mut value, mut nothing, given) = (-7i32, -7i32, 2i32);
+    let given = (&raw const given).cast_mut().cast();
+    let (told, empty) = ((&raw mut value).cast(), (&raw mut nothing).cast());
+    let null = std::ptr::null_mut();
+    unsafe {
+        let set = fused::cudnnSetFusedOpsConstParamPackAttribute;
+        let get = fused::cudnnGetFusedOpsConstParamPackAttribute;
+        // CUDNN_PARAM_XDATA_PLACEHOLDER, not set, set, and null; a label of other operations.
+        assert_eq!((get(constants, 1, told, empty), value, nothing), (0, 0, 0));
+        assert_eq!(set(constants, 1, given), 0);
+        assert_eq!((get(constants, 1, told, empty), value), (0, 2));
+        assert_eq!(set(constants, 1, null), 0);
+        assert_eq!((get(constants, 1, told, empty), value), (0, 0));
+        assert_eq!(set(constants, 10, given), BAD_PARAM);
+        // CUDNN_PARAM_XDESC: no descriptor.
+        assert_eq!((get(constants, 0, told, empty), nothing), (0, 1));
+        assert_eq!(set(constants, 0, given), BAD_PARAM);
+
+        let (_, variants) = pack("Variant", 2);
+        let set = fused::cudnnSetFusedOpsVariantParamPackAttribute;
+        let get = fused::cudnnGetFusedOpsVariantParamPackAttribute;
+        let mut word = 7u64;
+        let told = (&raw mut word).cast();
+        let factor = 0.5f64;
+        let half = (&raw const factor).cast_mut().cast();
+        assert_eq!((get(variants, 1, told), word), (0, 0));
+        assert_eq!(set(variants, 1, 0x7000 as *mut c_void), 0);
+        assert_eq!(set(variants, 102, half), 0);
+        assert_eq!((get(variants, 1, told), word), (0, 0x7000));
+        assert_eq!((get(variants, 102, told), word), (0, factor.to_bits()));
+        assert_eq!(set(variants, 0, null), BAD_PARAM);
+        assert_eq!(set(constants, 1, null), BAD_PARAM);
+    }
 }
 
 #[test]

@@ -23,6 +23,7 @@ use gvirtus_frontend_link::library::{pack, pack_with, unpack};
 use gvirtus_plugin_library::Description;
 use gvirtus_plugin_library::host::Host;
 use gvirtus_wire::api::core::REPLY;
+use gvirtus_wire::api::fused::fits;
 use gvirtus_wire::api::library::{
     CUBLAS, CUBLAS_OPCODES, CUBLASLT, CUBLASLT_OPCODES, CUDNN, CUDNN_OPCODES, CUFFT, CUFFT_OPCODES,
     CURAND, CURAND_OPCODES, Function, LibraryAsk, LibraryCall, LibraryDefine, LibraryExecute,
@@ -557,6 +558,11 @@ fn arguments(
                 Mode::Object(kind) => known_object(kind),
                 Mode::Fill(_) => FILLED.fetch_add(1, Ordering::Relaxed),
                 _ if counts(parameter.name) => n % 999,
+                // One whose parameter the setter takes.
+                _ if parameter.name == "paramLabel" => (0..120)
+                    .map(|label| (label + n % 120) % 120)
+                    .find(|label| fits(function, &[0, *label]))
+                    .unwrap_or(0),
                 Mode::I32 => i64::from(n as i32).cast_unsigned(),
                 _ => n,
             }

@@ -155,7 +155,7 @@ class Cudnn:
 
 
 def run(device, arguments):
-    from . import cudnn_graphs, cudnn_networks
+    from . import cudnn_fused, cudnn_graphs, cudnn_networks
 
     cudnn = Cudnn(device, arguments)
     say("cudnnCreate", "-", "-", "-", cudnn.library("cudnnCreate", ctypes.byref(cudnn.handle)))
@@ -163,7 +163,7 @@ def run(device, arguments):
     cudnn.library("cudnnGetLastErrorString", text, ctypes.c_size_t(64))
     say("cudnnGetLastErrorString", "no-error", "-", "-", 0, data=text.raw.split(b"\0")[0].hex() or "empty")
     say("cudnnCreate", "nowhere", "-", "-", cudnn.library("cudnnCreate", None))
-    for part in (the_library, settings, elementwise, pooling, convolutions, normalisations, transforms, cudnn_networks.recurrent, cudnn_networks.attention, cudnn_networks.losses, backend, cudnn_networks.causal, cudnn_graphs.networks):
+    for part in (the_library, settings, elementwise, pooling, convolutions, normalisations, transforms, cudnn_networks.recurrent, cudnn_networks.attention, cudnn_networks.losses, backend, cudnn_networks.causal, cudnn_graphs.networks, cudnn_fused.packs, cudnn_fused.plans):
         part(cudnn)
         cudnn.done()
     say("cudnnDestroy", "-", "-", "-", cudnn.library("cudnnDestroy", cudnn.handle))

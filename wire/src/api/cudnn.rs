@@ -140,18 +140,25 @@ macro_rules! cudnn_api {
             state [9] fn cudnnSetTensorTransformDescriptor(transformDesc: object(TensorTransform), nbDims: i32, destFormat: i32, padBeforeA: host_in(nbDims; 4), padAfterA: host_in(nbDims; 4), foldA: host_in(nbDims; 4), direction: i32);
         }
         group "Fused operations" {
-            unsupported [9] fn cudnnCreateFusedOpsConstParamPack();
-            unsupported [9] fn cudnnCreateFusedOpsPlan();
-            unsupported [9] fn cudnnCreateFusedOpsVariantParamPack();
-            unsupported [9] fn cudnnDestroyFusedOpsConstParamPack();
-            unsupported [9] fn cudnnDestroyFusedOpsPlan();
-            unsupported [9] fn cudnnDestroyFusedOpsVariantParamPack();
-            unsupported [9] fn cudnnFusedOpsExecute();
-            unsupported [9] fn cudnnGetFusedOpsConstParamPackAttribute();
-            unsupported [9] fn cudnnGetFusedOpsVariantParamPackAttribute();
-            unsupported [9] fn cudnnMakeFusedOpsPlan();
-            unsupported [9] fn cudnnSetFusedOpsConstParamPackAttribute();
-            unsupported [9] fn cudnnSetFusedOpsVariantParamPackAttribute();
+            make [9] fn cudnnCreateFusedOpsConstParamPack(constPack: new(FusedConst), ops: i32);
+            make [9] fn cudnnCreateFusedOpsPlan(plan: new(FusedPlan), ops: i32);
+            make [9] fn cudnnCreateFusedOpsVariantParamPack(varPack: new(FusedVariant), ops: i32);
+            drop [9] fn cudnnDestroyFusedOpsConstParamPack(constPack: object(FusedConst));
+            drop [9] fn cudnnDestroyFusedOpsPlan(plan: object(FusedPlan));
+            drop [9] fn cudnnDestroyFusedOpsVariantParamPack(varPack: object(FusedVariant));
+            async [9] fn cudnnFusedOpsExecute(handle: handle, plan: object(FusedPlan), varPack: object(FusedVariant));
+            local [9] fn cudnnGetFusedOpsConstParamPackAttribute(constPack: object(FusedConst), paramLabel: i32, param: dev, isNULL: dev);
+            local [9] fn cudnnGetFusedOpsVariantParamPackAttribute(varPack: object(FusedVariant), paramLabel: i32, ptr: dev);
+            hand_sync [9] fn cudnnMakeFusedOpsPlan(handle: handle, plan: object(FusedPlan), constPack: object(FusedConst), workspaceSizeInBytes: host_out(8));
+            state [] fn cudnnSetFusedOpsConstParamPackAttribute(constPack: object(FusedConst), paramLabel: i32, param: object(Tensor));
+            state [] fn cudnnSetFusedOpsConstParamPackAttribute(constPack: object(FusedConst), paramLabel: i32, param: object(Filter));
+            state [] fn cudnnSetFusedOpsConstParamPackAttribute(constPack: object(FusedConst), paramLabel: i32, param: object(Convolution));
+            state [] fn cudnnSetFusedOpsConstParamPackAttribute(constPack: object(FusedConst), paramLabel: i32, param: object(Activation));
+            state [] fn cudnnSetFusedOpsConstParamPackAttribute(constPack: object(FusedConst), paramLabel: i32, param: host_const(4));
+            local [9] fn cudnnSetFusedOpsConstParamPackAttribute(constPack: object(FusedConst), paramLabel: i32, param: dev);
+            state [] fn cudnnSetFusedOpsVariantParamPackAttribute(varPack: object(FusedVariant), paramLabel: i32, ptr: dev);
+            state [] fn cudnnSetFusedOpsVariantParamPackAttribute(varPack: object(FusedVariant), paramLabel: i32, ptr: host_const(8));
+            local [9] fn cudnnSetFusedOpsVariantParamPackAttribute(varPack: object(FusedVariant), paramLabel: i32, ptr: dev);
         }
         group "Graph neural networks" {
             async [9] fn cudnnGnnAggSimpleBackward(stream: stream, graph: host_const(72), gradOutput: dev, outPositions: dev, gradNodeFeatures: dev, gradEdgeFeatures: dev, gradConcatFeatures: dev, nodeFeatDim: i32, edgeFeatDim: i32, concatFeatDim: i32, dataType: i32, aggOp: i32);

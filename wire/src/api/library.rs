@@ -810,6 +810,9 @@ pub fn arguments(function: &Function, call: &LibraryCall) -> Result<Vec<Argument
     if !rest.is_empty() || count != function.parameters.len() {
         return Err(DecodeError::Invalid("number of arguments"));
     }
+    if !crate::api::fused::fits(function, &words) {
+        return Err(DecodeError::Invalid("label"));
+    }
     let mut data = crate::codec::Reader::new(&call.data);
     let mut arguments = Vec::with_capacity(words.len());
     for (parameter, &word) in function.parameters.iter().zip(&words) {

@@ -23,6 +23,7 @@ mod cublaslt;
 #[macro_use]
 mod curand;
 pub mod frontend_table;
+pub mod fused;
 pub mod library;
 pub mod opaque;
 #[macro_use]
