@@ -3,8 +3,9 @@
 use super::float::{canon, flush};
 use super::half::{bf16_to_f64, f16_to_f64, round_to_bf16, round_to_f16};
 use super::rounding::{Round, to_f32};
-use super::{alu, get, map1, map3, put};
+use super::{alu, get, map1, map2, map3, put, single};
 use crate::ptx::code::{Bases, Ins};
+use crate::ptx::matrix::{narrowed, widened};
 use crate::ptx::types::{Ty, Width};
 
 /// Details of a general conversion, packed into [`Ins::imm`].
@@ -427,6 +428,17 @@ pub(crate) unsafe fn put_any(b: &Bases, loc: u32, width: Width, value: &[u64; 32
     }
 }
 
+/// The nearest bfloat16 of a number in single precision.
+#[inline(always)]
+fn nearest_bf16(bits: u32) -> u32 {
+    let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16;
+    if bits & 0x7fff_ffff > 0x7f80_0000 {
+        u32::from(super::half::NAN_HALF)
+    } else {
+        rounded
+    }
+}
+
 /// The general conversion.
 ///
 /// # Safety
@@ -436,6 +448,11 @@ unsafe fn general(b: &Bases, i: &Ins, m: u32) {
     // SAFETY: the caller's promise.
     unsafe {
         let x = get_any(b, i.a, c.from_width);
+        if let Some(lane) = single(m) {
+            let mut r = x;
+            r[lane] = convert(x[lane], &c);
+            return put_any(b, i.d, c.to_width, &r, m);
+        }
         put_any(b, i.d, c.to_width, &x.map(|v| convert(v, &c)), m);
     }
 }
@@ -479,4 +496,15 @@ alu! {
     cvt_f64_f32 = |b, i, m| map1(b, i, m, |x: f64| x as f32);
     cvt_rzi_f32_s32 = |b, i, m| map1(b, i, m, |x: f32| x as i32);
     cvt_rzi_f32_u32 = |b, i, m| map1(b, i, m, |x: f32| x as u32);
+    cvt_rni_f32 = |b, i, m| map1(b, i, m, |x: f32| canon(x.round_ties_even()));
+    cvt_rzi_f32 = |b, i, m| map1(b, i, m, |x: f32| canon(x.trunc()));
+    cvt_rmi_f32 = |b, i, m| map1(b, i, m, |x: f32| canon(x.floor()));
+    cvt_rpi_f32 = |b, i, m| map1(b, i, m, |x: f32| canon(x.ceil()));
+    cvt_sat_f32 = |b, i, m| map1(b, i, m, |x: f32| if x.is_nan() { 0.0 } else { x.clamp(0.0, 1.0) + 0.0 });
+    cvt_f16_f32 = |b, i, m| map1(b, i, m, |x: u16| canon(widened(u32::from(x)) as f32));
+    cvt_bf16_f32 = |b, i, m| map1(b, i, m, |x: u16| u32::from(x) << 16);
+    cvt_f32_f16 = |b, i, m| map1(b, i, m, |x: f32| narrowed(f64::from(x)) as u16);
+    cvt_f32_bf16 = |b, i, m| map1(b, i, m, |x: u32| nearest_bf16(x) as u16);
+    cvt_f32_f16x2 = |b, i, m| map2(b, i, m, |x: f32, y: f32| narrowed(f64::from(x)) << 16 | narrowed(f64::from(y)));
+    cvt_f32_bf16x2 = |b, i, m| map2(b, i, m, |x: u32, y: u32| nearest_bf16(x) << 16 | nearest_bf16(y));
 }

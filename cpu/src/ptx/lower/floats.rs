@@ -5,9 +5,9 @@ use super::{Emit, Step};
 use crate::ptx::alu::convert::{Conversion, f8};
 use crate::ptx::alu::float_modes::{FTZ, Moded, NAN, RELU, SAT, XORSIGN_ABS};
 use crate::ptx::alu::rounding::Round;
-use crate::ptx::alu::{convert, float, float_modes, half, logic};
+use crate::ptx::alu::{convert, float, float_modes, half, int, logic};
 use crate::ptx::ast::Operand;
-use crate::ptx::code::Alu;
+use crate::ptx::code::{Alu, Loc};
 use crate::ptx::types::{Ty, Width};
 
 /// The comparison of half-precision numbers.
@@ -353,6 +353,72 @@ impl<'a> Emit<'_, 'a> {
         Ok(true)
     }
 
+    /// Conversions of integers that fill only a part of their register, by shifts and masks; false if it is none of those. A register is told with its type and width.
+    fn extend(
+        &mut self,
+        (d, to, to_width): (Loc, Ty, Width),
+        (a, from, from_width): (Loc, Ty, Width),
+    ) -> bool {
+        // Of the program's own temporaries others have lower numbers.
+        const NUMBER: u32 = 8;
+        let (bits, signed) = (from.size() * 8, from.signed());
+        let to_float = to == Ty::F32;
+        let whole = to_width == to.width() && !(to.is_float() && !to_float);
+        if from.is_float() || !whole || bits >= 64 {
+            return false;
+        }
+        match (from_width, to_width) {
+            // The lower half of a wide register.
+            (Width::W64, Width::W32) if bits == 32 && !to_float => {
+                self.alu(convert::cvt_64_32(), d, &[a]);
+            }
+            (Width::W64, Width::W64) if signed => {
+                let by = self.module.constant(u64::from(64 - bits), Width::W32);
+                let shifted = self.temporary(Width::W64, NUMBER);
+                self.alu(int::shl_64(), shifted, &[a, by]);
+                self.alu(int::shr_s64(), d, &[shifted, by]);
+            }
+            (Width::W64, Width::W64) => {
+                let mask = self.module.constant((1 << bits) - 1, Width::W64);
+                self.alu(int::and_64(), d, &[a, mask]);
+            }
+            (Width::W16 | Width::W32, Width::W32) if bits < 32 => {
+                let last = if to_float {
+                    self.temporary(Width::W32, NUMBER)
+                } else {
+                    d
+                };
+                let wide = match from_width {
+                    Width::W32 => a,
+                    _ if bits == 16 => last,
+                    _ => self.temporary(Width::W32, NUMBER + 1),
+                };
+                if from_width == Width::W16 {
+                    let widen = match (bits, signed) {
+                        (16, true) => convert::cvt_s16_s32(),
+                        _ => convert::cvt_u16_u32(),
+                    };
+                    self.alu(widen, wide, &[a]);
+                }
+                if wide != last && signed {
+                    let by = self.module.constant(u64::from(32 - bits), Width::W32);
+                    let shifted = self.temporary(Width::W32, NUMBER + 2);
+                    self.alu(int::shl_32(), shifted, &[wide, by]);
+                    self.alu(int::shr_s32(), last, &[shifted, by]);
+                } else if wide != last {
+                    let mask = self.module.constant((1 << bits) - 1, Width::W32);
+                    self.alu(int::and_32(), last, &[wide, mask]);
+                }
+                if to_float {
+                    // Such integers are exact in single precision.
+                    self.alu(convert::cvt_s32_f32(), d, &[last]);
+                }
+            }
+            _ => return false,
+        }
+        true
+    }
+
     fn convert(&mut self, q: &mut Quals<'a>, operands: &[Operand<'a>]) -> Step<()> {
         if q.take("pack") {
             return self.convert_pack(q, operands);
@@ -405,7 +471,13 @@ impl<'a> Emit<'_, 'a> {
                 relu,
                 satfinite,
             };
-            self.alu(convert::cvt_pack_halves(), d, &sources).imm = c.pack();
+            let simple = round == Round::Nearest && !ftz && !saturate && !relu && !satfinite;
+            match part {
+                Ty::F16 if simple => self.alu(convert::cvt_f32_f16x2(), d, &sources),
+                Ty::Bf16 if simple => self.alu(convert::cvt_f32_bf16x2(), d, &sources),
+                _ => self.alu(convert::cvt_pack_halves(), d, &sources),
+            }
+            .imm = c.pack();
             return Ok(());
         }
         arity(operands, 2..=2)?;
@@ -446,8 +518,33 @@ impl<'a> Emit<'_, 'a> {
             (Ty::F64, Ty::F32) if simple => Some(convert::cvt_f64_f32),
             (Ty::F32, Ty::S32) if round == Round::Zero => Some(convert::cvt_rzi_f32_s32),
             (Ty::F32, Ty::U32) if round == Round::Zero => Some(convert::cvt_rzi_f32_u32),
+            (Ty::F32, Ty::F32) if integral => Some(match round {
+                Round::Nearest => convert::cvt_rni_f32,
+                Round::Zero => convert::cvt_rzi_f32,
+                Round::Down => convert::cvt_rmi_f32,
+                Round::Up => convert::cvt_rpi_f32,
+            }),
+            (Ty::F16, Ty::F32) if !integral => Some(convert::cvt_f16_f32),
+            (Ty::Bf16, Ty::F32) if !integral => Some(convert::cvt_bf16_f32),
+            (Ty::F32, Ty::F16) if simple => Some(convert::cvt_f32_f16),
+            (Ty::F32, Ty::Bf16) if simple => Some(convert::cvt_f32_bf16),
             _ => None,
         };
+        let saturating = saturate && !ftz && !relu && !satfinite && !integral;
+        let fast = match (from, to, from_width) {
+            (Ty::F32, Ty::F32, Width::W32) if saturating && to_width == Width::W32 => {
+                Some(convert::cvt_sat_f32 as fn() -> Alu)
+            }
+            _ => fast,
+        };
+        if fast.is_none()
+            && !saturate
+            && !relu
+            && !satfinite
+            && self.extend((d, to, to_width), (a, from, from_width))
+        {
+            return Ok(());
+        }
         match fast {
             Some(alu) => {
                 self.alu(alu(), d, &[a]);
