@@ -219,8 +219,8 @@ pub struct Fault {
     pub thread: [u32; 3],
     /// Address, for memory faults.
     pub address: u64,
-    /// File and line of the instruction in the program's source, where the PTX tells them (nvcc's `-lineinfo`).
-    pub source: Option<(String, u32)>,
+    /// File and line of the instruction in the program's source, where the PTX tells them (nvcc's `-lineinfo`); behind them those of the place where it was inlined, if it was.
+    pub source: Vec<(String, u32)>,
     /// What else there is to say, in one sentence.
     pub note: String,
 }
@@ -235,7 +235,7 @@ impl Fault {
             block: [0; 3],
             thread: [0; 3],
             address: 0,
-            source: None,
+            source: Vec::new(),
             note: String::new(),
         }
     }

@@ -77,7 +77,7 @@ fn an_endless_kernel_ends_at_its_deadline_and_says_where_it_was() {
         .try_launch("k", [2, 1, 1], [64, 1, 1], 0, &Params::new().u64(0), false)
         .unwrap_err();
     assert_eq!(fault.kind, gvirtus_cpu::engine::FaultKind::Timeout);
-    assert_eq!(fault.source, Some(("/src/program.cu".to_owned(), 42)));
+    assert_eq!(fault.source, [("/src/program.cu".to_owned(), 42)]);
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn a_barrier_that_can_never_complete_is_reported_with_its_number_and_line() {
         )
         .unwrap_err();
     assert_eq!(fault.kind, gvirtus_cpu::engine::FaultKind::LaunchFailed);
-    assert_eq!(fault.source, Some(("/src/program.cu".to_owned(), 77)));
+    assert_eq!(fault.source, [("/src/program.cu".to_owned(), 77)]);
     assert!(
         fault
             .note

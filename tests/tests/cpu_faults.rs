@@ -19,6 +19,16 @@ const FAULTS: &[(&str, &str, &str, &[&str])] = &[
         &["block [0, 0, 0], thread [0, 0, 0], address 0x"],
     ),
     (
+        "add_beyond",
+        "cudaErrorIllegalAddress",
+        "IllegalAddress",
+        &[
+            "device_atomic_functions.hpp:",
+            " inlined at ",
+            "thread [0, 0, 0], address 0x",
+        ],
+    ),
+    (
         "misaligned",
         "cudaErrorMisalignedAddress",
         "MisalignedAddress",

@@ -107,8 +107,9 @@ fn described(fault: &Fault) -> String {
         note,
     } = fault;
     let mut text = format!("{kind:?} in {kernel} (PTX line {line}");
-    if let Some((file, line)) = source {
-        text += &format!(", {file}:{line}");
+    for (level, (file, line)) in source.iter().enumerate() {
+        let how = if level == 0 { "," } else { " inlined at" };
+        text += &format!("{how} {file}:{line}");
     }
     text += &format!("), block {block:?}, thread {thread:?}");
     if *address != 0 || matches!(kind, FaultKind::IllegalAddress) {

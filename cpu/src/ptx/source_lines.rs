@@ -6,9 +6,12 @@ use std::collections::HashMap;
 #[derive(Debug, Default)]
 pub(crate) struct SourceLines {
     files: HashMap<u32, String>,
-    /// PTX line from which on a place counts; file 0 is none. In ascending order.
-    places: Vec<(u32, u32, u32)>,
+    /// PTX line from which on a place counts, the place, and where it was inlined. In ascending order.
+    places: Vec<(u32, Place, Place)>,
 }
+
+/// File and line; file 0 is none.
+type Place = (u32, u32);
 
 impl SourceLines {
     /// Reads the directives `.file` and `.loc` of a text.
@@ -27,31 +30,41 @@ impl SourceLines {
                     found.files.insert(index, name.to_owned());
                 }
             } else if let Some(rest) = line.strip_prefix(".loc") {
-                let mut numbers = rest
-                    .split(|c: char| c.is_whitespace() || c == ',')
-                    .filter(|word| !word.is_empty())
-                    .map_while(|word| word.parse::<u32>().ok());
-                if let (Some(file), Some(line)) = (numbers.next(), numbers.next()) {
-                    found.places.push((at, file, line));
+                let place = |text: &str| -> Option<Place> {
+                    let mut numbers = text
+                        .split(|c: char| c.is_whitespace() || c == ',')
+                        .filter(|word| !word.is_empty())
+                        .map_while(|word| word.parse::<u32>().ok());
+                    Some((numbers.next()?, numbers.next()?))
+                };
+                let outer = rest.split_once("inlined_at").and_then(|(_, to)| place(to));
+                if let Some(own) = place(rest) {
+                    found.places.push((at, own, outer.unwrap_or_default()));
                 }
             } else if line
                 .split_whitespace()
                 .any(|word| matches!(word, ".entry" | ".func"))
             {
                 // What one function says does not hold for the next.
-                found.places.push((at, 0, 0));
+                found.places.push((at, (0, 0), (0, 0)));
             }
         }
         found
     }
 
-    /// The place behind a PTX line.
-    pub(crate) fn find(&self, line: u32) -> Option<(String, u32)> {
+    /// The place behind a PTX line, and behind it the one where that was inlined, if it was.
+    pub(crate) fn find(&self, line: u32) -> Vec<(String, u32)> {
         let next = self.places.partition_point(|place| place.0 <= line);
-        let (_, file, line) = *self.places.get(next.checked_sub(1)?)?;
-        // Line 0 is code that no line of the source stands for.
-        (line != 0).then_some(())?;
-        Some((self.files.get(&file)?.clone(), line))
+        let Some((_, own, outer)) = next.checked_sub(1).and_then(|last| self.places.get(last))
+        else {
+            return Vec::new();
+        };
+        [own, outer]
+            .into_iter()
+            // Line 0 is code that no line of the source stands for.
+            .filter(|(_, line)| *line != 0)
+            .filter_map(|(file, line)| Some((self.files.get(file)?.clone(), *line)))
+            .collect()
     }
 }
 
@@ -78,9 +91,10 @@ ret;
 .file 2 \"/src/two.h\", 12, 34
 ";
         let lines = SourceLines::of(text);
-        assert_eq!(lines.find(2), None);
-        assert_eq!(lines.find(5), Some(("/src/one.cu".to_owned(), 7)));
-        assert_eq!(lines.find(7), Some(("/src/two.h".to_owned(), 9)));
-        assert_eq!(lines.find(11), None);
+        assert_eq!(lines.find(2), []);
+        assert_eq!(lines.find(5), [("/src/one.cu".to_owned(), 7)]);
+        let inlined = [("/src/two.h".to_owned(), 9), ("/src/one.cu".to_owned(), 8)];
+        assert_eq!(lines.find(7), inlined);
+        assert_eq!(lines.find(11), []);
     }
 }

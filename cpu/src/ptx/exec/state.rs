@@ -504,7 +504,7 @@ impl Warp {
             block,
             thread: self.thread(grid, trouble.lane),
             address: trouble.address,
-            source: None,
+            source: Vec::new(),
             note,
         }
     }
