@@ -247,6 +247,39 @@ fn what_lies_at_an_address() {
     let _ = (wrapper.magic, wrapper.version, wrapper.more);
 }
 
+#[test]
+fn a_wrapper_of_linked_code_names_its_parts() {
+    let linked = Builder::new().elf(90, b"cubin 90").build();
+    let parts = [
+        Builder::new().ptx(75, b".version 75").build(),
+        Builder::new().ptx(80, b".version 80").build(),
+    ];
+    let list = [parts[0].as_ptr(), parts[1].as_ptr(), std::ptr::null()];
+    let broken = [linked[16..].as_ptr(), std::ptr::null()];
+    let wrapper = |version: u32, list: *const *const u8| {
+        let words = [
+            u64::from(version) << 32 | u64::from(WRAPPER_MAGIC),
+            linked.as_ptr() as u64,
+        ];
+        [words[0], words[1], list as u64]
+    };
+    let at = |wrapper: [u64; 3]| {
+        let wrapper = Box::leak(Box::new(wrapper));
+        // SAFETY: it points to what CUDA allows, or to bytes that are no container.
+        unsafe { Source::at(wrapper.as_ptr().cast()) }.unwrap()
+    };
+    let found = at(wrapper(2, list.as_ptr()));
+    assert_eq!(found.parts().unwrap(), [&parts[0][..], &parts[1][..]]);
+    assert_eq!(found.choose((8, 0), false), Err(ImageError::NoBinary));
+    let cubin = found.choose((9, 0), false).unwrap();
+    assert_eq!(cubin.extract().unwrap().as_ref(), b"cubin 90");
+    // Other wrappers have no list, whatever stands behind them.
+    assert!(at(wrapper(1, list.as_ptr())).parts().unwrap().is_empty());
+    assert!(at(wrapper(2, std::ptr::null())).parts().unwrap().is_empty());
+    let found = at(wrapper(2, broken.as_ptr()));
+    assert_eq!(found.parts(), Err(ImageError::Invalid));
+}
+
 /// An `nvcc` to test with: `NVCC`, or the one on the path. Tests that need it say so and pass without.
 fn nvcc() -> Option<PathBuf> {
     let candidate = std::env::var_os("NVCC").map_or_else(|| PathBuf::from("nvcc"), PathBuf::from);
