@@ -76,6 +76,7 @@ fn every_row_that_the_table_supports_is_implemented() {
                     | "cuCtxGetExecAffinity"
                     | "cuDeviceRegisterAsyncNotification"
                     | "cuDeviceUnregisterAsyncNotification"
+                    | "cuSurfRefGetArray"
             )
     };
     let missing: Vec<&str> = EXPORTS

@@ -363,7 +363,7 @@ impl<'a> Emit<'_, 'a> {
         const NUMBER: u32 = 8;
         let (bits, signed) = (from.size() * 8, from.signed());
         let to_float = to == Ty::F32;
-        let whole = to_width == to.width() && !(to.is_float() && !to_float);
+        let whole = to_width == to.width() && (to_float || !to.is_float());
         if from.is_float() || !whole || bits >= 64 {
             return false;
         }
