@@ -217,9 +217,14 @@ pub unsafe fn legacy(function: &Function, arguments: &[u64], result: *mut c_void
         if matches!(operation(function), "gemv" | "symv" | "hemv") {
             return INVALID_VALUE;
         }
-        // Routines have names of six letters.
+        // Routines have names of six letters, or so.
+        let width = match operation(function) {
+            "syr2" | "spr2" | "her2" | "hpr2" => 7,
+            "trmm" => 5,
+            _ => 6,
+        };
         let name = function.name.strip_prefix("cublas").unwrap_or_default();
-        report(&format!("{:<6}", name.to_uppercase()), parameter);
+        report(&format!("{:<width$}", name.to_uppercase()), parameter);
         INVALID_VALUE
     };
     let status = match (current(), translate(function, arguments, result as u64)) {

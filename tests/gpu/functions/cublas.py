@@ -310,7 +310,9 @@ def legacy(device, rows, only):
             say(name, "letters", "-", turn, status, data=made)
         # Each letter wrong, each size and distance too small, in turn.
         for parameter, mode, _ in parameters:
-            values = {"letter": [b"x", b"\0"], "i32": [-1] if parameter in "mnk" else [0]}.get(mode, [])
+            # What gemv makes of other letters is not written down.
+            letters = [] if name.endswith("gemv") else [b"x", b"\0"]
+            values = {"letter": letters, "i32": [-1] if parameter in "mnk" else [0]}.get(mode, [])
             for value in values:
                 status, _ = before_handles(device, name, parameters, 0, {parameter: value})
                 say(name, parameter, value.hex() if isinstance(value, bytes) else value, "-", status)
