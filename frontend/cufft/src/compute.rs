@@ -50,12 +50,14 @@ pub unsafe fn compute(function: &Function, arguments: &[u64]) -> Status {
         }
     }
     let callback = callback(function, arguments);
-    if let (Some(plan), Some(bit), "cufftXtSetCallbackSharedSize") =
-        (&plan, callback, function.name)
-        && plan.callbacks & bit == 0
+    if let (Some(plan), "cufftXtSetCallbackSharedSize") = (&plan, function.name)
+        && (plan.callbacks == 0 || !plan.tried)
     {
-        // Natively so if there is none at all; if there is another, cuFFT does not come back from it.
+        // Natively so if there is no callback; if there is one and the plan is not made yet, cuFFT does not come back from it.
         return INVALID_PLAN;
+    }
+    if let (Some(plan), true) = (&plan, function.name.contains("MakePlan")) {
+        plan::set_tried(plan.number);
     }
     // A plan that is not made, or for something else: the error is the library's.
     let ask = function.class == "Sync"

@@ -26,6 +26,8 @@ pub struct Plan {
     pub kind: Option<i32>,
     /// A bit for each type of callback that it has.
     pub callbacks: u32,
+    /// Somebody has tried to make it.
+    pub tried: bool,
 }
 
 static PLANS: LazyLock<RwLock<HashMap<u32, Plan>>> = LazyLock::new(RwLock::default);
@@ -73,6 +75,14 @@ pub(crate) fn set_made(number: u32, kind: i32) {
     }
 }
 
+/// Keeps that somebody tries to make a plan.
+pub(crate) fn set_tried(number: u32) {
+    let mut plans = PLANS.write().unwrap_or_else(PoisonError::into_inner);
+    if let Some(plan) = plans.get_mut(&number) {
+        plan.tried = true;
+    }
+}
+
 /// Keeps that a plan has a callback.
 pub(crate) fn set_callback(number: u32, bit: u32) {
     let mut plans = PLANS.write().unwrap_or_else(PoisonError::into_inner);
@@ -105,6 +115,7 @@ fn make() -> Result<u32, Status> {
         stream: 0,
         kind: None,
         callbacks: 0,
+        tried: false,
     };
     let mut plans = PLANS.write().unwrap_or_else(PoisonError::into_inner);
     plans.insert(number, plan);

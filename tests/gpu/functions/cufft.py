@@ -254,14 +254,20 @@ extern "C" __device__ float2 half_of(void *data, unsigned long long at, void *in
 """
 
 
-def lto_ir():
-    """The load callback above as LTO-IR, by the machine's nvcc; nothing where there is none."""
+def lto_ir(device):
+    """The load callback above as LTO-IR for the GPU, by the machine's nvcc; nothing where there is none."""
+    generation = []
+    # cudaDevAttrComputeCapabilityMajor and Minor.
+    for attribute in (75, 76):
+        value = ctypes.c_int()
+        device.cuda("cudaDeviceGetAttribute", ctypes.byref(value), attribute, 0)
+        generation.append(value.value)
     compiler = shutil.which("nvcc") or "/usr/local/cuda/bin/nvcc"
     with tempfile.TemporaryDirectory() as directory:
         source, made = pathlib.Path(directory, "callback.cu"), pathlib.Path(directory, "callback.fatbin")
         source.write_text(CALLBACK)
         try:
-            done = subprocess.run([compiler, "-std=c++17", "-arch=lto_90", "-dc", "-fatbin", "-o", str(made), str(source)], capture_output=True, timeout=60)
+            done = subprocess.run([compiler, "-std=c++17", "-arch=lto_%d%d" % tuple(generation), "-dc", "-fatbin", "-o", str(made), str(source)], capture_output=True, timeout=60)
         except OSError:
             return b""
         return made.read_bytes() if done.returncode == 0 and made.exists() else b""
@@ -270,7 +276,7 @@ def lto_ir():
 def callbacks(fft):
     """Callbacks: addresses, which the shared library refuses, and LTO-IR, with and without what it is given."""
     library, nobody = fft.library, ctypes.c_int(12345)
-    image = lto_ir()
+    image = lto_ir(fft.device)
     factor = fft.device.put(struct.pack("<f", 0.25).ljust(16, b"\0"))
     info = (ctypes.c_void_p * 1)(factor)
     junk = ctypes.create_string_buffer(64)
@@ -290,9 +296,10 @@ def callbacks(fft):
         for size, batch in ((64, 3), (100, 1)) if image else ():
             plan, work = fft.plan(), size_t(77)
             say(jit, what, size, batch, library(jit, plan, name, ctypes.create_string_buffer(image, len(image)), size_t(len(image)), 0, given))
-            say("cufftXtSetCallbackSharedSize", what, size, batch, library("cufftXtSetCallbackSharedSize", plan, 0, size_t(1024)))
             status = library("cufftMakePlan1d", plan, size, TYPES["C2C"], batch, ctypes.byref(work))
             say(jit, what, size, f"{batch}/made", status, data=work.value if not status else "-")
+            # Before, cuFFT does not come back from it.
+            say("cufftXtSetCallbackSharedSize", what, size, batch, library("cufftXtSetCallbackSharedSize", plan, 0, size_t(1024)))
             if not status:
                 computed = fft.execute(plan, "cufftExecC2C", f"callback/{what}", "C2C", batch, size, [-1])
                 say(jit, what, size, f"{batch}/executed", 0, data=computed)
