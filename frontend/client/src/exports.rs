@@ -32,7 +32,7 @@ mod functions {
     pub(super) use crate::driver::{
         array::*, capability::*, context::*, context_event::*, green_context::*, device::*, error::*, error_log::*, event::*, export_table::*, function::*, graph::*, graph_edges::*, graph_exec::*, graph_memory::*, graph_nodes::*,
         host_function::*, host_memory::*, init::*, ipc::*, kernel::*, launch::*, launch_legacy::*, library::*, link::*, managed::*, memcpy::*, memcpy_batch::*, memcpy_box::*, memory::*, memory_pool::*,
-        memset::*, module::*, occupancy::*, pointer::*, proc_address::*, profiler::*, sparse_array::*, stream::*, stream_capture::*, stream_memory::*, tensor_map::*, texture::*, texture_reference::*,
+        memset::*, module::*, multicast::*, occupancy::*, pointer::*, proc_address::*, profiler::*, sparse_array::*, stream::*, stream_capture::*, stream_memory::*, tensor_map::*, texture::*, texture_reference::*,
         user_object::*, vmm::*,
     };
 }

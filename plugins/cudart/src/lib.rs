@@ -7,7 +7,7 @@
 //! * `copy`, `copy_enqueue`, `shape`, `staging`, `pinned`: copies, how the driver is given them, how they are cut, the pinned memory that they pass through.
 //! * `progress`, `words`, `poller`: how far each stream has come, and who tells the client.
 //! * `launch_threads`: launches of several threads of the program, issued by several here.
-//! * `physical`: memory that the program maps itself. `ipc`: memory and events that sessions share. `stream_memory`: words that streams write and wait for. `tensor_map`: descriptors of tensors.
+//! * `physical`, `multicast`: memory that the program maps itself. `ipc`: memory and events that sessions share. `stream_memory`: words that streams write and wait for. `tensor_map`: descriptors of tensors.
 //! * `arrays`, `sparse`, `textures`, `texture_references`: arrays, and the objects and references that kernels reach them by.
 //! * `jit`: options and logs of the compiler; `compiler`: its thread. `output`: what the device prints. `snapshot`: what programs see of the devices.
 //!
@@ -41,6 +41,7 @@ mod link;
 mod mapped;
 mod memory;
 mod modules;
+mod multicast;
 mod output;
 mod physical;
 mod pinned;

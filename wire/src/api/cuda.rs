@@ -252,12 +252,12 @@ macro_rules! cuda_api { ($callback:ident) => { $callback! {
         sync 11020 fn cuMemPoolImportPointer(ptr_out: *mut CUdeviceptr, pool: CUmemoryPool, shareData: *mut c_void);
     }
     group "CUDA__MULTICAST" {
-        unsupported 12010 fn cuMulticastCreate(mcHandle: *mut CUmemGenericAllocationHandle, prop: *const c_void);
-        unsupported 12010 fn cuMulticastAddDevice(mcHandle: CUmemGenericAllocationHandle, dev: CUdevice);
-        unsupported 12010 fn cuMulticastBindMem(mcHandle: CUmemGenericAllocationHandle, mcOffset: usize, memHandle: CUmemGenericAllocationHandle, memOffset: usize, size: usize, flags: u64);
-        unsupported 12010 fn cuMulticastBindAddr(mcHandle: CUmemGenericAllocationHandle, mcOffset: usize, memptr: CUdeviceptr, size: usize, flags: u64);
-        unsupported 12010 fn cuMulticastUnbind(mcHandle: CUmemGenericAllocationHandle, dev: CUdevice, mcOffset: usize, size: usize);
-        unsupported 12010 fn cuMulticastGetGranularity(granularity: *mut usize, prop: *const c_void, option: u32);
+        sync 12010 fn cuMulticastCreate(mcHandle: *mut CUmemGenericAllocationHandle, prop: *const CUmulticastObjectProp);
+        sync 12010 fn cuMulticastAddDevice(mcHandle: CUmemGenericAllocationHandle, dev: CUdevice);
+        sync 12010 fn cuMulticastBindMem(mcHandle: CUmemGenericAllocationHandle, mcOffset: usize, memHandle: CUmemGenericAllocationHandle, memOffset: usize, size: usize, flags: u64);
+        sync 12010 fn cuMulticastBindAddr(mcHandle: CUmemGenericAllocationHandle, mcOffset: usize, memptr: CUdeviceptr, size: usize, flags: u64);
+        sync 12010 fn cuMulticastUnbind(mcHandle: CUmemGenericAllocationHandle, dev: CUdevice, mcOffset: usize, size: usize);
+        sync 12010 fn cuMulticastGetGranularity(granularity: *mut usize, prop: *const CUmulticastObjectProp, option: u32);
     }
     group "CUDA__UNIFIED" {
         local 4000 fn cuPointerGetAttribute(data: *mut c_void, attribute: u32, ptr: CUdeviceptr);

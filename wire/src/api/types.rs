@@ -119,6 +119,7 @@ c_struct! {
         resourceType: u32, resource: u64, subresourceType: u32, pad: u32, subresource: [u32; 8], memOperationType: u32, memHandleType: u32,
         memHandle: CUmemGenericAllocationHandle, offset: u64, deviceBitMask: u32, flags: u32, reserved: [u32; 2],
     }
+    struct CUmulticastObjectProp { numDevices: u32, size: usize, handleTypes: u64, flags: u64 }
     struct CUdevprop {
         maxThreadsPerBlock: i32, maxThreadsDim: [i32; 3], maxGridSize: [i32; 3], sharedMemPerBlock: i32, totalConstantMemory: i32,
         SIMDWidth: i32, memPitch: i32, regsPerBlock: i32, clockRate: i32, textureAlign: i32,

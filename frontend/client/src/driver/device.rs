@@ -36,9 +36,9 @@ pub(crate) mod attr {
 }
 
 /// What is not the device's to say. Managed memory there is, whatever the box has; processor and GPU do not reach it at the same time, and the GPU reaches no memory that the
-/// program has not got from CUDA: unmanaged memory, with the host's page tables or without; and the host does not reach the GPU's. There are no fabric handles, and no functions
-/// that both call.
-const OURS: [(u32, i32); 7] = [
+/// program has not got from CUDA: unmanaged memory, with the host's page tables or without; and the host does not reach the GPU's. There are no fabric handles, no functions
+/// that both call, and no decompression engine, which would need memory made for it.
+const OURS: [(u32, i32); 9] = [
     (83, 1),
     (88, 0),
     (89, 0),
@@ -46,6 +46,8 @@ const OURS: [(u32, i32); 7] = [
     (101, 0),
     (128, 0),
     (129, 0),
+    (136, 0),
+    (137, 0),
 ];
 
 /// Attribute numbers run from 1 to about 150; what lies beyond this is not looked up by index.

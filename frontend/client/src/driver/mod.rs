@@ -42,6 +42,7 @@ pub(crate) mod memory;
 pub(crate) mod memory_pool;
 pub(crate) mod memset;
 pub(crate) mod module;
+pub(crate) mod multicast;
 pub(crate) mod occupancy;
 pub(crate) mod pointer;
 pub(crate) mod proc_address;

@@ -155,3 +155,59 @@ fn sparse_arrays_are_given_what_the_session_has() {
         assert_eq!(client.call(strange), Err(ERROR_INVALID_VALUE));
     }
 }
+
+#[test]
+fn multicast_objects_are_given_what_the_session_has() {
+    let client = Client::new();
+    client
+        .call(PhysicalCreate {
+            piece: 1,
+            device: 0,
+            size: PIECE,
+            usage: 0,
+        })
+        .unwrap();
+    let properties = MulticastProperties {
+        devices: 1,
+        size: PIECE,
+        ..MulticastProperties::default()
+    };
+    let create = |object, device| {
+        client.call(MulticastCreate {
+            object,
+            device,
+            properties: properties.clone(),
+        })
+    };
+    assert_eq!(create(1, 0), Err(ERROR_INVALID_VALUE));
+    assert!(create(2, 99).is_err());
+    let bind = |object, piece, memory, size| {
+        client.call(MulticastBind {
+            object,
+            offset: 0,
+            piece,
+            memory,
+            size,
+            flags: 0,
+        })
+    };
+    assert_eq!(bind(9, 1, 0, PIECE), Err(ERROR_INVALID_VALUE));
+    assert_eq!(bind(1, 9, 0, PIECE), Err(ERROR_INVALID_VALUE));
+    let here = 0u64;
+    let elsewhere = std::ptr::from_ref(&here) as u64;
+    assert_eq!(bind(1, 0, elsewhere, 8), Err(ERROR_INVALID_VALUE));
+    assert_eq!(bind(1, 0, u64::MAX, PIECE), Err(ERROR_INVALID_VALUE));
+    let add = |object, device| client.call(MulticastAddDevice { object, device });
+    assert_eq!(add(9, 0), Err(ERROR_INVALID_VALUE));
+    assert!(add(1, 99).is_err());
+    let unbind = MulticastUnbind {
+        object: 9,
+        device: 0,
+        offset: 0,
+        size: PIECE,
+    };
+    assert_eq!(client.call(unbind), Err(ERROR_INVALID_VALUE));
+    // What is no multicast object is none for the driver either; the CPU device has none at all.
+    assert!(add(1, 0).is_err());
+    assert!(bind(1, 1, 0, PIECE).is_err());
+}

@@ -8,7 +8,7 @@
 //! * `memory`, `copies`, `arrays`: device memory, pinned memory, what is copied and set; arrays, textures and surfaces. `texture_references`: those that modules have.
 //! * `streams`: streams, events, host functions. `graphs`: captures and graphs.
 //! * `modules`: modules, their kernels, launches. `contexts`: contexts and their limits. `tensor_maps`: descriptors of tensors.
-//! * `sharing`: memory and events of other sessions.
+//! * `sharing`: memory and events of other sessions. `multicast`: memory of several devices behind one address.
 //! * `messages`: what the worker says unasked.
 
 mod arrays;
@@ -18,6 +18,7 @@ mod graphs;
 mod memory;
 mod messages;
 mod modules;
+mod multicast;
 mod sharing;
 mod streams;
 mod tensor_maps;
@@ -30,6 +31,7 @@ pub use graphs::*;
 pub use memory::*;
 pub use messages::*;
 pub use modules::*;
+pub use multicast::*;
 pub use sharing::*;
 pub use streams::*;
 pub use tensor_maps::*;
@@ -43,5 +45,5 @@ crate::command_topics! {
     table COMMANDS, dispatch dispatch, handler CoreHandler, topics
     modules ModulesHandler, copies CopiesHandler, streams StreamsHandler, memory MemoryHandler, graphs GraphsHandler,
     contexts ContextsHandler, arrays ArraysHandler, tensor_maps TensorMapsHandler, sharing SharingHandler,
-    texture_references TextureReferencesHandler;
+    texture_references TextureReferencesHandler, multicast MulticastHandler;
 }
