@@ -77,6 +77,7 @@ fn every_row_that_the_table_supports_is_implemented() {
                     | "cuDeviceRegisterAsyncNotification"
                     | "cuDeviceUnregisterAsyncNotification"
                     | "cuSurfRefGetArray"
+                    | "cuLibraryGetUnifiedFunction"
             )
     };
     let missing: Vec<&str> = EXPORTS
@@ -86,11 +87,18 @@ fn every_row_that_the_table_supports_is_implemented() {
         .map(|row| row.name)
         .collect();
     // What CUDA itself refuses for such a device: it has no identity for Windows, nothing writes to it remotely, and it has neither a cache to set aside
-    // nor a tensor memory accelerator.
+    // nor sparse arrays, a switch to other devices or a tensor memory accelerator.
     let refused = [
         "cuDeviceGetLuid",
         "cuFlushGPUDirectRDMAWrites",
         "cuCtxResetPersistingL2Cache",
+        "cuMemMapArrayAsync",
+        "cuMulticastCreate",
+        "cuMulticastAddDevice",
+        "cuMulticastBindMem",
+        "cuMulticastBindAddr",
+        "cuMulticastUnbind",
+        "cuMulticastGetGranularity",
         "cuTensorMapEncodeTiled",
         "cuTensorMapEncodeIm2col",
         "cuTensorMapEncodeIm2colWide",
