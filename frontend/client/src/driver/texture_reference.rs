@@ -452,13 +452,19 @@ fn bind_memory(state: &mut State, address: CUdeviceptr, bytes: usize) -> Result<
     Ok(offset)
 }
 
-/// Binds linear memory; how far the address lies behind where it can be bound is told.
+/// Binds linear memory; how far the address lies behind where it can be bound is told. No memory at no address unbinds: so CUDA 11's runtime does it.
 pub(crate) unsafe fn cuTexRefSetAddress_v2(
     ByteOffset: *mut usize,
     hTexRef: CUtexref,
     dptr: CUdeviceptr,
     bytes: usize,
 ) -> Result<()> {
+    if dptr == 0 && bytes == 0 {
+        resolve(hTexRef)?.state.lock().bound = Bound::Nothing;
+        // SAFETY: the caller's pointer.
+        unsafe { put_if(ByteOffset, 0) };
+        return Ok(());
+    }
     bind(hTexRef, |state| {
         let offset = bind_memory(state, dptr, bytes)?;
         if ByteOffset.is_null() && offset != 0 {
