@@ -56,8 +56,8 @@ enum Image {
     Copy(Owned),
     /// None fits, but there are the parts to link one of, once for each context.
     Parts(Vec<Cow<'static, [u8]>>),
-    /// There is none. Natively, too, a library without one loads, and its use fails.
-    Missing(ImageError),
+    /// There is none, but what the text says. Natively, too, a library without one loads, and its use fails.
+    Missing(ImageError, String),
 }
 
 impl Image {
@@ -70,7 +70,12 @@ impl Image {
                 let parts: Vec<&[u8]> = parts.iter().map(|part| &**part).collect();
                 return module::link_parts(context, &parts, options);
             }
-            Self::Missing(why) => return Err(why.status()),
+            Self::Missing(why, contents) => {
+                if *why == ImageError::NoBinary {
+                    module::tell_missing(contents, context.device);
+                }
+                return Err(why.status());
+            }
         };
         choice
             .extract()
@@ -95,7 +100,7 @@ impl Image {
                 }
                 Ok(all)
             }
-            Self::Missing(why) => Err(*why),
+            Self::Missing(why, _) => Err(*why),
         };
         found.map_err(ImageError::status)
     }
@@ -177,6 +182,9 @@ impl Library {
         }
         let device = context::current().map_or(0, |context| context.device);
         let (capability, image) = self.image(device)?;
+        if let Image::Missing(ImageError::NoBinary, contents) = image {
+            module::tell_missing(contents, device);
+        }
         let names = image.kernel_names(capability)?;
         let mut state = self.state.lock();
         if state.kernels.is_none() {
@@ -224,11 +232,13 @@ unsafe fn load(source: Source<'_>, options: Options, preserved: bool) -> Result<
             }
             Ok(choice) => Image::Copy(choice.to_owned()),
             Err(ImageError::NoBinary) => match source.parts() {
-                Ok(parts) if parts.is_empty() => Image::Missing(ImageError::NoBinary),
+                Ok(parts) if parts.is_empty() => {
+                    Image::Missing(ImageError::NoBinary, source.contents())
+                }
                 Ok(parts) => Image::Parts(parts.into_iter().map(keep).collect()),
-                Err(why) => Image::Missing(why),
+                Err(why) => Image::Missing(why, String::new()),
             },
-            Err(why) => Image::Missing(why),
+            Err(why) => Image::Missing(why, String::new()),
         };
         images.push((capability, image));
     }
@@ -247,7 +257,7 @@ unsafe fn load(source: Source<'_>, options: Options, preserved: bool) -> Result<
         if let Err(status) = compiled
             && !matches!(
                 library.image(context.device),
-                Err(_) | Ok((_, Image::Missing(_)))
+                Err(_) | Ok((_, Image::Missing(..)))
             )
         {
             LIBRARIES.remove(loaded);
@@ -315,7 +325,8 @@ pub(crate) unsafe fn cuLibraryLoadData(
         Err(why) => {
             let devices = session()?.snapshot.devices.len();
             let all = (0u32..).take(devices).map(context::compute_capability);
-            insert(all.map(|c| (c, Image::Missing(why))).collect(), &options)?
+            let missing = |c| (c, Image::Missing(why, String::new()));
+            insert(all.map(missing).collect(), &options)?
         }
     };
     // SAFETY: not null.

@@ -283,6 +283,21 @@ pub(crate) unsafe fn name_of<'a>(name: *const c_char) -> Result<&'a str> {
         .map_err(|_| error::ERROR_NOT_FOUND)
 }
 
+/// Says, once for each such image, why there is none for a device; `contents` is what there is.
+pub(crate) fn tell_missing(contents: &str, device: u32) {
+    let (major, minor) = context::compute_capability(device);
+    let only = match session() {
+        Ok(session) if session.snapshot.ptx_only => ", which takes PTX alone",
+        _ => "",
+    };
+    let text = format!(
+        "no image for a device of compute capability {major}.{minor}{only}: the program has {contents}"
+    );
+    if crate::log::first_time(&text) {
+        log!(Warn, "{text}");
+    }
+}
+
 /// Links what a program consists of where none of its images fits.
 ///
 /// # Errors
@@ -310,6 +325,9 @@ unsafe fn load_source(source: Source<'_>, options: &Options) -> Result<Arc<Modul
     let image = match source.choose(capability, ptx_only) {
         Err(ImageError::NoBinary) => {
             let parts = source.parts().map_err(ImageError::status)?;
+            if parts.is_empty() {
+                tell_missing(&source.contents(), context.device);
+            }
             Cow::Owned(link_parts(&context, &parts, &options.forwarded)?)
         }
         choice => choice

@@ -295,6 +295,32 @@ pub fn choose(
     best.map(|best| best.choice).ok_or(ImageError::NoBinary)
 }
 
+/// What a container holds, in words, for one who finds nothing in it.
+#[must_use]
+pub fn contents(container: &[u8]) -> String {
+    let (mut code, mut text) = (Vec::new(), Vec::new());
+    let start = usize::from(u16_at(container, 6).unwrap_or(0));
+    let mut rest = container.get(start..).unwrap_or_default();
+    while let Some((found, next)) = entry(rest) {
+        if let Some(Entry { choice, .. }) = found {
+            let (list, name) = match choice.kind {
+                Kind::Elf => (&mut code, "sm"),
+                Kind::Ptx => (&mut text, "compute"),
+            };
+            let name = format!("{name}_{}", choice.architecture);
+            if !list.contains(&name) {
+                list.push(name);
+            }
+        }
+        rest = rest.get(next..).unwrap_or_default();
+    }
+    let part = |what: &str, list: &[String]| match list {
+        [] => format!("no {what}"),
+        some => format!("{what} for {}", some.join(", ")),
+    };
+    format!("{}, {}", part("machine code", &code), part("PTX", &text))
+}
+
 fn rank(entry: &Entry<'_>) -> (bool, u32, Target) {
     (
         entry.choice.kind == Kind::Elf,

@@ -218,6 +218,16 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// What there is, in words, for one who finds no image in it.
+    #[must_use]
+    pub fn contents(self) -> String {
+        match self {
+            Self::Container(bytes) | Self::Linked(bytes, _) => container::contents(bytes),
+            Self::Elf(_) => "machine code, no PTX".to_owned(),
+            Self::Ptx(_) => "PTX".to_owned(),
+        }
+    }
+
     /// The image for a device of that compute capability, not yet decompressed.
     ///
     /// # Errors

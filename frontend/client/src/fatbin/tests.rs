@@ -76,6 +76,8 @@ fn the_closest_cubin_below_the_device() {
         b".version 90\0"
     );
     assert_eq!(choose(&container, (8, 9), true), Err(ImageError::NoBinary));
+    let contents = "machine code for sm_80, sm_86, sm_90, PTX for compute_90";
+    assert_eq!(Source::of(&container).unwrap().contents(), contents);
 }
 
 #[test]
