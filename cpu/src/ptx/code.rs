@@ -96,7 +96,7 @@ pub(crate) enum Op {
     StackAlloc,
     StackSave,
     StackRestore,
-    /// Machine code from here on ([`super::jit`]): `imm` is its address, `a` the number of the entry.
+    /// Machine code from here on ([`super::jit`]): `imm` is its address, `a` the number of the entry in the function, `b` that among all of the kernel's, `sub` says which code for groups there is.
     Compiled,
 }
 

@@ -78,10 +78,19 @@ macro_rules! alu {
 }
 pub(crate) use alu;
 
-/// The lane, if there is one only: what machine code for single lanes asks for.
+/// Whether there are few lanes, one or a group of eight: what machine code asks for. They are done one after the other.
 #[inline(always)]
-pub(crate) fn single(mask: u32) -> Option<usize> {
-    (mask & mask.wrapping_sub(1) == 0).then_some(mask.trailing_zeros() as usize & 31)
+pub(crate) fn few(mask: u32) -> bool {
+    mask >> (mask.trailing_zeros() & 24) <= 0xff
+}
+
+/// Does something for each lane of a mask.
+#[inline(always)]
+fn each_lane(mut mask: u32, mut f: impl FnMut(usize)) {
+    while mask != 0 {
+        f(mask.trailing_zeros() as usize);
+        mask &= mask - 1;
+    }
 }
 
 /// Reads a whole register.
@@ -159,8 +168,9 @@ pub(crate) unsafe fn map1<A: Copy, R: Copy + Default>(
     // SAFETY: the caller's promise.
     unsafe {
         let x = &*b.at::<[A; 32]>(i.a);
-        if let Some(lane) = single(m) {
-            *b.at::<R>(i.d).add(lane) = f(x[lane]);
+        if few(m) {
+            let out = b.at::<R>(i.d);
+            each_lane(m, |lane| *out.add(lane) = f(*b.at::<A>(i.a).add(lane)));
             return;
         }
         let mut r = [R::default(); 32];
@@ -185,8 +195,11 @@ pub(crate) unsafe fn map2<A: Copy, B: Copy, R: Copy + Default>(
     // SAFETY: the caller's promise.
     unsafe {
         let (x, y) = (&*b.at::<[A; 32]>(i.a), &*b.at::<[B; 32]>(i.b));
-        if let Some(lane) = single(m) {
-            *b.at::<R>(i.d).add(lane) = f(x[lane], y[lane]);
+        if few(m) {
+            let out = b.at::<R>(i.d);
+            each_lane(m, |lane| {
+                *out.add(lane) = f(*b.at::<A>(i.a).add(lane), *b.at::<B>(i.b).add(lane))
+            });
             return;
         }
         let mut r = [R::default(); 32];
@@ -215,8 +228,15 @@ pub(crate) unsafe fn map3<A: Copy, B: Copy, C: Copy, R: Copy + Default>(
             &*b.at::<[B; 32]>(i.b),
             &*b.at::<[C; 32]>(i.c),
         );
-        if let Some(lane) = single(m) {
-            *b.at::<R>(i.d).add(lane) = f(x[lane], y[lane], z[lane]);
+        if few(m) {
+            let out = b.at::<R>(i.d);
+            each_lane(m, |lane| {
+                *out.add(lane) = f(
+                    *b.at::<A>(i.a).add(lane),
+                    *b.at::<B>(i.b).add(lane),
+                    *b.at::<C>(i.c).add(lane),
+                )
+            });
             return;
         }
         let mut r = [R::default(); 32];
@@ -246,8 +266,16 @@ pub(crate) unsafe fn map4<A: Copy, B: Copy, C: Copy, E: Copy, R: Copy + Default>
             &*b.at::<[C; 32]>(i.c),
             &*b.at::<[E; 32]>(i.e),
         );
-        if let Some(lane) = single(m) {
-            *b.at::<R>(i.d).add(lane) = f(x[lane], y[lane], z[lane], w[lane]);
+        if few(m) {
+            let out = b.at::<R>(i.d);
+            each_lane(m, |lane| {
+                *out.add(lane) = f(
+                    *b.at::<A>(i.a).add(lane),
+                    *b.at::<B>(i.b).add(lane),
+                    *b.at::<C>(i.c).add(lane),
+                    *b.at::<E>(i.e).add(lane),
+                )
+            });
             return;
         }
         let mut r = [R::default(); 32];

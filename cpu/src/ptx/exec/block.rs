@@ -19,6 +19,8 @@ pub(super) enum Outcome {
 pub(super) struct Block {
     shared: Shared,
     warps: Vec<Warp>,
+    /// Whether no warp has run yet.
+    fresh: bool,
 }
 
 impl Block {
@@ -29,6 +31,7 @@ impl Block {
             shared: Shared {
                 index: [0; 3],
                 slots: Vec::new(),
+                luck: Vec::new(),
                 rows: grid.config.block[0].is_multiple_of(jit::GROUP)
                     || grid.config.block[1] * grid.config.block[2] == 1,
                 limits: jit::Limits::new(grid.shared_total, grid.stack_bytes),
@@ -41,12 +44,14 @@ impl Block {
                 cluster_phase: 0,
             },
             warps: (0..warps).map(|id| Warp::new(grid, id)).collect(),
+            fresh: false,
         })
     }
 
     /// Starts the block of this index.
     pub(super) fn start(&mut self, grid: &Grid<'_>, index: [u32; 3], linear: u64) {
         self.shared.index = index;
+        self.fresh = true;
         (self.shared.cluster_arrived, self.shared.cluster_phase) = (0, 1);
         self.shared.barriers = [Barrier::default(); 16];
         if grid.program.reserved_shared {
@@ -60,6 +65,11 @@ impl Block {
 
     /// Runs for some rounds.
     pub(super) fn run(&mut self, grid: &Grid<'_>, rounds: u32) -> Result<Outcome, Fault> {
+        if std::mem::take(&mut self.fresh)
+            && let Some(code) = grid.machine.code()
+        {
+            jit::start(&mut self.warps, grid, &mut self.shared, code)?;
+        }
         for _ in 0..rounds {
             let (mut tired, mut done) = (false, true);
             for warp in &mut self.warps {

@@ -202,6 +202,8 @@ pub(crate) struct Shared {
     pub(crate) memory: Vec<Line>,
     /// Ranges of memory that instructions of machine code touched last.
     pub(crate) slots: Vec<jit::Slot>,
+    /// How machine code for groups of lanes fares.
+    pub(crate) luck: Vec<jit::Luck>,
     /// Whether the lanes of a group of machine code are always in one row of the block.
     pub(crate) rows: bool,
     /// What machine code compares addresses of shared and local memory with.

@@ -34,11 +34,49 @@ impl Slot {
     pub(super) const HOST: i32 = offset_of!(Slot, host) as i32;
 }
 
+/// How the code for groups fares at an entry: what gives up for the most part is not tried for a while.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Luck {
+    runs: u32,
+    /// Groups that gave up.
+    lost: u32,
+}
+
+impl Luck {
+    /// Runs after which it is looked at.
+    const ENOUGH: u32 = 32;
+    /// Runs that are left out then.
+    const PAUSE: u32 = 480;
+
+    #[inline]
+    fn worth_it(&mut self) -> bool {
+        if self.runs < Luck::ENOUGH {
+            return true;
+        }
+        // More than half of the groups, if there were four in each run.
+        if self.lost > 2 * Luck::ENOUGH && self.runs < Luck::ENOUGH + Luck::PAUSE {
+            self.runs += 1;
+            return false;
+        }
+        *self = Luck::default();
+        true
+    }
+
+    #[inline]
+    fn note(&mut self, resume: &[u32; 32 / GROUP]) {
+        self.runs += 1;
+        for &entry in resume {
+            self.lost += u32::from(entry != 0);
+        }
+    }
+}
+
 /// What machine code knows.
 #[repr(C)]
 pub(super) struct Context<'a, 'g> {
     bases: Bases,
     slots: *mut Slot,
+    luck: *mut Luck,
     /// Shared memory of the block.
     shared_start: u64,
     /// How many places for an access of each size shared and local memory have.
@@ -230,17 +268,108 @@ pub(super) unsafe extern "C" fn one_lane(
     unsafe { ((*ins).alu)(&(*context).bases, &*ins, bit) }
 }
 
-impl Context<'_, '_> {
+/// Runs warps that stand at the start of their kernel in machine code, up to the first boundary: most are done then.
+pub(crate) fn start(
+    warps: &mut [Warp],
+    grid: &Grid<'_>,
+    shared: &mut Shared,
+    code: &Code,
+) -> Result<(), Fault> {
+    let mut context = Context::new(grid, shared, code);
+    for warp in warps.iter_mut().filter(|warp| warp.jit) {
+        let Path {
+            mut pc, mut mask, ..
+        } = warp.paths[0];
+        if code.ins[pc as usize].op != Op::Compiled {
+            continue;
+        }
+        let (bases, local_base) = (warp.bases(grid, 0), warp.frames[0].local_base);
+        context.run_warp(warp, code, &bases, local_base, pc, mask)?;
+        match warp.sort_out(code, &context.next, 0, &mut pc, &mut mask)? {
+            After::Off => {}
+            After::Together | After::Tired => {
+                (warp.paths[0].pc, warp.paths[0].mask) = (pc, mask);
+            }
+        }
+    }
+    Ok(())
+}
+
+impl<'a, 'g> Context<'a, 'g> {
+    /// What is the same for all warps of a block.
+    fn new(grid: &'a Grid<'g>, shared: &'a mut Shared, code: &Code) -> Context<'a, 'g> {
+        if shared.luck.len() < code.entries as usize || shared.slots.len() < code.slots as usize {
+            shared.slots.resize(code.slots as usize, Slot::default());
+            shared.luck.resize(code.entries as usize, Luck::default());
+        }
+        Context {
+            bases: Bases([std::ptr::null_mut(); 4]),
+            slots: shared.slots.as_mut_ptr(),
+            luck: shared.luck.as_mut_ptr(),
+            shared_start: shared.memory_start() as u64,
+            limits: &shared.limits,
+            local: 0,
+            local_stride: shared.local.stack_bytes as u64,
+            local_base: 0,
+            params: grid.params.as_ptr(),
+            next: [0; 32],
+            resume: [0; 32 / GROUP],
+            answer: 0,
+            warp: std::ptr::null_mut(),
+            grid,
+            shared,
+            fault: None,
+        }
+    }
+
+    /// Runs the lanes of a mask of a warp from the instruction at `pc` on.
+    #[inline]
+    fn run_warp(
+        &mut self,
+        warp: &mut Warp,
+        code: &Code,
+        bases: &Bases,
+        local_base: u32,
+        pc: u32,
+        mask: u32,
+    ) -> Result<(), Fault> {
+        self.bases = Bases(bases.0);
+        self.local = self.shared.local.of(warp.id as usize * 32) as u64;
+        self.local_base = u64::from(local_base);
+        self.resume = [0; 32 / GROUP];
+        self.warp = std::ptr::from_mut(warp);
+        if self.run(code, &code.ins[pc as usize], mask) {
+            return Ok(());
+        }
+        let (at, trouble) = self.fault.unwrap_or((
+            pc,
+            Trouble {
+                kind: crate::engine::FaultKind::LaunchFailed,
+                lane: mask.trailing_zeros(),
+                address: 0,
+            },
+        ));
+        let ins = &self.grid.program.code[at as usize];
+        Err(warp.fault(self.grid, self.shared.index, ins, trouble))
+    }
+
     /// Runs lanes from an entry on: whole groups in the code for groups, and the lanes of others, and of groups that gave up, one after the other. False after a fault.
     fn run(&mut self, code: &Code, ins: &Ins, mask: u32) -> bool {
         // SAFETY: the address is that of a function that was compiled for this instruction, and the code lives as long as the module.
         let function = |at: u64| unsafe { std::mem::transmute::<usize, Run>(at as usize) };
         let groups = match code.groups.get(usize::from(ins.sub)) {
             Some(&at) if self.shared.rows => {
-                let whole = whole_groups(mask);
+                // SAFETY: there is one for each entry, and nobody else uses it.
+                let luck = unsafe { &mut *self.luck.add(ins.b as usize) };
+                let whole = if luck.worth_it() {
+                    whole_groups(mask)
+                } else {
+                    0
+                };
                 if whole != 0 {
                     // SAFETY: the context is complete; the frame is that of the function that was compiled.
                     let _ = unsafe { function(at)(self, whole, ins.a) };
+                    luck.note(&self.resume);
                 }
                 whole
             }
@@ -302,40 +431,8 @@ impl Warp {
         pc: &mut u32,
         mask: &mut u32,
     ) -> Result<After, Fault> {
-        let ins = &code.ins[*pc as usize];
-        if shared.slots.len() < code.slots as usize {
-            shared.slots.resize(code.slots as usize, Slot::default());
-        }
-        let mut context = Context {
-            bases: Bases(bases.0),
-            slots: shared.slots.as_mut_ptr(),
-            shared_start: shared.memory_start() as u64,
-            limits: &shared.limits,
-            local: shared.local.of(self.id as usize * 32) as u64,
-            local_stride: shared.local.stack_bytes as u64,
-            local_base: u64::from(local_base),
-            params: grid.params.as_ptr(),
-            next: [0; 32],
-            resume: [0; 32 / GROUP],
-            answer: 0,
-            warp: std::ptr::from_mut(self),
-            grid,
-            shared,
-            fault: None,
-        };
-        let good = context.run(code, ins, *mask);
-        if !good {
-            let (at, trouble) = context.fault.unwrap_or((
-                *pc,
-                Trouble {
-                    kind: crate::engine::FaultKind::LaunchFailed,
-                    lane: mask.trailing_zeros(),
-                    address: 0,
-                },
-            ));
-            let ins = &grid.program.code[at as usize];
-            return Err(self.fault(grid, shared.index, ins, trouble));
-        }
+        let mut context = Context::new(grid, shared, code);
+        context.run_warp(self, code, bases, local_base, *pc, *mask)?;
         self.sort_out(code, &context.next, index, pc, mask)
     }
 

@@ -35,7 +35,7 @@ use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use cranelift_jit::{JITBuilder, JITModule};
 use cranelift_module::{Linkage, Module, default_libcall_names};
 
-pub(crate) use entry::{After, Limits, Slot};
+pub(crate) use entry::{After, Limits, Luck, Slot, start};
 /// Lanes that machine code takes together.
 pub(crate) const GROUP: u32 = shapes::GROUP as u32;
 
@@ -90,6 +90,8 @@ pub(crate) struct Code {
     groups: Vec<u64>,
     /// Places for ranges of memory.
     slots: u32,
+    /// Entries of all functions.
+    entries: u32,
     /// Loops, and the boundary that lanes come to from there.
     loops: HashMap<u32, u32>,
     module: Option<JITModule>,
@@ -287,7 +289,7 @@ fn compile(program: &Program, kernel: u32, constants: &[Line]) -> Result<Code, S
     }
     module.finalize_definitions().map_err(|e| e.to_string())?;
     let mut ins = program.code.clone();
-    let mut groups = Vec::new();
+    let (mut groups, mut entries) = (Vec::new(), 0);
     for (id, group, plan) in made {
         let number = groups.len();
         groups.extend(group.map(|id| module.get_finalized_function(id) as u64));
@@ -302,16 +304,19 @@ fn compile(program: &Program, kernel: u32, constants: &[Line]) -> Result<Code, S
                 op: Op::Compiled,
                 guard: super::code::NONE,
                 a: number as u32,
+                b: entries,
                 sub,
                 imm: address,
                 ..ins[at]
             };
+            entries += 1;
         }
     }
     Ok(Code {
         ins,
         groups,
         slots,
+        entries,
         loops,
         module: Some(module),
     })
