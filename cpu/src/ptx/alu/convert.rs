@@ -3,7 +3,7 @@
 use super::float::{canon, flush};
 use super::half::{bf16_to_f64, f16_to_f64, round_to_bf16, round_to_f16};
 use super::rounding::{Round, to_f32};
-use super::{alu, get, map1, map2, map3, put, single};
+use super::{alu, each_lane, few, get, map1, map2, map3, put};
 use crate::ptx::code::{Bases, Ins};
 use crate::ptx::matrix::{narrowed, widened};
 use crate::ptx::types::{Ty, Width};
@@ -448,9 +448,9 @@ unsafe fn general(b: &Bases, i: &Ins, m: u32) {
     // SAFETY: the caller's promise.
     unsafe {
         let x = get_any(b, i.a, c.from_width);
-        if let Some(lane) = single(m) {
+        if few(m) {
             let mut r = x;
-            r[lane] = convert(x[lane], &c);
+            each_lane(m, |lane| r[lane] = convert(x[lane], &c));
             return put_any(b, i.d, c.to_width, &r, m);
         }
         put_any(b, i.d, c.to_width, &x.map(|v| convert(v, &c)), m);

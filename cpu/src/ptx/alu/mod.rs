@@ -86,7 +86,7 @@ pub(crate) fn few(mask: u32) -> bool {
 
 /// Does something for each lane of a mask.
 #[inline(always)]
-fn each_lane(mut mask: u32, mut f: impl FnMut(usize)) {
+pub(crate) fn each_lane(mut mask: u32, mut f: impl FnMut(usize)) {
     while mask != 0 {
         f(mask.trailing_zeros() as usize);
         mask &= mask - 1;
