@@ -83,7 +83,9 @@ pub fn test() -> Result<()> {
     let mut installed = None;
     let mut skipped = Vec::new();
     report.check("build", || {
-        installed = Some(home::install_home(Profile::Dev)?);
+        // All of it, tests too: with another selection, dependencies have other features, and are built once more.
+        let build = || sh::run(cargo_for_all("build").arg("--quiet").arg("--all-targets"));
+        installed = Some(home::install_home_by(Profile::Dev, build)?);
         Ok(())
     });
     if let Some(home) = &installed {
@@ -97,9 +99,8 @@ pub fn test() -> Result<()> {
     // Among them the decoders against random and mutated frames.
     report.check("tests of each crate", || {
         // All of them, also behind one that fails.
-        let all = ["test", "--no-fail-fast", "--workspace", "--exclude"];
-        let mut tests = sh::cargo();
-        tests.args(all).arg("gvirtus-tests");
+        let mut tests = cargo_for_all("test");
+        tests.args(["--no-fail-fast", "--exclude", "gvirtus-tests"]);
         if let Some(home) = &installed {
             // Else the plugin's tests would build another one.
             tests.env(
@@ -111,12 +112,12 @@ pub fn test() -> Result<()> {
     });
     // By itself the CPU device compiles only what runs often, which in tests is next to nothing.
     report.check("CPU device, compiled", || {
-        sh::run(
-            sh::cargo()
-                .args(["test", "--no-fail-fast", "--package", "gvirtus-cpu"])
-                .args(["--package", "gvirtus-ptx-corpus"])
-                .env("GVIRTUS_CPU_JIT", "always"),
-        )
+        let mut tests = cargo_for_all("test");
+        tests.arg("--no-fail-fast").env("GVIRTUS_CPU_JIT", "always");
+        for package in ["cpu", "cpu/corpus"] {
+            select(&mut tests, package)?;
+        }
+        sh::run(&mut tests)
     });
     match &installed {
         Some(home) if toolkits => {
@@ -167,12 +168,31 @@ fn end_to_end(home: &Path) -> Result<()> {
     let threads = std::thread::available_parallelism()
         .map_or(2, usize::from)
         .clamp(2, 6);
-    sh::run(
-        sh::cargo()
-            .args(["test", "--package", "gvirtus-tests", "--no-fail-fast", "--"])
-            .arg(format!("--test-threads={threads}"))
-            .env("GVIRTUS_TEST_HOME", home),
-    )
+    let mut tests = cargo_for_all("test");
+    tests.arg("--no-fail-fast").env("GVIRTUS_TEST_HOME", home);
+    select(&mut tests, "tests")?;
+    sh::run(tests.arg("--").arg(format!("--test-threads={threads}")))
+}
+
+/// A command of cargo for the whole workspace.
+fn cargo_for_all(command: &str) -> std::process::Command {
+    let mut cargo = sh::cargo();
+    cargo.args([command, "--workspace"]);
+    cargo
+}
+
+/// Selects the integration tests of a package.
+fn select(tests: &mut std::process::Command, package: &str) -> Result<()> {
+    let directory = sh::root().join(package).join("tests");
+    for file in std::fs::read_dir(&directory)? {
+        let file = file?.path();
+        if file.extension().is_some_and(|extension| extension == "rs")
+            && let Some(name) = file.file_stem()
+        {
+            tests.arg("--test").arg(name);
+        }
+    }
+    Ok(())
 }
 
 /// Rules that no tool knows: file lengths, no leftovers of work in progress, no variable that is documented nowhere.

@@ -184,12 +184,17 @@ pub fn build(profile: Profile) -> Result<()> {
 ///
 /// Processes that run it at the same time wait for one another.
 pub fn install_home(profile: Profile) -> Result<PathBuf> {
+    install_home_by(profile, || build(profile))
+}
+
+/// [`install_home`] where something else compiles the parts.
+pub fn install_home_by(profile: Profile, build: impl FnOnce() -> Result<()>) -> Result<PathBuf> {
     let home = home_dir(profile);
     sh::mkdir(&home)?;
     let lock = std::fs::File::create(home.with_extension("lock"))?;
     lock.lock()
         .context("cannot lock the installation directory")?;
-    build(profile)?;
+    build()?;
     lay_out(profile, &home)?;
     Ok(home)
 }
