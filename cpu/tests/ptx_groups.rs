@@ -144,6 +144,22 @@ fn lanes_that_part_and_end() {
 }
 
 #[test]
+fn what_was_stored_before_lanes_part_is_stored_once() {
+    for space in ["global", "shared"] {
+        let at = if space == "global" { "%d1" } else { "%r7" };
+        check(
+            256,
+            &format!(
+                "mov.u32 %r7, tile;\nshl.b32 %r8, %r0, 2;\nadd.u32 %r7, %r7, %r8;\nmov.u32 %r4, %r0;\nmov.u32 %r5, 0;\nst.{space}.u32 [{at}], %r5;\n\
+                 again:\nld.{space}.u32 %r6, [{at}];\nadd.u32 %r6, %r6, 1;\nst.{space}.u32 [{at}], %r6;\nadd.u32 %r4, %r4, 16;\nsetp.lt.u32 %p1, %r4, 100;\n@%p1 bra again;\n\
+                 ld.{space}.u32 %r10, [{at}];"
+            ),
+            |_, thread| (thread..100).step_by(16).len().max(1) as u32,
+        );
+    }
+}
+
+#[test]
 fn memory_of_all_shapes() {
     // One address, any addresses, and several elements at once.
     check(

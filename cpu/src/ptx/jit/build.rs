@@ -378,16 +378,14 @@ impl Build<'_, '_> {
         if self.is_group() {
             self.begin_segment(k, from);
         }
-        let mut stored = false;
         for pc in from..range.end {
             let ins = &program.code[pc as usize];
             if self.is_group() {
-                // Doing a load again behind a store, or a store behind a fence, could be seen.
-                if stored && ins.op == Op::Load || ins.op == Op::Fence {
+                // Doing a store again could be seen, and so could a load of what it changed.
+                let stored = pc > from && program.code[pc as usize - 1].op == Op::Store;
+                if stored || ins.op == Op::Fence {
                     self.begin_segment(k, pc);
-                    stored = false;
                 }
-                stored |= ins.op == Op::Store;
                 self.check_together(pc, range.end);
             } else if matches!(ins.op, Op::Load | Op::Store)
                 && depth < groups::DEPTH

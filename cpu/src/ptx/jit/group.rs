@@ -4,7 +4,7 @@
 //! there are instructions for that, and lane by lane otherwise ([`Mode`]).
 //!
 //! Where lanes do not go together (a branch that only some take, an access that only some may make, an address that nobody knows), the group *gives up*: it stores its registers as they were at the
-//! start of the *segment* at hand, and tells where that is. The code for single lanes goes on there ([`super::entry`]) and does it again. A segment has no load behind a store, so doing it again
+//! start of the *segment* at hand, and tells where that is. The code for single lanes goes on there ([`super::entry`]) and does it again. A segment ends behind a store, so doing it again
 //! changes nothing.
 
 use cranelift_codegen::ir::condcodes::IntCC;
