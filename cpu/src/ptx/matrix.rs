@@ -100,7 +100,7 @@ impl Elem {
     }
 }
 
-/// A half-precision number's value: [`f16_to_f64`] without branches, for NaN some NaN.
+/// A half-precision number's value: `f16_to_f64` without branches, for NaN some NaN.
 #[inline(always)]
 pub(crate) fn widened(bits: u32) -> f64 {
     let magnitude = bits & 0x7fff;

@@ -153,7 +153,7 @@ pub(super) struct Source<'a> {
     pub(super) names: &'a Names,
     /// Whether the host has fused multiplication and addition.
     pub(super) fused: bool,
-    /// Registers that are kept as floating-point numbers, and those whose NaN is settled later ([`kinds::choose`]).
+    /// Registers that are kept as floating-point numbers, and those whose NaN is settled later ([`super::kinds::choose`]).
     pub(super) float: &'a [bool],
     pub(super) lazy: &'a [bool],
 }
