@@ -56,6 +56,11 @@ def judge(case, cuda, first, second, ours, stats):
     return not problems, problems + notes
 
 
+def without_directories(text):
+    """A text in which paths have lost their directories: a record does not tell of the machine that it was made on."""
+    return re.sub(r"(?<![\w:/.])(?:/[\w.+-]+)+/(?=[\w.+-])", "", text)
+
+
 def judge_alone(case, cuda, ours, stats, native_codes):
     """Judges where nothing runs natively: by the expected output, or by the exit codes that are right and the program's own verdict."""
     problems = troubles(ours)

@@ -244,7 +244,8 @@ class Verdicts:
 
     def record(self, gpu):
         functions = {name: dict(self.stamp, cases=sorted(names)[:3]) for name, names in sorted(self.functions.items())}
-        return {"format": 2, "gpu": gpu, "cases": self.rows, "functions": functions}
+        rows = [dict(row, notes=[results.without_directories(note) for note in row["notes"]]) for row in self.rows]
+        return {"format": 2, "gpu": gpu, "cases": rows, "functions": functions}
 
 
 def commit():

@@ -295,6 +295,10 @@ class Functions(unittest.TestCase):
         self.assertIn("h", kept["unverified"])
         self.assertEqual(library_functions.slug("NVIDIA H100 80GB HBM3"), "h100")
 
+    def test_a_record_has_no_directories_of_a_machine(self):
+        note = "says 'CUDA error at /home/somebody/samples/x-1/main.cpp:138 code=3', 1/2 of a/b"
+        self.assertEqual(results.without_directories(note), "says 'CUDA error at main.cpp:138 code=3', 1/2 of a/b")
+
 
 if __name__ == "__main__":
     unittest.main()
