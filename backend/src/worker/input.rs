@@ -84,9 +84,25 @@ impl Input {
         }
     }
 
-    /// Whether the next frame has begun to arrive. An error counts: the next read reports it.
+    /// Whether the next frame has begun to arrive: reads what is there. An error counts, and so does the end: the next read meets it, too.
     pub(super) fn ready(&mut self) -> bool {
-        self.at < self.end || self.receiver.available().unwrap_or(true)
+        if self.at < self.end {
+            return true;
+        }
+        match self.receiver.try_read(&mut self.buffer) {
+            Ok(None) => false,
+            Ok(Some(n)) => {
+                self.count(n);
+                (self.at, self.end) = (0, n);
+                true
+            }
+            Err(_) => true,
+        }
+    }
+
+    fn count(&self, bytes: usize) {
+        let received = &self.received.bytes;
+        received.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     /// Looks for the next frame without sleeping while `waits` says that another thread executes, and for a little after.
@@ -167,9 +183,7 @@ impl Input {
             }
             if into.len() as u64 >= DIRECT {
                 self.receiver.read_exact(into)?;
-                self.received
-                    .bytes
-                    .fetch_add(into.len() as u64, Ordering::Relaxed);
+                self.count(into.len());
                 return Ok(());
             }
             self.fill()?;
@@ -181,7 +195,7 @@ impl Input {
         if n == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        self.received.bytes.fetch_add(n as u64, Ordering::Relaxed);
+        self.count(n);
         (self.at, self.end) = (0, n);
         Ok(())
     }

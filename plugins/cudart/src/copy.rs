@@ -17,7 +17,7 @@ use crate::errors::{
 };
 use crate::host::{Host, Reading, Sending};
 use crate::host_memory::HostWrite;
-use crate::progress::Item;
+use crate::progress::{Item, Lane};
 use crate::session::Session;
 use crate::shape::{Box3, Piece, packed};
 use crate::staging::{BLOCK, Lease};
@@ -185,10 +185,14 @@ impl Session {
             }
             Ok((Arc::clone(stream), Some(src)))
         })?;
-        self.wait_for(&stream)?;
         let Some(src) = src else {
+            self.wait_for(&stream)?;
             return Ok(Answer::Now(()));
         };
+        if let Err(status) = self.wait(&stream) {
+            self.settle();
+            return Err(status);
+        }
         let reply = Header {
             opcode: core::REPLY,
             sequence: header.sequence,
@@ -200,9 +204,19 @@ impl Session {
         if let [(_, only)] = first.as_slice()
             && only.len as u64 == shape.total()
         {
-            self.host.send(reply, &[], only.bytes());
+            let replied = |lane: &Arc<Lane>| {
+                if Arc::ptr_eq(lane, &stream.lane) {
+                    header.sequence
+                } else {
+                    0
+                }
+            };
+            self.reply_first(replied, || {
+                self.host.send(reply, &[], only.bytes());
+            });
             return Ok(Answer::Sent);
         }
+        self.settle();
         self.host.may_block();
         if let Err(status) = self.send_pieces(&stream, src, reply, first, pieces) {
             // The header is out and says success: there is no way to take it back.

@@ -237,14 +237,27 @@ impl Session {
                 0
             }
         };
-        if self.progress.owes_bytes() || self.output.expected() || !header.wants_reply() {
+        if !header.wants_reply() {
             self.output.forward(self.host);
             self.progress.settle(self.host, synchronized);
             return Answer::Now(());
         }
-        self.reply(header, SUCCESS, &[]);
-        self.progress.settle(self.host, synchronized);
+        self.reply_first(synchronized, || self.reply(header, SUCCESS, &[]));
         Answer::Sent
+    }
+
+    /// Sends a reply from which the client knows that the lanes are complete up to the commands that `replied` gives for them, and tells of what else has completed: after it, unless
+    /// something is due that the client must have before.
+    pub(crate) fn reply_first(&self, replied: impl Fn(&Arc<Lane>) -> u64, reply: impl FnOnce()) {
+        let due = self.progress.owes_bytes() || self.output.expected();
+        if due {
+            self.output.forward(self.host);
+            self.progress.settle(self.host, &replied);
+        }
+        reply();
+        if !due {
+            self.progress.settle(self.host, replied);
+        }
     }
 
     /// The input is drained: markers that were put off are placed now.

@@ -104,7 +104,7 @@ impl Session {
     }
 
     /// [`wait_for`](Self::wait_for) that tells nothing.
-    fn wait(&self, stream: &Stream) -> Result<()> {
+    pub(crate) fn wait(&self, stream: &Stream) -> Result<()> {
         let ticket = self.progress.close(&stream.lane);
         stream.context().make_current()?;
         let soon = !self.output.expected()

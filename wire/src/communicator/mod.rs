@@ -115,6 +115,18 @@ pub trait Receiver: Send {
     /// The connection's.
     fn available(&mut self) -> io::Result<bool>;
 
+    /// [`read`](Self::read) that does not wait: `None` where it would have to.
+    ///
+    /// # Errors
+    /// As for reading.
+    fn try_read(&mut self, into: &mut [u8]) -> io::Result<Option<usize>> {
+        if self.available()? {
+            self.read(into).map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
     /// Bounds how long one [`read`](Self::read) waits; `None` for ever.
     ///
     /// # Errors
@@ -145,6 +157,11 @@ pub trait Sender: Send {
     /// As [`send_vectored`](Self::send_vectored).
     fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.send_vectored(&[IoSlice::new(bytes)])
+    }
+
+    /// Whether sending a little costs no system call where the other end is awake.
+    fn is_cheap(&self) -> bool {
+        false
     }
 
     /// Announces memory from which bulk bytes will often be sent. Transports without registered buffers ignore it.

@@ -207,4 +207,8 @@ impl Sender for RingSender {
         self.producer.tell();
         Ok(())
     }
+
+    fn is_cheap(&self) -> bool {
+        true
+    }
 }

@@ -84,6 +84,13 @@ impl Receiver for SocketReceiver {
         }
     }
 
+    fn try_read(&mut self, into: &mut [u8]) -> io::Result<Option<usize>> {
+        match self.recv(into, RecvFlags::DONTWAIT) {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            other => other.map(Some),
+        }
+    }
+
     fn read_exact(&mut self, mut into: &mut [u8]) -> io::Result<()> {
         while !into.is_empty() {
             match self.recv(into, RecvFlags::WAITALL)? {

@@ -11,7 +11,7 @@ use std::sync::{Condvar, Mutex};
 
 use std::sync::PoisonError;
 
-/// Rung by many, answered by one.
+/// Rung by many, waited for by one.
 #[derive(Debug)]
 pub(crate) struct Bell {
     rung: AtomicBool,
@@ -50,7 +50,19 @@ impl Bell {
         self.woken.notify_one();
     }
 
-    /// Whether it has rung since the last time.
+    /// Whether it has rung since it was last answered.
+    #[inline]
+    pub(crate) fn has_rung(&self) -> bool {
+        self.rung.load(Ordering::Relaxed)
+    }
+
+    /// Whether ringing would have to wake somebody, as it looks from here.
+    #[inline]
+    pub(crate) fn is_asleep(&self) -> bool {
+        self.asleep.load(Ordering::Relaxed)
+    }
+
+    /// Whether it has rung since it was last answered; answers it. Anybody may who sees to what it rang for.
     #[inline]
     pub(crate) fn answer(&self) -> bool {
         self.rung.load(Ordering::Relaxed) && self.rung.swap(false, Ordering::AcqRel)

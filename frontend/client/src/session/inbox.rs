@@ -46,10 +46,26 @@ impl Inbox {
     }
 
     /// Looks for the next frame without sleeping: while a call waits, and for a little after.
-    fn look(&mut self, session: &Session) {
-        if self.start == self.end {
-            let ready = || self.link.available().unwrap_or(true);
-            watch(BETWEEN_CALLS, ready, || session.pending.any());
+    ///
+    /// # Errors
+    /// The connection's.
+    fn look(&mut self, session: &Session) -> io::Result<()> {
+        if self.start < self.end {
+            return Ok(());
+        }
+        let mut got = Ok(None);
+        let ready = || {
+            got = self.link.try_read(&mut self.buffer);
+            !matches!(got, Ok(None))
+        };
+        watch(BETWEEN_CALLS, ready, || session.pending.any());
+        match got? {
+            Some(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Some(n) => {
+                (self.start, self.end) = (0, n);
+                Ok(())
+            }
+            None => Ok(()),
         }
     }
 
@@ -162,7 +178,7 @@ pub(super) fn run(session: &'static Session, mut inbox: Inbox) -> io::Error {
 }
 
 fn step(session: &'static Session, inbox: &mut Inbox) -> io::Result<()> {
-    inbox.look(session);
+    inbox.look(session)?;
     let (header, payload) = inbox.next()?;
     if header.over_lanes() {
         return session.take_from_lanes(&header, payload);

@@ -180,7 +180,7 @@ impl Session {
             queue_only: true,
         };
         self.sent(self.outbox.send(command, &envelope, |_| ()))?;
-        self.outbox.kick();
+        self.outbox.ring();
         Ok(())
     }
 
@@ -212,7 +212,7 @@ impl Session {
             queue_only: false,
         };
         let sequence = self.sent(self.outbox.send(command, &envelope, numbered))?;
-        self.outbox.kick();
+        self.sent(self.outbox.kick())?;
         if crate::stats::enabled() {
             crate::stats::sent(bulk.iter().map(|b| b.len() as u64).sum());
         }
@@ -327,7 +327,7 @@ impl Session {
             numbered(sequence);
         });
         self.sent(sent)?;
-        self.sent(self.outbox.flush())?;
+        self.sent(self.outbox.flush_and_wait())?;
         if self.errors.lost().is_err() {
             // The receiver may have gone before this call was registered.
             self.pending.fail_all(error::ERROR_DEVICE_UNAVAILABLE);
@@ -382,7 +382,7 @@ impl Session {
 
     /// Sees to it that what is queued leaves soon, without waiting for it.
     pub(crate) fn kick(&self) {
-        self.outbox.kick();
+        let _ = self.sent(self.outbox.kick());
     }
 
     /// A module that prints or asserts was loaded.

@@ -1,15 +1,17 @@
 //! The sending side: one numbering over all threads, one buffer that issuing threads append to, one connection that is written in that order.
 //!
 //! An issuing thread holds the queue's lock only while it encodes a command. The flusher thread writes what has gathered; a thread that waits for a reply writes
-//! itself. Whoever writes locks the link first and then takes the queue, so bytes leave in the order of their numbers.
+//! itself, and so does one that issues the first commands after that where writing is cheap, or where the flusher would have to be woken. Whoever writes locks the link first and then takes the queue, so
+//! bytes leave in the order of their numbers.
 
 use std::io::IoSlice;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use gvirtus_wire::command::Command;
 use gvirtus_wire::communicator::Sender;
 use gvirtus_wire::frame::{FLAG_LANES, HEADER_LEN, Header};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::bell::Bell;
 use super::lanes::Lanes;
@@ -21,14 +23,20 @@ const QUEUE_LIMIT: usize = 256 << 10;
 /// What a buffer of the queue begins with, and how many are kept.
 const INITIAL: usize = 64 << 10;
 const SPARES: usize = 3;
-/// The flusher leaves so much time between two looks: each takes the lock and the memory that issuing threads use.
+/// The flusher lets so much time pass before it writes: writing takes the locks and the memory that issuing threads use, and a call that waits often comes next and takes everything along.
 const FLUSHER_PACE: Duration = Duration::from_micros(4);
 /// How long the flusher looks for more before it sleeps: a burst of launches then pays for no wake-up.
 const FLUSHER_SPIN: Duration = Duration::from_micros(50);
+/// So many commands issuing threads write themselves before the flusher has to: a wake-up costs them as much as writing to a socket, and more than writing to a ring.
+const ALONE: u32 = 4;
 
 pub(crate) struct Outbox {
     link: Mutex<Box<dyn Sender>>,
+    /// Writing to the link costs no system call.
+    cheap: bool,
     queue: Mutex<Queue>,
+    /// How often issuing threads have written themselves since a call waited or the flusher went to sleep.
+    alone: AtomicU32,
     /// Rung when something is in the queue.
     bell: Bell,
 }
@@ -58,7 +66,9 @@ pub(crate) struct Envelope<'a> {
 impl Outbox {
     pub(crate) fn new(link: Box<dyn Sender>) -> Self {
         Self {
+            cheap: link.is_cheap(),
             link: Mutex::new(link),
+            alone: AtomicU32::new(0),
             queue: Mutex::new(Queue {
                 bytes: Vec::with_capacity(INITIAL),
                 spare: Vec::new(),
@@ -140,41 +150,82 @@ impl Outbox {
 
     /// Writes all that is queued.
     pub(crate) fn flush(&self) -> std::io::Result<()> {
-        let mut link = self.link.lock();
+        self.write_queue(self.link.lock()).map(drop)
+    }
+
+    /// [`flush`](Self::flush) for a thread that waits for a reply: nothing is left for the flusher.
+    pub(crate) fn flush_and_wait(&self) -> std::io::Result<()> {
+        self.alone.store(0, Ordering::Relaxed);
+        // What was queued before is written here, and what comes later rings again.
+        self.bell.answer();
+        self.flush()
+    }
+
+    /// Whether there was something to write.
+    fn write_queue(&self, mut link: MutexGuard<'_, Box<dyn Sender>>) -> std::io::Result<bool> {
         let bytes = {
             let mut queue = self.queue.lock();
             if queue.bytes.is_empty() {
-                return Ok(());
+                return Ok(false);
             }
             queue.take()
         };
         link.send_vectored(&[IoSlice::new(&bytes)])?;
         drop(link);
         self.queue.lock().give_back(bytes);
+        Ok(true)
+    }
+
+    /// Sees to it that what is queued leaves soon. Cheap while the flusher is awake. The caller holds no lock that the receiving side needs.
+    ///
+    /// # Errors
+    /// The connection's.
+    #[inline]
+    pub(crate) fn kick(&self) -> std::io::Result<()> {
+        if self.alone.load(Ordering::Relaxed) < ALONE && (self.cheap || self.bell.is_asleep()) {
+            return self.write_alone();
+        }
+        self.bell.ring();
         Ok(())
     }
 
-    /// Sees to it that what is queued leaves soon. Cheap when the flusher is awake.
-    #[inline]
-    pub(crate) fn kick(&self) {
+    /// [`kick`](Self::kick) that never writes itself.
+    pub(crate) fn ring(&self) {
         self.bell.ring();
+    }
+
+    fn write_alone(&self) -> std::io::Result<()> {
+        match self.link.try_lock() {
+            Some(link) => {
+                if self.write_queue(link)? {
+                    self.alone.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            // Whoever writes may have taken the queue before this thread's command was in it.
+            None => self.bell.ring(),
+        }
+        Ok(())
     }
 
     /// The flusher thread's life; returns the error that ended it.
     pub(crate) fn run_flusher(&self) -> std::io::Error {
         let mut busy = Instant::now();
         loop {
-            if self.bell.answer() {
-                if let Err(error) = self.flush() {
-                    return error;
-                }
+            if self.bell.has_rung() {
                 busy = Instant::now();
                 while busy.elapsed() < FLUSHER_PACE {
                     std::hint::spin_loop();
                 }
+                if self.bell.answer()
+                    && let Err(error) = self.flush()
+                {
+                    return error;
+                }
+                busy = Instant::now();
             } else if busy.elapsed() < FLUSHER_SPIN {
                 std::hint::spin_loop();
             } else {
+                self.alone.store(0, Ordering::Relaxed);
                 self.bell.wait();
                 busy = Instant::now();
             }
