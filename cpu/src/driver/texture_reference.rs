@@ -113,18 +113,7 @@ fn find(module: &Arc<Module>, name: &str, kind: Kind) -> Result<usize> {
             state: Mutex::new(State {
                 resource: None,
                 format: (FORMAT_FLOAT, 1),
-                settings: CUDA_TEXTURE_DESC {
-                    addressMode: [0; 3],
-                    filterMode: 0,
-                    flags: 0,
-                    maxAnisotropy: 0,
-                    mipmapFilterMode: 0,
-                    mipmapLevelBias: 0.0,
-                    minMipmapLevelClamp: 0.0,
-                    maxMipmapLevelClamp: 0.0,
-                    borderColor: [0.0; 4],
-                    reserved: [0; 12],
-                },
+                settings: CUDA_TEXTURE_DESC::default(),
             }),
         }),
     );
@@ -147,16 +136,6 @@ fn set(reference: CUtexref, change: impl FnOnce(&mut State) -> Result) -> Result
 
 fn get<T>(to: *mut T, reference: CUtexref, what: impl FnOnce(&State) -> T) -> Result {
     ffi::put(to, with(reference, Kind::Texture, |state| Ok(what(state)))?)
-}
-
-fn resource(kind: u32, words: &[u64]) -> CUDA_RESOURCE_DESC {
-    let mut res = [0; 16];
-    res[..words.len()].copy_from_slice(words);
-    CUDA_RESOURCE_DESC {
-        resType: kind,
-        res,
-        flags: 0,
-    }
 }
 
 pub(super) fn cuModuleGetTexRef(
@@ -185,7 +164,7 @@ pub(super) fn cuTexRefSetArray(hTexRef: CUtexref, hArray: CUarray, Flags: u32) -
             return Err(ERROR_INVALID_VALUE);
         }
         state.format = array::resolve(hArray)?.format();
-        state.resource = Some(resource(ARRAY, &[hArray.addr() as u64]));
+        state.resource = Some(CUDA_RESOURCE_DESC::new(ARRAY, &[hArray.addr() as u64]));
         Ok(())
     })
 }
@@ -201,7 +180,7 @@ pub(super) fn cuTexRefSetMipmappedArray(
         }
         array::resolve_mipmap(hMipmappedArray)?;
         let words = [hMipmappedArray.addr() as u64];
-        state.resource = Some(resource(MIPMAPPED_ARRAY, &words));
+        state.resource = Some(CUDA_RESOURCE_DESC::new(MIPMAPPED_ARRAY, &words));
         Ok(())
     })
 }
@@ -218,7 +197,7 @@ pub(super) fn cuTexRefSetAddress_v2(
             return Err(ERROR_INVALID_VALUE);
         }
         let words = [dptr - offset, 0, bytes as u64 + offset];
-        state.resource = Some(resource(LINEAR, &words));
+        state.resource = Some(CUDA_RESOURCE_DESC::new(LINEAR, &words));
         ffi::put_optional(ByteOffset, offset as usize);
         Ok(())
     })
@@ -234,7 +213,7 @@ pub(super) fn cuTexRefSetAddress2D_v3(
         let desc = ffi::get(desc.cast::<CUDA_ARRAY_DESCRIPTOR>())?;
         let element = u64::from(desc.Format) | u64::from(desc.NumChannels) << 32;
         let [width, height, pitch] = [desc.Width, desc.Height, Pitch].map(|n| n as u64);
-        let resource = resource(PITCH_2D, &[dptr, element, width, height, pitch]);
+        let resource = CUDA_RESOURCE_DESC::new(PITCH_2D, &[dptr, element, width, height, pitch]);
         texture::check_memory(&resource, context::current()?.device)?;
         state.format = (desc.Format, desc.NumChannels);
         state.resource = Some(resource);
@@ -387,7 +366,7 @@ pub(super) fn cuSurfRefSetArray(hSurfRef: CUsurfref, hArray: CUarray, Flags: u32
             return Err(ERROR_INVALID_VALUE);
         }
         array::resolve(hArray)?;
-        state.resource = Some(resource(ARRAY, &[hArray.addr() as u64]));
+        state.resource = Some(CUDA_RESOURCE_DESC::new(ARRAY, &[hArray.addr() as u64]));
         Ok(())
     })
 }

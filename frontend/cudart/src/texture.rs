@@ -230,18 +230,10 @@ pub unsafe fn cudaGetTextureObjectResourceDesc(
     texObject: cudaTextureObject_t,
 ) -> Result {
     current()?;
-    let mut is = no_resource();
+    let mut is = CUDA_RESOURCE_DESC::default();
     cu!(cuTexObjectGetResourceDesc(&mut is, texObject))?;
     // SAFETY: the caller's pointer.
     unsafe { put_resource(pResDesc, &is) }
-}
-
-fn no_resource() -> CUDA_RESOURCE_DESC {
-    CUDA_RESOURCE_DESC {
-        resType: 0,
-        res: [0; 16],
-        flags: 0,
-    }
 }
 
 /// How a texture object reads.
@@ -254,18 +246,7 @@ pub unsafe fn cudaGetTextureObjectTextureDesc(
     if pTexDesc.is_null() {
         return Err(INVALID_RESOURCE_HANDLE);
     }
-    let mut is = CUDA_TEXTURE_DESC {
-        addressMode: [0; 3],
-        filterMode: 0,
-        flags: 0,
-        maxAnisotropy: 0,
-        mipmapFilterMode: 0,
-        mipmapLevelBias: 0.0,
-        minMipmapLevelClamp: 0.0,
-        maxMipmapLevelClamp: 0.0,
-        borderColor: [0.0; 4],
-        reserved: [0; 12],
-    };
+    let mut is = CUDA_TEXTURE_DESC::default();
     cu!(cuTexObjectGetTextureDesc(&mut is, texObject))?;
     let flag = |flag| i32::from(is.flags & flag != 0);
     put!(
@@ -341,7 +322,7 @@ pub unsafe fn cudaGetSurfaceObjectResourceDesc(
     surfObject: cudaSurfaceObject_t,
 ) -> Result {
     current()?;
-    let mut is = no_resource();
+    let mut is = CUDA_RESOURCE_DESC::default();
     cu!(cuSurfObjectGetResourceDesc(&mut is, surfObject))?;
     // SAFETY: the caller's pointer.
     unsafe { put_resource(pResDesc, &is) }

@@ -7,9 +7,9 @@ use gvirtus_wire::api::core::{
     REFERENCE_ADDRESS_MODES, REFERENCE_ANISOTROPY, REFERENCE_BIAS, REFERENCE_BORDER,
     REFERENCE_CLAMP, REFERENCE_FILTER, REFERENCE_FLAGS, REFERENCE_FORMAT, REFERENCE_MIPMAP_FILTER,
     ReferenceState, SurfaceReferenceBind, SurfaceReferenceFind, TextureReferenceBind,
-    TextureReferenceFind, TextureReferenceSet, TextureSettings,
+    TextureReferenceFind, TextureReferenceSet,
 };
-use gvirtus_wire::api::types::CUDA_ARRAY_DESCRIPTOR;
+use gvirtus_wire::api::types::{CUDA_ARRAY_DESCRIPTOR, CUDA_TEXTURE_DESC};
 use gvirtus_wire::command::{Answer, Handle as Handler};
 use gvirtus_wire::frame::Header;
 
@@ -40,8 +40,8 @@ impl Session {
     fn reference_state(&self, raw: Handle) -> ReferenceState {
         let driver = self.driver;
         let mut state = ReferenceState::default();
-        let settings: &mut TextureSettings = &mut state.settings;
-        let mut channels = 0;
+        let mut settings = CUDA_TEXTURE_DESC::default();
+        let (mut channels, mut anisotropy) = (0, 0);
         if cu!(
             driver,
             cuTexRefGetFormat(&raw mut state.format, &raw mut channels, raw.ptr())
@@ -50,26 +50,31 @@ impl Session {
         {
             state.channels = u32::try_from(channels).unwrap_or(0);
         }
-        for (dimension, mode) in (0..).zip(&mut settings.address_modes) {
+        for (dimension, mode) in (0..).zip(&mut settings.addressMode) {
             let _ = cu!(
                 driver,
                 cuTexRefGetAddressMode(&raw mut *mode, raw.ptr(), dimension)
             );
         }
-        let (mut bias, mut lowest, mut highest, mut border) = (0f32, 0f32, 0f32, [0f32; 4]);
-        let mut anisotropy = 0;
         let _ = cu!(
             driver,
-            cuTexRefGetFilterMode(&raw mut settings.filter, raw.ptr())
+            cuTexRefGetFilterMode(&raw mut settings.filterMode, raw.ptr())
         );
         let _ = cu!(
             driver,
-            cuTexRefGetMipmapFilterMode(&raw mut settings.mipmap_filter, raw.ptr())
+            cuTexRefGetMipmapFilterMode(&raw mut settings.mipmapFilterMode, raw.ptr())
         );
-        let _ = cu!(driver, cuTexRefGetMipmapLevelBias(&raw mut bias, raw.ptr()));
         let _ = cu!(
             driver,
-            cuTexRefGetMipmapLevelClamp(&raw mut lowest, &raw mut highest, raw.ptr())
+            cuTexRefGetMipmapLevelBias(&raw mut settings.mipmapLevelBias, raw.ptr())
+        );
+        let _ = cu!(
+            driver,
+            cuTexRefGetMipmapLevelClamp(
+                &raw mut settings.minMipmapLevelClamp,
+                &raw mut settings.maxMipmapLevelClamp,
+                raw.ptr()
+            )
         );
         let _ = cu!(
             driver,
@@ -77,16 +82,11 @@ impl Session {
         );
         let _ = cu!(
             driver,
-            cuTexRefGetBorderColor(border.as_mut_ptr(), raw.ptr())
+            cuTexRefGetBorderColor(settings.borderColor.as_mut_ptr(), raw.ptr())
         );
         let _ = cu!(driver, cuTexRefGetFlags(&raw mut settings.flags, raw.ptr()));
-        settings.bias = bias.to_bits();
-        settings.lowest = lowest.to_bits();
-        settings.highest = highest.to_bits();
-        settings.anisotropy = u32::try_from(anisotropy).unwrap_or(0);
-        for (bytes, value) in settings.border.chunks_exact_mut(4).zip(border) {
-            bytes.copy_from_slice(&value.to_le_bytes());
-        }
+        settings.maxAnisotropy = u32::try_from(anisotropy).unwrap_or(0);
+        state.settings = (&settings).into();
         state
     }
 }
@@ -167,41 +167,41 @@ impl Handler<TextureReferenceSet> for Session {
         self.enter(header)?;
         let (raw, driver) = (reference.raw.ptr(), self.driver);
         let TextureReferenceSet { what, state, .. } = command;
-        let settings = state.settings;
+        let mut settings = CUDA_TEXTURE_DESC::from(&state.settings);
         let set = |part: u32| what & part != 0;
         if set(REFERENCE_FORMAT) {
             let channels = i32::try_from(state.channels).map_err(|_| ERROR_INVALID_VALUE)?;
             cu!(driver, cuTexRefSetFormat(raw, state.format, channels))?;
         }
         if set(REFERENCE_ADDRESS_MODES) {
-            for (dimension, mode) in (0..).zip(settings.address_modes) {
+            for (dimension, mode) in (0..).zip(settings.addressMode) {
                 cu!(driver, cuTexRefSetAddressMode(raw, dimension, mode))?;
             }
         }
         if set(REFERENCE_FILTER) {
-            cu!(driver, cuTexRefSetFilterMode(raw, settings.filter))?;
+            cu!(driver, cuTexRefSetFilterMode(raw, settings.filterMode))?;
         }
         if set(REFERENCE_MIPMAP_FILTER) {
-            let filter = settings.mipmap_filter;
+            let filter = settings.mipmapFilterMode;
             cu!(driver, cuTexRefSetMipmapFilterMode(raw, filter))?;
         }
         if set(REFERENCE_BIAS) {
-            let bias = f32::from_bits(settings.bias);
+            let bias = settings.mipmapLevelBias;
             cu!(driver, cuTexRefSetMipmapLevelBias(raw, bias))?;
         }
         if set(REFERENCE_CLAMP) {
-            let [lowest, highest] = [settings.lowest, settings.highest].map(f32::from_bits);
+            let (lowest, highest) = (settings.minMipmapLevelClamp, settings.maxMipmapLevelClamp);
             cu!(driver, cuTexRefSetMipmapLevelClamp(raw, lowest, highest))?;
         }
         if set(REFERENCE_ANISOTROPY) {
-            cu!(driver, cuTexRefSetMaxAnisotropy(raw, settings.anisotropy))?;
+            cu!(
+                driver,
+                cuTexRefSetMaxAnisotropy(raw, settings.maxAnisotropy)
+            )?;
         }
         if set(REFERENCE_BORDER) {
-            let mut border = [0f32; 4];
-            for (value, bytes) in border.iter_mut().zip(settings.border.chunks_exact(4)) {
-                *value = f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-            }
-            cu!(driver, cuTexRefSetBorderColor(raw, border.as_mut_ptr()))?;
+            let border = settings.borderColor.as_mut_ptr();
+            cu!(driver, cuTexRefSetBorderColor(raw, border))?;
         }
         if set(REFERENCE_FLAGS) {
             cu!(driver, cuTexRefSetFlags(raw, settings.flags))?;

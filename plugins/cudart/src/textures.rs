@@ -4,7 +4,6 @@ use std::collections::HashSet;
 
 use gvirtus_wire::api::core::{
     Resource, SurfaceCreate, SurfaceDestroy, TextureCreate, TextureDestroy, TextureLinearWidth,
-    TextureSettings,
 };
 use gvirtus_wire::api::types::{CUDA_RESOURCE_DESC, CUDA_RESOURCE_VIEW_DESC, CUDA_TEXTURE_DESC};
 use gvirtus_wire::command::{Answer, Handle as Handler};
@@ -90,30 +89,11 @@ fn element(given: &Resource) -> u64 {
     channel * u64::from(given.channels)
 }
 
-fn settings(given: &TextureSettings) -> CUDA_TEXTURE_DESC {
-    let mut border = [0.0; 4];
-    for (value, bytes) in border.iter_mut().zip(given.border.chunks_exact(4)) {
-        *value = f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-    }
-    CUDA_TEXTURE_DESC {
-        addressMode: given.address_modes,
-        filterMode: given.filter,
-        flags: given.flags,
-        maxAnisotropy: given.anisotropy,
-        mipmapFilterMode: given.mipmap_filter,
-        mipmapLevelBias: f32::from_bits(given.bias),
-        minMipmapLevelClamp: f32::from_bits(given.lowest),
-        maxMipmapLevelClamp: f32::from_bits(given.highest),
-        borderColor: border,
-        reserved: [0; 12],
-    }
-}
-
 impl Handler<TextureCreate> for Session {
     fn handle(&self, header: &Header, command: TextureCreate) -> Result<Answer<u64>> {
         self.enter(header)?;
         let resource = self.resource(&command.resource)?;
-        let texture = settings(&command.texture);
+        let texture = CUDA_TEXTURE_DESC::from(&command.texture);
         let view = command.view.map(|view| CUDA_RESOURCE_VIEW_DESC {
             format: view.format,
             width: view.width as usize,

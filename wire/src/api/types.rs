@@ -89,7 +89,9 @@ c_struct! {
     struct CUDA_ARRAY_MEMORY_REQUIREMENTS { size: usize, alignment: usize, reserved: [u32; 4] }
     /// `res` is a union; read it by `resType`. An array or a mipmapped array: its handle. Linear memory: address, format and channels in one word, bytes. Pitched memory:
     /// address, format and channels in one word, width, height, pitch.
+    #[derive(Default)]
     struct CUDA_RESOURCE_DESC { resType: u32, res: [u64; 16], flags: u32 }
+    #[derive(Default)]
     struct CUDA_TEXTURE_DESC {
         addressMode: [u32; 3], filterMode: u32, flags: u32, maxAnisotropy: u32, mipmapFilterMode: u32, mipmapLevelBias: f32,
         minMipmapLevelClamp: f32, maxMipmapLevelClamp: f32, borderColor: [f32; 4], reserved: [i32; 12],
@@ -125,6 +127,19 @@ c_struct! {
         SIMDWidth: i32, memPitch: i32, regsPerBlock: i32, clockRate: i32, textureAlign: i32,
     }
     struct CUctxCreateParams { execAffinityParams: *mut c_void, numExecAffinityParams: i32, cigParams: *mut c_void }
+}
+
+impl CUDA_RESOURCE_DESC {
+    /// A resource of a type with the first words of `res`.
+    #[must_use]
+    pub fn new(kind: u32, words: &[u64]) -> Self {
+        let mut desc = Self {
+            resType: kind,
+            ..Self::default()
+        };
+        desc.res[..words.len()].copy_from_slice(words);
+        desc
+    }
 }
 
 /// `CUDA_SUCCESS` and the error codes that this project itself returns.

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use gvirtus_wire::api::core::{
     Resource, ResourceView, SurfaceCreate, SurfaceDestroy, TextureCreate, TextureDestroy,
-    TextureLinearWidth, TextureSettings,
+    TextureLinearWidth,
 };
 use gvirtus_wire::api::types::{
     CUDA_RESOURCE_DESC, CUDA_RESOURCE_VIEW_DESC, CUDA_TEXTURE_DESC, CUdevice, CUsurfObject,
@@ -93,24 +93,6 @@ pub(crate) fn resource(given: &CUDA_RESOURCE_DESC) -> Result<Resource> {
     Ok(resource)
 }
 
-fn settings(given: &CUDA_TEXTURE_DESC) -> TextureSettings {
-    let mut border = [0; 16];
-    for (bytes, value) in border.chunks_exact_mut(4).zip(given.borderColor) {
-        bytes.copy_from_slice(&value.to_le_bytes());
-    }
-    TextureSettings {
-        address_modes: given.addressMode,
-        filter: given.filterMode,
-        flags: given.flags,
-        anisotropy: given.maxAnisotropy,
-        mipmap_filter: given.mipmapFilterMode,
-        bias: given.mipmapLevelBias.to_bits(),
-        lowest: given.minMipmapLevelClamp.to_bits(),
-        highest: given.maxMipmapLevelClamp.to_bits(),
-        border,
-    }
-}
-
 fn view(given: &CUDA_RESOURCE_VIEW_DESC) -> ResourceView {
     ResourceView {
         format: given.format,
@@ -144,7 +126,7 @@ pub(crate) unsafe fn cuTexObjectCreate(
     };
     let command = TextureCreate {
         resource: resource(&texture.resource)?,
-        texture: settings(&texture.texture),
+        texture: (&texture.texture).into(),
         view: texture.view.as_ref().map(view),
     };
     let made = session.call(context.id, &command)?;

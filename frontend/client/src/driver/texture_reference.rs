@@ -13,11 +13,11 @@ use gvirtus_wire::api::core::{
     REFERENCE_ADDRESS_MODES, REFERENCE_ANISOTROPY, REFERENCE_BIAS, REFERENCE_BORDER,
     REFERENCE_CLAMP, REFERENCE_FILTER, REFERENCE_FLAGS, REFERENCE_FORMAT, REFERENCE_MIPMAP_FILTER,
     ReferenceState, SurfaceReferenceBind, SurfaceReferenceFind, TextureReferenceBind,
-    TextureReferenceFind, TextureReferenceSet, TextureSettings,
+    TextureReferenceFind, TextureReferenceSet,
 };
 use gvirtus_wire::api::types::{
-    CUDA_ARRAY_DESCRIPTOR, CUDA_RESOURCE_DESC, CUarray, CUdeviceptr, CUfunction, CUmipmappedArray,
-    CUmodule, CUsurfref, CUtexref, error,
+    CUDA_ARRAY_DESCRIPTOR, CUDA_RESOURCE_DESC, CUDA_TEXTURE_DESC, CUarray, CUdeviceptr, CUfunction,
+    CUmipmappedArray, CUmodule, CUsurfref, CUtexref, error,
 };
 use parking_lot::Mutex;
 
@@ -84,47 +84,38 @@ impl State {
 
     /// What the box says of a reference to which nothing is bound.
     fn received(state: &ReferenceState) -> Self {
-        let settings = &state.settings;
-        let mut border = [0.0; 4];
-        for (value, bytes) in border.iter_mut().zip(settings.border.chunks_exact(4)) {
-            *value = f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-        }
+        let settings = CUDA_TEXTURE_DESC::from(&state.settings);
         Self {
             bound: Bound::Nothing,
             format: (state.format, state.channels.cast_signed()),
-            address_modes: settings.address_modes,
-            filter: settings.filter,
-            mipmap_filter: settings.mipmap_filter,
-            bias: f32::from_bits(settings.bias),
-            clamp: (
-                f32::from_bits(settings.lowest),
-                f32::from_bits(settings.highest),
-            ),
-            anisotropy: settings.anisotropy,
-            border,
+            address_modes: settings.addressMode,
+            filter: settings.filterMode,
+            mipmap_filter: settings.mipmapFilterMode,
+            bias: settings.mipmapLevelBias,
+            clamp: (settings.minMipmapLevelClamp, settings.maxMipmapLevelClamp),
+            anisotropy: settings.maxAnisotropy,
+            border: settings.borderColor,
             flags: settings.flags,
         }
     }
 
     fn sent(&self) -> ReferenceState {
-        let mut border = [0; 16];
-        for (bytes, value) in border.chunks_exact_mut(4).zip(self.border) {
-            bytes.copy_from_slice(&value.to_le_bytes());
-        }
+        let settings = CUDA_TEXTURE_DESC {
+            addressMode: self.address_modes,
+            filterMode: self.filter,
+            flags: self.flags,
+            maxAnisotropy: self.anisotropy,
+            mipmapFilterMode: self.mipmap_filter,
+            mipmapLevelBias: self.bias,
+            minMipmapLevelClamp: self.clamp.0,
+            maxMipmapLevelClamp: self.clamp.1,
+            borderColor: self.border,
+            ..CUDA_TEXTURE_DESC::default()
+        };
         ReferenceState {
             format: self.format.0,
             channels: self.format.1.cast_unsigned(),
-            settings: TextureSettings {
-                address_modes: self.address_modes,
-                filter: self.filter,
-                flags: self.flags,
-                anisotropy: self.anisotropy,
-                mipmap_filter: self.mipmap_filter,
-                bias: self.bias.to_bits(),
-                lowest: self.clamp.0.to_bits(),
-                highest: self.clamp.1.to_bits(),
-                border,
-            },
+            settings: (&settings).into(),
         }
     }
 }
@@ -242,16 +233,6 @@ fn bind(
     }
     *state = new;
     Ok(())
-}
-
-fn resource(kind: u32, words: &[u64]) -> CUDA_RESOURCE_DESC {
-    let mut res = [0; 16];
-    res[..words.len()].copy_from_slice(words);
-    CUDA_RESOURCE_DESC {
-        resType: kind,
-        res,
-        flags: 0,
-    }
 }
 
 /// # Safety
@@ -422,7 +403,7 @@ pub(crate) fn cuTexRefSetArray(hTexRef: CUtexref, hArray: CUarray, Flags: u32) -
         let shape = &array::resolve(hArray)?.shape;
         state.format = (shape.format, shape.channels.cast_signed());
         state.bound = Bound::Array(hArray.addr());
-        Ok(resource(ARRAY, &[hArray.addr() as u64]))
+        Ok(CUDA_RESOURCE_DESC::new(ARRAY, &[hArray.addr() as u64]))
     })
 }
 
@@ -438,7 +419,10 @@ pub(crate) fn cuTexRefSetMipmappedArray(
         }
         array::resolve_mipmap(hMipmappedArray)?;
         state.bound = Bound::Mipmap(hMipmappedArray.addr());
-        Ok(resource(MIPMAPPED_ARRAY, &[hMipmappedArray.addr() as u64]))
+        Ok(CUDA_RESOURCE_DESC::new(
+            MIPMAPPED_ARRAY,
+            &[hMipmappedArray.addr() as u64],
+        ))
     })
 }
 
@@ -472,7 +456,7 @@ pub(crate) unsafe fn cuTexRefSetAddress_v2(
         }
         // SAFETY: the caller's pointer.
         unsafe { put_if(ByteOffset, offset as usize) };
-        Ok(resource(LINEAR, &[dptr, 0, bytes as u64]))
+        Ok(CUDA_RESOURCE_DESC::new(LINEAR, &[dptr, 0, bytes as u64]))
     })
 }
 
@@ -496,7 +480,10 @@ pub(crate) unsafe fn cuTexRefSetAddress2D_v3(
         state.format = (desc.Format, desc.NumChannels.cast_signed());
         let element = u64::from(desc.Format) | u64::from(desc.NumChannels) << 32;
         let [width, height, pitch] = [desc.Width, desc.Height, Pitch].map(|n| n as u64);
-        Ok(resource(PITCH_2D, &[dptr, element, width, height, pitch]))
+        Ok(CUDA_RESOURCE_DESC::new(
+            PITCH_2D,
+            &[dptr, element, width, height, pitch],
+        ))
     })
 }
 

@@ -1,6 +1,7 @@
 //! Arrays and mipmapped arrays, copies to and from them, textures and surfaces.
 
 use super::copies::{Extent, Plane};
+use crate::api::types::CUDA_TEXTURE_DESC;
 
 /// Bytes of an array are named by number: byte `x` of row `y` of slice `z` is `z << ARRAY_SLICE | y << ARRAY_ROW | x`, so that a box in it is a [`Plane`] like any other.
 pub const ARRAY_ROW: u32 = 32;
@@ -115,6 +116,47 @@ crate::records! {
         levels: (u32, u32),
         /// First and last layer.
         layers: (u32, u32),
+    }
+}
+
+impl From<&CUDA_TEXTURE_DESC> for TextureSettings {
+    fn from(given: &CUDA_TEXTURE_DESC) -> Self {
+        let mut border = [0; 16];
+        for (bytes, value) in border.chunks_exact_mut(4).zip(given.borderColor) {
+            bytes.copy_from_slice(&value.to_le_bytes());
+        }
+        Self {
+            address_modes: given.addressMode,
+            filter: given.filterMode,
+            flags: given.flags,
+            anisotropy: given.maxAnisotropy,
+            mipmap_filter: given.mipmapFilterMode,
+            bias: given.mipmapLevelBias.to_bits(),
+            lowest: given.minMipmapLevelClamp.to_bits(),
+            highest: given.maxMipmapLevelClamp.to_bits(),
+            border,
+        }
+    }
+}
+
+impl From<&TextureSettings> for CUDA_TEXTURE_DESC {
+    fn from(given: &TextureSettings) -> Self {
+        let mut border = [0.0; 4];
+        for (value, bytes) in border.iter_mut().zip(given.border.chunks_exact(4)) {
+            *value = f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+        }
+        Self {
+            addressMode: given.address_modes,
+            filterMode: given.filter,
+            flags: given.flags,
+            maxAnisotropy: given.anisotropy,
+            mipmapFilterMode: given.mipmap_filter,
+            mipmapLevelBias: f32::from_bits(given.bias),
+            minMipmapLevelClamp: f32::from_bits(given.lowest),
+            maxMipmapLevelClamp: f32::from_bits(given.highest),
+            borderColor: border,
+            reserved: [0; 12],
+        }
     }
 }
 
