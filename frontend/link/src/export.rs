@@ -192,14 +192,11 @@ macro_rules! export_function {
     };
 }
 
-/// A function that the library's crate has under its own name.
+/// An exported function of the row's name and parameters, counted and traced, whose body is the closure at the end.
 #[doc(hidden)]
 #[macro_export]
-macro_rules! export_by_hand {
-    ($core:tt $class:ident $name:ident $($row:tt)*) => {
-        $crate::export_by_hand! { @ ($crate::export_returns!($name)) $core $class $name $($row)* }
-    };
-    (@ ($returns:ty) $core:tt $class:ident $name:ident($($p:ident: $mode:ident $(($($argument:tt)+))?),*)) => {
+macro_rules! export_counted {
+    (($returns:ty) $core:tt $class:ident $name:ident($($p:ident: $mode:ident $(($($argument:tt)+))?),*) $body:expr) => {
         #[unsafe(no_mangle)]
         unsafe extern "C" fn $name($($p: $crate::wire::library_type!($mode)),*) -> $returns {
             static COUNTER: $crate::wire::api::frontend_table::Counter = $crate::export::counter(
@@ -211,10 +208,24 @@ macro_rules! export_by_hand {
                 &COUNTER,
                 $core::exports::INTERNAL_ERROR,
                 || format!(concat!(stringify!($name), "(" $(, stringify!($p), " {:?} ")*, ")") $(, $p)*),
-                // SAFETY: the program passes what the vendor documents for this function.
-                #[allow(unused_unsafe, reason = "functions without pointers are safe")]
-                || unsafe { $core::exports::$name($($p),*) },
+                $body,
             )
+        }
+    };
+}
+
+/// A function that the library's crate has under its own name.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! export_by_hand {
+    ($core:tt $class:ident $name:ident $($row:tt)*) => {
+        $crate::export_by_hand! { @ ($crate::export_returns!($name)) $core $class $name $($row)* }
+    };
+    (@ ($returns:ty) $core:tt $class:ident $name:ident($($p:ident: $mode:ident $(($($argument:tt)+))?),*)) => {
+        $crate::export_counted! { ($returns) $core $class $name($($p: $mode $(($($argument)+))?),*)
+            // SAFETY: the program passes what the vendor documents for this function.
+            #[allow(unused_unsafe, reason = "functions without pointers are safe")]
+            || unsafe { $core::exports::$name($($p),*) }
         }
     };
 }
@@ -225,33 +236,20 @@ macro_rules! export_by_hand {
 #[macro_export]
 macro_rules! export_legacy {
     (($returns:ty) $core:tt $class:ident $name:ident($($p:ident: $mode:ident $(($($argument:tt)+))?),*)) => {
-        #[unsafe(no_mangle)]
-        unsafe extern "C" fn $name($($p: $crate::wire::library_type!($mode)),*) -> $returns {
-            static COUNTER: $crate::wire::api::frontend_table::Counter = $crate::export::counter(
-                $core::exports::LIBRARY,
-                concat!(stringify!($name), "\0"),
-                $crate::wire::api::Class::$class,
-            );
+        $crate::export_counted! { ($returns) $core $class $name($($p: $mode $(($($argument)+))?),*) || {
             static FUNCTION: $crate::wire::api::library::Function =
                 $crate::wire::library_function!($class [] $name($($p: $mode $(($($argument)+))?),*));
-            $crate::export::run(
-                &COUNTER,
-                $core::exports::INTERNAL_ERROR,
-                || format!(concat!(stringify!($name), "(" $(, stringify!($p), " {:?} ")*, ")") $(, $p)*),
-                || {
-                    let mut result = <$returns>::default();
-                    // SAFETY: the program passes what the vendor documents for this function; result and values live as long as the call.
-                    unsafe {
-                        $core::exports::legacy(
-                            &FUNCTION,
-                            &[$($crate::export::LegacyWord::word(&$p)),*],
-                            (&raw mut result).cast(),
-                        );
-                    }
-                    result
-                },
-            )
-        }
+            let mut result = <$returns>::default();
+            // SAFETY: the program passes what the vendor documents for this function; result and values live as long as the call.
+            unsafe {
+                $core::exports::legacy(
+                    &FUNCTION,
+                    &[$($crate::export::LegacyWord::word(&$p)),*],
+                    (&raw mut result).cast(),
+                );
+            }
+            result
+        } }
     };
 }
 
@@ -293,22 +291,11 @@ by_place! { f32 f64 cuComplex cuDoubleComplex }
 #[macro_export]
 macro_rules! export_call {
     ($core:tt $class:ident $how:ident $name:ident($($p:ident: $mode:ident $(($($argument:tt)+))?),*)) => {
-        #[unsafe(no_mangle)]
-        unsafe extern "C" fn $name($($p: $crate::wire::library_type!($mode)),*) -> $crate::export_returns!($name) {
-            static COUNTER: $crate::wire::api::frontend_table::Counter = $crate::export::counter(
-                $core::exports::LIBRARY,
-                concat!(stringify!($name), "\0"),
-                $crate::wire::api::Class::$class,
-            );
+        $crate::export_counted! { ($crate::export_returns!($name)) $core $class $name($($p: $mode $(($($argument)+))?),*) || {
             static FUNCTION: $crate::wire::api::library::Function =
                 $crate::wire::library_function!($class [] $name($($p: $mode $(($($argument)+))?),*));
-            $crate::export::run(
-                &COUNTER,
-                $core::exports::INTERNAL_ERROR,
-                || format!(concat!(stringify!($name), "(" $(, stringify!($p), " {:?} ")*, ")") $(, $p)*),
-                // SAFETY: the program passes what the vendor documents for this function, whose declaration says what each parameter leads to.
-                || unsafe { $core::exports::$how(&FUNCTION, &[$($crate::export::ToWord::to_word($p)),*]) },
-            )
-        }
+            // SAFETY: the program passes what the vendor documents for this function, whose declaration says what each parameter leads to.
+            unsafe { $core::exports::$how(&FUNCTION, &[$($crate::export::ToWord::to_word($p)),*]) }
+        } }
     };
 }
