@@ -8,7 +8,8 @@ use gvirtus_wire::api::types::{CUcontext, CUdevResourceDesc, CUdevice, CUgreenCt
 
 use super::context::{self, Context};
 use super::error::{
-    ERROR_INVALID_CONTEXT, ERROR_INVALID_RESOURCE_TYPE, ERROR_INVALID_VALUE, Result,
+    ERROR_INVALID_CONTEXT, ERROR_INVALID_RESOURCE_CONFIGURATION, ERROR_INVALID_RESOURCE_TYPE,
+    ERROR_INVALID_VALUE, Result,
 };
 use super::handles::{self, Table};
 use super::{device, ffi, primary, stream, stream_api};
@@ -111,7 +112,10 @@ pub(super) fn cuDevSmResourceSplitByCount(
     minCount: u32,
 ) -> Result {
     let from = given(input)?;
-    if nbGroups.is_null() || minCount > from.count {
+    if minCount > from.count {
+        return Err(ERROR_INVALID_RESOURCE_CONFIGURATION);
+    }
+    if nbGroups.is_null() {
         return Err(ERROR_INVALID_VALUE);
     }
     let size = minCount.max(1);

@@ -299,9 +299,12 @@ pub(super) fn cuModuleGetGlobal_v2(
     name: *const c_char,
 ) -> Result {
     let module = resolve(hmod)?;
-    let (address, size) = module
-        .variable(&ffi::get_string(name)?)
-        .ok_or(ERROR_NOT_FOUND)?;
+    let name = ffi::get_string(name)?;
+    // Texture and surface references are variables without an address.
+    if module.references.contains_key(&name) {
+        return Err(ERROR_INVALID_VALUE);
+    }
+    let (address, size) = module.variable(&name).ok_or(ERROR_NOT_FOUND)?;
     ffi::put_optional(dptr, address);
     ffi::put_optional(bytes, size as usize);
     Ok(())

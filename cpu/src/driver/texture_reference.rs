@@ -24,7 +24,7 @@ use crate::image::{Surface, Texture};
 
 /// `CU_AD_FORMAT_FLOAT`.
 const FORMAT_FLOAT: u32 = 0x20;
-/// `CU_TRSA_OVERRIDE_FORMAT`: required.
+/// `CU_TRSA_OVERRIDE_FORMAT`: the only flag.
 const OVERRIDE_FORMAT: u32 = 1;
 
 /// What is bound, and how it is read.
@@ -158,12 +158,18 @@ pub(super) fn cuModuleGetSurfRef(
     ffi::put(pSurfRef, handles::pointer(handle))
 }
 
+fn overrides_format(flags: u32) -> Result<bool> {
+    if flags & !OVERRIDE_FORMAT != 0 {
+        return Err(ERROR_INVALID_VALUE);
+    }
+    Ok(flags != 0)
+}
+
 pub(super) fn cuTexRefSetArray(hTexRef: CUtexref, hArray: CUarray, Flags: u32) -> Result {
     set(hTexRef, |state| {
-        if Flags != OVERRIDE_FORMAT {
-            return Err(ERROR_INVALID_VALUE);
+        if overrides_format(Flags)? {
+            state.format = array::resolve(hArray)?.format();
         }
-        state.format = array::resolve(hArray)?.format();
         state.resource = Some(CUDA_RESOURCE_DESC::new(ARRAY, &[hArray.addr() as u64]));
         Ok(())
     })
@@ -175,9 +181,7 @@ pub(super) fn cuTexRefSetMipmappedArray(
     Flags: u32,
 ) -> Result {
     set(hTexRef, |state| {
-        if Flags != OVERRIDE_FORMAT {
-            return Err(ERROR_INVALID_VALUE);
-        }
+        overrides_format(Flags)?;
         array::resolve_mipmap(hMipmappedArray)?;
         let words = [hMipmappedArray.addr() as u64];
         state.resource = Some(CUDA_RESOURCE_DESC::new(MIPMAPPED_ARRAY, &words));

@@ -164,8 +164,11 @@ pub(crate) unsafe fn cuDevSmResourceSplitByCount(
     let session = session()?;
     // SAFETY: the caller's pointer.
     let given = unsafe { Resource::given(input.cast())? };
-    if nbGroups.is_null() || useFlags & !SPLIT_FLAGS != 0 || minCount > given.figures[0] {
+    if nbGroups.is_null() || useFlags & !SPLIT_FLAGS != 0 {
         return Err(error::ERROR_INVALID_VALUE);
+    }
+    if minCount > given.figures[0] {
+        return Err(error::ERROR_INVALID_RESOURCE_CONFIGURATION);
     }
     let wanted = match result.is_null() {
         true => 0,

@@ -102,13 +102,13 @@ pub(crate) unsafe fn cuGetProcAddress_v2(
             (std::ptr::null_mut(), status)
         }
     };
+    if address.is_null() && symbolStatus.is_null() {
+        return Err(error::ERROR_NOT_FOUND);
+    }
     // SAFETY: `pfn` is not null, the status may be.
     unsafe {
         put_if(pfn, address);
         put_if(symbolStatus, status);
-    }
-    if address.is_null() && symbolStatus.is_null() {
-        return Err(error::ERROR_NOT_FOUND);
     }
     Ok(())
 }

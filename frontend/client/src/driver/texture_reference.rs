@@ -31,16 +31,13 @@ use crate::memory::ledger;
 const ALIGNMENT: u64 = 512;
 /// `CU_AD_FORMAT_FLOAT`.
 const FORMAT_FLOAT: u32 = 0x20;
-/// `CU_TRSA_OVERRIDE_FORMAT`: the only flag, and required.
+/// `CU_TRSA_OVERRIDE_FORMAT`: the only flag.
 const OVERRIDE_FORMAT: u32 = 1;
 /// `CU_TRSF_*`.
 const ALL_FLAGS: u32 = 0x73;
 /// The last `CUaddress_mode` and the last `CUfilter_mode`.
 const LAST_ADDRESS_MODE: u32 = 3;
 const LAST_FILTER_MODE: u32 = 1;
-
-/// `CU_PARAM_TR_DEFAULT`: the only texture unit.
-const DEFAULT_UNIT: i32 = -1;
 
 /// What a reference reads.
 #[derive(Clone, Copy, Default, PartialEq)]
@@ -358,13 +355,10 @@ pub(crate) unsafe fn cuSurfRefGetArray(phArray: *mut CUarray, hSurfRef: CUsurfre
     unsafe { put(phArray, std::ptr::without_provenance_mut(array)) }
 }
 
-/// Makes a texture reference a kernel's: those of its module are, all of them, and nothing is to be done.
-pub(crate) fn cuParamSetTexRef(hfunc: CUfunction, texunit: i32, hTexRef: CUtexref) -> Result<()> {
+/// Makes a texture reference a kernel's: those of its module are, all of them, and nothing is to be done. The texture unit is not looked at, as natively.
+pub(crate) fn cuParamSetTexRef(hfunc: CUfunction, _texunit: i32, hTexRef: CUtexref) -> Result<()> {
     session()?;
     function::by_handle(hfunc)?;
-    if texunit != DEFAULT_UNIT {
-        return Err(error::ERROR_INVALID_VALUE);
-    }
     resolve(hTexRef).map(drop)
 }
 
@@ -394,14 +388,21 @@ pub(crate) fn cuTexRefDestroy(hTexRef: CUtexref) -> Result<()> {
     gone.map(drop).ok_or(error::ERROR_INVALID_VALUE)
 }
 
-/// Binds an array; its format becomes the reference's.
+fn overrides_format(flags: u32) -> Result<bool> {
+    if flags & !OVERRIDE_FORMAT != 0 {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
+    Ok(flags != 0)
+}
+
+/// Binds an array; its format becomes the reference's if it is told so.
 pub(crate) fn cuTexRefSetArray(hTexRef: CUtexref, hArray: CUarray, Flags: u32) -> Result<()> {
     bind(hTexRef, |state| {
-        if Flags != OVERRIDE_FORMAT {
-            return Err(error::ERROR_INVALID_VALUE);
-        }
+        let overrides = overrides_format(Flags)?;
         let shape = &array::resolve(hArray)?.shape;
-        state.format = (shape.format, shape.channels.cast_signed());
+        if overrides {
+            state.format = (shape.format, shape.channels.cast_signed());
+        }
         state.bound = Bound::Array(hArray.addr());
         Ok(CUDA_RESOURCE_DESC::new(ARRAY, &[hArray.addr() as u64]))
     })
@@ -414,9 +415,7 @@ pub(crate) fn cuTexRefSetMipmappedArray(
     Flags: u32,
 ) -> Result<()> {
     bind(hTexRef, |state| {
-        if Flags != OVERRIDE_FORMAT {
-            return Err(error::ERROR_INVALID_VALUE);
-        }
+        overrides_format(Flags)?;
         array::resolve_mipmap(hMipmappedArray)?;
         state.bound = Bound::Mipmap(hMipmappedArray.addr());
         Ok(CUDA_RESOURCE_DESC::new(
