@@ -7,7 +7,10 @@ use anyhow::{Context, Result, bail};
 
 /// The repository's root directory.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    // Cargo says it at run time as well; what was compiled in is of another checkout where two share a target directory.
+    std::env::var_os("CARGO_MANIFEST_DIR")
+        .as_deref()
+        .map_or(Path::new(env!("CARGO_MANIFEST_DIR")), Path::new)
         .parent()
         .expect("xtask lies in the repository")
         .to_path_buf()
