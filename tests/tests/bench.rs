@@ -99,6 +99,10 @@ fn all_figures_over_all_transports() {
         "raw_ping_spinning",
         "raw_up",
         "raw_down",
+        "raw_lanes_up",
+        "raw_lanes_down",
+        "raw_lanes_up_cached",
+        "raw_lanes_down_cached",
     ] {
         assert_eq!(has(id), 1, "{id}");
     }

@@ -23,19 +23,24 @@ enum Operation {
     Sink,
     /// Write that many bytes.
     Source,
+    /// From now on streams go through that many pieces of memory.
+    Through,
 }
 
-const OPERATIONS: [Operation; 4] = [
+const OPERATIONS: [Operation; 5] = [
     Operation::Ping,
     Operation::SpinPing,
     Operation::Sink,
     Operation::Source,
+    Operation::Through,
 ];
 /// About a command and its reply.
 const PING: usize = 64;
 const PIECE: usize = 1 << 20;
-/// What a stream of bytes goes through at either end, in pieces: copies of a program's memory do not stay in the processor's cache either. Written to at first, or it would be one page of zeros.
-const PIECES: usize = 32;
+/// What all streams of a measurement together go through at either end, in pieces: as much as the copies that they are held against. Those cannot leave the memory out.
+const PIECES: usize = 256;
+/// Pieces that a stream warms up with: buffers of the system grow.
+const WARM: u64 = 32;
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What the raw transport does.
@@ -57,8 +62,37 @@ pub(super) struct Rates {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Lanes {
     pub(super) count: u8,
+    /// Bytes per second to the backend.
     pub(super) up: f64,
+    /// Bytes per second from the backend.
     pub(super) down: f64,
+    /// The same where each stream sends one piece over and over, and receives it to one place: no memory, only the processor's cache.
+    pub(super) cached_up: f64,
+    pub(super) cached_down: f64,
+}
+
+/// The memory that one stream goes through at one end, piece by piece and from the beginning again.
+struct Memory(Vec<u8>);
+
+impl Memory {
+    /// Written to, or it would be one page of zeros.
+    fn new(pieces: usize) -> Self {
+        Self(vec![1; pieces * PIECE])
+    }
+
+    /// Where a stream goes on when so many bytes are left of it.
+    fn piece(&mut self, left: u64) -> &mut [u8] {
+        let pieces = self.0.len() / PIECE;
+        let nth = (left / PIECE as u64 % pieces as u64) as usize;
+        &mut self.0[nth * PIECE..][..PIECE]
+    }
+}
+
+fn request(operation: Operation, number: u64) -> [u8; 9] {
+    let mut request = [0; 9];
+    request[0] = operation as u8;
+    request[1..].copy_from_slice(&number.to_le_bytes());
+    request
 }
 
 /// Serves all who ask, for ever. Prints where it listens.
@@ -112,7 +146,7 @@ impl Drop for Closing {
 fn answer(connection: Connection) -> io::Result<()> {
     let _closing = Closing(connection.closer.clone());
     let (mut receiver, mut sender) = connection.split();
-    let mut memory = vec![1u8; PIECES * PIECE];
+    let mut memory = Memory::new(1);
     loop {
         let mut request = [0u8; 9];
         if receiver.read(&mut request[..1])? == 0 {
@@ -131,13 +165,14 @@ fn answer(connection: Connection) -> io::Result<()> {
                     while operation == Operation::SpinPing && !receiver.available()? {
                         std::hint::spin_loop();
                     }
-                    receiver.read_exact(&mut memory[..PING])?;
-                    sender.send(&memory[..PING])?;
+                    let ping = &mut memory.piece(0)[..PING];
+                    receiver.read_exact(ping)?;
+                    sender.send(ping)?;
                 }
             }
             Operation::Sink => {
                 while left > 0 {
-                    let piece = nth_piece(&mut memory, left);
+                    let piece = memory.piece(left);
                     let n = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
                     let n = receiver.read(&mut piece[..n])?;
                     if n == 0 {
@@ -149,20 +184,22 @@ fn answer(connection: Connection) -> io::Result<()> {
             }
             Operation::Source => {
                 while left > 0 {
-                    let piece = nth_piece(&mut memory, left);
+                    let piece = memory.piece(left);
                     let n = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
                     sender.send(&piece[..n])?;
                     left -= n as u64;
                 }
             }
+            Operation::Through => {
+                let pieces = usize::try_from(left).unwrap_or(0);
+                if !(1..=PIECES).contains(&pieces) {
+                    return Err(io::ErrorKind::InvalidData.into());
+                }
+                memory = Memory::new(pieces);
+                sender.send(&[0])?;
+            }
         }
     }
-}
-
-/// Where a stream goes on when so many bytes are left of it.
-fn nth_piece(memory: &mut [u8], left: u64) -> &mut [u8] {
-    let nth = (left / PIECE as u64 % PIECES as u64) as usize;
-    &mut memory[nth * PIECE..][..PIECE]
 }
 
 /// Measures to an end that serves, at an emulated distance if there is one. `bytes` go each way, `pings` are made.
@@ -179,24 +216,29 @@ pub(super) fn measure(
     if !has_lanes || count == 0 || emulation.is_some_and(|e| e.rate.is_some()) {
         return Ok(rates);
     }
-    let together = |operation| together(endpoint, emulation, count, operation, bytes);
+    let through = (PIECES / usize::from(count)).max(1);
+    let together =
+        |operation, through| together(endpoint, emulation, count, operation, bytes, through);
     Ok(Rates {
         lanes: Some(Lanes {
             count,
-            up: together(Operation::Sink)?,
-            down: together(Operation::Source)?,
+            up: together(Operation::Sink, through)?,
+            down: together(Operation::Source, through)?,
+            cached_up: together(Operation::Sink, 1)?,
+            cached_down: together(Operation::Source, 1)?,
         }),
         ..rates
     })
 }
 
-/// Bytes per second over several connections at once, each with a thread at either end.
+/// Bytes per second over several connections at once, each with a thread and `through` pieces of memory at either end.
 fn together(
     endpoint: &Endpoint,
     emulation: Option<&Emulation>,
     count: u8,
     operation: Operation,
     bytes: u64,
+    through: usize,
 ) -> io::Result<f64> {
     let pieces = bytes / u64::from(count) / PIECE as u64;
     let connections = (0..count)
@@ -206,14 +248,14 @@ fn together(
     let one = |connection: Connection| {
         let _closing = Closing(connection.closer.clone());
         let (mut receiver, mut sender) = connection.split();
-        let mut memory = vec![1u8; PIECES * PIECE];
+        let mut memory = Memory::new(through);
+        let ready = sender
+            .send(&request(Operation::Through, through as u64))
+            .and_then(|()| receiver.read_exact(&mut [0]));
         let mut run = |pieces: u64| {
-            let mut request = [0u8; 9];
-            request[0] = operation as u8;
-            request[1..].copy_from_slice(&(pieces * PIECE as u64).to_le_bytes());
-            sender.send(&request)?;
+            sender.send(&request(operation, pieces * PIECE as u64))?;
             for left in (0..pieces).rev() {
-                let piece = nth_piece(&mut memory, left * PIECE as u64);
+                let piece = memory.piece(left * PIECE as u64);
                 match operation {
                     Operation::Sink => sender.send(piece)?,
                     _ => receiver.read_exact(piece)?,
@@ -224,7 +266,7 @@ fn together(
                 _ => Ok(()),
             }
         };
-        let warm = run(PIECES as u64);
+        let warm = ready.and_then(|()| run(WARM));
         start.wait();
         warm.and_then(|()| run(pieces))
     };
@@ -260,23 +302,21 @@ fn measure_one(
     // Whatever comes: the thread that watches a connection keeps it open.
     let _closing = Closing(connection.closer.clone());
     let (mut receiver, mut sender) = connection.split();
-    let mut memory = vec![1u8; PIECES * PIECE];
+    let mut memory = Memory::new(PIECES);
     let mut ask = |operation: Operation, number: u64| -> io::Result<Duration> {
-        let mut request = [0u8; 9];
-        request[0] = operation as u8;
-        request[1..].copy_from_slice(&number.to_le_bytes());
-        sender.send(&request)?;
+        sender.send(&request(operation, number))?;
         let began = Instant::now();
         match operation {
             Operation::Ping | Operation::SpinPing => {
                 let mut times = Vec::with_capacity(usize::try_from(number).unwrap_or(0));
+                let ping = &mut memory.piece(0)[..PING];
                 for _ in 0..number {
                     let began = Instant::now();
-                    sender.send(&memory[..PING])?;
+                    sender.send(ping)?;
                     while operation == Operation::SpinPing && !receiver.available()? {
                         std::hint::spin_loop();
                     }
-                    receiver.read_exact(&mut memory[..PING])?;
+                    receiver.read_exact(ping)?;
                     times.push(began.elapsed());
                 }
                 times.sort_unstable();
@@ -284,15 +324,16 @@ fn measure_one(
             }
             Operation::Sink => {
                 for left in (0..number / PIECE as u64).rev() {
-                    sender.send(nth_piece(&mut memory, left * PIECE as u64))?;
+                    sender.send(memory.piece(left * PIECE as u64))?;
                 }
                 receiver.read_exact(&mut [0])?;
             }
             Operation::Source => {
                 for left in (0..number / PIECE as u64).rev() {
-                    receiver.read_exact(nth_piece(&mut memory, left * PIECE as u64))?;
+                    receiver.read_exact(memory.piece(left * PIECE as u64))?;
                 }
             }
+            Operation::Through => receiver.read_exact(&mut [0])?,
         }
         Ok(began.elapsed())
     };
@@ -300,7 +341,8 @@ fn measure_one(
     let rate = |time: Duration| bytes as f64 / time.as_secs_f64().max(1e-9);
     // Once to warm up: buffers grow, pages are touched.
     ask(Operation::Ping, u64::from(pings / 10 + 1))?;
-    ask(Operation::Sink, (PIECES * PIECE) as u64)?;
+    ask(Operation::Through, PIECES as u64)?;
+    ask(Operation::Sink, WARM * PIECE as u64)?;
     Ok(Rates {
         ping: ask(Operation::Ping, u64::from(pings.max(1)))?,
         spinning_ping: ask(Operation::SpinPing, u64::from(pings.max(1)))?,
@@ -334,13 +376,35 @@ mod tests {
             assert!(rates.ping > Duration::ZERO && rates.spinning_ping > Duration::ZERO);
             assert!(rates.up > 1e6 && rates.down > 1e6, "{protocol}: {rates:?}");
             if let Some(lanes) = rates.lanes {
-                assert!(lanes.count > 1 && lanes.up > 1e6 && lanes.down > 1e6);
+                assert!(lanes.count > 1);
+                for rate in [lanes.up, lanes.down, lanes.cached_up, lanes.cached_down] {
+                    assert!(rate > 1e6, "{protocol}: {lanes:?}");
+                }
             }
         }
     }
 
     #[test]
+    fn streams_go_through_all_of_the_memory_and_from_the_beginning_again() {
+        let mut memory = Memory::new(3);
+        let starts: Vec<_> = (0..7)
+            .map(|left| memory.piece(left * PIECE as u64).as_ptr() as usize)
+            .collect();
+        assert_eq!(starts[0] + PIECE, starts[1]);
+        assert_eq!(starts[1] + PIECE, starts[2]);
+        assert_eq!(starts[..3], starts[3..6]);
+        assert_eq!(starts[6], starts[0]);
+    }
+
+    #[test]
     fn nonsense_is_refused() {
+        let too_much = request(Operation::Through, PIECES as u64 + 1);
+        for nonsense in [[9; 9], too_much, request(Operation::Through, 0)] {
+            refused(&nonsense);
+        }
+    }
+
+    fn refused(nonsense: &[u8]) {
         let directory = tempfile::tempdir().expect("a directory");
         let endpoint = backend::local("unix", directory.path()).expect("an endpoint");
         let listener = communicator::listen(&endpoint).expect("it listens");
@@ -348,7 +412,7 @@ mod tests {
             answer_one(listener.accept().expect("somebody comes"), "unix")
         });
         let mut connection = communicator::connect(&endpoint, TIMEOUT, None).expect("it connects");
-        connection.sender.send(&[9; 9]).expect("it goes out");
+        connection.sender.send(nonsense).expect("it goes out");
         let end = server.join().expect("no panic").expect_err("refused");
         assert_eq!(end.kind(), io::ErrorKind::InvalidData);
     }

@@ -195,11 +195,21 @@ impl Bench<'_> {
         let Some(lanes) = rates.lanes else {
             return;
         };
-        for (id, to, rate) in [
-            ("raw_lanes_up", "to", lanes.up),
-            ("raw_lanes_down", "from", lanes.down),
+        for (id, to, memory, rate) in [
+            ("raw_lanes_up", "to", "256 MiB", lanes.up),
+            ("raw_lanes_down", "from", "256 MiB", lanes.down),
+            ("raw_lanes_up_cached", "to", "in cache", lanes.cached_up),
+            (
+                "raw_lanes_down_cached",
+                "from",
+                "in cache",
+                lanes.cached_down,
+            ),
         ] {
-            let what = format!("raw transport, {} streams {to} the backend", lanes.count);
+            let what = format!(
+                "raw transport, {} streams {to} the backend, {memory}",
+                lanes.count
+            );
             self.report.put(index, id, &what, "GB/s", true, rate / 1e9);
         }
     }

@@ -23,7 +23,7 @@ use crate::shape::{Box3, Piece, packed};
 use crate::staging::{BLOCK, Lease};
 use crate::streams::Stream;
 
-/// So many pieces of a copy to the client are on their way at a time.
+/// So many pieces of a copy to the client are on their way at a time. The first alone is waited for: meanwhile nothing leaves.
 const AHEAD: usize = 6;
 /// So many of them may be with the lanes.
 const LEAVING: usize = 3;
@@ -159,13 +159,13 @@ impl Session {
         }
     }
 
-    /// The first pieces are copied on the stream and the stream is waited for, so that the status is known; the rest follows behind what is being sent.
+    /// The first piece is copied on the stream and the stream is waited for, so that the status is known; the rest follows behind what is being sent.
     fn copy_to_reply(&self, header: &Header, c: &CopyArray) -> Result<Answer<()>> {
         let shape = Box3::new(&c.src, &c.extent)?;
         if !header.wants_reply() {
             return Err(ERROR_INVALID_VALUE);
         }
-        let mut first: Vec<(Piece, Lease)> = Vec::with_capacity(AHEAD);
+        let mut first = None;
         let mut pieces = shape.pieces(BLOCK as u64);
         let (stream, src) = self.on_stream(header, c.stream, |stream| {
             if self.progress.capturing(&stream.lane) {
@@ -175,17 +175,17 @@ impl Session {
                 return Ok((Arc::clone(stream), None));
             }
             let src = self.device_end(&c.src, &shape, c.src_array)?;
-            for piece in pieces.by_ref().take(AHEAD) {
+            if let Some(piece) = pieces.next() {
                 let lease = stream.context().staging.lease(piece.bytes() as usize)?;
                 // Also attached: should the wait below fail, the copy may still be under way.
                 self.progress
                     .attach(&stream.lane, Item::Lease(lease.clone()));
                 self.enqueue_piece(stream.raw, src, &piece, lease.start as u64, false)?;
-                first.push((piece, lease));
+                first = Some((piece.bytes() as usize, lease));
             }
             Ok((Arc::clone(stream), Some(src)))
         })?;
-        let Some(src) = src else {
+        let (Some(src), Some((bytes, lease))) = (src, first) else {
             self.wait_for(&stream)?;
             return Ok(Answer::Now(()));
         };
@@ -201,9 +201,7 @@ impl Session {
             bulk: shape.total(),
             ..Header::default()
         };
-        if let [(_, only)] = first.as_slice()
-            && only.len as u64 == shape.total()
-        {
+        if bytes as u64 == shape.total() {
             let replied = |lane: &Arc<Lane>| {
                 if Arc::ptr_eq(lane, &stream.lane) {
                     header.sequence
@@ -212,13 +210,13 @@ impl Session {
                 }
             };
             self.reply_first(replied, || {
-                self.host.send(reply, &[], only.bytes());
+                self.host.send(reply, &[], lease.bytes());
             });
             return Ok(Answer::Sent);
         }
         self.settle();
         self.host.may_block();
-        if let Err(status) = self.send_pieces(&stream, src, reply, first, pieces) {
+        if let Err(status) = self.send_pieces(&stream, src, reply, (bytes, lease), pieces) {
             // The header is out and says success: there is no way to take it back.
             self.host.fail(&format!(
                 "a copy to the client failed half way: {}",
@@ -233,7 +231,7 @@ impl Session {
         stream: &Stream,
         src: End,
         reply: Header,
-        first: Vec<(Piece, Lease)>,
+        (bytes, lease): (usize, Lease),
         mut rest: impl Iterator<Item = Piece>,
     ) -> Result<()> {
         let context = stream.context();
@@ -241,10 +239,21 @@ impl Session {
         // The connection is this thread's until the last byte: what is still to be copied must not stand behind work that waits for the client, so it goes to a
         // stream of our own.
         let transfer = context.transfer;
-        let mut ring: VecDeque<(usize, Lease, Option<Handle>)> = first
-            .into_iter()
-            .map(|(piece, lease)| (piece.bytes() as usize, lease, None))
-            .collect();
+        let mut copy = |lease: Option<Lease>| -> Result<Option<(usize, Lease, Option<Handle>)>> {
+            let Some(piece) = rest.next() else {
+                return Ok(None);
+            };
+            let bytes = piece.bytes() as usize;
+            let lease = match lease {
+                Some(lease) if bytes <= lease.len => lease,
+                _ => context.staging.lease(bytes)?,
+            };
+            self.enqueue_piece(transfer, src, &piece, lease.start as u64, false)?;
+            let event = context.marker_event()?;
+            cu!(self.driver, cuEventRecord(event.ptr(), transfer.ptr()))?;
+            Ok(Some((bytes, lease, Some(event))))
+        };
+        let mut ring = VecDeque::from([(bytes, lease, None::<Handle>)]);
         if !self.host.send_start(reply, &[]) {
             return Ok(());
         }
@@ -262,6 +271,11 @@ impl Session {
             };
             let at_once = sending.at_once();
             leaving.push_back((sending, lease));
+            while ring.len() + leaving.len() < AHEAD
+                && let Some(piece) = copy(None)?
+            {
+                ring.push_back(piece);
+            }
             if !at_once && leaving.len() <= LEAVING {
                 continue;
             }
@@ -271,18 +285,7 @@ impl Session {
             if !sent.wait() {
                 return Ok(());
             }
-            if let Some(piece) = rest.next() {
-                let bytes = piece.bytes() as usize;
-                let lease = if bytes <= lease.len {
-                    lease
-                } else {
-                    context.staging.lease(bytes)?
-                };
-                self.enqueue_piece(transfer, src, &piece, lease.start as u64, false)?;
-                let event = context.marker_event()?;
-                cu!(self.driver, cuEventRecord(event.ptr(), transfer.ptr()))?;
-                ring.push_back((bytes, lease, Some(event)));
-            }
+            ring.extend(copy(Some(lease))?);
         }
         Ok(())
     }

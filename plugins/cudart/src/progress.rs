@@ -214,6 +214,15 @@ impl Drop for Lane {
     }
 }
 
+/// What a round of telling needs.
+#[derive(Default)]
+struct Settling {
+    /// Lanes that are looked at, and how far each has come. Kept for its memory.
+    lanes: Vec<(Arc<Lane>, u64)>,
+    /// Host writes of the round before that may still be on their way.
+    sending: Vec<Sending>,
+}
+
 /// The session's lanes.
 pub(crate) struct Progress {
     /// Lanes with queued marks.
@@ -221,7 +230,7 @@ pub(crate) struct Progress {
     /// Lanes with open batches.
     dirty: Mutex<Vec<Arc<Lane>>>,
     /// Held while completed batches are collected and told: nothing that implies their completion is sent meanwhile by another thread.
-    settling: Mutex<Vec<(Arc<Lane>, u64)>>,
+    settling: Mutex<Settling>,
     /// Host writes that were queued and not yet sent.
     writes: AtomicUsize,
     /// Memory that kernels use in place.
@@ -240,7 +249,7 @@ impl Progress {
         Self {
             outstanding: Mutex::new(Vec::new()),
             dirty: Mutex::new(Vec::new()),
-            settling: Mutex::new(Vec::new()),
+            settling: Mutex::default(),
             writes: AtomicUsize::new(0),
             mapped: Mapped::default(),
             captures: AtomicUsize::new(0),
@@ -526,21 +535,24 @@ impl Progress {
     /// Sends what has completed: first the bytes that the GPU wrote to the client's pinned memory, then progress, but of no lane up to the command that `replied` gives for it (0: none), whose reply tells. True if
     /// something was told.
     pub(crate) fn settle(&self, host: &'static Host, replied: impl Fn(&Arc<Lane>) -> u64) -> bool {
-        let mut lanes = self.settling.lock();
+        let mut settling = self.settling.lock();
+        let Settling { lanes, sending } = &mut *settling;
         lanes.clear();
         // What is reported below was complete before the host writes of any lane are looked at: a lane that waited for another's copy cannot overtake its bytes.
         lanes.extend(self.outstanding.lock().iter().map(|lane| {
             let done = lane.completed(true);
             (Arc::clone(lane), done)
         }));
-        // Dropped at the end: until then what is told below travels beside these bytes, and the client waits for them before it hears of it.
-        let _sending = self.send_writes(host, &lanes, true);
-        self.mapped.settle(host, |lane| known(&lanes, lane));
+        // What is told below travels beside these bytes, and the client waits for them before it hears of it. Here the bytes of the round before are waited for: while those are on their way, the next ones
+        // are behind them already.
+        let before = std::mem::replace(sending, self.send_writes(host, lanes, true));
+        self.mapped.settle(host, |lane| known(lanes, lane));
         let mut told = false;
         for (lane, done) in lanes.iter() {
             told |= self.settle_lane(host, lane, *done, replied(lane));
         }
         lanes.clear();
+        drop(before);
         told
     }
 
@@ -645,7 +657,8 @@ impl Progress {
             return;
         }
         let by_events = {
-            let mut lanes = self.settling.lock();
+            let mut settling = self.settling.lock();
+            let lanes = &mut settling.lanes;
             lanes.clear();
             lanes.extend(
                 self.outstanding
@@ -653,7 +666,7 @@ impl Progress {
                     .iter()
                     .map(|lane| (Arc::clone(lane), 0)),
             );
-            drop(self.send_writes(host, &lanes, false));
+            drop(self.send_writes(host, lanes, false));
             let by_events = lanes.iter().any(|(lane, _)| lane.word.is_none());
             lanes.clear();
             by_events
@@ -678,7 +691,9 @@ impl Progress {
 
     /// Drops the host writes into memory that is about to go away. Returns when none of them is being sent.
     pub(crate) fn forget_writes(&self, start: u64, end: u64) {
-        let _settling = self.settling.lock();
+        // Writes that were told are taken from their lanes while this is locked, and may still be on their way.
+        let mut settling = self.settling.lock();
+        settling.sending.clear();
         let lanes: Vec<_> = self
             .outstanding
             .lock()

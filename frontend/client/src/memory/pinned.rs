@@ -62,9 +62,14 @@ pub(crate) fn allocate(
 /// Addresses for `bytes`, a multiple of the page size.
 fn place(session: &Session, context: u32, bytes: u64) -> Result<u64, CUresult> {
     open(session, context)?;
+    let alignment = if bytes < ranges::LARGE_PAGE {
+        PAGE
+    } else {
+        ranges::LARGE_PAGE
+    };
     FREE.lock()
         .as_mut()
-        .and_then(|f| f.take(bytes, PAGE))
+        .and_then(|f| f.take(bytes, alignment))
         .ok_or(error::ERROR_OUT_OF_MEMORY)
 }
 
