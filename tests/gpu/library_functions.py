@@ -23,20 +23,27 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from functions.common import Library, Notes
+
 HERE = pathlib.Path(__file__).resolve().parent
 # In the order of how long they take; NVML's by itself, since it watches the others.
 LIBRARIES = ["cudnn", "cublas", "cublaslt", "curand", "cufft", "cufftw", "nvml"]
 # Verdicts, from best to worst.
-EQUAL, STATUS, REFUSED, LACKING, NO_PERMISSION, DIFFERS = "equal", "status equal, results vary natively", "refused natively", "not in this version", "not permitted", "DIFFERS"
+EQUAL, STATUS, REFUSED, LACKING, NO_PERMISSION, ENDS, DIFFERS = "equal", "status equal, results vary natively", "refused natively", "not in this version", "not permitted", "ends the program natively", "DIFFERS"
+# How many calls of one library may end the process before it is given up.
+ENDS_MOST = 40
 
 
 def child(arguments):
     """One run of one library's functions, in a process of its own."""
-    from functions.common import Device
+    from functions.common import NOTES, Device
 
+    if arguments.notes:
+        NOTES.keep(arguments.notes, filter(None, arguments.avoid.split(",")))
     module = importlib.import_module("functions." + arguments.libraries)
     arguments.tables = next(path for path in (HERE / "tables", HERE.parent.parent / "wire/src/api") if path.is_dir())
     module.run(None if arguments.libraries == "nvml" else Device(arguments.blank), arguments)
+    print("complete", flush=True)
 
 
 class Run:
@@ -49,7 +56,20 @@ class Run:
             command += ["--only", options.only]
         environment = {**{key: value for key, value in os.environ.items() if not key.startswith("GVIRTUS_")}, **extra}
         environment["LD_LIBRARY_PATH"] = ":".join(part for part in [libraries, os.environ.get("LD_LIBRARY_PATH", "") if which != "ours" else ""] if part)
+        self.ended, self.calls, self.last, self.complete = [], {}, "nothing", False
         began = time.monotonic()
+        with tempfile.NamedTemporaryFile() as notes:
+            notes.write(bytes(Notes.SIZE))
+            notes.flush()
+            while self.attempt(command + ["--notes", notes.name, "--avoid", ",".join(self.ended)], environment, options) and len(self.ended) < ENDS_MOST:
+                call = Notes.read(notes.name, self.code != Notes.FAULTED)
+                if not call or call in self.ended:
+                    break
+                self.ended.append(call)
+        self.seconds = time.monotonic() - began
+
+    def attempt(self, command, environment, options):
+        """Runs the functions, but for those calls that ended it before; whether another one has."""
         with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
             process = subprocess.Popen(command, env=environment, stdout=out, stderr=errors, start_new_session=True)
             try:
@@ -61,14 +81,16 @@ class Run:
             out.seek(0)
             errors.seek(0)
             lines, self.errors = out.read().splitlines(), errors.read()
-        self.seconds = time.monotonic() - began
         # Libraries write to standard output as well: cuBLAS what it thinks of arguments, cuFFTW its plans.
         words = [line.split() for line in lines if re.match(r"(cu|fftw|nvml)\w+ ", line)]
-        self.calls = {tuple(line[:4]): line[4:] for line in words if len(line) > 4}
+        # Where a later attempt has no time left, what an earlier one saw stands.
+        self.calls.update({tuple(line[:4]): line[4:] for line in words if len(line) > 4})
         self.last = " ".join(words[-1]) if words else "nothing"
+        self.complete = "complete" in lines
+        return not self.complete and isinstance(self.code, int) and (self.code < 0 or self.code == Notes.FAULTED)
 
     def trouble(self):
-        return None if self.code == 0 else "%s, %s: ended with %s after %d calls, the last of them %s\n%s" % (self.library, self.which, self.code, len(self.calls), self.last, self.errors[-1500:])
+        return None if self.complete else "%s, %s: ended with %s after %d calls, the last of them %s\n%s" % (self.library, self.which, self.code, len(self.calls), self.last, self.errors[-1500:])
 
 
 def compare(first, second, ours, complete):
@@ -79,13 +101,16 @@ def compare(first, second, ours, complete):
     for key, native in first.items():
         got, again = ours.get(key), second.get(key)
         seen = verdicts[key[0]]
-        if native[0] == "lacking":
+        if native[0] == Library.LACKING:
             seen.append(LACKING)
+        elif Library.ENDED in (native[0], again[0] if again else None):
+            # What a program sees that does not end there says nothing.
+            seen.append(ENDS)
         elif (got is None or again is None) and not complete:
             continue
         elif got == native == again:
             seen.append(EQUAL if native[0] == "0" else REFUSED)
-        elif again is not None and native != again and got is not None and got[0] in (native[0], again[0]):
+        elif again is not None and native != again and got is not None and (got[0] in (native[0], again[0])):
             # What it tells is another thing each time.
             seen.append(STATUS if native[0] == "0" else REFUSED)
         else:
@@ -100,7 +125,7 @@ def compare(first, second, ours, complete):
         elif key not in first and complete:
             verdicts[key[0]].append(DIFFERS)
             unlike.append((key, ["nothing"], got))
-    order = [DIFFERS, NO_PERMISSION, EQUAL, STATUS, REFUSED, LACKING]
+    order = [DIFFERS, NO_PERMISSION, EQUAL, STATUS, REFUSED, ENDS, LACKING]
     return {name: next(verdict for verdict in order if verdict in seen) for name, seen in verdicts.items() if seen}, unlike
 
 
@@ -113,6 +138,8 @@ def record(verdicts, natives, gpu, driver):
         elif verdict == REFUSED:
             statuses = sorted({value[0] for key, value in natives.items() if key[0] == name})
             kept["unverified"][name] = "returns %s natively on this machine, and through GVirtuS" % ", ".join(statuses)
+        elif verdict == ENDS:
+            kept["unverified"][name] = "NVIDIA's own ends the program"
         elif verdict == LACKING:
             kept["unverified"][name] = "the library of the machine that was compared with lacks it"
         elif verdict == DIFFERS:
@@ -163,6 +190,8 @@ def main():
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--ours", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--blank", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--notes", help=argparse.SUPPRESS)
+    parser.add_argument("--avoid", default="", help=argparse.SUPPRESS)
     parser.add_argument("--native", help="directories of NVIDIA's libraries, with colons between (default: the toolkit's, and those of this Python's packages); empty: only ours runs")
     parser.add_argument("--over", help="where there is no GPU: a configuration of GVirtuS, by which NVIDIA's libraries run on our driver in place of natively; --device is our libcuda.so.1 then")
     parser.add_argument("--home", default=str(HERE.parent))
@@ -207,6 +236,8 @@ def conclude(wanted, runs, gpu, driver, out, natively):
     bad, table, problems = False, [], []
     for library in wanted:
         mine = [run for (name, _), run in runs.items() if name == library]
+        problems += ["%s, %s: the program ends in %s" % (library, run.which, ", ".join(run.ended)) for run in mine if run.ended]
+        bad |= any(set(run.ended) - {call for other in mine if other is not run for call in other.ended} for run in mine if run.which == "ours")
         problems += [run.trouble() for run in mine if run.trouble()]
         bad |= any(run.trouble() for run in mine)
         ours = runs[library, "ours"]
@@ -215,10 +246,10 @@ def conclude(wanted, runs, gpu, driver, out, natively):
             table.append("%-10s %6d calls; %d of %d functions succeed in %.0f s" % (library, len(ours.calls), len(good), len({key[0] for key in ours.calls}), ours.seconds))
             continue
         first, second = runs[library, "native 1"], runs[library, "native 2"]
-        verdicts, unlike = compare(first.calls, second.calls, ours.calls, all(run.code == 0 for run in mine))
+        verdicts, unlike = compare(first.calls, second.calls, ours.calls, all(run.complete for run in mine))
         bad |= bool(unlike)
         (out / ("%s-%s.json" % (library, slug(gpu)))).write_text(json.dumps(record(verdicts, first.calls, gpu, driver), indent=1) + "\n")
-        counts = ", ".join("%d %s" % (list(verdicts.values()).count(verdict), verdict) for verdict in (EQUAL, STATUS, REFUSED, LACKING, NO_PERMISSION, DIFFERS) if verdict in verdicts.values())
+        counts = ", ".join("%d %s" % (list(verdicts.values()).count(verdict), verdict) for verdict in (EQUAL, STATUS, REFUSED, ENDS, LACKING, NO_PERMISSION, DIFFERS) if verdict in verdicts.values())
         table.append("%-10s %6d calls of %d functions: %s (%.0f s natively, %.0f s ours)" % (library, len(first.calls), len(verdicts), counts, first.seconds, ours.seconds))
         (out / f"{library}-functions.txt").write_text("".join("%-60s %s\n" % pair for pair in sorted(verdicts.items())))
         shown = 0

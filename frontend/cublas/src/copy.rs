@@ -1,5 +1,6 @@
 //! `cublasSetVector`, `cublasSetMatrix` and their counterparts: strided copies, over the driver's. See <https://docs.nvidia.com/cuda/cublas/#cublassetmatrix>.
 
+use std::cell::Cell;
 use std::ffi::c_void;
 
 use gvirtus_frontend_link::driver;
@@ -12,6 +13,22 @@ use crate::status::{INVALID_VALUE, MAPPING_ERROR, NOT_INITIALIZED, SUCCESS};
 /// `CU_MEMORYTYPE_HOST`, `CU_MEMORYTYPE_DEVICE`.
 const HOST: u32 = 1;
 const DEVICE: u32 = 2;
+
+thread_local! {
+    /// cuBLAS leaves a copy's failure where the next `cublasSetMatrixAsync` of the thread finds it.
+    static FAILED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A copy that failed.
+fn failed() -> Status {
+    FAILED.set(true);
+    MAPPING_ERROR
+}
+
+/// What a copy comes to that also tells of an earlier one's failure.
+fn with_earlier(status: Status) -> Status {
+    if FAILED.take() { MAPPING_ERROR } else { status }
+}
 
 /// One end of a copy.
 struct End {
@@ -46,7 +63,7 @@ fn copy(
     };
     // The copy itself fails.
     if width > from_pitch || width > to_pitch {
-        return MAPPING_ERROR;
+        return failed();
     }
     if let Err(status) = ready() {
         return status;
@@ -88,7 +105,7 @@ fn copy(
     };
     match status {
         error::SUCCESS => SUCCESS,
-        _ => MAPPING_ERROR,
+        _ => failed(),
     }
 }
 
@@ -114,7 +131,7 @@ macro_rules! copies { ($($int:tt: $set_vector:ident $get_vector:ident $set_matri
     let (n, incx, incy, element) = (i64::from($n), i64::from($incx), i64::from($incy), i64::from($element));
     if n < 0 && element > 0 && incx > 0 && incy > 0 {
         // cuBLAS leaves the number to the copy.
-        return MAPPING_ERROR;
+        return failed();
     }
     // Contiguous vectors are one row.
     let (shape, incx, incy) = if incx == 1 && incy == 1 { ((n, 1, element), n.max(1), n.max(1)) } else { ((1, n, element), incx, incy) };
@@ -135,12 +152,15 @@ macro_rules! copies { ($($int:tt: $set_vector:ident $get_vector:ident $set_matri
     #[must_use]
     #[allow(clippy::too_many_arguments, reason = "cuBLAS's")]
     pub fn $async(rows: $int, cols: $int, element: $int, a: *mut c_void, lda: $int, b: *mut c_void, ldb: $int, stream: *mut c_void) -> Status {
-        copy(
+        let status = copy(
             &End { address: a, memory: $from, step: i64::from(lda) },
             &End { address: b, memory: $to, step: i64::from(ldb) },
             (i64::from(rows), i64::from(cols), i64::from(element)),
             Some(stream),
-        )
+        );
+        // What it does not try to copy tells nothing.
+        let tried = status != INVALID_VALUE && rows > 0 && cols > 0;
+        if $from == HOST && tried { with_earlier(status) } else { status }
     }
 } }
 copies! {

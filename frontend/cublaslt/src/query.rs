@@ -17,7 +17,7 @@ use crate::handle::LT_OF_BOX;
 /// The most algorithms, and bytes of an attribute, that are asked for.
 const MOST_ALGORITHMS: u64 = 4096;
 const MOST_BYTES: u64 = 1 << 16;
-/// Bytes of a `cublasLtMatmulHeuristicResult_t`; where in it the workspace and the status lie, and where what an algorithm's check leaves alone begins.
+/// Bytes of a `cublasLtMatmulHeuristicResult_t`; where in it the workspace and the status lie, and where what is reserved begins.
 const RESULT: usize = 96;
 const RESULT_WORKSPACE: usize = 64;
 const RESULT_STATUS: usize = 72;
@@ -206,6 +206,10 @@ unsafe fn tell(
         return status;
     }
     if let Some((to, bytes)) = find("result") {
+        // Not every version tells the algorithm again; none is zero.
+        if bytes[..ALGORITHM] != [0; ALGORITHM] {
+            put(to, &bytes[..ALGORITHM]);
+        }
         put(
             to + RESULT_WORKSPACE as u64,
             &bytes[RESULT_WORKSPACE..RESULT_RESERVED],

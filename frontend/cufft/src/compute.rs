@@ -37,6 +37,9 @@ pub unsafe fn compute(function: &Function, arguments: &[u64]) -> Status {
     } else {
         None
     };
+    let executes = function.name.contains("Exec");
+    // What is not made yet is refused for that, whatever it is given.
+    let unmade = executes && plan.as_ref().is_some_and(|plan| plan.kind.is_none());
     for (parameter, &argument) in function.parameters.iter().zip(arguments) {
         let refused = match parameter.name {
             "direction" => !DIRECTIONS.contains(&(argument as i32)),
@@ -45,7 +48,7 @@ pub unsafe fn compute(function: &Function, arguments: &[u64]) -> Status {
             }
             _ => false,
         };
-        if refused {
+        if refused && !unmade {
             return INVALID_VALUE;
         }
     }
@@ -61,7 +64,7 @@ pub unsafe fn compute(function: &Function, arguments: &[u64]) -> Status {
     }
     // A plan that is not made, or for something else: the error is the library's.
     let ask = function.class == "Sync"
-        || function.name.contains("Exec")
+        || executes
             && match plan.as_ref().and_then(|plan| plan.kind) {
                 Some(kind) => {
                     kind != 0 && of_name(function.name).is_some_and(|named| named != kind)

@@ -13,7 +13,9 @@ use gvirtus_wire::api::library::{
 
 use crate::Status;
 use crate::compute::compute;
-use crate::status::{INTERNAL_ERROR, INVALID_PLAN, INVALID_VALUE, SUCCESS, of_driver};
+use crate::status::{
+    INTERNAL_ERROR, INVALID_PLAN, INVALID_TYPE, INVALID_VALUE, SUCCESS, of_driver,
+};
 
 /// A plan.
 #[derive(Debug, Clone)]
@@ -193,7 +195,7 @@ pub unsafe fn cufftGetProperty(which: i32, out: *mut c_void) -> Status {
         0 => version / 10_000,
         1 => version / 100 % 100,
         2 => version % 100,
-        _ => return INVALID_VALUE,
+        _ => return INVALID_TYPE,
     };
     // SAFETY: by this function's contract.
     unsafe { put(out, value) }

@@ -10,6 +10,8 @@ pub const SUCCESS: Status = 0;
 pub const INVALID_PLAN: Status = 1;
 /// `CUFFT_ALLOC_FAILED`.
 pub const ALLOC_FAILED: Status = 2;
+/// `CUFFT_INVALID_TYPE`.
+pub const INVALID_TYPE: Status = 3;
 /// `CUFFT_INVALID_VALUE`.
 pub const INVALID_VALUE: Status = 4;
 /// `CUFFT_INTERNAL_ERROR`.

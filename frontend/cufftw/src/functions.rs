@@ -98,7 +98,7 @@ unsafe fn dimensions<const WIDE: bool>(count: i32, at: Address) -> Option<Vec<Di
     Some((0..count.unsigned_abs() as usize).map(dimension).collect())
 }
 
-/// A plan of FFTW's guru interface, with one dimension of batches at most.
+/// A plan of FFTW's guru interface, with one dimension of batches.
 ///
 /// # Safety
 /// As [`dimensions`].
@@ -119,18 +119,9 @@ unsafe fn guru<const WIDE: bool>(
     let (Some(dims), Some(batch)) = all else {
         return std::ptr::null_mut();
     };
-    let one = Dimension {
-        n: 1,
-        input: 1,
-        output: 1,
-    };
-    let batch = match batch.as_slice() {
-        [] => one,
-        [batch] => *batch,
-        _ => {
-            gvirtus_frontend_link::guard::unsupported("cuFFTW: batches of several dimensions");
-            return std::ptr::null_mut();
-        }
+    // cuFFTW makes no plan without batches, nor of batches of several dimensions.
+    let &[batch] = batch.as_slice() else {
+        return std::ptr::null_mut();
     };
     let n: Vec<i64> = dims.iter().map(|d| d.n).collect();
     let strides = |which: fn(&Dimension) -> i64| dims.iter().map(which).collect::<Vec<_>>();

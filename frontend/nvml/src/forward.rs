@@ -142,7 +142,8 @@ unsafe fn write(function: &Function, arguments: &[u64], outputs: &[Output]) {
                 Output::Handle(number) => pointer.cast::<u64>().write_unaligned(u64::from(*number)),
                 Output::Count(count) => pointer.cast::<u32>().write_unaligned(*count),
                 Output::Handles(numbers) => {
-                    for (i, number) in numbers.iter().enumerate() {
+                    // Where the library wrote none, what was there stays.
+                    for (i, number) in numbers.iter().enumerate().filter(|(_, n)| **n != 0) {
                         pointer
                             .cast::<u64>()
                             .add(i)

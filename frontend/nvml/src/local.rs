@@ -192,9 +192,9 @@ pub(crate) fn error_string(result: Return) -> &'static CStr {
         25 => c"Argument version mismatch",
         26 => c"Requested functionality has been deprecated",
         27 => c"System is not in ready state",
-        28 => c"GPU not found",
-        29 => c"Invalid state",
-        30 => c"Reset type not supported",
+        28 => c"No supported GPUs were found",
+        29 => c"Resource not in correct state to perform requested operation",
+        30 => c"Reset type is not supported for given device",
         _ => c"Unknown Error",
     }
 }

@@ -47,6 +47,8 @@ pub(crate) struct Handle {
     state: Mutex<State>,
     /// What did not fit the reply to the last call.
     rest: Mutex<Vec<u8>>,
+    /// What the library goes on reading.
+    kept: Mutex<Vec<Buffers>>,
 }
 
 impl Handle {
@@ -58,6 +60,7 @@ impl Handle {
                 pointer_mode: 0,
             }),
             rest: Mutex::default(),
+            kept: Mutex::default(),
         }
     }
 }
@@ -67,6 +70,9 @@ struct State {
     stream: usize,
     pointer_mode: i32,
 }
+
+/// The most calls of a handle whose bytes are kept.
+const MOST_KEPT: usize = 64;
 
 /// One session.
 pub(crate) struct Session {
@@ -564,6 +570,13 @@ impl Session {
                 .parameters
                 .iter()
                 .any(|p| matches!(p.mode, Mode::Result(_)));
+        let keeps = function
+            .parameters
+            .iter()
+            .any(|p| matches!(p.mode, Mode::Bytes(_)));
+        if keeps && handle.kept.lock().len() >= MOST_KEPT {
+            return Ok(result(self.description.not_supported));
+        }
         let waits = function.answers(call.host_scalars);
         let mut block = None;
         let mut status = Ok(self.description.not_initialized);
@@ -608,6 +621,9 @@ impl Session {
         });
         if let Some(block) = block {
             self.results.give(block);
+        }
+        if keeps {
+            handle.kept.lock().push(buffers);
         }
         if matches!(&reply, Ok(reply) if reply.result == 0) {
             for (number, mut object) in resolved.fills {

@@ -170,7 +170,14 @@ impl Session {
                     Some(number) => Output::Handle(number),
                     None => return only(ERROR_UNKNOWN),
                 },
-                Mode::Handles(kind) => match (0..filled).map(|at| handle(kind, at)).collect() {
+                // The library leaves the rest as it was: nulls, which stay nobody's number.
+                Mode::Handles(kind) => match (0..filled)
+                    .map(|at| match buffer.words.get(at) {
+                        Some(0) => Some(0),
+                        _ => handle(kind, at),
+                    })
+                    .collect()
+                {
                     Some(numbers) => Output::Handles(numbers),
                     None => return only(ERROR_UNKNOWN),
                 },

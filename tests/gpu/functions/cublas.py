@@ -398,6 +398,13 @@ def copies(device):
             for rows, columns, each, here, there in ((20, 10, 4, 20, 24), (16, 16, 8, 32, 16), (7, 5, 16, 9, 7), (0, 5, 4, 5, 5), (5, 5, 0, 5, 5), (5, 5, 4, 4, 5), (5, 5, 4, 5, 4), (-1, 5, 4, 5, 5)):
                 label = f"{rows}/{columns}/{each}/{here}/{there}"
                 vector(device, f"cublasSetMatrix{asynchronous}{suffix}", f"cublasGetMatrix{asynchronous}{suffix}", label, data, more, [word(v) for v in (rows, columns, each)], word(here), word(there))
+            # cuBLAS leaves a copy's failure where this call finds it, and cuBLASXt after it.
+            for turn in ("failed", "well") if asynchronous else ():
+                at, memory = device.put(b"\x55" * 4096), ctypes.create_string_buffer(data[:4096], 4096)
+                status = blas(f"cublasSetMatrixAsync{suffix}", word(8), word(8), word(4), memory, word(8), ctypes.c_void_p(at), word(8), stream)
+                device.cuda("cudaDeviceSynchronize")
+                say(f"cublasSetMatrixAsync{suffix}", "after", turn, "-", status, data=digest(device.get(at, 4096)))
+                device.free(at)
 
 
 def vector(device, put, get, label, data, more, extent, here, there):

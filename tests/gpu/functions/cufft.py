@@ -295,7 +295,9 @@ def callbacks(fft):
     for what, given, name in (("given", info, b"half_of"), ("none", None, b"half_of"), ("unknown", None, b"nothing")):
         for size, batch in ((64, 3), (100, 1)) if image else ():
             plan, work = fft.plan(), size_t(77)
-            say(jit, what, size, batch, library(jit, plan, name, ctypes.create_string_buffer(image, len(image)), size_t(len(image)), 0, given))
+            # cuFFT reads it when the plan is made.
+            kept = ctypes.create_string_buffer(image, len(image))
+            say(jit, what, size, batch, library(jit, plan, name, kept, size_t(len(image)), 0, given))
             status = library("cufftMakePlan1d", plan, size, TYPES["C2C"], batch, ctypes.byref(work))
             say(jit, what, size, f"{batch}/made", status, data=work.value if not status else "-")
             # Before, cuFFT does not come back from it.
@@ -303,7 +305,7 @@ def callbacks(fft):
             if not status:
                 computed = fft.execute(plan, "cufftExecC2C", f"callback/{what}", "C2C", batch, size, [-1])
                 say(jit, what, size, f"{batch}/executed", 0, data=computed)
-            say(jit, what, size, f"{batch}/late", library(jit, plan, name, ctypes.create_string_buffer(image, len(image)), size_t(len(image)), 0, given))
+            say(jit, what, size, f"{batch}/late", library(jit, plan, name, kept, size_t(len(image)), 0, given))
             fft.destroy(plan, f"callback/{what}", size, batch)
     fft.device.free(factor)
 

@@ -2,12 +2,12 @@
 
 import ctypes
 
-from .common import digest, say
+from .common import Library, digest, say
 
 
 def run(device, arguments):
     """Every generator's numbers of every kind, on the device and on the host, from the beginning, behind an offset, and going on."""
-    rand = ctypes.CDLL("libcurand.so.10")
+    rand = Library("libcurand.so.10")
     void, size, u64, f32, f64 = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_ulonglong, ctypes.c_float, ctypes.c_double
     kinds = {"XORWOW": 101, "MRG32K3A": 121, "MTGP32": 141, "MT19937": 142, "PHILOX": 161, "SOBOL32": 201, "SCRAMBLED32": 202, "SOBOL64": 203, "SCRAMBLED64": 204}
     made = {
@@ -37,37 +37,37 @@ def run(device, arguments):
                     if setting not in ("plain", "offset") and name not in ("curandGenerate", "curandGenerateLongLong", "curandGenerateNormalDouble"):
                         continue
                     generator, which = void(), f"{setting}/{name}"
-                    say(where, "-", kind, which, getattr(rand, where)(ctypes.byref(generator), number))
+                    say(where, "-", kind, which, rand(where, ctypes.byref(generator), number))
                     for setter, value in calls:
-                        say(setter, where, kind, which, getattr(rand, setter)(generator, value))
-                    say("curandSetStream", where, kind, which, rand.curandSetStream(generator, void(0)))
+                        say(setter, where, kind, which, rand(setter, generator, value))
+                    say("curandSetStream", where, kind, which, rand("curandSetStream", generator, void(0)))
                     if setting == "seed":
-                        say("curandGenerateSeeds", where, kind, which, rand.curandGenerateSeeds(generator))
+                        say("curandGenerateSeeds", where, kind, which, rand("curandGenerateSeeds", generator))
                     # An even count that is many times each generator's threads, and then an odd one.
                     for count in (300000, 4999, 500):
                         if host:
                             memory = ctypes.create_string_buffer(count * width)
-                            results = [getattr(rand, name)(generator, memory, size(count), *extra)]
+                            results = [rand(name, generator, memory, size(count), *extra)]
                             result = memory.raw
                         else:
                             at = device.put(b"\0" * (count * width))
-                            results = [getattr(rand, name)(generator, void(at), size(count), *extra), device.runtime.cudaDeviceSynchronize()]
+                            results = [rand(name, generator, void(at), size(count), *extra), device.runtime.cudaDeviceSynchronize()]
                             result = device.get(at, count * width)
                             device.free(at)
                         say(name, where, kind, f"{setting}/{count}", *results, data=digest(result))
-                    say("curandDestroyGenerator", where, kind, which, rand.curandDestroyGenerator(generator))
+                    say("curandDestroyGenerator", where, kind, which, rand("curandDestroyGenerator", generator))
     for name, chosen, length in (("curandGetDirectionVectors32", (101, 102, 103), 2560000), ("curandGetDirectionVectors64", (103, 104, 101), 10240000), ("curandGetScrambleConstants32", (), 80000), ("curandGetScrambleConstants64", (), 160000)):
         for which in chosen or (None,):
             table = void()
-            status = getattr(rand, name)(ctypes.byref(table), *([] if which is None else [ctypes.c_int(which)]))
+            status = rand(name, ctypes.byref(table), *([] if which is None else [ctypes.c_int(which)]))
             say(name, which, "-", "-", status, data=digest(ctypes.string_at(table, length)) if not status else "-")
     for mean in (0.5, 100.0, 3000.0, 0.0):
         distribution = void()
-        status = rand.curandCreatePoissonDistribution(f64(mean), ctypes.byref(distribution))
+        status = rand("curandCreatePoissonDistribution", f64(mean), ctypes.byref(distribution))
         say("curandCreatePoissonDistribution", mean, "-", "-", status)
         if not status:
-            say("curandDestroyDistribution", mean, "-", "-", rand.curandDestroyDistribution(distribution))
+            say("curandDestroyDistribution", mean, "-", "-", rand("curandDestroyDistribution", distribution))
     version, value = ctypes.c_int(), ctypes.c_int()
-    say("curandGetVersion", "-", "-", "-", rand.curandGetVersion(ctypes.byref(version)), data=version.value)
+    say("curandGetVersion", "-", "-", "-", rand("curandGetVersion", ctypes.byref(version)), data=version.value)
     for which in range(4):
-        say("curandGetProperty", which, "-", "-", rand.curandGetProperty(which, ctypes.byref(value)), data=value.value)
+        say("curandGetProperty", which, "-", "-", rand("curandGetProperty", which, ctypes.byref(value)), data=value.value)

@@ -170,20 +170,29 @@ def run(device, arguments):
         for choice in choices(parameters, names):
             for room in rooms:
                 nvml.call(name, parameters, choice, nvml.device, room, "device")
-        first = choices(parameters, names)[0]
-        if any(mode == "device" for _, mode, _ in parameters):
-            nvml.call(name, parameters, first, VOID(0), rooms[0], "no-device")
-        for argument in [argument for _, mode, argument in parameters if mode == "versioned"]:
-            for word in argument.split():
-                nvml.call(name, parameters, first, nvml.device, rooms[0], "version/" + word.replace("_", ""), int(word.replace("_", ""), 0))
-            nvml.call(name, parameters, first, nvml.device, rooms[0], "version/9", 0x09000000 | int(argument.split()[0].replace("_", ""), 0) & 0xFFFFFF)
-        if all(mode in ("device", "out", "optional", "u32") for _, mode, _ in parameters) and any(mode in ("out", "optional") for _, mode, _ in parameters):
-            given = [nvml.device if mode == "device" else ctypes.c_uint(0) if mode == "u32" else None for _, mode, _ in parameters]
-            say(name, "nowhere", "-", "-", nvml.library(name, *given))
     events(nvml)
     processes(nvml)
+    # What may end the process comes last.
+    for kind, name, parameters in rows:
+        if kind == "sync" and nvml.library.has(name) and not (arguments.only and not re.search(arguments.only, name)):
+            refusals(nvml, name, parameters, choices(parameters, names)[0])
     say("nvmlShutdown", "last", "-", "-", nvml.library("nvmlShutdown"))
     say("nvmlDeviceGetCount_v2", "after", "-", "-", nvml.library("nvmlDeviceGetCount_v2", ctypes.byref(count)))
+
+
+def refusals(nvml, name, parameters, first):
+    """A device that there is not, versions that there are not, and nowhere to write."""
+    modes = [mode for _, mode, _ in parameters]
+    room = 96 if "text" in modes else 64 if "size" in modes or "count" in modes else None
+    for argument in [argument for _, mode, argument in parameters if mode == "versioned"]:
+        for word in argument.split():
+            nvml.call(name, parameters, first, nvml.device, room, "version/" + word.replace("_", ""), int(word.replace("_", ""), 0))
+        nvml.call(name, parameters, first, nvml.device, room, "version/9", 0x09000000 | int(argument.split()[0].replace("_", ""), 0) & 0xFFFFFF)
+    if set(modes) <= {"device", "out", "optional", "u32"} and {"out", "optional"} & set(modes):
+        given = [nvml.device if mode == "device" else ctypes.c_uint(0) if mode == "u32" else None for mode in modes]
+        say(name, "nowhere", "-", "-", nvml.library(name, *given))
+    if "device" in modes:
+        nvml.call(name, parameters, first, VOID(0), room, "no-device")
 
 
 def events(nvml):

@@ -62,9 +62,9 @@ macro_rules! cufft_api {
             sync [11 12] fn cufftGetPlanPropertyInt64(plan: handle, property: i32, returnPtrValue: host_out(8));
             local [11 12] fn cufftGetProperty(type_: i32, value: dev);
             local [11 12] fn cufftGetVersion(version: dev);
-            async [11 12] fn cufftResetPlanProperty(plan: handle, property: i32);
+            sync [11 12] fn cufftResetPlanProperty(plan: handle, property: i32);
             state [11 12] fn cufftSetAutoAllocation(plan: handle, autoAllocate: i32);
-            async [11 12] fn cufftSetPlanPropertyInt64(plan: handle, property: i32, inputValueInt: i64);
+            sync [11 12] fn cufftSetPlanPropertyInt64(plan: handle, property: i32, inputValueInt: i64);
             state [11 12] fn cufftSetStream(plan: handle, stream: stream);
             state [11 12] fn cufftSetWorkArea(plan: handle, workArea: dev);
         }

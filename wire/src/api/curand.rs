@@ -17,7 +17,7 @@ macro_rules! curand_api {
             async [10] fn curandGenerateNormal(generator: handle, outputPtr: out(n; 4), n: i64, mean: f32, stddev: f32);
             async [10] fn curandGenerateNormalDouble(generator: handle, outputPtr: out(n; 8), n: i64, mean: f64, stddev: f64);
             async [10] fn curandGeneratePoisson(generator: handle, outputPtr: out(n; 4), n: i64, lambda: f64);
-            async [10] fn curandGeneratePoissonMethod(generator: handle, outputPtr: out(n; 4), n: i64, lambda: f64, method: i32);
+            sync [10] fn curandGeneratePoissonMethod(generator: handle, outputPtr: out(n; 4), n: i64, lambda: f64, method: i32);
             async [10] fn curandGenerateSeeds(generator: handle);
             async [10] fn curandGenerateUniform(generator: handle, outputPtr: out(num; 4), num: i64);
             async [10] fn curandGenerateUniformDouble(generator: handle, outputPtr: out(num; 8), num: i64);

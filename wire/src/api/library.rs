@@ -68,7 +68,7 @@ pub enum Mode {
     Blob,
     /// `text`: on the host, read; it ends in a NUL.
     Text,
-    /// `bytes(count)`: on the host, read: an image, as long as the named parameter says.
+    /// `bytes(count)`: on the host, read: an image, as long as the named parameter says. The library goes on reading it until the handle ends.
     Bytes(&'static str),
     /// `scale`: on the host, read: a `float`, or a `double` where the data are; 8 bytes on the way.
     Scale,
