@@ -52,6 +52,7 @@ impl<'a> Reader<'a> {
         Ok(head)
     }
 
+    #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
         let mut out = [0; N];
         out.copy_from_slice(self.take(N)?);
@@ -77,6 +78,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A `u32` count of elements of at least `least` bytes each: never more than can still be there.
+    #[inline]
     fn count(&mut self, least: usize) -> Result<usize, DecodeError> {
         let n = u32::decode(self)? as usize;
         if n.checked_mul(least)

@@ -127,8 +127,11 @@ impl Input {
         }
         self.last_sequence = Some(header.sequence);
         payload.clear();
-        // Grows with what arrives: a length alone costs nothing.
         let len = header.len as usize;
+        let there = &self.buffer[self.at..self.end];
+        payload.extend_from_slice(&there[..len.min(there.len())]);
+        self.at += payload.len();
+        // Grows with what arrives: a length alone costs nothing.
         while payload.len() < len {
             let start = payload.len();
             payload.resize(len.min(start + BUFFER), 0);

@@ -72,9 +72,6 @@ struct State {
 }
 
 fn ready_soon(input: &mut Input) -> bool {
-    if input.ready() {
-        return true;
-    }
     let start = Instant::now();
     while start.elapsed() < LULL {
         std::hint::spin_loop();
@@ -177,12 +174,14 @@ impl Threads {
         let mut payload = Vec::new();
         while let Some(mut input) = self.take() {
             loop {
-                if input.busy && !ready_soon(&mut input) {
-                    input.busy = false;
-                    handler.idle();
+                if !input.ready() {
+                    if input.busy && !ready_soon(&mut input) {
+                        input.busy = false;
+                        handler.idle();
+                    }
+                    // A client that waits for an answer goes on as soon as it has it.
+                    input.look(|| self.executing.load(Ordering::Relaxed) > 0);
                 }
-                // A client that waits for an answer goes on as soon as it has it.
-                input.look(|| self.executing.load(Ordering::Relaxed) > 0);
                 let header = match input.next(&mut payload) {
                     Ok(header) => header,
                     Err(end) => return self.finish(end),

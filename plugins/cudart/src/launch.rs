@@ -1,5 +1,8 @@
 //! Kernel launches.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use gvirtus_wire::api::core::Launch;
 use gvirtus_wire::api::types::{CUlaunchAttribute, CUlaunchConfig, CUstreamAttrValue};
 use gvirtus_wire::command::{Answer, Handle as Handler};
@@ -10,6 +13,7 @@ use crate::driver::{Handle, cu};
 use crate::errors::{ERROR_INVALID_VALUE, ERROR_NOT_SUPPORTED, Result};
 use crate::modules::Function;
 use crate::session::Session;
+use crate::streams::Stream;
 
 /// `CU_LAUNCH_PARAM_END`, `_BUFFER_POINTER`, `_BUFFER_SIZE`.
 const PARAM_END: usize = 0;
@@ -146,11 +150,67 @@ impl Session {
     }
 }
 
+/// Stream and function of the last launch. The next is often on the same, and looking both up costs more than all else between two launches. Any other command forgets them first, so
+/// nothing outlives what the client destroys.
+pub(crate) struct Last {
+    /// The client's numbers.
+    context: u32,
+    id: u32,
+    stream: Arc<Stream>,
+    function: Option<(u32, Arc<Function>)>,
+}
+
+impl Last {
+    fn is_on(&self, header: &Header, stream: u32) -> bool {
+        self.context == header.context
+            && self.id == stream
+            && self.stream.context().alive.load(Ordering::Acquire)
+    }
+}
+
 impl Handler<Launch> for Session {
+    /// On the thread that reads frames.
     fn handle(&self, header: &Header, command: Launch) -> Result<Answer<()>> {
+        if header.wants_reply() {
+            return self.launch_anywhere(header, &command);
+        }
+        let mut guard = self.last_launch.lock();
+        if !guard
+            .as_ref()
+            .is_some_and(|last| last.is_on(header, command.stream))
+        {
+            *guard = None;
+        }
+        let last = match &mut *guard {
+            Some(last) => last,
+            none => none.insert(Last {
+                context: header.context,
+                id: command.stream,
+                stream: self.stream(header, command.stream)?,
+                function: None,
+            }),
+        };
+        self.on(header, &last.stream, |stream| {
+            let function = match &mut last.function {
+                Some((id, function)) if *id == command.function => function,
+                other => {
+                    &other
+                        .insert((command.function, self.functions.get(command.function)?))
+                        .1
+                }
+            };
+            self.launch(&command, function, stream.raw)
+        })
+        .map(Answer::Now)
+    }
+}
+
+impl Session {
+    /// A launch on any thread that is given a stream's launches.
+    pub(crate) fn launch_anywhere(&self, header: &Header, command: &Launch) -> Result<Answer<()>> {
         self.on_stream_then_reply(header, command.stream, |stream| {
             let function = self.functions.get(command.function)?;
-            self.launch(&command, &function, stream.raw)
+            self.launch(command, &function, stream.raw)
         })
     }
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use gvirtus_wire::api::core::Launch;
 use gvirtus_wire::codec::decode_all;
-use gvirtus_wire::command::{Answer, Command, Handle as Handler};
+use gvirtus_wire::command::{Answer, Command};
 use gvirtus_wire::communicator::watch;
 use gvirtus_wire::frame::Header;
 use parking_lot::{Condvar, Mutex};
@@ -281,7 +281,7 @@ impl Session {
 
     /// Issues a launch that was handed out, and tells of its failure.
     fn finish_launch(&self, header: &Header, launch: Launch) {
-        let run = AssertUnwindSafe(|| self.handle(header, launch));
+        let run = AssertUnwindSafe(|| self.launch_anywhere(header, &launch));
         match catch_unwind(run) {
             Ok(Ok(Answer::Now(()) | Answer::Sent)) => {}
             Ok(Err(status)) => self.failed(header, status),

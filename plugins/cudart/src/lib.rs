@@ -15,7 +15,7 @@
 //! One thread of the worker at a time reads frames and calls `dispatch`; it issues work in the order of the frames and places progress markers. A handler that may wait
 //! calls `may_block` first, and another thread goes on. The poller collects what has completed. The driver's own threads run host functions.
 //!
-//! Order of locks: `Progress::settling`, the list of outstanding lanes, a lane's state, the list of dirty lanes. Tables' locks are held for look-ups only.
+//! Order of locks: the last launch's stream and function (by the thread that reads frames alone), `Progress::settling`, the list of outstanding lanes, a lane's state, the list of dirty lanes. Tables' locks are held for look-ups only.
 
 mod arrays;
 mod capture_info;

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use gvirtus_wire::api::core::{self, AsyncError, COMMANDS};
 use gvirtus_wire::codec::Wire;
-use gvirtus_wire::command::{Answer, Dispatched, Handle as Handler};
+use gvirtus_wire::command::{Answer, Command, Dispatched, Handle as Handler};
 use gvirtus_wire::frame::Header;
 use parking_lot::{Mutex, RwLock};
 
@@ -24,6 +24,7 @@ use crate::host_function::HostFunctions;
 use crate::host_memory::HostMemory;
 use crate::image_cache::ImageCache;
 use crate::ipc::Ipc;
+use crate::launch::Last;
 use crate::launch_threads::LaunchThreads;
 use crate::link::Link;
 use crate::memory::Memory;
@@ -72,6 +73,8 @@ pub(crate) struct Session {
     pub(crate) progress: Progress,
     pub(crate) output: Output,
     pub(crate) launch_threads: LaunchThreads,
+    /// Used by the thread that reads frames alone.
+    pub(crate) last_launch: Mutex<Option<Last>>,
     /// Once a module asked for it.
     pub(crate) image_cache: OnceLock<Option<ImageCache>>,
     me: OnceLock<&'static Session>,
@@ -123,6 +126,7 @@ impl Session {
             progress: Progress::new(),
             output,
             launch_threads: LaunchThreads::new(config.launch_threads),
+            last_launch: Mutex::new(None),
             image_cache: OnceLock::new(),
             me: OnceLock::new(),
             config,
@@ -148,6 +152,9 @@ impl Session {
             return;
         }
         self.launch_threads.drain();
+        if header.opcode != core::Launch::OPCODE {
+            *self.last_launch.lock() = None;
+        }
         let run = AssertUnwindSafe(|| core::dispatch(self, header, payload));
         match catch_unwind(run) {
             Ok(Ok(Dispatched::Done(reply))) => {

@@ -87,10 +87,20 @@ impl Session {
         id: u32,
         issue: impl FnOnce(&Arc<Stream>) -> Result<T>,
     ) -> Result<T> {
-        let stream = self.stream(header, id)?;
+        self.on(header, &self.stream(header, id)?, issue)
+    }
+
+    /// [`on_stream`](Self::on_stream) where the stream is known.
+    #[inline]
+    pub(crate) fn on<T>(
+        &self,
+        header: &Header,
+        stream: &Arc<Stream>,
+        issue: impl FnOnce(&Arc<Stream>) -> Result<T>,
+    ) -> Result<T> {
         self.progress.before(self, &stream.lane);
         stream.context().make_current()?;
-        let done = issue(&stream);
+        let done = issue(stream);
         self.progress.note(self, &stream.lane, header.sequence);
         self.progress.mapped.launched(header.thread, &stream.lane);
         done

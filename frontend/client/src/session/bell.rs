@@ -30,11 +30,15 @@ impl Bell {
         }
     }
 
-    /// Says that there is something. A store, a fence and a load while the other side is awake.
+    /// Says that there is something. A load while it rings already, else a store, a fence and a load if the other side is awake.
     ///
-    /// Both sides write their own flag and then read the other's; without a fence between, each could miss the other.
+    /// Both sides write their own flag and then read the other's; without a fence between, each could miss the other. Whoever finds that it rings needs neither: had it been answered, and what it rang for been
+    /// taken, before the caller put his there, he would see that it does not ring, since both do so under one lock.
     #[inline]
     pub(crate) fn ring(&self) {
+        if self.has_rung() {
+            return;
+        }
         self.rung.store(true, Ordering::Release);
         fence(Ordering::SeqCst);
         if self.asleep.load(Ordering::Relaxed) {
