@@ -33,6 +33,13 @@ impl AddressSpace for Memory {
 }
 
 impl Memory {
+    /// Makes what is allocated in another one valid here, too: it must live as long.
+    pub fn adopt(&self, other: &Memory) {
+        let theirs = other.ranges.lock().unwrap();
+        let mut mine = self.ranges.lock().unwrap();
+        mine.extend(theirs.iter().map(|r| (r.0, Box::default())));
+    }
+
     pub fn allocate(&self, bytes: usize) -> u64 {
         let mut block = vec![0u128; bytes.div_ceil(16).max(1) + 16].into_boxed_slice();
         let start = (block.as_mut_ptr() as u64).next_multiple_of(256);

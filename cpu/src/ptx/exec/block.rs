@@ -32,6 +32,7 @@ impl Block {
                 index: [0; 3],
                 slots: Vec::new(),
                 luck: Vec::new(),
+                sweep: jit::Sweep::default(),
                 rows: grid.config.block[0].is_multiple_of(jit::GROUP)
                     || grid.config.block[1] * grid.config.block[2] == 1,
                 limits: jit::Limits::new(grid.shared_total, grid.stack_bytes),
@@ -48,19 +49,51 @@ impl Block {
         })
     }
 
+    /// Runs the block of this index as a whole, if there is machine code for that and it fares well. Otherwise the block has only started.
+    pub(super) fn sweep(
+        &mut self,
+        grid: &Grid<'_>,
+        index: [u32; 3],
+        linear: u64,
+    ) -> Result<Outcome, Fault> {
+        let code = grid.machine.code();
+        let Some((code, whole)) = code.and_then(|c| Some((c, self.shared.may_sweep(c)?))) else {
+            self.start(grid, index, linear);
+            return Ok(Outcome::More);
+        };
+        self.begin(grid, index);
+        let (warps, shared) = (&mut self.warps, &mut self.shared);
+        if jit::sweep(warps, grid, shared, code, whole, linear)? {
+            return Ok(Outcome::Done);
+        }
+        self.clear();
+        Ok(Outcome::More)
+    }
+
     /// Starts the block of this index.
     pub(super) fn start(&mut self, grid: &Grid<'_>, index: [u32; 3], linear: u64) {
-        self.shared.index = index;
+        self.begin(grid, index);
+        self.clear();
         self.fresh = true;
-        (self.shared.cluster_arrived, self.shared.cluster_phase) = (0, 1);
-        self.shared.barriers = [Barrier::default(); 16];
+        for warp in &mut self.warps {
+            warp.reset(grid, index, linear);
+        }
+    }
+
+    /// What every block begins with.
+    fn begin(&mut self, grid: &Grid<'_>, index: [u32; 3]) {
+        self.shared.index = index;
         if grid.program.reserved_shared {
             let first = grid.reserved_start as usize / 64;
             self.shared.memory[first..].fill(Line([0; 64]));
         }
-        for warp in &mut self.warps {
-            warp.reset(grid, self.shared.index, linear);
-        }
+    }
+
+    /// Forgets where the threads of the block before waited.
+    fn clear(&mut self) {
+        self.fresh = false;
+        (self.shared.cluster_arrived, self.shared.cluster_phase) = (0, 1);
+        self.shared.barriers = [Barrier::default(); 16];
     }
 
     /// Runs for some rounds.

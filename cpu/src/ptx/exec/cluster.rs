@@ -1,5 +1,7 @@
 //! A cluster of blocks: they run in turn on one thread, see one another's shared memory, and have a barrier of their own. A block without a cluster is a cluster of one.
 
+use std::ops::Range;
+
 use super::block::{Block, Outcome};
 use super::state::Grid;
 use crate::engine::Fault;
@@ -57,6 +59,40 @@ impl Cluster {
                 u64::from(index[0]) + gx * (u64::from(index[1]) + gy * u64::from(index[2]));
             block.start(grid, index, number);
         }
+    }
+
+    /// Starts some blocks that are clusters of their own, one after the other, as long as each ends at once. Whether there is one that has not; `blocks` are those that are left, and
+    /// `done` counts those that ended.
+    pub(super) fn sweep(
+        &mut self,
+        grid: &Grid<'_>,
+        blocks: &mut Range<u64>,
+        done: &mut u64,
+    ) -> Result<bool, Fault> {
+        let [gx, gy, _] = grid.config.grid.map(u64::from);
+        let mut index = [
+            (blocks.start % gx) as u32,
+            (blocks.start / gx % gy) as u32,
+            (blocks.start / gx / gy) as u32,
+        ];
+        self.done.fill(false);
+        for number in blocks {
+            if self.blocks[0].sweep(grid, index, number)? != Outcome::Done {
+                return Ok(true);
+            }
+            *done += 1;
+            if grid.stopping() {
+                break;
+            }
+            for k in 0..3 {
+                index[k] += 1;
+                if index[k] < grid.config.grid[k] {
+                    break;
+                }
+                index[k] = 0;
+            }
+        }
+        Ok(false)
     }
 
     /// Runs for some rounds; whether all blocks have ended.

@@ -65,6 +65,11 @@ impl Grid<'_> {
         block[0] % x + x * (block[1] % y + y * (block[2] % z))
     }
 
+    /// The multiprocessor that a block is said to run on.
+    pub(crate) fn multiprocessor(&self, linear: u64) -> u32 {
+        (linear % self.env.threads.max(1) as u64) as u32
+    }
+
     /// Threads of a block.
     pub(crate) fn threads(&self) -> u32 {
         self.config.block.iter().product()
@@ -202,6 +207,8 @@ pub(crate) struct Shared {
     pub(crate) memory: Vec<Line>,
     /// Ranges of memory that instructions of machine code touched last.
     pub(crate) slots: Vec<jit::Slot>,
+    /// What machine code for whole blocks needs.
+    pub(crate) sweep: jit::Sweep,
     /// How machine code for groups of lanes fares.
     pub(crate) luck: Vec<jit::Luck>,
     /// Whether the lanes of a group of machine code are always in one row of the block.
@@ -334,9 +341,7 @@ impl Warp {
         self.jit = grid.machine.code().is_some();
         let code = &grid.program.functions[grid.function as usize];
         let lines = code.frame_bytes / 64;
-        if self.registers.len() < lines as usize {
-            self.registers.resize(lines as usize, Line([0; 64]));
-        }
+        self.make_room(lines);
         self.frames.push(Frame {
             parent: NONE,
             base: 0,
@@ -357,6 +362,24 @@ impl Warp {
         self.fill_special(grid, block, linear);
     }
 
+    /// Has at least so many lines of registers.
+    #[inline]
+    fn make_room(&mut self, lines: u32) {
+        if self.registers.len() < lines as usize {
+            self.registers.resize(lines as usize, Line([0; 64]));
+        }
+    }
+
+    /// Addresses of the registers of the kernel itself, and of the special registers.
+    #[inline]
+    pub(crate) fn places(&mut self, grid: &Grid<'_>) -> [u64; 2] {
+        self.make_room(grid.program.functions[grid.function as usize].frame_bytes / 64);
+        [
+            self.registers.as_mut_ptr() as u64,
+            self.special.as_mut_ptr() as u64,
+        ]
+    }
+
     /// Writes the lanes of a special register of 32 bits.
     fn set_special(&mut self, loc: u32, f: impl Fn(u32) -> u32) {
         let start: *mut u8 = self.special.as_mut_ptr().cast();
@@ -372,14 +395,14 @@ impl Warp {
     }
 
     /// The special registers that differ from block to block.
-    fn fill_special(&mut self, grid: &Grid<'_>, block: [u32; 3], linear: u64) {
+    pub(crate) fn fill_special(&mut self, grid: &Grid<'_>, block: [u32; 3], linear: u64) {
         for k in 0..3 {
             if self.block[k] != block[k] {
                 self.set_special(special::CTAID + 128 * k as u32, |_| block[k]);
             }
         }
         self.block = block;
-        let multiprocessor = (linear % grid.env.threads.max(1) as u64) as u32;
+        let multiprocessor = grid.multiprocessor(linear);
         if self.multiprocessor != multiprocessor {
             self.multiprocessor = multiprocessor;
             self.set_special(special::SMID, |_| multiprocessor);
@@ -467,7 +490,14 @@ impl Warp {
     /// Base addresses for the frame.
     #[inline(always)]
     pub(crate) fn bases(&mut self, grid: &Grid<'_>, frame: u32) -> Bases {
-        let base = self.frames[frame as usize].base as usize;
+        let base = self.frames[frame as usize].base;
+        self.bases_from(grid, base)
+    }
+
+    /// Base addresses for a frame whose registers start at a line: 0 for the kernel itself.
+    #[inline(always)]
+    pub(crate) fn bases_from(&mut self, grid: &Grid<'_>, base: u32) -> Bases {
+        let base = base as usize;
         let registers: *mut Line = self.registers.as_mut_ptr();
         let constants: *const Line = grid.constants.as_ptr();
         let special: *mut Line = self.special.as_mut_ptr();

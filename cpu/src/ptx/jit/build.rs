@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I8, I16, I32, I64};
 use cranelift_codegen::ir::{
     AbiParam, Block, BlockCall, FuncRef, InstBuilder, JumpTableData, MemFlagsData, SigRef,
@@ -16,10 +17,13 @@ use super::groups;
 use super::names::Names;
 use super::plan::Plan;
 use super::registers::Mode;
-use super::shapes::Shapes;
+use super::shapes::{GROUP, Shapes};
 use crate::ptx::code::{Ins, Loc, NONE, Op, Program};
 use crate::ptx::exec::state::Line;
 use crate::ptx::types::Width;
+
+/// How many groups a warp has, as a power of two.
+const GROUPS_LOG: u32 = (32 / GROUP).trailing_zeros();
 
 /// What machine code is made from and with.
 pub(super) struct Build<'a, 'f> {
@@ -34,6 +38,10 @@ pub(super) struct Build<'a, 'f> {
     pub(super) variables: Vec<Vec<Variable>>,
     /// In code for groups, what the lanes have in common.
     pub(super) shapes: Option<Shapes<'a>>,
+    /// In code for whole blocks, the number of the group in the block.
+    pub(super) group_number: Option<Value>,
+    /// Whether an operation of the interpreter reads special registers.
+    pub(super) reads_special: bool,
     pub(super) mode: Mode,
     /// Results of single lanes that are to be put together.
     pub(super) pending: Vec<(usize, Value)>,
@@ -47,6 +55,8 @@ pub(super) struct Build<'a, 'f> {
     pub(super) context: Value,
     pub(super) frame: Value,
     pub(super) special: Value,
+    /// Special registers that are the same in all of the block.
+    pub(super) uniform: Value,
     /// The lane at hand, or the first of the group.
     pub(super) lane: Value,
     pub(super) lane64: Value,
@@ -158,16 +168,39 @@ pub(super) struct Source<'a> {
     pub(super) lazy: &'a [bool],
 }
 
-/// Builds the function for single lanes, with further entries where groups give up, or the one for groups (of the given shapes). What comes back is where groups give up.
+/// Which of a function's forms is built.
+pub(super) enum Form<'a> {
+    /// For single lanes.
+    Lanes,
+    /// For groups of the lanes of a warp.
+    Groups(Shapes<'a>),
+    /// For all groups of a block, from the start of the kernel on ([`super::sweep`]).
+    Block(Shapes<'a>),
+}
+
+/// What is known of a function that was built.
+pub(super) struct Built {
+    /// Where groups give up: further entries of the function for single lanes.
+    pub(super) resumes: Vec<Resume>,
+    /// Whether an operation of the interpreter reads special registers.
+    pub(super) reads_special: bool,
+}
+
+/// Builds a function in one of its forms. `resumes`: where groups of other forms give up.
 pub(super) fn build(
     mut b: FunctionBuilder<'_>,
     source: Source<'_>,
-    shapes: Option<Shapes<'_>>,
+    form: Form<'_>,
     resumes: &[Resume],
     slots: &mut u32,
     target: TargetFrontendConfig,
     helpers: impl FnOnce(&mut FunctionBuilder<'_>) -> Helpers,
-) -> Vec<Resume> {
+) -> Built {
+    let (shapes, whole_block) = match form {
+        Form::Lanes => (None, false),
+        Form::Groups(shapes) => (Some(shapes), false),
+        Form::Block(shapes) => (Some(shapes), true),
+    };
     let call = b.func.signature.call_conv;
     let helpers = helpers(&mut b);
     let one_lane = b.import_signature(with_params(Signature::new(call), &ONE_LANE));
@@ -179,11 +212,22 @@ pub(super) fn build(
         unreachable!("three parameters")
     };
     let load = |b: &mut FunctionBuilder<'_>, at: i32| b.ins().load(I64, fixed(), context, at);
-    let frame = load(&mut b, place::FRAME);
-    let special = load(&mut b, place::SPECIAL);
     let local = load(&mut b, place::LOCAL);
     let stride = load(&mut b, place::LOCAL_STRIDE);
-    b.def_var(mask, lanes);
+    let (frame, special, uniform) = if whole_block {
+        let uniform = load(&mut b, place::UNIFORM);
+        (uniform, uniform, uniform)
+    } else {
+        let special = load(&mut b, place::SPECIAL);
+        (load(&mut b, place::FRAME), special, special)
+    };
+    // The lanes that are left, or the number of the next group.
+    let start = if whole_block {
+        b.ins().iconst(I32, 0)
+    } else {
+        lanes
+    };
+    b.def_var(mask, start);
     let (next_lane, begin, fault, finish) = (
         b.create_block(),
         b.create_block(),
@@ -193,7 +237,13 @@ pub(super) fn build(
     b.ins().jump(next_lane, []);
     b.switch_to_block(next_lane);
     let left = b.use_var(mask);
-    b.ins().brif(left, begin, [], finish, []);
+    if whole_block {
+        // This way round, or Cranelift does not see that what follows is in the loop, and leaves in it what could go before.
+        let end = b.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, left, lanes);
+        b.ins().brif(end, finish, [], begin, []);
+    } else {
+        b.ins().brif(left, begin, [], finish, []);
+    }
     b.switch_to_block(finish);
     let zero = b.ins().iconst(I32, 0);
     b.ins().return_(&[zero]);
@@ -202,9 +252,28 @@ pub(super) fn build(
     let one = b.ins().iconst(I32, 1);
     b.ins().return_(&[one]);
     b.switch_to_block(begin);
-    let lane = b.ins().ctz(left);
-    let less = b.ins().iadd_imm_s(left, -1);
-    let rest = b.ins().band(left, less);
+    let (mut frame, mut special, mut group_number) = (frame, special, None);
+    let (lane, thread, rest) = if whole_block {
+        let number = b.ins().uextend(I64, left);
+        group_number = Some(number);
+        let warp = b.ins().ushr_imm_u(number, i64::from(GROUPS_LOG));
+        let entry = b.ins().ishl_imm_u(warp, 4);
+        let warps = load(&mut b, place::WARPS);
+        let entry = b.ins().iadd(warps, entry);
+        frame = b.ins().load(I64, fixed(), entry, 0);
+        special = b.ins().load(I64, fixed(), entry, 8);
+        let lane = b.ins().band_imm_u(left, (1 << GROUPS_LOG) - 1);
+        let lane = b.ins().ishl_imm_u(lane, i64::from(GROUP.trailing_zeros()));
+        let thread = b
+            .ins()
+            .ishl_imm_u(number, i64::from(GROUP.trailing_zeros()));
+        (lane, thread, b.ins().iadd_imm_s(left, 1))
+    } else {
+        let lane = b.ins().ctz(left);
+        let less = b.ins().iadd_imm_s(left, -1);
+        let rest = b.ins().band(left, less);
+        (lane, b.ins().uextend(I64, lane), rest)
+    };
     b.def_var(mask, rest);
     let lane64 = b.ins().uextend(I64, lane);
     let scaled = |b: &mut FunctionBuilder<'_>, base: Value, shift: i64| {
@@ -219,7 +288,8 @@ pub(super) fn build(
     let special4 = scaled(&mut b, special, 2);
     let eighth = b.ins().ushr_imm_u(lane64, 3);
     let frame_byte = b.ins().iadd(frame, eighth);
-    let offset = b.ins().imul(lane64, stride);
+    // The local memory of a block's threads lies side by side.
+    let offset = b.ins().imul(thread, stride);
     let local = b.ins().iadd(local, offset);
     let start_fuel = b.ins().iconst(I32, i64::from(entry::FUEL));
     b.def_var(fuel, start_fuel);
@@ -237,6 +307,8 @@ pub(super) fn build(
         fused: source.fused,
         variables: Vec::new(),
         shapes,
+        group_number,
+        reads_special: false,
         mode,
         pending: Vec::new(),
         group: Group::default(),
@@ -246,6 +318,7 @@ pub(super) fn build(
         context,
         frame,
         special,
+        uniform,
         lane,
         lane64,
         lanes,
@@ -270,23 +343,34 @@ pub(super) fn build(
             .collect();
         build.variables.push(variables);
     }
+    if build.is_group() {
+        build.group.resumes = resumes.to_vec();
+    }
     build.body(entry, resumes);
     *slots = build.slots;
-    let left = std::mem::take(&mut build.group.resumes);
+    let built = Built {
+        resumes: std::mem::take(&mut build.group.resumes),
+        reads_special: build.reads_special,
+    };
     build.b.seal_all_blocks();
     build.b.finalize(target);
-    left
+    built
 }
 
 impl Build<'_, '_> {
     fn body(&mut self, entry: Value, resumes: &[Resume]) {
-        let reachable = self.plan.reachable();
+        let plan = self.plan;
+        let (starts, resumes) = match self.group_number {
+            Some(_) => (&plan.entries[..1], &[][..]),
+            None => (&plan.entries[..], resumes),
+        };
+        let reachable = plan.reachable(starts);
         for (k, &yes) in reachable.iter().enumerate() {
             if yes {
                 self.code[k] = Some(self.b.create_block());
             }
         }
-        let entries: Vec<Block> = (0..self.plan.entries.len() + resumes.len())
+        let entries: Vec<Block> = (0..starts.len() + resumes.len())
             .map(|_| self.b.create_block())
             .collect();
         let calls: Vec<BlockCall> = entries
@@ -302,9 +386,8 @@ impl Build<'_, '_> {
                 .create_jump_table(JumpTableData::new(otherwise, &calls));
             self.b.ins().br_table(entry, table);
         }
-        let plan = self.plan;
         let mut ways_out = HashMap::new();
-        let starts = plan.entries.iter().map(|&k| (k, plan.blocks[k].start));
+        let starts = starts.iter().map(|&k| (k, plan.blocks[k].start));
         for (number, (k, pc)) in starts.chain(resumes.iter().copied()).enumerate() {
             self.b.switch_to_block(entries[number]);
             if self.is_group() {
@@ -360,12 +443,12 @@ impl Build<'_, '_> {
     }
 
     fn leave(&mut self, pc: u32) {
-        let four = self.b.ins().ishl_imm_u(self.lane64, 2);
-        let at = self.b.ins().iadd(self.context, four);
-        let pc = self.b.ins().iconst(I32, i64::from(pc));
         if self.is_group() {
-            self.leave_group(at, pc);
+            self.leave_group(pc);
         } else {
+            let four = self.b.ins().ishl_imm_u(self.lane64, 2);
+            let at = self.b.ins().iadd(self.context, four);
+            let pc = self.b.ins().iconst(I32, i64::from(pc));
             self.b.ins().store(own(), pc, at, place::NEXT);
         }
         self.b.ins().jump(self.next_lane, []);

@@ -4,6 +4,7 @@ use std::mem::offset_of;
 
 use super::Code;
 use super::shapes::GROUP;
+use super::sweep::{self, Whole};
 use crate::engine::Fault;
 use crate::ptx::alu::FULL;
 use crate::ptx::code::{Bases, Ins, NONE, Op, SHARED_WINDOW, Where};
@@ -49,7 +50,7 @@ impl Luck {
     const PAUSE: u32 = 480;
 
     #[inline]
-    fn worth_it(&mut self) -> bool {
+    pub(super) fn worth_it(&mut self) -> bool {
         if self.runs < Luck::ENOUGH {
             return true;
         }
@@ -63,11 +64,9 @@ impl Luck {
     }
 
     #[inline]
-    fn note(&mut self, resume: &[u32; 32 / GROUP]) {
+    pub(super) fn note(&mut self, lost: u32) {
         self.runs += 1;
-        for &entry in resume {
-            self.lost += u32::from(entry != 0);
-        }
+        self.lost += lost;
     }
 }
 
@@ -92,6 +91,8 @@ pub(super) struct Context<'a, 'g> {
     next: [u32; 32],
     /// For each group of lanes that gave up, one more than the number of the entry at which the code for single lanes goes on.
     resume: [u32; 32 / GROUP],
+    /// For code that runs whole blocks.
+    block: sweep::Places,
     /// What [`resolve`] found: the host's address, or 0 after a fault.
     answer: u64,
     warp: *mut Warp,
@@ -102,7 +103,7 @@ pub(super) struct Context<'a, 'g> {
 
 /// Places in [`Context`].
 pub(super) mod place {
-    use super::{Context, Limits, offset_of};
+    use super::{Context, Limits, offset_of, sweep};
 
     pub(in super::super) const FRAME: i32 = offset_of!(Context<'_, '_>, bases) as i32;
     pub(in super::super) const SPECIAL: i32 = FRAME + 16;
@@ -120,6 +121,13 @@ pub(super) mod place {
     pub(in super::super) const ANSWER: i32 = offset_of!(Context<'_, '_>, answer) as i32;
     pub(in super::super) const RESUME: i32 = offset_of!(Context<'_, '_>, resume) as i32;
     pub(in super::super) const NEXT: i32 = offset_of!(Context<'_, '_>, next) as i32;
+    const BLOCK: i32 = offset_of!(Context<'_, '_>, block) as i32;
+    pub(in super::super) const WARPS: i32 = BLOCK + offset_of!(sweep::Places, warps) as i32;
+    pub(in super::super) const NEXT_OF_WARPS: i32 = BLOCK + offset_of!(sweep::Places, next) as i32;
+    pub(in super::super) const RESUME_OF_WARPS: i32 =
+        BLOCK + offset_of!(sweep::Places, resume) as i32;
+    pub(in super::super) const UNIFORM: i32 = BLOCK + offset_of!(sweep::Places, uniform) as i32;
+    pub(in super::super) const ODD: i32 = BLOCK + offset_of!(sweep::Places, odd) as i32;
 }
 
 /// The compiled function: context, lanes, number of the entry. Not zero: a fault.
@@ -285,19 +293,14 @@ pub(crate) fn start(
         }
         let (bases, local_base) = (warp.bases(grid, 0), warp.frames[0].local_base);
         context.run_warp(warp, code, &bases, local_base, pc, mask)?;
-        match warp.sort_out(code, &context.next, 0, &mut pc, &mut mask)? {
-            After::Off => {}
-            After::Together | After::Tired => {
-                (warp.paths[0].pc, warp.paths[0].mask) = (pc, mask);
-            }
-        }
+        context.settle(warp, code, &mut pc, &mut mask)?;
     }
     Ok(())
 }
 
 impl<'a, 'g> Context<'a, 'g> {
     /// What is the same for all warps of a block.
-    fn new(grid: &'a Grid<'g>, shared: &'a mut Shared, code: &Code) -> Context<'a, 'g> {
+    pub(super) fn new(grid: &'a Grid<'g>, shared: &'a mut Shared, code: &Code) -> Context<'a, 'g> {
         if shared.luck.len() < code.entries as usize || shared.slots.len() < code.slots as usize {
             shared.slots.resize(code.slots as usize, Slot::default());
             shared.luck.resize(code.entries as usize, Luck::default());
@@ -314,6 +317,7 @@ impl<'a, 'g> Context<'a, 'g> {
             params: grid.params.as_ptr(),
             next: [0; 32],
             resume: [0; 32 / GROUP],
+            block: shared.sweep.places(),
             answer: 0,
             warp: std::ptr::null_mut(),
             grid,
@@ -333,24 +337,97 @@ impl<'a, 'g> Context<'a, 'g> {
         pc: u32,
         mask: u32,
     ) -> Result<(), Fault> {
-        self.bases = Bases(bases.0);
-        self.local = self.shared.local.of(warp.id as usize * 32) as u64;
-        self.local_base = u64::from(local_base);
         self.resume = [0; 32 / GROUP];
-        self.warp = std::ptr::from_mut(warp);
+        self.stand_at(warp, bases, local_base);
         if self.run(code, &code.ins[pc as usize], mask) {
             return Ok(());
         }
+        Err(self.fault_of(warp, pc, mask.trailing_zeros()))
+    }
+
+    /// Machine code is to be about a warp.
+    #[inline]
+    fn stand_at(&mut self, warp: &mut Warp, bases: &Bases, local_base: u32) {
+        self.bases = Bases(bases.0);
+        self.local = self.shared.local.of(warp.id as usize * 32) as u64;
+        self.local_base = u64::from(local_base);
+        self.warp = std::ptr::from_mut(warp);
+    }
+
+    /// The fault that machine code left; without one, it failed at `pc` in `lane`.
+    #[cold]
+    pub(super) fn fault_of(&self, warp: &Warp, pc: u32, lane: u32) -> Fault {
         let (at, trouble) = self.fault.unwrap_or((
             pc,
             Trouble {
                 kind: crate::engine::FaultKind::LaunchFailed,
-                lane: mask.trailing_zeros(),
+                lane,
                 address: 0,
             },
         ));
         let ins = &self.grid.program.code[at as usize];
-        Err(warp.fault(self.grid, self.shared.index, ins, trouble))
+        warp.fault(self.grid, self.shared.index, ins, trouble)
+    }
+
+    /// Runs the first groups of a block in code for whole blocks. False after a fault.
+    pub(super) fn run_block(&mut self, first: &mut Warp, whole: &Whole, groups: u32) -> bool {
+        let bases = first.bases_from(self.grid, 0);
+        self.stand_at(first, &bases, 0);
+        // SAFETY: the address is that of a function in this form, and the code lives as long as the module.
+        let run = unsafe { std::mem::transmute::<usize, Run>(whole.address as usize) };
+        // SAFETY: the context is complete; the block has so many groups, and the lists have room for each of its warps.
+        unsafe { run(self, groups, 0) == 0 }
+    }
+
+    /// Whether code for whole blocks left groups that have not ended.
+    #[inline]
+    pub(super) fn is_odd(&self) -> bool {
+        self.block.odd != 0
+    }
+
+    /// Takes over where groups of a warp stopped in code for whole blocks; whether any did.
+    pub(super) fn take_places(&mut self, warp: usize) -> bool {
+        // SAFETY: the lists are as long as there are warps, and nobody else uses them.
+        let (next, resume) = unsafe {
+            (
+                &mut *self.block.next.add(warp),
+                &mut *self.block.resume.add(warp),
+            )
+        };
+        self.next = std::mem::replace(next, [FINISHED; 32]);
+        self.resume = std::mem::replace(resume, [0; 32 / GROUP]);
+        self.next.iter().any(|&pc| pc != FINISHED) || self.resume.iter().any(|&entry| entry != 0)
+    }
+
+    /// Lets the lanes of a warp go on whose groups did not end in code for whole blocks, and those that are no whole group.
+    pub(super) fn go_on(&mut self, warp: &mut Warp, code: &Code, ins: &Ins) -> Result<(), Fault> {
+        let Path {
+            mut pc, mut mask, ..
+        } = warp.paths[0];
+        let (bases, local_base) = (warp.bases(self.grid, 0), warp.frames[0].local_base);
+        self.stand_at(warp, &bases, local_base);
+        if !self.run_lanes(ins, mask, whole_groups(mask)) {
+            return Err(self.fault_of(warp, pc, mask.trailing_zeros()));
+        }
+        self.settle(warp, code, &mut pc, &mut mask)
+    }
+
+    /// Sees where the lanes of a warp's only path are, and where that goes on.
+    #[inline]
+    fn settle(
+        &self,
+        warp: &mut Warp,
+        code: &Code,
+        pc: &mut u32,
+        mask: &mut u32,
+    ) -> Result<(), Fault> {
+        match warp.sort_out(code, &self.next, 0, pc, mask)? {
+            After::Off => {}
+            After::Together | After::Tired => {
+                (warp.paths[0].pc, warp.paths[0].mask) = (*pc, *mask);
+            }
+        }
+        Ok(())
     }
 
     /// Runs lanes from an entry on: whole groups in the code for groups, and the lanes of others, and of groups that gave up, one after the other. False after a fault.
@@ -369,14 +446,21 @@ impl<'a, 'g> Context<'a, 'g> {
                 if whole != 0 {
                     // SAFETY: the context is complete; the frame is that of the function that was compiled.
                     let _ = unsafe { function(at)(self, whole, ins.a) };
-                    luck.note(&self.resume);
+                    let lost = self.resume.iter().filter(|&&entry| entry != 0).count();
+                    luck.note(lost as u32);
                 }
                 whole
             }
             _ => 0,
         };
+        self.run_lanes(ins, mask, groups)
+    }
+
+    /// Runs the lanes one after the other that are not in one of some groups (named by their first lanes), or in one that gave up. False after a fault.
+    fn run_lanes(&mut self, ins: &Ins, mask: u32, groups: u32) -> bool {
+        // SAFETY: the address is that of a function that was compiled for this instruction, and the code lives as long as the module.
+        let run = unsafe { std::mem::transmute::<usize, Run>(ins.imm as usize) };
         let mut left = (0, ins.a);
-        let run = function(ins.imm);
         for group in 0..32 / GROUP {
             let first = group * GROUP;
             let lanes = mask & (((1 << GROUP) - 1) << first);

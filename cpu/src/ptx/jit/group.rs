@@ -11,11 +11,11 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I8, I32, I32X4, I64};
 use cranelift_codegen::ir::{Block, InstBuilder, Value};
 
-use super::build::{Build, own};
-use super::entry::{self, place};
-use super::registers::{Mode, bits};
+use super::build::{Build, fixed, own};
+use super::entry::{self, FINISHED, place};
+use super::registers::{Mode, bits, unaligned};
 use super::shapes::{Condition, GROUP, SAME, Shape};
-use crate::ptx::code::{Ins, Loc, NONE};
+use crate::ptx::code::{Ins, Loc, NONE, SPECIAL};
 use crate::ptx::types::Width;
 
 /// Where the code for single lanes goes on: a block, and a position in it.
@@ -367,18 +367,26 @@ impl Build<'_, '_> {
                 let pieces = self.pieces(k, &values);
                 self.store_pieces(k, &pieces);
             }
-            let number = self.plan.entries.len() + self.group.resumes.len();
-            self.group.resumes.push(segment.start);
-            self.resume_at(number);
+            let known = self.group.resumes.iter().position(|&r| r == segment.start);
+            let number = known.unwrap_or_else(|| {
+                self.group.resumes.push(segment.start);
+                self.group.resumes.len() - 1
+            });
+            self.resume_at(self.plan.entries.len() + number);
         }
     }
 
     /// Tells at which entry of the code for single lanes the lanes go on.
     fn resume_at(&mut self, entry: usize) {
         let number = self.b.ins().iconst(I32, entry as i64 + 1);
-        let half = self.b.ins().ushr_imm_u(self.lane64, 1);
-        let at = self.b.ins().iadd(self.context, half);
-        self.b.ins().store(own(), number, at, place::RESUME);
+        if let Some(group) = self.group_number {
+            let at = self.odd_group(place::RESUME_OF_WARPS, group, 2);
+            self.b.ins().store(own(), number, at, 0);
+        } else {
+            let half = self.b.ins().ushr_imm_u(self.lane64, 1);
+            let at = self.b.ins().iadd(self.context, half);
+            self.b.ins().store(own(), number, at, place::RESUME);
+        }
         self.b.ins().jump(self.next_lane, []);
     }
 
@@ -445,13 +453,30 @@ impl Build<'_, '_> {
     }
 
     /// Says where the lanes of the group go on.
-    pub(super) fn leave_group(&mut self, at: Value, pc: Value) {
+    pub(super) fn leave_group(&mut self, pc: u32) {
+        let (at, first) = match self.group_number {
+            // Whole blocks take it for granted that lanes end.
+            Some(_) if pc == FINISHED => return,
+            Some(group) => (self.odd_group(place::NEXT_OF_WARPS, group, 5), 0),
+            None => {
+                let four = self.b.ins().ishl_imm_u(self.lane64, 2);
+                (self.b.ins().iadd(self.context, four), place::NEXT)
+            }
+        };
+        let pc = self.b.ins().iconst(I32, i64::from(pc));
         let all = self.b.ins().splat(I32X4, pc);
         for half in 0..GROUP as i32 / 4 {
-            self.b
-                .ins()
-                .store(own().with_notrap(), all, at, place::NEXT + 16 * half);
+            self.b.ins().store(unaligned(), all, at, first + 16 * half);
         }
+    }
+
+    /// In code for whole blocks: notes that a group does not end there, and finds its place in a list of the block's groups, which has `1 << log` bytes for each.
+    fn odd_group(&mut self, list: i32, group: Value, log: i64) -> Value {
+        let one = self.b.ins().iconst(I32, 1);
+        self.b.ins().store(own(), one, self.context, place::ODD);
+        let list = self.b.ins().load(I64, fixed(), self.context, list);
+        let offset = self.b.ins().ishl_imm_u(group, log);
+        self.b.ins().iadd(list, offset)
     }
 
     /// Half of a vector of four as the lower half, for operations that widen it.
@@ -478,6 +503,19 @@ impl Build<'_, '_> {
 
     /// Calls the interpreter's own function of the instruction at `pc`, for some lanes.
     pub(super) fn call_interpreter(&mut self, pc: u32, lanes: Value, seldom: bool) {
+        if self.group_number.is_some() {
+            // It looks for registers where the context says, which is another warp's for whole blocks.
+            self.b
+                .ins()
+                .store(own(), self.frame, self.context, place::FRAME);
+            self.b
+                .ins()
+                .store(own(), self.special, self.context, place::SPECIAL);
+            let ins = &self.program.code[pc as usize];
+            self.reads_special |= [ins.a, ins.b, ins.c, ins.e]
+                .iter()
+                .any(|&loc| loc != NONE && loc >> 30 == SPECIAL >> 30);
+        }
         let address = std::ptr::from_ref(&self.program.code[pc as usize]) as i64;
         let ins = self.b.ins().iconst(I64, address);
         let arguments = [self.context, ins, lanes];

@@ -5,7 +5,7 @@
 //! everything that is not made into machine code stays as right as it was, and lanes part and meet by the interpreter's rules.
 //!
 //! A second function does the same for groups of lanes that go together, and leaves the rest to the first ([`group`]). Both are made by the same code ([`build`]), whose values are numbers of
-//! one lane or vectors of several ([`registers::Mode`]).
+//! one lane or vectors of several ([`registers::Mode`]). Small kernels that may end without a boundary have a third one, which runs all groups of a block ([`sweep`]).
 //!
 //! Arithmetic must give the interpreter's bits. What Cranelift cannot promise is done by the interpreter's own functions, for one lane ([`build::Build::one_lane`]) or for a group.
 
@@ -22,6 +22,7 @@ mod ops;
 mod plan;
 mod registers;
 mod shapes;
+mod sweep;
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -36,11 +37,13 @@ use cranelift_jit::{JITBuilder, JITModule};
 use cranelift_module::{Linkage, Module, default_libcall_names};
 
 pub(crate) use entry::{After, Limits, Luck, Slot, start};
+pub(crate) use sweep::{Sweep, sweep};
 /// Lanes that machine code takes together.
 pub(crate) const GROUP: u32 = shapes::GROUP as u32;
 
 use super::code::{Ins, Op, Program};
 use super::exec::state::Line;
+use build::Form;
 use plan::Plan;
 
 /// Warps after which a kernel is worth its compilation.
@@ -88,6 +91,8 @@ pub(crate) struct Code {
     pub(crate) ins: Vec<Ins>,
     /// Functions for groups of lanes; instructions name them by [`Ins::sub`].
     groups: Vec<u64>,
+    /// The kernel for whole blocks at once.
+    whole: Option<sweep::Whole>,
     /// Places for ranges of memory.
     slots: u32,
     /// Entries of all functions.
@@ -108,6 +113,13 @@ impl Drop for Code {
             // SAFETY: nobody runs the code any more: grids hold the module that holds this.
             unsafe { module.free_memory() }
         }
+    }
+}
+
+impl Code {
+    /// Whether there is code for whole blocks.
+    pub(crate) fn has_sweep(&self) -> bool {
+        self.whole.is_some()
     }
 }
 
@@ -240,7 +252,7 @@ fn compile(program: &Program, kernel: u32, constants: &[Line]) -> Result<Code, S
     }
     let names = names::Names::get();
     let fused = super::alu::wide() || cfg!(target_arch = "aarch64");
-    let (mut slots, mut loops, mut made) = (0, HashMap::new(), Vec::new());
+    let (mut slots, mut loops, mut made, mut whole) = (0, HashMap::new(), Vec::new(), None);
     for &f in &functions {
         let Some(plan) = Plan::new(program, &program.functions[f as usize]) else {
             continue;
@@ -258,7 +270,7 @@ fn compile(program: &Program, kernel: u32, constants: &[Line]) -> Result<Code, S
             float: &float,
             lazy: &lazy,
         };
-        let mut define = |name: String, shapes, resumes: &[group::Resume]| {
+        let mut define = |name: String, form, resumes: &[group::Resume]| {
             context.func.signature = build::signature(module.make_signature());
             let id = module
                 .declare_function(&name, Linkage::Local, &context.func.signature)
@@ -269,21 +281,25 @@ fn compile(program: &Program, kernel: u32, constants: &[Line]) -> Result<Code, S
                 look_up: module.declare_func_in_func(helpers[2], b.func),
             };
             let builder = FunctionBuilder::new(&mut context.func, &mut shared);
-            let left = build::build(builder, source, shapes, resumes, &mut slots, target, calls);
+            let built = build::build(builder, source, form, resumes, &mut slots, target, calls);
             module
                 .define_function(id, &mut context)
                 .map_err(|e| format!("{e:?}"))?;
             module.clear_context(&mut context);
-            Ok::<_, String>((id, left))
+            Ok::<_, String>((id, built))
         };
         let shapes = shapes::Shapes::find(&plan, program, names, constants, &float);
-        let (group, resumes) = if shapes.worth_it(program) {
-            let (id, left) = define(format!("g{f}"), Some(shapes), &[])?;
-            (Some(id), left)
-        } else {
-            (None, Vec::new())
-        };
-        let (id, _) = define(format!("f{f}"), None, &resumes)?;
+        let (mut group, mut resumes) = (None, Vec::new());
+        if shapes.worth_it(program) {
+            let (id, built) = define(format!("g{f}"), Form::Groups(shapes.clone()), &[])?;
+            (group, resumes) = (Some(id), built.resumes);
+            if f == kernel && sweep::worth_it(&plan, program) {
+                let (id, built) = define(format!("b{f}"), Form::Block(shapes), &resumes)?;
+                whole = Some((id, built.reads_special));
+                resumes = built.resumes;
+            }
+        }
+        let (id, _) = define(format!("f{f}"), Form::Lanes, &resumes)?;
         loops.extend(plan.loops.iter().map(|(&at, &to)| (at, to)));
         made.push((id, group, plan));
     }
@@ -315,6 +331,10 @@ fn compile(program: &Program, kernel: u32, constants: &[Line]) -> Result<Code, S
     Ok(Code {
         ins,
         groups,
+        whole: whole.map(|(id, reads_special)| sweep::Whole {
+            address: module.get_finalized_function(id) as u64,
+            reads_special,
+        }),
         slots,
         entries,
         loops,

@@ -377,6 +377,15 @@ impl Plan {
         if ins.guard != NONE {
             add(ins.guard >> 1);
         }
+        match ins.op {
+            // Other fields of these are no operands.
+            Op::Jump | Op::Exit | Op::Meet | Op::Fence | Op::LocalAddress | Op::LoadParam => return,
+            Op::Branch => {
+                add(ins.a);
+                return;
+            }
+            _ => {}
+        }
         for loc in [ins.a, ins.b, ins.c, ins.e] {
             add(loc);
         }
@@ -384,15 +393,7 @@ impl Plan {
             Op::Store => {
                 registers(program, ins).for_each(add);
             }
-            Op::Alu
-            | Op::Load
-            | Op::LoadParam
-            | Op::LocalAddress
-            | Op::Jump
-            | Op::Branch
-            | Op::Exit
-            | Op::Meet
-            | Op::Fence => {}
+            Op::Alu | Op::Load => {}
             Op::Barrier
             | Op::Cross
             | Op::Atomic
@@ -598,10 +599,10 @@ impl Plan {
         self.need_at(program, k, pc).common(&dirty).collect()
     }
 
-    /// The blocks that machine code comes to, boundaries included.
-    pub(super) fn reachable(&self) -> Vec<bool> {
+    /// The blocks that machine code comes to from some, boundaries included.
+    pub(super) fn reachable(&self, from: &[usize]) -> Vec<bool> {
         let mut seen = vec![false; self.blocks.len()];
-        let mut left = self.entries.clone();
+        let mut left = from.to_vec();
         while let Some(block) = left.pop() {
             if !std::mem::replace(&mut seen[block], true) && !self.blocks[block].is_boundary() {
                 left.extend(&self.blocks[block].next);

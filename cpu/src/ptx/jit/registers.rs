@@ -537,16 +537,18 @@ impl Build<'_, '_> {
                 _ => self.b.ins().load(I32, fixed(), self.special4, at),
             };
         }
+        let base = if loc == special::WARPID {
+            self.special
+        } else {
+            self.uniform
+        };
         let value = match width {
             Width::Pred => {
-                let word = self.b.ins().load(I32, fixed(), self.special, at);
+                let word = self.b.ins().load(I32, fixed(), base, at);
                 let bit = self.b.ins().band_imm_u(word, 1);
                 self.b.ins().ireduce(I8, bit)
             }
-            _ => self
-                .b
-                .ins()
-                .load(int_type(width), fixed(), self.special, at),
+            _ => self.b.ins().load(int_type(width), fixed(), base, at),
         };
         self.spread(value, 0)
     }

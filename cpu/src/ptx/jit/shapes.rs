@@ -51,6 +51,7 @@ pub(super) enum Condition {
 pub(super) type Derived = (Shape, Option<(Condition, bool)>);
 
 /// Finds shapes.
+#[derive(Clone)]
 pub(super) struct Shapes<'a> {
     names: &'a Names,
     constants: &'a [Line],
