@@ -73,6 +73,9 @@ pub unsafe fn compute(function: &Function, arguments: &[u64]) -> Status {
             };
     // SAFETY: by this function's contract.
     let status = unsafe { send(function, plan.as_ref(), arguments, ask) };
+    if let (SUCCESS, Some(plan), "cufftXtSetWorkAreaPolicy") = (status, &plan, function.name) {
+        plan::set_policy(plan.number);
+    }
     if let (SUCCESS, Some(plan), Some(bit)) = (status, &plan, callback) {
         plan::set_callback(plan.number, bit);
     }
@@ -146,8 +149,11 @@ pub unsafe fn set(function: &Function, arguments: &[u64]) -> Status {
         plan::find(number)
     };
     match plan {
-        // SAFETY: settings have no pointers to host memory.
-        Ok(plan) => unsafe { send(function, Some(&plan), arguments, false) },
+        Ok(plan) => {
+            let ask = plan.policy && function.name == "cufftSetWorkArea";
+            // SAFETY: settings have no pointers to host memory.
+            unsafe { send(function, Some(&plan), arguments, ask) }
+        }
         Err(status) => status,
     }
 }

@@ -30,6 +30,8 @@ pub struct Plan {
     pub callbacks: u32,
     /// Somebody has tried to make it.
     pub tried: bool,
+    /// It has a policy for its work area, by which it refuses areas.
+    pub policy: bool,
 }
 
 static PLANS: LazyLock<RwLock<HashMap<u32, Plan>>> = LazyLock::new(RwLock::default);
@@ -85,6 +87,14 @@ pub(crate) fn set_tried(number: u32) {
     }
 }
 
+/// Keeps that a plan has a policy for its work area.
+pub(crate) fn set_policy(number: u32) {
+    let mut plans = PLANS.write().unwrap_or_else(PoisonError::into_inner);
+    if let Some(plan) = plans.get_mut(&number) {
+        plan.policy = true;
+    }
+}
+
 /// Keeps that a plan has a callback.
 pub(crate) fn set_callback(number: u32, bit: u32) {
     let mut plans = PLANS.write().unwrap_or_else(PoisonError::into_inner);
@@ -118,6 +128,7 @@ fn make() -> Result<u32, Status> {
         kind: None,
         callbacks: 0,
         tried: false,
+        policy: false,
     };
     let mut plans = PLANS.write().unwrap_or_else(PoisonError::into_inner);
     plans.insert(number, plan);

@@ -503,6 +503,12 @@ def backend(cudnn):
         label = f"finished/{finished}"
         if finished:
             say("cudnnBackendFinalize", label, "-", "-", library("cudnnBackendFinalize", made))
+            # Alignment, type, extents, strides, number, and whether it is virtual; with room, with too little, and of another type.
+            for name, kind in itertools.product((900, 901, 902, 903, 906, 907, 999999), (1, 2, 3)):
+                for room in (0, 1, 2, 8):
+                    count, told = size(-7), ctypes.create_string_buffer(b"\x11" * 64, 64)
+                    status = library("cudnnBackendGetAttribute", made, name, kind, size(room), ctypes.byref(count), told)
+                    say("cudnnBackendGetAttribute", label, name, f"{kind}/{room}", status, data=f"{count.value}/{told.raw.hex()}" if not status else "-")
         say("cudnnBackendInitialize", label, "-", "-", library("cudnnBackendInitialize", made))
         say("cudnnBackendFinalize", label, "again", "-", library("cudnnBackendFinalize", made))
         say("cudnnBackendGetAttribute", label, "-", "-", library("cudnnBackendGetAttribute", made, 906, 3, size(1), ctypes.byref(count), ctypes.byref(asked)))

@@ -41,7 +41,8 @@ def recurrent(cudnn):
         label = f"{algorithm}/{cell}/{direction}/{data_type}"
         precision = DOUBLE if data_type == DOUBLE else FLOAT
         rnn, xs, ys, ways = cudnn.make("RNN"), cudnn.make("RNNData"), cudnn.make("RNNData"), 1 + direction
-        if call("cudnnSetRNNDescriptor_v8", label, rnn, algorithm, cell, 2, direction, 0, data_type, precision, 0, wide, hidden, hidden, layers, drop, 0).get("status"):
+        # With padded data: sequences are of different lengths.
+        if call("cudnnSetRNNDescriptor_v8", label, rnn, algorithm, cell, 2, direction, 0, data_type, precision, 0, wide, hidden, hidden, layers, drop, 1).get("status"):
             continue
         if algorithm == 2:
             call("cudnnBuildRNNDynamic", label, rnn, batch)

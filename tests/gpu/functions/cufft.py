@@ -182,6 +182,18 @@ def work_areas(fft):
         if not status:
             fft.execute(plan, "cufftExecC2C", f"policy/{policy}", "C2C", 1, 256000, [-1])
         fft.destroy(plan, "policy", policy)
+    # Of a plan that is made: the area may be smaller, or the program's.
+    for policy in range(-1, 4):
+        plan, work, given = fft.plan(), size_t(77), size_t(1 << 20)
+        library("cufftMakePlan2d", plan, 512, 500, TYPES["C2C"], ctypes.byref(work))
+        status = library("cufftXtSetWorkAreaPolicy", plan, policy, ctypes.byref(given))
+        say("cufftXtSetWorkAreaPolicy", policy, "made", "-", status, data=given.value)
+        fft.sized("cufftGetSize", "policy", policy, "made", plan)
+        area = fft.device.put(b"\0" * max(work.value, given.value, 1 << 20))
+        say("cufftSetWorkArea", "policy", policy, "made", library("cufftSetWorkArea", plan, ctypes.c_void_p(area)))
+        fft.execute(plan, "cufftExecC2C", f"policy/{policy}/made", "C2C", 1, 256000, [-1])
+        fft.destroy(plan, "policy", policy, "made")
+        fft.device.free(area)
     for which in range(-1, 5):
         plan, value = fft.plan(), ctypes.c_longlong(-7)
         say("cufftGetPlanPropertyInt64", which, "new", "-", library("cufftGetPlanPropertyInt64", plan, which, ctypes.byref(value)), data=value.value)
