@@ -131,7 +131,7 @@ def compare(first, second, ours, complete):
 
 def record(verdicts, natives, gpu, driver):
     """What is kept: functions that were seen to do what they do natively, and what is to be said of the others."""
-    kept = {"date": datetime.date.today().isoformat(), "gpu": gpu, "driver": driver, "functions": {}, "unverified": {}}
+    kept = {"date": datetime.date.today().isoformat(), "gpu": gpu, "driver": driver, "functions": {}, "unverified": {}, "incomparable": []}
     for name, verdict in sorted(verdicts.items()):
         if verdict in (EQUAL, STATUS):
             kept["functions"][name] = {"verdict": verdict}
@@ -144,6 +144,9 @@ def record(verdicts, natives, gpu, driver):
             kept["unverified"][name] = "the library of the machine that was compared with lacks it"
         elif verdict == DIFFERS:
             kept["unverified"][name] = "differs"
+        if verdict in (REFUSED, ENDS, LACKING):
+            # What it computes cannot be seen on this machine.
+            kept["incomparable"].append(name)
     return kept
 
 

@@ -245,6 +245,7 @@ struct LibraryStatus {
 struct Totals {
     public: usize,
     supported: usize,
+    comparable: usize,
     verified: usize,
     cpu: usize,
     property: usize,
@@ -336,6 +337,7 @@ fn gather(records: &seen::Records) -> Result<Vec<LibraryStatus>> {
                 if !matches!(row.class, "unsupported" | "refused" | UNDECLARED) && needs.is_none() {
                     let counted = |is: bool| if is { exported } else { 0 };
                     totals.supported += exported;
+                    totals.comparable += counted(!records.incomparable(&mine));
                     totals.verified += counted(function.verified.is_some());
                     totals.cpu += counted(function.cpu.is_some());
                     totals.property += counted(function.property);

@@ -16,8 +16,9 @@ const HEAD: &str = "# Status\n\n\
     *Public* are symbols that a header of NVIDIA's declares, and those that no header declares but NVIDIA's other libraries call through us.\n\
     *Property-tested*: a test calls it with arguments of all kinds and checks what arrives and what comes back.\n\
     *CPU device*: a program that calls it passed on the CPU device; the date of the latest recorded run.\n\
+    *Comparable* are those supported ones that the machines with a GPU can show: NVIDIA's library has them in the version that is there, and does not refuse them whatever they are given.\n\
     *Verified* names the GPU, driver and date of the latest recorded run in which a program that calls the function gave native results.\n\n\
-    | library | symbols | public | supported | verified | CPU device | property-tested |\n|---|--:|--:|--:|--:|--:|--:|\n";
+    | library | symbols | public | supported | comparable | verified | CPU device | property-tested |\n|---|--:|--:|--:|--:|--:|--:|--:|\n";
 
 const PROGRAMS: &str = "\nPrograms, each over each transport and CUDA version that it was run with: how many did through us what they do natively; \
     reasons of known differences are in `tests/gpu/expectations.json`.\n\n\
@@ -30,11 +31,12 @@ pub(super) fn markdown(libraries: &[LibraryStatus], records: &Records) -> Result
         let totals = &library.totals;
         writeln!(
             text,
-            "| {} | {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} |",
             library.soname,
             library.symbols,
             totals.public,
             totals.supported,
+            totals.comparable,
             totals.verified,
             totals.cpu,
             totals.property
@@ -122,6 +124,7 @@ pub(super) fn json(libraries: &[LibraryStatus], records: &Records) -> Result<Str
             "symbols": library.symbols,
             "public": library.totals.public,
             "supported": library.totals.supported,
+            "comparable": library.totals.comparable,
             "verified": library.totals.verified,
             "cpu_device": library.totals.cpu,
             "property_tested": library.totals.property,

@@ -24,6 +24,8 @@ pub(super) struct Records {
     cpu: BTreeMap<String, Seen>,
     /// By function: why the latest comparison on a GPU did not verify it.
     unverified: BTreeMap<String, (Seen, String)>,
+    /// Functions that a machine with a GPU could not be compared with.
+    incomparable: BTreeSet<String>,
     property: BTreeSet<String>,
     programs: BTreeMap<Programs, Outcomes>,
 }
@@ -52,6 +54,7 @@ impl Records {
             verified: BTreeMap::new(),
             cpu: BTreeMap::new(),
             unverified: BTreeMap::new(),
+            incomparable: BTreeSet::new(),
             property: BTreeSet::new(),
             programs: BTreeMap::new(),
         };
@@ -95,6 +98,9 @@ impl Records {
         }
         for record in json_files("tests/gpu/results")? {
             let field = |name: &str| record[name].as_str().unwrap_or("?").to_owned();
+            let incomparable = record["incomparable"].as_array().into_iter().flatten();
+            let incomparable = incomparable.filter_map(|name| Some(name.as_str()?.to_owned()));
+            records.incomparable.extend(incomparable);
             for (name, reason) in record["unverified"].as_object().into_iter().flatten() {
                 let run = Seen {
                     date: field("date"),
@@ -132,6 +138,11 @@ impl Records {
         }
         let mut reasons = names.iter().filter_map(|name| self.unverified.get(*name));
         reasons.next().map(|(_, reason)| reason.as_str())
+    }
+
+    /// No machine has shown what a function does natively: its library lacks it there, or refuses it whatever it is given.
+    pub(super) fn incomparable(&self, names: &[&str]) -> bool {
+        self.verified(names).is_none() && names.iter().any(|name| self.incomparable.contains(*name))
     }
 
     /// The latest run on the CPU device, of any of a function's names, that was right.
