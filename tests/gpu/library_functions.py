@@ -93,14 +93,16 @@ class Run:
         return None if self.complete else "%s, %s: ended with %s after %d calls, the last of them %s\n%s" % (self.library, self.which, self.code, len(self.calls), self.last, self.errors[-1500:])
 
 
-def compare(first, second, ours, complete):
-    """The verdicts by function, and the calls that differ. Unless all runs are complete, calls that one of them did not come to say nothing."""
+def compare(first, second, ours, complete, known):
+    """The verdicts by function, and the calls that differ, but for those that are `known` to. Unless all runs are complete, calls that one of them did not come to say nothing."""
     verdicts, unlike = {}, []
     for name in {key[0] for key in list(first) + list(ours)}:
         verdicts[name] = []
     for key, native in first.items():
         got, again = ours.get(key), second.get(key)
         seen = verdicts[key[0]]
+        if (key[0], key[1]) in known:
+            continue
         if native[0] == Library.LACKING:
             seen.append(LACKING)
         elif Library.ENDED in (native[0], again[0] if again else None):
@@ -115,7 +117,8 @@ def compare(first, second, ours, complete):
             seen.append(STATUS if native[0] == "0" else REFUSED)
         else:
             seen.append(DIFFERS)
-            unlike.append((key, native, got))
+            if (key[0], None) not in known:
+                unlike.append((key, native, got))
     for key, got in ours.items():
         if key[1] == "refused":
             # Natively it is not called: it would change the machine.
@@ -129,7 +132,7 @@ def compare(first, second, ours, complete):
     return {name: next(verdict for verdict in order if verdict in seen) for name, seen in verdicts.items() if seen}, unlike
 
 
-def record(verdicts, natives, gpu, driver):
+def record(verdicts, natives, gpu, driver, known):
     """What is kept: functions that were seen to do what they do natively, and what is to be said of the others."""
     kept = {"date": datetime.date.today().isoformat(), "gpu": gpu, "driver": driver, "functions": {}, "unverified": {}, "incomparable": []}
     for name, verdict in sorted(verdicts.items()):
@@ -143,7 +146,7 @@ def record(verdicts, natives, gpu, driver):
         elif verdict == LACKING:
             kept["unverified"][name] = "the library of the machine that was compared with lacks it"
         elif verdict == DIFFERS:
-            kept["unverified"][name] = "differs"
+            kept["unverified"][name] = known.get((name, None), "differs")
         if verdict in (REFUSED, ENDS, LACKING):
             # What it computes cannot be seen on this machine.
             kept["incomparable"].append(name)
@@ -249,9 +252,10 @@ def conclude(wanted, runs, gpu, driver, out, natively):
             table.append("%-10s %6d calls; %d of %d functions succeed in %.0f s" % (library, len(ours.calls), len(good), len({key[0] for key in ours.calls}), ours.seconds))
             continue
         first, second = runs[library, "native 1"], runs[library, "native 2"]
-        verdicts, unlike = compare(first.calls, second.calls, ours.calls, all(run.complete for run in mine))
+        known = getattr(importlib.import_module("functions." + library), "KNOWN", {})
+        verdicts, unlike = compare(first.calls, second.calls, ours.calls, all(run.complete for run in mine), known)
         bad |= bool(unlike)
-        (out / ("%s-%s.json" % (library, slug(gpu)))).write_text(json.dumps(record(verdicts, first.calls, gpu, driver), indent=1) + "\n")
+        (out / ("%s-%s.json" % (library, slug(gpu)))).write_text(json.dumps(record(verdicts, first.calls, gpu, driver, known), indent=1) + "\n")
         counts = ", ".join("%d %s" % (list(verdicts.values()).count(verdict), verdict) for verdict in (EQUAL, STATUS, REFUSED, ENDS, LACKING, NO_PERMISSION, DIFFERS) if verdict in verdicts.values())
         table.append("%-10s %6d calls of %d functions: %s (%.0f s natively, %.0f s ours)" % (library, len(first.calls), len(verdicts), counts, first.seconds, ours.seconds))
         (out / f"{library}-functions.txt").write_text("".join("%-60s %s\n" % pair for pair in sorted(verdicts.items())))

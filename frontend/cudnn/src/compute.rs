@@ -245,6 +245,14 @@ impl Answer {
         })
     }
 
+    /// Bytes of an element, by the type that is among what came back.
+    fn element(&self, function: &Function) -> Option<usize> {
+        let mut parameters = function.parameters.iter();
+        let at = parameters.position(|p| p.name == "dataType")?;
+        let told = self.written.get(at)?.as_deref()?.first_chunk()?;
+        lengths::element(i32::from_le_bytes(*told))
+    }
+
     /// Writes what came back to where the program's arguments say.
     ///
     /// # Safety
@@ -253,6 +261,11 @@ impl Answer {
         let parameters = function.parameters.iter().zip(arguments);
         for ((parameter, &address), bytes) in parameters.zip(&self.written) {
             let Some(bytes) = bytes else { continue };
+            let bytes = match parameter.name {
+                // As many as the sequences' elements have.
+                "paddingFill" => &bytes[..self.element(function).unwrap_or(4).min(bytes.len())],
+                _ => bytes,
+            };
             let partly = matches!(parameter.mode, Mode::HostInOut(..));
             for (i, word) in bytes.chunks(4).enumerate() {
                 if !(partly && word == UNTOUCHED) {

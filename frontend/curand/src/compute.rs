@@ -75,6 +75,9 @@ fn look(function: &Function, generator: &Generator, arguments: &[u64]) -> Verdic
             _ => {}
         }
     }
+    if function.class == "Sync" {
+        return Verdict::Ask;
+    }
     Verdict::Send
 }
 

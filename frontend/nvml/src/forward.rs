@@ -91,7 +91,11 @@ unsafe fn read(function: &Function, arguments: &[u64]) -> Result<Vec<Input>, Ret
                 Mode::Versioned(words) => {
                     let word = pointer.cast::<u32>().read_unaligned();
                     if !words.contains(&word) {
-                        return Err(ERROR_ARGUMENT_VERSION_MISMATCH);
+                        return Err(match function.name {
+                            // The first that had versions knows nothing of mismatches.
+                            "nvmlDeviceGetMemoryInfo_v2" => ERROR_FUNCTION_NOT_FOUND,
+                            _ => ERROR_ARGUMENT_VERSION_MISMATCH,
+                        });
                     }
                     Input::Bytes(bytes(pointer, structure_size(word)))
                 }

@@ -138,7 +138,7 @@ macro_rules! nvml_api { ($callback:ident) => { $callback! {
         sync fn nvmlDeviceGetEnforcedPowerLimit(device: device, limit: out(4));
         refused fn nvmlDeviceSetAdaptiveTgpMode_v1();
         sync fn nvmlDeviceGetAdaptiveTgpModeInfo_v1(device: device, info: out(20));
-        sync fn nvmlDeviceGetGpuOperationMode(device: device, current: out(4), pending: out(4));
+        sync fn nvmlDeviceGetGpuOperationMode(device: device, current: optional(4), pending: optional(4));
         sync fn nvmlDeviceGetMemoryInfo(device: device, memory: out(24));
         sync fn nvmlDeviceGetMemoryInfo_v2(device: device, memory: versioned(0x0200_0028));
         refused fn nvmlDeviceSetMemoryLimits_v1();
