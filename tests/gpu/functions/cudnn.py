@@ -65,7 +65,8 @@ class Cudnn:
             if mode in ("host_out", "host_io"):
                 parts = argument.split(";")
                 size = numbers.get(parts[0].strip(), 0) * int(parts[1]) if mode == "host_io" else int(argument)
-                memory = ctypes.create_string_buffer(max(size, 8) + 32)
+                # Of this it depends on the type how much is written.
+                memory = ctypes.create_string_buffer((b"\x55" if parameter == "paddingFill" else b"\0") * (max(size, 8) + 32))
                 told[parameter] = memory, size
                 arguments.append(memory)
                 continue
@@ -462,7 +463,8 @@ def transforms(cudnn):
     call("cudnnSetFilter4dDescriptor", "vectors", made, 8, 2, 32, 32, 1, 1)
     for label, descriptor in (("plain", w8), ("vectors", made)):
         for kind in (0, 1):
-            call("cudnnReorderFilterAndBias", f"{label}/{kind}", descriptor, kind, Block(cudnn, 1024, 3, "f"), Block(cudnn, 1024, 3, "g"), kind, Block(cudnn, 32, FLOAT, "b"), Block(cudnn, 32, FLOAT, "c"))
+            # Where nothing is reordered, 32 bytes for each of the extents are copied.
+            call("cudnnReorderFilterAndBias", f"{label}/{kind}", descriptor, kind, Block(cudnn, 1 << 15, 3, "f"), Block(cudnn, 1 << 15, 3, "g"), kind, Block(cudnn, 32, FLOAT, "b"), Block(cudnn, 32, FLOAT, "c"))
     w, conv, grad, diff = cudnn.filter([8, 4, 3, 3]), cudnn.make("Convolution"), cudnn.tensor([2, 4, 9, 9]), cudnn.tensor([2, 8, 5, 5])
     call("cudnnSetConvolution2dDescriptor", "folded", conv, 1, 1, 2, 2, 1, 1, 1, 0)
     for layout in (0, 1):

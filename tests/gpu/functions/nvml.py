@@ -182,10 +182,11 @@ def run(device, arguments):
         sized = any(mode in ("size", "count") for _, mode, _ in parameters)
         texts = any(mode == "text" for _, mode, _ in parameters)
         # How many processes the box has is nobody's business: there is room for all.
-        rooms = (4096,) if any(mode == "processes" for _, mode, _ in parameters) else (96, 1, 0) if texts else (64, 1, 0) if sized else (None,)
+        rooms = (4096,) if any(mode == "processes" for _, mode, _ in parameters) else (96, 1, 0) if texts else (512, 1, 0) if sized else (None,)
         for choice in choices(parameters, names):
             for room in rooms:
                 nvml.call(name, parameters, choice, nvml.device, room, "device")
+    by_uuid(nvml, names)
     events(nvml)
     processes(nvml)
     # What may end the process comes last.
@@ -199,7 +200,7 @@ def run(device, arguments):
 def refusals(nvml, name, parameters, first):
     """A device that there is not, versions that there are not, and nowhere to write."""
     modes = [mode for _, mode, _ in parameters]
-    room = 96 if "text" in modes else 64 if "size" in modes or "count" in modes else None
+    room = 96 if "text" in modes else 512 if "size" in modes or "count" in modes else None
     for argument in [argument for _, mode, argument in parameters if mode == "versioned"]:
         for word in argument.split():
             nvml.call(name, parameters, first, nvml.device, room, "version/" + word.replace("_", ""), int(word.replace("_", ""), 0))
@@ -210,6 +211,18 @@ def refusals(nvml, name, parameters, first):
     # Most functions of NVML end the program.
     if name in WITHOUT_DEVICE:
         nvml.call(name, parameters, first, VOID(0), room, "no-device")
+
+
+def by_uuid(nvml, names):
+    """Devices by what they are called, as text and as bytes."""
+    text = names["uuid"]
+    binary = bytes.fromhex(text.decode().replace("GPU-", "").replace("-", "")) if text.startswith(b"GPU-") else b"?" * 16
+    for label, kind, value in (("text", 1, text), ("bytes", 2, binary), ("none", 1, b"GPU-none"), ("kind", 0, text), ("empty", 1, b"")):
+        given, found, index = ctypes.create_string_buffer(struct.pack("<II", 0x01000034, kind) + value, 60), VOID(), ctypes.c_uint(99)
+        status = nvml.library("nvmlDeviceGetHandleByUUIDV", given, ctypes.byref(found))
+        say("nvmlDeviceGetHandleByUUIDV", label, "-", "-", status)
+        if not status:
+            say("nvmlDeviceGetHandleByUUIDV", label, "index", "-", nvml.library("nvmlDeviceGetIndex", found, ctypes.byref(index)), data=index.value)
 
 
 def events(nvml):
