@@ -194,6 +194,7 @@ impl Outbox {
         self.bell.ring();
     }
 
+    #[cold]
     fn write_alone(&self) -> std::io::Result<()> {
         match self.link.try_lock() {
             Some(link) => {
