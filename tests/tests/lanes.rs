@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use gvirtus_tests::backend::{Backend, Transport};
 use gvirtus_tests::demand::OnDemand;
+use gvirtus_tests::{compiled, fixture, program};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -79,6 +80,7 @@ fn a_connection_that_ends_gives_the_program_an_error() {
         let mut program = OnDemand::start(&backend, |command| {
             command.env("GVIRTUS_ENDPOINT", &proxy.endpoint);
             command.env("GVIRTUS_LANES", "4");
+            command.env("GVIRTUS_LEND", if cut % 2 == 0 { "0" } else { "1" });
         });
         assert_eq!(proxy.count(), 1, "lanes before there is anything to carry");
         assert_eq!(program.ask(&format!("{what} 32"), SOON), "ok");
@@ -117,6 +119,23 @@ fn an_idle_lane_that_ends_is_noticed() {
     let answer = program.ask("launch 1", SOON);
     assert!(answer.starts_with("cudaError"), "{answer}");
     assert_eq!(program.finish().code(), Some(7));
+}
+
+/// Memory that is lent to the connections, and overwritten as soon as CUDA allows it.
+#[test]
+fn lent_memory_is_read_before_a_copy_is_complete() {
+    let path = compiled("pinned_overwritten", 13).expect("the fixture compiles");
+    let expected = fixture("pinned_overwritten").expected(13).expect("a file");
+    for transport in [Transport::Tcp, Transport::Unix] {
+        let backend = Backend::start(transport).expect("a backend starts");
+        let outcome = program::run_with(&path, &backend, |command| {
+            command.env("GVIRTUS_LANES", "3");
+            command.env("GVIRTUS_LEND", "1");
+        })
+        .expect("it runs");
+        assert!(outcome.succeeded(), "{}", outcome.stderr);
+        assert_eq!(outcome.stdout, expected);
+    }
 }
 
 /// Without lanes, or where they cannot be opened, copies go with the commands.

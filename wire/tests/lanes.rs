@@ -118,9 +118,14 @@ fn every_byte_finds_its_place() {
             let (front, back) = parts.split_at(random.below(parts.len()));
             let front_len: usize = front.iter().map(|p| p.len()).sum();
             let mut tickets = vec![];
+            let lent = random.below(2) == 0;
             let queue = |tickets: &mut Vec<_>| {
-                tickets.push(outgoing.queue(number, 0, front));
-                tickets.push(outgoing.queue(number, front_len as u64, back));
+                for (offset, parts) in [(0, front), (front_len as u64, back)] {
+                    tickets.push(match lent {
+                        true => outgoing.queue_lent(number, offset, parts),
+                        false => outgoing.queue(number, offset, parts),
+                    });
+                }
             };
             if !announced_first {
                 queue(&mut tickets);

@@ -10,8 +10,10 @@
 //! the pages away either.
 //!
 //! # Layout
-//! * here: creating and opening. `memory`: the mapping, the one unsafe module. `ring`: the two ends. `spin`: how long to look before sleeping.
+//! * here: creating and opening. `memory`: the mapping. `ring`: the two ends. `spin`: how long to look before sleeping.
+//! * [`lend`]: another way to spare a copy, by pages that a socket gets. It and `memory` are the unsafe modules.
 
+pub mod lend;
 mod memory;
 mod ring;
 pub mod spin;

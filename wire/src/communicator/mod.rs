@@ -151,6 +151,15 @@ pub trait Sender: Send {
     /// The connection's; some bytes may have gone out.
     fn send_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<()>;
 
+    /// As [`send_vectored`](Self::send_vectored), for bytes that stay as they are until the other end has read them, not only until this returns: a transport may pass their memory on instead of a copy. On a thread that does
+    /// not mind `SIGPIPE`.
+    ///
+    /// # Errors
+    /// As [`send_vectored`](Self::send_vectored).
+    fn send_lent(&mut self, parts: &[IoSlice<'_>]) -> io::Result<()> {
+        self.send_vectored(parts)
+    }
+
     /// Sends all of `bytes`.
     ///
     /// # Errors

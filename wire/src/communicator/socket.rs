@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
+use gvirtus_shm::lend::Lender;
 use gvirtus_shm::spin::Spin;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -15,6 +16,9 @@ use super::{Closer, Connection, Receiver, Sender};
 
 /// The most parts that one system call takes (`IOV_MAX`).
 const MAX_PARTS: usize = 1024;
+
+/// Parts shorter than this are copied: lending costs several system calls and a reference to each page.
+const WORTH_LENDING: usize = 64 << 10;
 
 /// A connection over a connected stream socket.
 pub(super) fn connection(
@@ -33,7 +37,10 @@ pub(super) fn connection(
             socket: Arc::clone(&socket),
             spin: Spin::default(),
         }),
-        sender: Box::new(SocketSender { socket }),
+        sender: Box::new(SocketSender {
+            socket,
+            lending: Lending::Untried,
+        }),
         closer: Closer::new(
             move || {
                 // A socket that the peer has already reset cannot be shut down, and need not be.
@@ -129,17 +136,25 @@ impl Receiver for SocketReceiver {
 
 struct SocketSender {
     socket: Arc<OwnedFd>,
+    lending: Lending,
+}
+
+/// Whether memory can be lent to the socket.
+enum Lending {
+    Untried,
+    By(Lender),
+    Impossible,
 }
 
 impl SocketSender {
-    fn sendmsg(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+    fn sendmsg(&self, parts: &[IoSlice<'_>], flags: SendFlags) -> io::Result<usize> {
         loop {
             // NOSIGNAL: this runs in programs of others, whose SIGPIPE kills.
             match sendmsg(
                 &self.socket,
                 parts,
                 &mut SendAncillaryBuffer::default(),
-                SendFlags::NOSIGNAL,
+                SendFlags::NOSIGNAL | flags,
             ) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(n) => return Ok(n),
@@ -150,8 +165,9 @@ impl SocketSender {
     }
 }
 
-impl Sender for SocketSender {
-    fn send_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<()> {
+impl SocketSender {
+    /// Sends copies of all parts.
+    fn copy(&self, parts: &[IoSlice<'_>], flags: SendFlags) -> io::Result<()> {
         let total: usize = parts.iter().map(|p| p.len()).sum();
         if total == 0 {
             return Ok(());
@@ -159,7 +175,7 @@ impl Sender for SocketSender {
         // The usual case: everything goes in one call and nothing needs to be copied.
         let mut sent = 0;
         if parts.len() <= MAX_PARTS {
-            sent = self.sendmsg(parts)?;
+            sent = self.sendmsg(parts, flags)?;
             if sent == total {
                 return Ok(());
             }
@@ -172,9 +188,35 @@ impl Sender for SocketSender {
                 IoSlice::advance_slices(&mut rest, 0);
                 continue;
             }
-            let n = self.sendmsg(&rest[..rest.len().min(MAX_PARTS)])?;
+            let n = self.sendmsg(&rest[..rest.len().min(MAX_PARTS)], flags)?;
             IoSlice::advance_slices(&mut rest, n);
         }
         Ok(())
+    }
+}
+
+impl Sender for SocketSender {
+    fn send_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<()> {
+        self.copy(parts, SendFlags::empty())
+    }
+
+    fn send_lent(&mut self, mut parts: &[IoSlice<'_>]) -> io::Result<()> {
+        if matches!(self.lending, Lending::Untried) {
+            self.lending = Lender::new().map_or(Lending::Impossible, Lending::By);
+        }
+        while let Lending::By(lender) = &self.lending
+            && let Some(long) = parts.iter().position(|part| part.len() >= WORTH_LENDING)
+        {
+            self.copy(&parts[..long], SendFlags::MORE)?;
+            let (part, rest) = (&parts[long], &parts[long + 1..]);
+            let sent = lender.lend(&self.socket, part, !rest.is_empty());
+            if sent < part.len() {
+                // Memory that cannot be lent, a system that does not let us, or a connection that has ended: sending says which.
+                self.lending = Lending::Impossible;
+                self.copy(&[IoSlice::new(&part[sent..])], SendFlags::empty())?;
+            }
+            parts = rest;
+        }
+        self.copy(parts, SendFlags::empty())
     }
 }

@@ -15,7 +15,7 @@ mod client;
 mod json;
 mod properties;
 
-pub use client::{Client, client, client_from, find, lanes, overlooked_home};
+pub use client::{Client, client, client_from, find, lanes, lends, overlooked_home};
 pub use properties::{Cpu, DeviceChoice, Properties, Tenant};
 
 /// Where a backend listens, or is reached.

@@ -41,6 +41,7 @@ struct Job {
     offset: u64,
     parts: VecDeque<&'static [u8]>,
     chunk: usize,
+    lent: bool,
     ticket: Arc<Sent>,
 }
 
@@ -48,6 +49,7 @@ struct Job {
 struct Chunk {
     header: ChunkHeader,
     parts: SmallVec<[&'static [u8]; 4]>,
+    lent: bool,
     ticket: Arc<Sent>,
 }
 
@@ -109,6 +111,15 @@ impl Outgoing {
 
     /// Queues bytes of a payload from `offset` on. They are borrowed until the ticket is done, whatever happens.
     pub fn queue(&self, payload: u64, offset: u64, parts: &[&'static [u8]]) -> Ticket {
+        self.add(payload, offset, parts, false)
+    }
+
+    /// [`queue`](Self::queue) for bytes that stay as they are until the other end has read them. The ticket is done when they have been given to the system, which may look at them later.
+    pub fn queue_lent(&self, payload: u64, offset: u64, parts: &[&'static [u8]]) -> Ticket {
+        self.add(payload, offset, parts, true)
+    }
+
+    fn add(&self, payload: u64, offset: u64, parts: &[&'static [u8]], lent: bool) -> Ticket {
         let total: usize = parts.iter().map(|p| p.len()).sum();
         let lanes = self.lanes.load(Ordering::Relaxed).max(1);
         let ticket = Arc::new(Sent::default());
@@ -124,6 +135,7 @@ impl Outgoing {
                 chunk: (total / (2 * lanes))
                     .next_multiple_of(4096)
                     .clamp(SMALLEST_CHUNK, CHUNK),
+                lent,
                 ticket: Arc::clone(&ticket),
             });
             drop(state);
@@ -143,7 +155,11 @@ impl Outgoing {
             let mut parts: SmallVec<[IoSlice<'_>; 5]> = SmallVec::new();
             parts.push(IoSlice::new(&header));
             parts.extend(chunk.parts.iter().map(|p| IoSlice::new(p)));
-            let sent = lane.send_vectored(&parts);
+            let sent = if chunk.lent {
+                lane.send_lent(&parts)
+            } else {
+                lane.send_vectored(&parts)
+            };
             let len = u64::from(chunk.header.len);
             self.bytes
                 .fetch_add(len + HEADER_LEN as u64, Ordering::Relaxed);
@@ -217,6 +233,7 @@ impl Job {
         Chunk {
             header,
             parts,
+            lent: self.lent,
             ticket: Arc::clone(&self.ticket),
         }
     }

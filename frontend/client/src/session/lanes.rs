@@ -38,6 +38,8 @@ pub(crate) struct Lanes {
     admitted: Admitted,
     /// How many there are to be.
     count: u8,
+    /// Whether memory that stays may be lent to the connections.
+    lends: bool,
     asked: AtomicBool,
     open: AtomicBool,
     /// Whether they are still being opened.
@@ -59,10 +61,16 @@ impl Lanes {
         let count = admitted.lanes.min(settings.lanes);
         // A wire of a given rate is no faster for several connections, and each would be given the rate.
         let pointless = settings.emulation.is_some_and(|e| e.rate.is_some());
+        let count = if pointless { 0 } else { count };
+        let lends = config::lends(count).unwrap_or_else(|e| {
+            log!(Warn, "{e}");
+            false
+        });
         Self {
-            count: if pointless { 0 } else { count },
+            count,
             settings,
             admitted,
+            lends,
             asked: AtomicBool::new(false),
             open: AtomicBool::new(false),
             opening: Mutex::new(false),
@@ -82,9 +90,14 @@ impl Lanes {
         self.open.load(Ordering::Acquire)
     }
 
-    /// Queues the payload of the frame that is being numbered: the caller holds the lock that numbers frames.
-    pub(super) fn queue(&self, parts: &[&'static [u8]]) -> Ticket {
-        self.outgoing.queue(self.outgoing.announce(), 0, parts)
+    /// Queues the payload of the frame that is being numbered: the caller holds the lock that numbers frames. What is `lent` stays as it is until the backend has read it.
+    pub(super) fn queue(&self, parts: &[&'static [u8]], lent: bool) -> Ticket {
+        let number = self.outgoing.announce();
+        if lent && self.lends {
+            self.outgoing.queue_lent(number, 0, parts)
+        } else {
+            self.outgoing.queue(number, 0, parts)
+        }
     }
 
     /// Keeps the ticket of bytes that stay where they are until they have left.

@@ -177,6 +177,7 @@ impl Session {
             bulk: &[],
             lanes: None,
             stays: false,
+            lent: false,
             queue_only: true,
         };
         self.sent(self.outbox.send(command, &envelope, |_| ()))?;
@@ -209,6 +210,7 @@ impl Session {
             bulk,
             lanes: self.lanes_for(bulk),
             stays,
+            lent: stays,
             queue_only: false,
         };
         let sequence = self.sent(self.outbox.send(command, &envelope, numbered))?;
@@ -228,6 +230,7 @@ impl Session {
             bulk,
             lanes: self.lanes_for(bulk),
             stays: false,
+            lent: false,
             queue_only: false,
         };
         if self
@@ -320,6 +323,8 @@ impl Session {
             bulk,
             lanes: self.lanes_for(bulk),
             stays: false,
+            // When the reply is there, the backend has read the bulk or wants none of it.
+            lent: true,
             queue_only: false,
         };
         let sent = self.outbox.send(command, &envelope, |sequence| {

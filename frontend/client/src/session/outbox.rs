@@ -58,6 +58,8 @@ pub(crate) struct Envelope<'a> {
     pub(crate) lanes: Option<&'a Lanes>,
     /// The bulk stays as it is until the command is complete: sending need not wait for it to leave.
     pub(crate) stays: bool,
+    /// The bulk stays as it is until the backend has read it, or nobody cares what it reads: its memory may be lent to a connection.
+    pub(crate) lent: bool,
     /// Only queue, whatever has gathered: for callers who hold a lock that the receiving side needs. Were they to wait for the network, and the backend to wait for us
     /// to receive, nobody would move.
     pub(crate) queue_only: bool,
@@ -133,7 +135,7 @@ impl Outbox {
             let mut queue = self.queue.lock();
             let sequence = queue.append(command, envelope, bulk_len, numbered);
             // Numbered and queued under the lock that numbers commands: the order is theirs.
-            (sequence, lanes.queue(&parts))
+            (sequence, lanes.queue(&parts, envelope.lent))
         };
         if envelope.stays {
             lanes.leave(&parts, &ticket);
