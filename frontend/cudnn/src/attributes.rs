@@ -10,12 +10,22 @@ use crate::content::Content;
 pub mod kind {
     /// `CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR`.
     pub const VARIANT_PACK: i32 = 16;
+    /// `CUDNN_BACKEND_POINTWISE_DESCRIPTOR`.
+    pub const POINTWISE: i32 = 0;
+    /// `CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR`.
+    pub const CONVOLUTION: i32 = 1;
+    /// `CUDNN_BACKEND_MATMUL_DESCRIPTOR`.
+    pub const MATMUL: i32 = 18;
     /// `CUDNN_BACKEND_TENSOR_DESCRIPTOR`.
     pub const TENSOR: i32 = 17;
 }
 
 /// `cudnnBackendAttributeName_t`, as far as something depends on it.
 pub mod name {
+    /// `CUDNN_ATTR_CONVOLUTION_DILATIONS`: the first of four that have a value for each dimension.
+    pub const DILATIONS: i32 = 102;
+    /// `CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS`: the last of them.
+    pub const PRE_PADDINGS: i32 = 105;
     /// `CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT`.
     pub const BYTE_ALIGNMENT: i32 = 900;
     /// `CUDNN_ATTR_TENSOR_DATA_TYPE`.
@@ -265,4 +275,18 @@ pub fn by_value(attributes: &[Attribute]) -> Option<(i64, usize)> {
 #[must_use]
 pub fn size(kind: i32) -> Option<usize> {
     attribute::size(kind)
+}
+
+/// Whether cuDNN tells of an attribute what was set: not of how a tensor is aligned, and nothing of pointwise operations.
+pub(crate) fn is_told(kind: i32, name: i32) -> bool {
+    kind != kind::POINTWISE && name != name::BYTE_ALIGNMENT
+}
+
+/// Whether an attribute is one value, which cuDNN tells to who asks for one and to nobody else. Of kinds that are not known here, none is.
+pub(crate) fn is_single(kind: i32, name: i32) -> bool {
+    matches!(kind, kind::TENSOR | kind::CONVOLUTION | kind::MATMUL)
+        && !matches!(
+            name,
+            name::DILATIONS..=name::PRE_PADDINGS | name::DIMENSIONS | name::STRIDES
+        )
 }

@@ -345,17 +345,21 @@ unsafe fn get(
     elements: *mut c_void,
 ) -> Result<(), Status> {
     let shared = find(descriptor)?;
-    let (set, content, packed) = {
+    let (own, set, content, packed) = {
         let node = lock(&shared);
         if !node.is_finalized() {
             return Err(NOT_INITIALIZED);
         }
         (
+            node.kind,
             node.attribute(name).cloned(),
             node.content.clone(),
             node.packed,
         )
     };
+    if !elements.is_null() && requested < 0 {
+        return Err(BAD_PARAM);
+    }
     let size = attributes::size(of).ok_or(BAD_PARAM_ATTRIBUTE_TYPE)?;
     let room = if elements.is_null() {
         0
@@ -369,13 +373,17 @@ unsafe fn get(
             unsafe { count.cast::<i64>().write_unaligned(told) };
         }
     };
-    if let Some(set) = set.filter(|set| set.kind == of && of != attribute::DESCRIPTOR) {
+    let told_here = of != attribute::DESCRIPTOR && attributes::is_told(own, name);
+    if let Some(set) = set.filter(|set| set.kind == of && told_here) {
+        if !elements.is_null() && requested != 1 && attributes::is_single(own, name) {
+            return Err(BAD_PARAM);
+        }
         let bytes = set.program.len().min(fits * size);
         // SAFETY: by the caller's contract.
         unsafe {
             std::ptr::copy_nonoverlapping(set.program.as_ptr(), elements.cast::<u8>(), bytes)
         };
-        tell(if room == 0 {
+        tell(if elements.is_null() {
             set.count
         } else {
             set.count.min(room)
@@ -399,6 +407,7 @@ unsafe fn get(
         name,
         of,
         room,
+        given: !elements.is_null(),
         bytes: bytes.len(),
         kinds,
     };

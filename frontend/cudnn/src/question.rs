@@ -29,6 +29,8 @@ pub(crate) struct Question {
     pub(crate) of: i32,
     /// Elements that the program's array has room for.
     pub(crate) room: i64,
+    /// There is such an array.
+    pub(crate) given: bool,
     /// Bytes of it.
     pub(crate) bytes: usize,
     /// Of descriptors that are to be filled: their types. Their numbers are new each time.
@@ -44,7 +46,7 @@ impl Question {
             number(self.of),
             self.room.cast_unsigned(),
             1,
-            u64::from(self.room != 0),
+            u64::from(self.given),
         ]
     }
 

@@ -38,7 +38,9 @@ class Cufft:
         say("cufftDestroy", label, kind, batch, self.library("cufftDestroy", plan))
 
     def execute(self, plan, name, label, kind, batch, count, more=(), in_place=False):
-        """One execution on numbers of its own; `name` says by which function."""
+        """One execution on numbers of its own; `name` says by which function. Without memory, none."""
+        if self.device.blank:
+            return "-"
         room = count * batch * 16 * 2 + 65536
         numbers = Numbers(f"{label} {kind} {batch}")
         data = matrix(1 if kind[0] in "ZD" else 0, numbers)
