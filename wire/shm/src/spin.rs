@@ -84,13 +84,19 @@ const ENOUGH_PROCESSORS: usize = 8;
 static PROCESSORS: LazyLock<usize> =
     LazyLock::new(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
 
+/// Whether a thread that looks without giving the processor away may keep from running whom it looks for.
+#[must_use]
+pub fn few_processors() -> bool {
+    *PROCESSORS < ENOUGH_PROCESSORS
+}
+
 /// Looks until `ready`, for `least` and as long as somebody waits, but not for ever; whether it is ready. On a machine with few processors, or with others who want them, it
 /// returns early: then sleeping is right.
 pub fn watch(least: Duration, mut ready: impl FnMut() -> bool, waits: impl Fn() -> bool) -> bool {
     if ready() {
         return true;
     }
-    if *PROCESSORS < ENOUGH_PROCESSORS {
+    if few_processors() {
         return false;
     }
     let start = Instant::now();

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use crate::config::Endpoint;
 
-pub use gvirtus_shm::spin::watch;
+pub use gvirtus_shm::spin::{few_processors, watch};
 
 pub mod emulate;
 pub mod fds;
