@@ -341,6 +341,8 @@ struct Registration {
     managed: Vec<usize>,
     /// Where the managed variables lie, as host code was told.
     told: Told,
+    /// What the managed variables held when their context was reset.
+    kept: Vec<Vec<u8>>,
 }
 
 /// What host code was told of a fat binary's managed variables.
@@ -450,6 +452,7 @@ pub unsafe fn __cudaRegisterFatBinary(fatCubin: *mut c_void) -> *mut *mut c_void
         variables: Vec::new(),
         managed: Vec::new(),
         told: Told::Nothing,
+        kept: Vec::new(),
     });
     std::ptr::from_ref(binary).cast_mut().cast()
 }
@@ -607,7 +610,26 @@ fn cannot_be_reached(error: crate::error::Error) {
     );
 }
 
-/// A context that was reset is there again, and current: its managed variables lie elsewhere now, with their first values, and nvcc's code does not ask again.
+/// A context is about to be reset, and no work is running in it: natively managed variables are the program's, not the context's, and keep what they hold.
+pub(crate) fn keep_managed(context: CUcontext) {
+    let told = Told::In(context as usize);
+    let mut all = BINARIES.lock();
+    for known in all.iter_mut().filter(|known| known.told == told) {
+        let bytes = |pointer: &usize| {
+            let found = variable(*pointer as *const c_void);
+            let (address, size) = found.and_then(|found| found.address(context)).ok()?;
+            // SAFETY: managed memory, the program's to read; no thread of it may write while it resets the device.
+            Some(unsafe { std::slice::from_raw_parts(address as *const u8, size) }.to_vec())
+        };
+        known.kept = known
+            .managed
+            .iter()
+            .map(|pointer| bytes(pointer).unwrap_or_default())
+            .collect();
+    }
+}
+
+/// A context that was reset is there again, and current: its managed variables may lie elsewhere now, and nvcc's code does not ask again. They hold what they held.
 pub(crate) fn renew_managed(context: CUcontext) {
     let before = Told::Before(context as usize);
     let stale: Vec<(usize, Vec<usize>)> = BINARIES
@@ -624,8 +646,17 @@ pub(crate) fn renew_managed(context: CUcontext) {
             cannot_be_reached(error);
             continue;
         }
+        let mut kept = Vec::new();
         with_registration(std::ptr::without_provenance_mut(binary), |registration| {
             registration.told = Told::In(context as usize);
+            kept = std::mem::take(&mut registration.kept);
         });
+        for (pointer, bytes) in pointers.iter().zip(kept) {
+            // SAFETY: what `tell` has just written there: managed memory of that many bytes, the program's to write to.
+            unsafe {
+                let to = (*pointer as *const *mut u8).read();
+                std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len());
+            }
+        }
     }
 }

@@ -58,6 +58,7 @@ mod table;
 mod tensor_map;
 mod texture_references;
 mod textures;
+mod topology;
 mod words;
 
 #[cfg(test)]

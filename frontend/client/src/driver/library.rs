@@ -11,6 +11,7 @@ use std::ffi::{CString, c_char, c_void};
 use std::sync::Arc;
 use std::time::Instant;
 
+use gvirtus_wire::api::core::ContextSynchronize;
 use gvirtus_wire::api::types::{CUdeviceptr, CUkernel, CUlibrary, CUmodule, error};
 use parking_lot::Mutex;
 
@@ -22,7 +23,8 @@ use crate::driver::{Result, put, put_if, session};
 use crate::fatbin::container::{Choice, Owned};
 use crate::fatbin::{self, ImageError, Source};
 use crate::handles::{Kind, Table};
-use crate::memory::ledger;
+use crate::memory::{ledger, managed};
+use crate::session::Session;
 
 /// `CUlibraryOption`: a table that only the runtime uses, and the program's promise to keep the bytes.
 const HOST_UNIVERSAL_FUNCTION_AND_DATA_TABLE: u32 = 0;
@@ -44,8 +46,16 @@ struct State {
     kernels: Option<HashMap<String, Arc<Kernel>>>,
     /// Modules by context.
     modules: HashMap<u32, Arc<Module>>,
-    /// Managed variables that the program knows the address of, with the context in which it lies.
-    managed: HashMap<String, (u32, CUdeviceptr)>,
+    /// Managed variables whose context was reset.
+    kept: Vec<Kept>,
+}
+
+/// A managed variable that outlives the context in which it lay.
+struct Kept {
+    context: u32,
+    name: String,
+    address: CUdeviceptr,
+    size: u64,
 }
 
 /// Where an image is until it is loaded.
@@ -375,6 +385,10 @@ pub(crate) fn cuLibraryUnload(library: CUlibrary) -> Result<()> {
     for module in modules.into_values() {
         result = result.and(module::unload(&module));
     }
+    // What outlived its context has no module to go with.
+    for variable in &library.state.lock().kept {
+        managed::remove_variable(variable.address, variable.size);
+    }
     result
 }
 
@@ -479,11 +493,6 @@ pub(crate) unsafe fn cuLibraryGetManaged(
     if !ledger::at(address).is_some_and(|entry| entry.is_managed()) {
         return Err(error::ERROR_NOT_FOUND);
     }
-    library
-        .state
-        .lock()
-        .managed
-        .insert(name.to_owned(), (context.id, address));
     // SAFETY: the caller's pointers, which may be null.
     unsafe {
         put_if(dptr, address);
@@ -503,44 +512,95 @@ pub(crate) fn cuLibraryGetUnifiedFunction(
     Err(error::ERROR_INVALID_VALUE)
 }
 
-/// A context that was reset is used again. Programs touch managed variables of libraries without a call, so the libraries that have some are loaded at once. What was given out before is expected at the
-/// same address, as natively: the box gives the same ones out for the same libraries.
-pub(crate) fn renew_managed(context: &Arc<Context>) {
-    let mut stale = Vec::new();
+/// A context is about to be reset: managed variables of libraries keep what they hold, as natively, where they are the libraries' and not the context's.
+pub(crate) fn keep_managed(session: &Session, context: &Arc<Context>) {
+    let mut waited = None;
     LIBRARIES.for_each(|library| {
-        let state = library.state.lock();
-        if state.managed.is_empty() || state.modules.contains_key(&context.id) {
+        let mut state = library.state.lock();
+        let Some(module) = state.modules.get(&context.id) else {
+            return;
+        };
+        let kept: Vec<Kept> = module
+            .known_globals()
+            .into_iter()
+            .filter(|(_, address, _)| ledger::at(*address).is_some_and(|entry| entry.is_managed()))
+            .map(|(name, address, size)| Kept {
+                context: context.id,
+                name,
+                address,
+                size,
+            })
+            .collect();
+        if kept.is_empty() {
             return;
         }
-        let of_it = state
-            .managed
-            .iter()
-            .filter(|(_, (of, _))| *of == context.id);
-        let known: Vec<_> = of_it.map(|(name, (_, at))| (name.clone(), *at)).collect();
-        stale.push((library.handle, known));
+        let waited = *waited.get_or_insert_with(|| {
+            let wait = ContextSynchronize {};
+            session.call(context.id, &wait).is_ok()
+        });
+        // What a fault has left in a context is nobody's to see.
+        if waited {
+            for variable in &kept {
+                managed::keep_variable(session, variable.address, variable.size);
+            }
+        }
+        state.kept.retain(|known| known.context != context.id);
+        state.kept.extend(kept);
+    });
+}
+
+/// A context that was reset is used again. Programs touch managed variables of libraries without a call, so the libraries that have some are loaded at once. They are expected at the addresses that they
+/// had; where the box gives others, what they hold goes there, and NVIDIA's runtime, which does not ask again, uses what is left here.
+pub(crate) fn renew_managed(session: &Session, context: &Arc<Context>) {
+    let mut stale = Vec::new();
+    LIBRARIES.for_each(|library| {
+        let mut state = library.state.lock();
+        let (mut kept, others) = std::mem::take(&mut state.kept)
+            .into_iter()
+            .partition::<Vec<_>, _>(|known| known.context == context.id);
+        state.kept = others;
+        if !kept.is_empty() {
+            kept.sort_unstable_by_key(|known| known.address);
+            stale.push((library.handle, kept));
+        }
     });
     // In the order in which they were loaded before, for the sake of the addresses.
-    stale.sort_unstable();
-    for (library, mut known) in stale {
-        known.sort_unstable();
+    stale.sort_unstable_by_key(|(library, _)| *library);
+    let mut renewed = Vec::new();
+    for (library, kept) in stale {
         let Some(library) = LIBRARIES.get(std::ptr::without_provenance_mut(library)) else {
             continue;
         };
-        for (name, before) in known {
+        for Kept {
+            name,
+            address: before,
+            size,
+            ..
+        } in kept
+        {
             let now = library
                 .module(context)
                 .and_then(|module| module.global(&name));
             match now {
-                Ok((now, _)) if now == before => {}
-                Ok((now, _)) => log!(
-                    Error,
-                    "after a reset the managed variable {name} lies at {now:#x}; the program may still use {before:#x}, where nothing is"
-                ),
+                Ok((now, _)) => {
+                    if now != before {
+                        log!(
+                            Warn,
+                            "after a reset the managed variable {name} lies at {now:#x}; a program that still uses {before:#x} does not share it with the GPU"
+                        );
+                    }
+                    managed::renew_variable(session, before, now, size);
+                    renewed.push((before, size, now == before));
+                }
                 Err(status) => log!(
                     Error,
                     "after a reset the managed variable {name} is not there: CUDA error {status}"
                 ),
             }
         }
+    }
+    // Variables share pages, so all of them are sent first.
+    for (address, size, same) in renewed {
+        managed::share_variable(address, size, same);
     }
 }

@@ -243,6 +243,15 @@ impl Module {
         Ok(found)
     }
 
+    /// Name, address and size of the variables that were asked for.
+    pub(crate) fn known_globals(&self) -> Vec<(String, CUdeviceptr, u64)> {
+        let contents = self.contents.lock();
+        let globals = contents.globals.iter();
+        globals
+            .map(|(name, (address, size))| (name.clone(), *address, *size))
+            .collect()
+    }
+
     /// At most `most` of its kernels, in the order of their names.
     ///
     /// # Errors

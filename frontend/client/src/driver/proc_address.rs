@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use gvirtus_wire::api::types::error;
 
-use crate::driver::{Result, init, put_if};
+use crate::driver::{Result, init, put, put_if};
 use crate::exports::{self, Export};
 use crate::per_thread;
 
@@ -65,11 +65,28 @@ pub(crate) unsafe fn cuGetProcAddress(
     cudaVersion: i32,
     flags: u64,
 ) -> Result<()> {
-    // SAFETY: the caller's pointers.
-    unsafe { cuGetProcAddress_v2(symbol, pfn, cudaVersion, flags, std::ptr::null_mut()) }
+    let mut found = std::ptr::null_mut();
+    if pfn.is_null() {
+        return Err(error::ERROR_INVALID_VALUE);
+    }
+    // SAFETY: the caller's symbol, and a place for the result.
+    unsafe {
+        cuGetProcAddress_v2(
+            symbol,
+            &raw mut found,
+            cudaVersion,
+            flags,
+            std::ptr::null_mut(),
+        )?
+    };
+    if found.is_null() {
+        return Err(error::ERROR_NOT_FOUND);
+    }
+    // SAFETY: not null, and the caller's.
+    unsafe { put(pfn, found) }
 }
 
-/// With somewhere to put the status a missing symbol is a success with a null pointer. A version above the driver's is refused, a negative one means the newest.
+/// A missing symbol is a success with a null pointer, and the status says why. A version above the driver's is refused, a negative one means the newest.
 pub(crate) unsafe fn cuGetProcAddress_v2(
     symbol: *const c_char,
     pfn: *mut *mut c_void,
@@ -102,9 +119,6 @@ pub(crate) unsafe fn cuGetProcAddress_v2(
             (std::ptr::null_mut(), status)
         }
     };
-    if address.is_null() && symbolStatus.is_null() {
-        return Err(error::ERROR_NOT_FOUND);
-    }
     // SAFETY: `pfn` is not null, the status may be.
     unsafe {
         put_if(pfn, address);

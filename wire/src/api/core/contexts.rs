@@ -70,4 +70,6 @@ crate::commands! {
         /// What it is to have.
         resources: Vec<u32>,
     } -> ();
+    /// Which GPC each TPC of the frame's context's device is part of, for libraries that count clusters by it; the driver has a private table for that.
+    0x016b r 1 sync GpcsOfTpcs {} -> Vec<u8>;
 }

@@ -8,6 +8,7 @@ use gvirtus_wire::api::types::{CUcontext, CUdevice, error};
 use parking_lot::Mutex;
 
 use super::*;
+use crate::driver::library;
 
 /// A device's primary context. The object lives as long as the process, so that its handle stays the same over release and retain, as natively.
 struct Primary {
@@ -87,7 +88,7 @@ pub(crate) unsafe fn cuDevicePrimaryCtxRetain(pctx: *mut CUcontext, dev: CUdevic
     }
     drop(state);
     if first {
-        crate::driver::library::renew_managed(&primary.context);
+        library::renew_managed(session()?, &primary.context);
     }
     // SAFETY: not null, and the caller's.
     unsafe { put(pctx, handle(&primary.context)) }
@@ -140,6 +141,7 @@ fn empty_primary(ordinal: u32) -> Result<()> {
     let primary = primary(ordinal)?;
     let session = session()?;
     context_storage::forget_context(handle(&primary.context));
+    library::keep_managed(session, &primary.context);
     // A poisoned context can be reset: that is what makes it usable again.
     session.heal(ordinal);
     let result = session.call(ordinal, &ContextReset { device: ordinal });

@@ -8,7 +8,7 @@
 //! # Layout
 //! * [`tables`] – the tables as data
 //! * [`unknown`] – what fills the slots that are not known
-//! * [`cudart_interface`], [`context_storage`], [`integrity`], [`tools`] – the functions behind known slots
+//! * [`cudart_interface`], [`context_storage`], [`integrity`], [`tools`], [`topology`] – the functions behind known slots
 #![allow(non_snake_case, reason = "CUDA's names")]
 
 use std::ffi::c_void;
@@ -22,6 +22,7 @@ mod cudart_interface;
 mod integrity;
 mod tables;
 mod tools;
+mod topology;
 mod unknown;
 
 /// A table by UUID. `CUDA_ERROR_INVALID_VALUE`, which is what the driver says of a table that it does not have, and the UUID in the log, for any that is not known.

@@ -4,7 +4,7 @@
 
 use std::ffi::c_void;
 
-use super::{context_storage, cudart_interface, integrity, tools, unknown};
+use super::{context_storage, cudart_interface, integrity, tools, topology, unknown};
 
 /// One word of a table: a function's address, or the table's size.
 #[derive(Debug, Clone, Copy)]
@@ -168,6 +168,11 @@ tables! {
     }
     /// NVML's.
     NVML_INTERFACE 13 "69a28e9f24498b47b030c5da330ea4e9" true [34] {}
+    /// How a device's multiprocessors lie; cuBLASLt and cuDNN choose kernels by it.
+    TOPOLOGY 14 "1734dc26800d47458726c0f1e7dd8bca" true [17] {
+        4 => topology::gpcs_of_tpcs,
+        13 => topology::release,
+    }
 }
 
 #[cfg(test)]

@@ -32,7 +32,9 @@ use parking_lot::Mutex;
 use self::advice::Advice;
 use self::lane::Lane;
 use self::pages::{Access, PAGE, Pages};
-pub(crate) use self::variables::{add_variable, remove_variable};
+pub(crate) use self::variables::{
+    add_variable, keep_variable, remove_variable, renew_variable, share_variable,
+};
 use self::window::Window;
 use super::blocks::Blocks;
 use super::device;
@@ -72,6 +74,8 @@ struct Piece {
     attached: Attached,
     /// Work was seen to use it that by the program's word does not.
     named: bool,
+    /// Variables of libraries whose context was reset: all of it is here, and the GPU has none until they are loaded again.
+    kept: bool,
     /// What was running when busy pages were fetched.
     since: Vec<(Arc<Stream>, u64)>,
     advice: Advice,
@@ -135,12 +139,12 @@ impl State {
         COUNT.fetch_add(1, Ordering::AcqRel);
     }
 
-    fn remove(&mut self, address: u64) {
-        if self.pieces.remove(&address).is_some() {
-            self.here.remove(&address);
-            COUNT.fetch_sub(1, Ordering::AcqRel);
-            self.count_busy();
-        }
+    fn remove(&mut self, address: u64) -> Option<Piece> {
+        let piece = self.pieces.remove(&address)?;
+        self.here.remove(&address);
+        COUNT.fetch_sub(1, Ordering::AcqRel);
+        self.count_busy();
+        Some(piece)
     }
 
     fn count_busy(&self) {
@@ -173,7 +177,7 @@ impl State {
         range: Option<Range<usize>>,
         keep: bool,
     ) -> Result<(), CUresult> {
-        let Some(piece) = self.pieces.get_mut(&address) else {
+        let Some(piece) = self.pieces.get_mut(&address).filter(|p| !p.kept) else {
             return Ok(());
         };
         if !piece.pages.any_here() {
@@ -281,6 +285,7 @@ pub(crate) fn allocate(
                         Attached::Global
                     },
                     named: false,
+                    kept: false,
                     since: Vec::new(),
                     advice: Advice::default(),
                 });
@@ -624,14 +629,14 @@ fn may_hold(address: u64) -> bool {
     any() && address >= LOW.load(Ordering::Acquire) && address < HIGH.load(Ordering::Acquire)
 }
 
-/// A device was reset: its memory is gone.
+/// A device was reset: its memory is gone, but for variables that are kept.
 pub(crate) fn reset_device(device: u32) {
     ARENAS.lock().remove(&device);
     with(|state| {
         let gone: Vec<u64> = state
             .pieces
             .values()
-            .filter(|p| p.device == device)
+            .filter(|p| p.device == device && !p.kept)
             .map(|p| p.address)
             .collect();
         for address in gone {

@@ -17,7 +17,7 @@ const CLUSTER: usize = 16;
 const FIRST: usize = 32;
 pub(super) const LONGEST: usize = 1024;
 /// The most bytes sent at a time.
-const MESSAGE: usize = 8 << 20;
+pub(super) const MESSAGE: usize = 8 << 20;
 
 /// Where pages are of which there are none: any range is wider.
 const NOWHERE: Range<usize> = Range {
