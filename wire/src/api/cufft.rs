@@ -52,7 +52,7 @@ macro_rules! cufft_api {
             sync [12] fn cufftXtSetJITCallback(plan: handle, lto_callback_symbol_name: text, lto_callback_fatbin: bytes(lto_callback_fatbin_size), lto_callback_fatbin_size: i64, type_: i32, caller_info: host_const(8));
             undeclared [11] fn cufftXtSetJITCallback();
             local [11 12] fn cufftXtSetWorkArea(plan: handle, workArea: dev);
-            sync [11 12] fn cufftXtSetWorkAreaPolicy(plan: handle, policy: i32, workSize: host_out(8));
+            sync [11 12] fn cufftXtSetWorkAreaPolicy(plan: handle, policy: i32, workSize: host_changed(8));
         }
         group "Helpers" {
             sync [11] fn __cufftXtSetJITCallback_12_7(plan: handle, lto_callback_symbol_name: text, lto_callback_fatbin: bytes(lto_callback_fatbin_size), lto_callback_fatbin_size: i64, type_: i32, caller_info: host_const(8));
