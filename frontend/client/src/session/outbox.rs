@@ -35,7 +35,8 @@ pub(crate) struct Outbox {
     /// Writing to the link costs no system call.
     cheap: bool,
     queue: Mutex<Queue>,
-    /// How often issuing threads have written themselves since a call waited or the flusher went to sleep.
+    /// How often issuing threads have written themselves since the flusher went to sleep, or to a ring since a call waited: over sockets where calls wait often, the flusher is better awake, so that what is
+    /// queued leaves with them.
     alone: AtomicU32,
     /// Rung when something is in the queue.
     bell: Bell,
@@ -157,7 +158,9 @@ impl Outbox {
 
     /// [`flush`](Self::flush) for a thread that waits for a reply: nothing is left for the flusher.
     pub(crate) fn flush_and_wait(&self) -> std::io::Result<()> {
-        self.alone.store(0, Ordering::Relaxed);
+        if self.cheap {
+            self.alone.store(0, Ordering::Relaxed);
+        }
         // What was queued before is written here, and what comes later rings again.
         self.bell.answer();
         self.flush()
