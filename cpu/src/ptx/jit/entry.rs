@@ -431,6 +431,7 @@ impl<'a, 'g> Context<'a, 'g> {
     }
 
     /// Runs lanes from an entry on: whole groups in the code for groups, and the lanes of others, and of groups that gave up, one after the other. False after a fault.
+    #[inline]
     fn run(&mut self, code: &Code, ins: &Ins, mask: u32) -> bool {
         // SAFETY: the address is that of a function that was compiled for this instruction, and the code lives as long as the module.
         let function = |at: u64| unsafe { std::mem::transmute::<usize, Run>(at as usize) };
@@ -457,6 +458,7 @@ impl<'a, 'g> Context<'a, 'g> {
     }
 
     /// Runs the lanes one after the other that are not in one of some groups (named by their first lanes), or in one that gave up. False after a fault.
+    #[inline]
     fn run_lanes(&mut self, ins: &Ins, mask: u32, groups: u32) -> bool {
         // SAFETY: the address is that of a function that was compiled for this instruction, and the code lives as long as the module.
         let run = unsafe { std::mem::transmute::<usize, Run>(ins.imm as usize) };
