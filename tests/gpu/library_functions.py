@@ -4,7 +4,7 @@
     python3 library_functions.py [LIBRARY,…] [--out DIR]        on a machine with a GPU, in a packed suite: all libraries
     python3 library_functions.py cublas --device cpu --native ''   without one: what of it succeeds on the CPU device
 
-What is called, and with what, stands in functions/<library>.py; the parameters of cuBLAS and NVML come from the tables that ours are made of. A call whose two native runs differ is held to its status alone.
+What is called, and with what, stands in functions/<library>.py; the parameters of cuBLAS and NVML come from the tables that ours are made of. A call whose two native runs differ is held to its status alone. A call that ends the process is not made again: the process is started once more without it, and natively that call then says nothing.
 Prints a table, the differences, and a line for each library; writes DIR/<library>-<gpu>.json, which belongs into tests/gpu/results: with a verdict for each function, from which STATUS.md has its "verified" and its reasons.
 """
 import argparse
@@ -93,7 +93,7 @@ class Run:
         return None if self.complete else "%s, %s: ended with %s after %d calls, the last of them %s\n%s" % (self.library, self.which, self.code, len(self.calls), self.last, self.errors[-1500:])
 
 
-def compare(first, second, ours, complete, known):
+def compare(first, second, ours, complete, known=()):
     """The verdicts by function, and the calls that differ, but for those that are `known` to. Unless all runs are complete, calls that one of them did not come to say nothing."""
     verdicts, unlike = {}, []
     for name in {key[0] for key in list(first) + list(ours)}:
@@ -132,7 +132,7 @@ def compare(first, second, ours, complete, known):
     return {name: next(verdict for verdict in order if verdict in seen) for name, seen in verdicts.items() if seen}, unlike
 
 
-def record(verdicts, natives, gpu, driver, known):
+def record(verdicts, natives, gpu, driver, known=None):
     """What is kept: functions that were seen to do what they do natively, and what is to be said of the others."""
     kept = {"date": datetime.date.today().isoformat(), "gpu": gpu, "driver": driver, "functions": {}, "unverified": {}, "incomparable": []}
     for name, verdict in sorted(verdicts.items()):
@@ -146,7 +146,7 @@ def record(verdicts, natives, gpu, driver, known):
         elif verdict == LACKING:
             kept["unverified"][name] = "the library of the machine that was compared with lacks it"
         elif verdict == DIFFERS:
-            kept["unverified"][name] = known.get((name, None), "differs")
+            kept["unverified"][name] = (known or {}).get((name, None), "differs")
         if verdict in (REFUSED, ENDS, LACKING):
             # What it computes cannot be seen on this machine.
             kept["incomparable"].append(name)

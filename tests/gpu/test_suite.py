@@ -261,9 +261,9 @@ class Goals(unittest.TestCase):
 class Functions(unittest.TestCase):
     """What the calls of a library's functions show: two native runs, and ours."""
 
-    def verdicts(self, first, second, ours, complete=True):
+    def verdicts(self, first, second, ours, complete=True, known=()):
         calls = lambda lines: {tuple(line.split()[:4]): line.split()[4:] for line in lines}
-        return library_functions.compare(calls(first), calls(second), calls(ours), complete)
+        return library_functions.compare(calls(first), calls(second), calls(ours), complete, known)
 
     def test_what_is_equal_is_verified_and_nothing_else(self):
         native = ["f a - - 0 1234", "g a - - 15 -", "h a - - 0 55", "h b - - 7 -"]
@@ -294,6 +294,33 @@ class Functions(unittest.TestCase):
         self.assertIn("15", kept["unverified"]["g"])
         self.assertIn("h", kept["unverified"])
         self.assertEqual(library_functions.slug("NVIDIA H100 80GB HBM3"), "h100")
+
+        self.assertEqual(kept["incomparable"], ["g"])
+
+    def test_what_ends_the_program_natively_shows_nothing(self):
+        native, ours = ["f a - - ended -", "g a - - ended -", "g b - - 0 1"], ["f a - - 0 1", "g a - - 0 1", "g b - - 0 1"]
+        self.assertEqual(self.verdicts(native, native, ours), ({"f": library_functions.ENDS, "g": library_functions.EQUAL}, []))
+        self.assertEqual(self.verdicts(ours, ours, native)[0], {"f": library_functions.DIFFERS, "g": library_functions.DIFFERS})
+        kept = library_functions.record({"f": library_functions.ENDS}, {}, "GPU", "1")
+        self.assertEqual((kept["incomparable"], list(kept["unverified"])), (["f"], ["f"]))
+
+    def test_what_differs_for_a_reason_is_not_verified_by_it(self):
+        native, ours = ["f a - - 0 1", "g a - - 0 1", "g b - - 0 1"], ["f a - - 3 -", "g a - - 3 -", "g b - - 0 1"]
+        known = {("f", None): "why", ("g", "a"): "why"}
+        verdicts, unlike = self.verdicts(native, native, ours, known=known)
+        self.assertEqual((verdicts, unlike), ({"f": library_functions.DIFFERS, "g": library_functions.EQUAL}, []))
+        self.assertEqual(library_functions.record(verdicts, {}, "GPU", "1", known)["unverified"], {"f": "why"})
+
+    def test_a_process_that_ends_in_a_call_goes_on_without_it(self):
+        code = "import sys; sys.path.insert(0, %r); from functions.common import NOTES, Library; NOTES.keep(sys.argv[1], sys.argv[2:]); c = Library('libc.so.6'); print(c('abs', -1), c('abort'), c('abs', -2))" % HERE
+        with tempfile.NamedTemporaryFile() as notes:
+            notes.write(bytes(library_functions.Notes.SIZE))
+            notes.flush()
+            run = lambda *avoided: subprocess.run([sys.executable, "-B", "-c", code, notes.name, *avoided], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            self.assertLess(run().returncode, 0)
+            self.assertEqual(library_functions.Notes.read(notes.name, True), "abort:1")
+            self.assertEqual(run("abort:1").stdout, b"1 ended 2\n")
+            self.assertIsNone(library_functions.Notes.read(notes.name, True))
 
     def test_a_record_has_no_directories_of_a_machine(self):
         note = "says 'CUDA error at /home/somebody/samples/x-1/main.cpp:138 code=3', 1/2 of a/b"
