@@ -29,8 +29,13 @@ const AHEAD: usize = 6;
 const LEAVING: usize = 3;
 /// So many pieces of a copy from the client have a place before their bytes come.
 const ARRIVING: usize = 4;
-/// Copies to pinned memory are told in pieces of so many bytes.
-const SHADOW_PIECE: u64 = 8 << 20;
+/// Copies to pinned memory are told in pieces of so many bytes: the first soon, since nothing leaves before it is there.
+const SHADOW_PIECES: std::ops::RangeInclusive<u64> = 1 << 20..=8 << 20;
+
+/// The most bytes of the piece that begins at `at`: as many as there are before it.
+fn shadow_piece(at: u64) -> u64 {
+    at.clamp(*SHADOW_PIECES.start(), *SHADOW_PIECES.end())
+}
 
 /// Staging memory that pieces of the frame's bulk are read into. It is not let go of while somebody writes there.
 struct Arriving {
@@ -320,7 +325,7 @@ impl Session {
         };
         let mut at = 0;
         while at < bytes {
-            let width = (bytes - at).min(SHADOW_PIECE);
+            let width = (bytes - at).min(shadow_piece(at));
             let plane = |address| Plane {
                 address: address + at,
                 ..Plane::default()

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use super::{ChunkHeader, HEADER_LEN};
+use super::{ChunkHeader, HEADER_LEN, wake_all};
 use crate::communicator::Receiver;
 
 /// Parts shorter than this are read several at a time and copied to their places.
@@ -102,7 +102,7 @@ impl Incoming {
         } else if total > 0 {
             table.payloads.insert(number, Arc::clone(&payload));
             drop(table);
-            self.announced.notify_all();
+            wake_all(&self.announced);
         }
         payload
     }
@@ -203,7 +203,7 @@ impl Payload {
         state.free.insert(start, memory);
         state.pieces.push((start + len, len));
         drop(state);
-        self.changed.notify_all();
+        wake_all(&self.changed);
         true
     }
 

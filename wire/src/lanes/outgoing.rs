@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use parking_lot::{Condvar, Mutex};
 use smallvec::SmallVec;
 
-use super::{CHUNK, ChunkHeader, HEADER_LEN};
+use super::{CHUNK, ChunkHeader, HEADER_LEN, wake};
 use crate::communicator::Sender;
 
 /// Chunks are not cut smaller than this: each costs a system call at both ends.
@@ -128,18 +128,20 @@ impl Outgoing {
         if state.broken {
             ticket.less(total as u64, false);
         } else if total > 0 {
+            let chunk = (total / (2 * lanes))
+                .next_multiple_of(4096)
+                .clamp(SMALLEST_CHUNK, CHUNK);
             state.queue.push_back(Job {
                 payload,
                 offset,
                 parts: parts.iter().copied().filter(|p| !p.is_empty()).collect(),
-                chunk: (total / (2 * lanes))
-                    .next_multiple_of(4096)
-                    .clamp(SMALLEST_CHUNK, CHUNK),
+                chunk,
                 lent,
                 ticket: Arc::clone(&ticket),
             });
             drop(state);
-            self.work.notify_all();
+            // Each takes chunks until there are none.
+            wake(&self.work, total.div_ceil(chunk));
         }
         Ticket(ticket)
     }
