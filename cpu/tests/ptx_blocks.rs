@@ -147,11 +147,11 @@ fn some_warps_come_to_a_boundary() {
     );
 }
 
-/// Loops that take longer than a lane may stay in machine code.
+/// Loops that take longer than a lane may stay in machine code; what was stored in local memory before is there afterwards.
 #[test]
 fn loops_longer_than_a_turn() {
     let d = device(
-        "mov.u32 %r4, 0;\nshr.u32 %r5, %r0, 4;\nsetp.eq.u32 %p2, %r5, 2;\nld.global.u32 %r6, [%d2];\nselp.u32 %r6, %r6, 3, %p2;\nL1:\nadd.u32 %r4, %r4, 1;\nsetp.lt.u32 %p1, %r4, %r6;\n@%p1 bra L1;\nadd.u32 %r10, %r4, %r0;",
+        "mov.u32 %r14, own;\nst.local.u32 [%r14+8], %r1;\nmov.u32 %r4, 0;\nshr.u32 %r5, %r0, 4;\nsetp.eq.u32 %p2, %r5, 2;\nld.global.u32 %r6, [%d2];\nselp.u32 %r6, %r6, 3, %p2;\nL1:\nadd.u32 %r4, %r4, 1;\nsetp.lt.u32 %p1, %r4, %r6;\n@%p1 bra L1;\nld.local.u32 %r15, [%r14+8];\nadd.u32 %r10, %r4, %r15;",
     );
     let blocks = 400;
     let count = blocks * 64;
@@ -164,7 +164,8 @@ fn loops_longer_than_a_turn() {
         }
         for (thread, &v) in d.download::<u32>(out, count as usize).iter().enumerate() {
             let tid = thread as u32 % 64;
-            assert_eq!(v, tid + if tid / 16 == 2 { turns } else { 3 }, "{thread}");
+            let counted = if tid / 16 == 2 { turns } else { 3 };
+            assert_eq!(v, thread as u32 + counted, "{thread}");
         }
     }
 }
@@ -211,6 +212,19 @@ fn local_memory() {
         200,
         "mov.u32 %r4, own;\nand.b32 %r5, %r0, 7;\nshl.b32 %r5, %r5, 2;\nadd.u32 %r5, %r5, %r4;\nst.local.u32 [%r4+4], %r1;\nst.local.u32 [%r5], %r0;\nld.local.u32 %r6, [%r5];\nld.local.u32 %r7, [%r4+4];\nadd.u32 %r10, %r6, %r7;",
         |thread, tid, _| tid + if tid % 8 == 1 { tid } else { thread },
+    );
+    // What a thread stored is where the interpreter looks for it, behind a boundary that one warp comes to.
+    check(
+        256,
+        "mov.u32 %r4, own;\nst.local.u32 [%r4+8], %r1;\nand.b32 %r6, %r2, 7;\nsetp.ne.u32 %p1, %r6, 3;\nshr.u32 %r7, %r0, 5;\nsetp.ne.or.u32 %p2, %r7, 2, %p1;\nmov.u32 %r10, 9;\n@%p2 bra L9;\n\
+         shfl.sync.idx.b32 %r11, %r1, 7, 31, -1;\nld.local.u32 %r12, [%r4+8];\nadd.u32 %r10, %r11, %r12;",
+        |thread, tid, block| {
+            if block % 8 == 3 && tid / 32 == 2 {
+                thread / 32 * 32 + 7 + thread
+            } else {
+                9
+            }
+        },
     );
 }
 
