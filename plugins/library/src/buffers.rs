@@ -1,6 +1,7 @@
 //! Where the bytes lie that a call's pointers to host memory lead to.
 
 use gvirtus_wire::api::library::{Argument, Function, Mode};
+use smallvec::SmallVec;
 
 use crate::results::BLOCK;
 
@@ -8,7 +9,7 @@ use crate::results::BLOCK;
 pub(crate) struct Buffers {
     memory: Vec<u128>,
     /// Where each parameter's bytes begin, in the memory or in a block of pinned memory.
-    offsets: Vec<usize>,
+    offsets: SmallVec<[usize; 24]>,
     /// All of it is not more than a block.
     pub(crate) fits_block: bool,
 }
@@ -16,7 +17,7 @@ pub(crate) struct Buffers {
 impl Buffers {
     /// Room for what the arguments lead to; `None` if there is not so much memory.
     pub(crate) fn of(function: &Function, arguments: &[Argument]) -> Option<Self> {
-        let mut offsets = Vec::with_capacity(function.parameters.len());
+        let mut offsets = SmallVec::with_capacity(function.parameters.len());
         let mut end = 0;
         for (parameter, argument) in function.parameters.iter().zip(arguments) {
             offsets.push(end);
@@ -33,8 +34,11 @@ impl Buffers {
         memory.resize(end / 16, 0u128);
         for (argument, &offset) in arguments.iter().zip(&offsets) {
             if let Argument::Host { read, .. } = argument {
-                for (i, byte) in read.iter().enumerate() {
-                    memory[(offset + i) / 16] |= u128::from(*byte) << (8 * ((offset + i) % 16));
+                // Each begins with a word.
+                for (word, part) in memory[offset / 16..].iter_mut().zip(read.chunks(16)) {
+                    let mut bytes = [0; 16];
+                    bytes[..part.len()].copy_from_slice(part);
+                    *word = u128::from_ne_bytes(bytes);
                 }
             }
         }
@@ -66,7 +70,7 @@ impl Buffers {
         handle: usize,
         stream: usize,
         block: Option<usize>,
-    ) -> Vec<u64> {
+    ) -> SmallVec<[u64; 24]> {
         let base = block.unwrap_or(self.memory.as_mut_ptr() as usize);
         function
             .parameters

@@ -6,6 +6,7 @@
 use std::ffi::c_void;
 
 use gvirtus_wire::api::library::{Mode, Parameter};
+use smallvec::SmallVec;
 
 /// Calls a function that returns an `int`. `None` if it has more parameters than are provided for.
 ///
@@ -19,7 +20,7 @@ pub unsafe fn invoke(
 ) -> Option<i32> {
     let mut floats = [0.0f64; 8];
     let mut float = 0;
-    let mut integers = Vec::with_capacity(words.len());
+    let mut integers = SmallVec::<[u64; 24]>::new();
     for (parameter, &word) in parameters.iter().zip(words) {
         match parameter.mode {
             // A `float` is the low half of its register.

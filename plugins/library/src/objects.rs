@@ -2,12 +2,14 @@
 //!
 //! A definition is made once and changed by nobody. What refers to an object keeps it alive, so that the library never follows a pointer to one that has ended.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::sync::Arc;
 
 use gvirtus_wire::api::library::{Argument, Function, Mode, attribute};
 use parking_lot::RwLock;
+use smallvec::SmallVec;
 
 /// The most objects of a session.
 const MOST: usize = 1 << 20;
@@ -105,8 +107,9 @@ pub(crate) enum Refused {
 
 /// A call whose arguments are the library's pointers in place of numbers.
 #[derive(Debug, Default)]
-pub(crate) struct Resolved {
-    pub(crate) arguments: Vec<Argument>,
+pub(crate) struct Resolved<'a> {
+    /// As they were, if there is nothing among them to resolve.
+    pub(crate) arguments: Cow<'a, [Argument]>,
     /// Objects that the call refers to.
     pub(crate) uses: Vec<Arc<Object>>,
     /// Objects that it fills.
@@ -167,12 +170,23 @@ impl Scope<'_> {
     ///
     /// # Errors
     /// What there is not, or could not be made.
-    pub(crate) fn resolve(
+    pub(crate) fn resolve<'a>(
         &self,
         function: &Function,
-        arguments: &[Argument],
-    ) -> Result<Resolved, Refused> {
+        arguments: &'a [Argument],
+    ) -> Result<Resolved<'a>, Refused> {
         let mut resolved = Resolved::default();
+        let stands_for_other = |mode| {
+            matches!(
+                mode,
+                Mode::Object(_) | Mode::Fill(_) | Mode::Attributes(..) | Mode::AttributesOut(..)
+            )
+        };
+        if !function.parameters.iter().any(|p| stands_for_other(p.mode)) {
+            resolved.arguments = Cow::Borrowed(arguments);
+            return Ok(resolved);
+        }
+        let mut pointers = Vec::with_capacity(arguments.len());
         for (parameter, argument) in function.parameters.iter().zip(arguments) {
             let argument = match (parameter.mode, argument) {
                 (Mode::Object(kind), Argument::Word(number)) => {
@@ -196,8 +210,9 @@ impl Scope<'_> {
                 },
                 (_, other) => other.clone(),
             };
-            resolved.arguments.push(argument);
+            pointers.push(argument);
         }
+        resolved.arguments = Cow::Owned(pointers);
         Ok(resolved)
     }
 
@@ -207,9 +222,9 @@ impl Scope<'_> {
         kind: i32,
         out: bool,
         elements: &[u8],
-        resolved: &mut Resolved,
-    ) -> Result<Vec<u8>, Refused> {
-        let translate = |resolved: &mut Resolved, word: u64| match (kind, out) {
+        resolved: &mut Resolved<'_>,
+    ) -> Result<SmallVec<[u8; 16]>, Refused> {
+        let translate = |resolved: &mut Resolved<'_>, word: u64| match (kind, out) {
             (attribute::HANDLE, false) => Ok((self.handle)(word).ok_or(Refused::Unknown)? as u64),
             (attribute::DESCRIPTOR, false) => self.pointer(word, "Backend", &mut resolved.uses),
             (attribute::DESCRIPTOR, true) => {
@@ -224,9 +239,9 @@ impl Scope<'_> {
             attribute::HANDLE | attribute::DESCRIPTOR | attribute::POINTER => {
                 elements.as_chunks().0
             }
-            _ => return Ok(elements.to_vec()),
+            _ => return Ok(SmallVec::from_slice(elements)),
         };
-        let mut translated = Vec::with_capacity(elements.len());
+        let mut translated = SmallVec::with_capacity(elements.len());
         for word in words {
             let word = translate(resolved, u64::from_le_bytes(*word))?;
             translated.extend_from_slice(&word.to_le_bytes());

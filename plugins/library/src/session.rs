@@ -81,6 +81,8 @@ pub(crate) struct Session {
     config: Config,
     functions: HashMap<u32, &'static Function>,
     library: RwLock<Option<Library>>,
+    /// Of functions that were called, by their ids: the library stays loaded.
+    addresses: RwLock<HashMap<u32, usize>>,
     handles: RwLock<HashMap<u32, std::sync::Arc<Handle>>>,
     pub(crate) objects: Objects,
     results: Results,
@@ -107,6 +109,7 @@ impl Session {
                 .map(|f| (f.id(), f))
                 .collect(),
             library: RwLock::new(None),
+            addresses: RwLock::default(),
             handles: RwLock::default(),
             objects: Objects::default(),
             results: Results::default(),
@@ -284,6 +287,16 @@ impl Session {
         };
         let lacking = self.functions.iter().filter(|(_, f)| lacks(f));
         lacking.map(|(id, _)| *id).collect()
+    }
+
+    /// Where the library has a function that calls name by its id: looked up once.
+    fn address_of(&self, id: u32, function: &Function) -> Option<*const c_void> {
+        if let Some(known) = self.addresses.read().get(&id) {
+            return Some(*known as *const c_void);
+        }
+        let address = self.address(&CString::new(function.name).ok()?)?;
+        self.addresses.write().insert(id, address as usize);
+        Some(address)
     }
 
     pub(crate) fn address(&self, name: &CStr) -> Option<*const c_void> {
@@ -542,8 +555,7 @@ impl Session {
             result,
             data: Vec::new(),
         };
-        let name = CString::new(function.name).unwrap_or_default();
-        let Some(address) = self.address(&name) else {
+        let Some(address) = self.address_of(call.function, function) else {
             if self.missing.lock().insert(function.name) {
                 let text = format!("{} is not supported by this box's library", function.name);
                 self.host.log(host::WARN, &text);
@@ -556,7 +568,7 @@ impl Session {
             Err(Refused::Status(status)) => return Ok(result(status)),
             Err(Refused::Unknown) => return Err(Failure::Cuda(INVALID_HANDLE)),
         };
-        let arguments = resolved.arguments.as_slice();
+        let arguments = &*resolved.arguments;
         let descriptors = match self.descriptors(function, arguments)? {
             Ok(descriptors) => descriptors,
             Err(status) => return Ok(result(status)),
@@ -641,6 +653,13 @@ impl Session {
         function: &Function,
         arguments: &[Argument],
     ) -> Result<Result<Vec<Option<std::sync::Arc<Descriptor>>>, i32>, Failure> {
+        if !function
+            .parameters
+            .iter()
+            .any(|p| matches!(p.mode, Mode::Opaque(_)))
+        {
+            return Ok(Ok(Vec::new()));
+        }
         let mut all = Vec::with_capacity(arguments.len());
         for (parameter, argument) in function.parameters.iter().zip(arguments) {
             let (Mode::Opaque(kind), Argument::Host { read, .. }) = (parameter.mode, argument)

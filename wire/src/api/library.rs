@@ -4,6 +4,8 @@
 //! lead to, in order of the parameters. How long these are follows from the declaration and the words alone. Device pointers are words: addresses are the same at both
 //! ends. What the call writes to host memory comes back in the reply, in order of the parameters; a call that writes none needs no reply.
 
+use smallvec::SmallVec;
+
 use crate::codec::{DecodeError, Params};
 
 /// What an element is made of: how many bytes a scalar has.
@@ -781,8 +783,8 @@ pub enum Argument {
     Word(u64),
     /// A pointer to host memory: what the call reads there, and how many bytes it writes.
     Host {
-        /// Bytes to read, empty if the call only writes.
-        read: Vec<u8>,
+        /// Bytes to read, empty if the call only writes; scalars need no memory of their own.
+        read: SmallVec<[u8; 16]>,
         /// Bytes that there are.
         length: usize,
     },
@@ -795,7 +797,7 @@ pub enum Argument {
 pub fn arguments(function: &Function, call: &LibraryCall) -> Result<Vec<Argument>, DecodeError> {
     let (words, rest) = call.words.as_chunks::<8>();
     let count = words.len();
-    let words: Vec<u64> = words
+    let words: SmallVec<[u64; 24]> = words
         .iter()
         .zip(function.parameters)
         .map(|(word, parameter)| {
@@ -830,7 +832,7 @@ pub fn arguments(function: &Function, call: &LibraryCall) -> Result<Vec<Argument
                 .ok_or(DecodeError::Invalid("length of an argument"))?
         };
         let read = if mode.is_read() { length } else { 0 };
-        let read = data.take(read)?.to_vec();
+        let read = SmallVec::from_slice(data.take(read)?);
         if mode == Mode::Text && read.last() != Some(&0) {
             return Err(DecodeError::Invalid("end of a text"));
         }
