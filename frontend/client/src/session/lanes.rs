@@ -62,7 +62,7 @@ impl Lanes {
         // A wire of a given rate is no faster for several connections, and each would be given the rate.
         let pointless = settings.emulation.is_some_and(|e| e.rate.is_some());
         let count = if pointless { 0 } else { count };
-        let lends = config::lends(count).unwrap_or_else(|e| {
+        let lends = config::lends().unwrap_or_else(|e| {
             log!(Warn, "{e}");
             false
         });
