@@ -60,6 +60,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--transports", default="shm,tcp")
     parser.add_argument("--only", default="")
+    parser.add_argument("--rtt", help="a distance to the backend that is emulated: 100us, 1ms")
     options = parser.parse_args()
     options.home, options.out, options.device, options.width = os.path.abspath(options.home), os.path.abspath(options.out), "cuda", 1
     os.makedirs(options.out, exist_ok=True)
@@ -80,6 +81,8 @@ def main():
         env = {key: value for key, value in os.environ.items() if not key.startswith("GVIRTUS_")}
         stats = os.path.join(work, "stats.json")
         env.update(GVIRTUS_CONFIG=backends[transport].config, GVIRTUS_STATS="json:" + stats)
+        if options.rtt:
+            env["GVIRTUS_EMULATE"] = "rtt=" + options.rtt
         command = [sys.executable, script, name, str(count)]
         if level == "library":
             command = [os.path.join(options.home, "bin/gvirtus"), "run", "--level", "library", "--"] + command
