@@ -51,6 +51,17 @@ def compared(name, subject, native, ours, count, short, brief_run):
     return row
 
 
+def told(row):
+    """A row of the table."""
+    start = "%-10s %-7s %-5s " % (row["workload"], row["level"], row["over"])
+    if row.get("fails"):
+        return start + "fails"
+    if "ratio" in row:
+        return start + "%6s %12.4f %12.4f %7.3f %8.3f" % (row["equal"], row["native"] * 1e3, row["ours"] * 1e3, row["ratio"], row.get("trips", float("nan")))
+    rates = "; ".join("%s %.2f/%.2f GB/s" % (key, value["ours"], value["native"]) for key, value in row.items() if isinstance(value, dict))
+    return start + "%6s %s" % (row["equal"], rates)
+
+
 def main():
     processes.end_with_us()
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -105,6 +116,8 @@ def main():
         done = subprocess.run([sys.executable, script, name, str(count)], capture_output=True, text=True)
         return parse(done.stdout)
 
+    gpu, driver, _ = suite.describe_machine()
+    print("%-10s %-7s %-5s %6s %12s %12s %7s %8s" % ("workload", "level", "over", "equal", "native ms", "ours ms", "ratio", "trips"), flush=True)
     rows = []
     try:
         for name, count, short in workloads:
@@ -115,22 +128,13 @@ def main():
                     runs[subject].append(ours(subject, name, count))
             for subject in subjects:
                 rows.append(compared(name, subject, runs["native"], runs[subject], count, short, lambda: ours(subject, name, short)))
+                print(told(rows[-1]), flush=True)
+            # Whoever stops this has what is done.
+            with open(os.path.join(options.out, "torch-bench.json"), "w") as file:
+                json.dump({"gpu": gpu, "driver": driver, "rtt": options.rtt, "rows": rows}, file, indent=1)
     finally:
         for backend in backends.values():
             backend.stop()
-    print("%-10s %-7s %-5s %6s %12s %12s %7s %8s" % ("workload", "level", "over", "equal", "native ms", "ours ms", "ratio", "trips"))
-    for row in rows:
-        start = "%-10s %-7s %-5s " % (row["workload"], row["level"], row["over"])
-        if row.get("fails"):
-            print(start + "fails")
-        elif "ratio" in row:
-            print(start + "%6s %12.4f %12.4f %7.3f %8.3f" % (row["equal"], row["native"] * 1e3, row["ours"] * 1e3, row["ratio"], row.get("trips", float("nan"))))
-        else:
-            rates = "; ".join("%s %.2f/%.2f GB/s" % (key, value["ours"], value["native"]) for key, value in row.items() if isinstance(value, dict))
-            print(start + "%6s %s" % (row["equal"], rates))
-    with open(os.path.join(options.out, "torch-bench.json"), "w") as file:
-        gpu, driver, _ = suite.describe_machine()
-        json.dump({"gpu": gpu, "driver": driver, "rows": rows}, file, indent=1)
 
 
 if __name__ == "__main__":
