@@ -1,5 +1,6 @@
 //! What the driver tells of a stream that captures, and where its next node goes.
 
+use std::borrow::Cow;
 use std::ffi::c_void;
 
 use crate::driver::{Handle, cu};
@@ -32,7 +33,18 @@ impl Dependencies {
         }
     }
 
-    /// On all that any of them names; of several edges from one node one stays.
+    /// On the same nodes, in another way than plainly.
+    pub(crate) fn by(&self, data: EdgeData) -> Cow<'_, Self> {
+        if data == PLAIN {
+            return Cow::Borrowed(self);
+        }
+        Cow::Owned(Self {
+            nodes: self.nodes.clone(),
+            edges: vec![data; self.nodes.len()],
+        })
+    }
+
+    /// On all that any of them names; of several edges from one node one stays, a plain one if there is one.
     pub(crate) fn merged<'d>(all: impl IntoIterator<Item = &'d Self>) -> Self {
         let both = |d: &'d Self| d.nodes.iter().copied().zip(d.edges.iter().copied());
         let mut pairs: Vec<(usize, EdgeData)> = all.into_iter().flat_map(both).collect();

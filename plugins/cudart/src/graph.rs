@@ -15,7 +15,7 @@ use gvirtus_wire::command::{Answer, Handle as Handler};
 use gvirtus_wire::frame::Header;
 use parking_lot::Mutex;
 
-use crate::capture_info::Dependencies;
+use crate::capture_info::{Dependencies, EdgeData};
 use crate::contexts::Context;
 use crate::driver::{Handle, cu};
 use crate::errors::{
@@ -305,9 +305,13 @@ impl Session {
             let info = self.capture_info(stream)?;
             places.insert(command.save, info.dependencies);
         }
-        let named = |place| places.get(place).ok_or(ERROR_INVALID_VALUE);
+        let named = |(place, data): &(u32, EdgeData)| {
+            let at = places.get(place).ok_or(ERROR_INVALID_VALUE)?;
+            Ok(at.by(*data))
+        };
         let after: Vec<_> = command.after.iter().map(named).collect::<Result<_>>()?;
-        self.set_dependencies(stream, &Dependencies::merged(after))
+        let after = Dependencies::merged(after.iter().map(AsRef::as_ref));
+        self.set_dependencies(stream, &after)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::graph::{self, Edge, EdgeData, Nodes};
 /// Reads nodes and the data of the edges to them.
 ///
 /// # Errors
-/// `CUDA_ERROR_INVALID_VALUE` for a null array, `CUDA_ERROR_NOT_SUPPORTED` for edges that are not plain ones.
+/// `CUDA_ERROR_INVALID_VALUE` for a null array.
 ///
 /// # Safety
 /// The arrays have so many elements, or are null.
@@ -33,21 +33,17 @@ pub(crate) unsafe fn read(
                 // SAFETY: inside the array.
                 unsafe { data.cast::<EdgeData>().add(at).read_unaligned() }
             };
-            if data != EdgeData::default() {
-                crate::log::unsupported("edges between graph nodes with ports (CUgraphEdgeData)");
-                return Err(error::ERROR_NOT_SUPPORTED);
-            }
             Ok(Edge { from, data })
         })
         .collect()
 }
 
-/// CUDA's way to return a list: without an array the count; else as many as fit, the rest null.
+/// CUDA's way to return a list: without an array the count; else as many as fit, the rest null. Whoever has no room for the edges' data is not told of edges that are not plain ones.
 ///
 /// # Safety
 /// The caller's pointers.
 unsafe fn list(
-    found: &[usize],
+    found: &[Edge],
     out: *mut CUgraphNode,
     data: *mut c_void,
     count: *mut usize,
@@ -62,15 +58,18 @@ unsafe fn list(
         // SAFETY: not null.
         return unsafe { put(count, found.len()) };
     }
+    if data.is_null() && found.iter().any(|edge| !edge.is_plain()) {
+        return Err(error::ERROR_LOSSY_QUERY);
+    }
     // SAFETY: the caller's arrays have so many elements.
     unsafe {
         let room = count.read_unaligned();
         for at in 0..room {
-            let node = found.get(at).map_or(0, |&node| node);
-            out.add(at).write_unaligned(node as *mut c_void);
+            let edge = found.get(at).copied().unwrap_or(Edge::plain(0));
+            out.add(at).write_unaligned(edge.from as *mut c_void);
             if !data.is_null() {
                 let to = data.cast::<EdgeData>().add(at);
-                to.write_unaligned(EdgeData::default());
+                to.write_unaligned(edge.data);
             }
         }
         put(count, found.len().min(room))
@@ -85,7 +84,10 @@ pub(crate) unsafe fn cuGraphGetNodes(
 ) -> Result<()> {
     session()?;
     let graph = graph::resolve(handle)?;
-    let found: Vec<usize> = graph.nodes.lock().list.iter().map(|n| n.handle).collect();
+    let found: Vec<Edge> = {
+        let nodes = graph.nodes.lock();
+        nodes.list.iter().map(|n| Edge::plain(n.handle)).collect()
+    };
     // SAFETY: the caller's pointers.
     unsafe { list(&found, nodes, std::ptr::null_mut(), count) }
 }
@@ -98,10 +100,10 @@ pub(crate) unsafe fn cuGraphGetRootNodes(
 ) -> Result<()> {
     session()?;
     let graph = graph::resolve(handle)?;
-    let found: Vec<usize> = {
+    let found: Vec<Edge> = {
         let nodes = graph.nodes.lock();
         let roots = nodes.list.iter().filter(|n| n.after.is_empty());
-        roots.map(|n| n.handle).collect()
+        roots.map(|n| Edge::plain(n.handle)).collect()
     };
     // SAFETY: the caller's pointers.
     unsafe { list(&found, nodes, std::ptr::null_mut(), count) }
@@ -124,8 +126,8 @@ pub(crate) unsafe fn cuGraphGetEdges_v2(
     let mut ends = Vec::new();
     for node in &graph.nodes.lock().list {
         for edge in &node.after {
-            begins.push(edge.from);
-            ends.push(node.handle);
+            begins.push(*edge);
+            ends.push(Edge::plain(node.handle));
         }
     }
     // SAFETY: the caller's pointers; both arrays have as many elements as the count says before.
@@ -155,9 +157,7 @@ pub(crate) unsafe fn cuGraphNodeGetDependencies_v2(
     count: *mut usize,
 ) -> Result<()> {
     session()?;
-    let found: Vec<usize> = graph::with_node(node, |node| {
-        Ok(node.after.iter().map(|edge| edge.from).collect())
-    })?;
+    let found: Vec<Edge> = graph::with_node(node, |node| Ok(node.after.clone()))?;
     // SAFETY: the caller's pointers.
     unsafe { list(&found, nodes, data, count) }
 }
@@ -181,10 +181,16 @@ pub(crate) unsafe fn cuGraphNodeGetDependentNodes_v2(
 ) -> Result<()> {
     session()?;
     let graph = graph::of_node(node)?;
-    let found: Vec<usize> = {
+    let found: Vec<Edge> = {
         let all = graph.nodes.lock();
-        let depends = |n: &&graph::Node| n.after.iter().any(|edge| edge.from == node as usize);
-        all.list.iter().filter(depends).map(|n| n.handle).collect()
+        let depends = |n: &graph::Node| {
+            let edge = n.after.iter().find(|edge| edge.from == node as usize)?;
+            Some(Edge {
+                from: n.handle,
+                data: edge.data,
+            })
+        };
+        all.list.iter().filter_map(depends).collect()
     };
     // SAFETY: the caller's pointers.
     unsafe { list(&found, nodes, data, count) }
@@ -239,6 +245,14 @@ pub(crate) unsafe fn cuGraphAddDependencies_v2(
     count: usize,
 ) -> Result<()> {
     let add = |nodes: &mut Nodes, edge: Edge, to: usize| {
+        let work = nodes
+            .get(to)
+            .ok_or(error::ERROR_INVALID_VALUE)?
+            .work
+            .clone();
+        if !edge.fits(nodes, &work) {
+            return Err(error::ERROR_INVALID_VALUE);
+        }
         let node = nodes.get_mut(to).ok_or(error::ERROR_INVALID_VALUE)?;
         if node.after.iter().any(|known| known.from == edge.from) {
             return Err(error::ERROR_INVALID_VALUE);
@@ -271,7 +285,7 @@ pub(crate) unsafe fn cuGraphRemoveDependencies_v2(
 ) -> Result<()> {
     let remove = |nodes: &mut Nodes, edge: Edge, to: usize| {
         let node = nodes.get_mut(to).ok_or(error::ERROR_INVALID_VALUE)?;
-        let at = node.after.iter().position(|known| known.from == edge.from);
+        let at = node.after.iter().position(|known| *known == edge);
         node.after.remove(at.ok_or(error::ERROR_INVALID_VALUE)?);
         Ok(())
     };

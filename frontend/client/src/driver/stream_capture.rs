@@ -210,6 +210,10 @@ pub(crate) unsafe fn cuStreamUpdateCaptureDependencies_v2(
     }
     // SAFETY: the caller's arrays.
     let nodes = unsafe { graph_edges::read(dependencies, edges, count)? };
+    if nodes.iter().any(|edge| !edge.is_plain()) {
+        crate::log::unsupported("capture dependencies with ports (CUgraphEdgeData)");
+        return Err(error::ERROR_NOT_SUPPORTED);
+    }
     let nodes: Vec<usize> = nodes.iter().map(|edge| edge.from).collect();
     let known = capture.graph.nodes.lock();
     if flags > 1 || nodes.iter().any(|&node| known.position(node).is_none()) {

@@ -35,6 +35,42 @@ pub(crate) struct Edge {
     pub(crate) data: EdgeData,
 }
 
+/// Of `CUgraphEdgeData`, the ports that an edge may come from: the first is the node's end, the others are those of kernels.
+const PROGRAMMATIC_PORT: u8 = 1;
+const LAUNCH_ORDER_PORT: u8 = 2;
+/// `CU_GRAPH_DEPENDENCY_TYPE_PROGRAMMATIC`.
+const PROGRAMMATIC: u8 = 1;
+
+impl Edge {
+    /// One that waits for a node's end.
+    pub(crate) fn plain(from: usize) -> Self {
+        Self {
+            from,
+            data: EdgeData::default(),
+        }
+    }
+
+    pub(crate) fn is_plain(&self) -> bool {
+        self.data == EdgeData::default()
+    }
+
+    /// Whether there may be such an edge to a node that does `work`.
+    pub(crate) fn fits(&self, nodes: &Nodes, work: &Work) -> bool {
+        let [from_port, to_port, kind, ref reserved @ ..] = self.data;
+        let before = nodes.get(self.from).map(|node| &node.work);
+        let from_kernel = matches!(before, Some(Work::Kernel(_)));
+        let known = match (from_port, kind) {
+            (0, 0) => true,
+            (LAUNCH_ORDER_PORT, 0) => from_kernel,
+            (PROGRAMMATIC_PORT | LAUNCH_ORDER_PORT, PROGRAMMATIC) => {
+                from_kernel && matches!(work, Work::Kernel(_))
+            }
+            _ => false,
+        };
+        known && to_port == 0 && reserved.iter().all(|byte| *byte == 0)
+    }
+}
+
 /// A node of a graph.
 #[derive(Clone)]
 pub(crate) struct Node {
@@ -317,7 +353,7 @@ impl Graph {
         let mut nodes = self.nodes.lock();
         for (at, edge) in after.iter().enumerate() {
             let again = after[..at].iter().any(|other| other.from == edge.from);
-            if again || nodes.position(edge.from).is_none() {
+            if again || nodes.position(edge.from).is_none() || !edge.fits(&nodes, &work) {
                 return Err(error::ERROR_INVALID_VALUE);
             }
         }

@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 
 use super::conditional::{self, Conditional};
 use super::work::{Bounce, Fill, Kernel, Work};
-use super::{Graph, Node, Nodes};
+use super::{Edge, EdgeData, Graph, Node, Nodes};
 use crate::capture::Capture;
 use crate::driver::Result;
 use crate::driver::context::Context;
@@ -184,6 +184,15 @@ fn packed(address: u64, extent: &Extent) -> Plane {
     }
 }
 
+/// A place in the capture, by its number, and how what comes next depends on it.
+type Place = (u32, EdgeData);
+
+/// Each place once; a plain dependency holds more than another.
+fn unite(places: &mut Vec<Place>) {
+    places.sort_unstable();
+    places.dedup_by_key(|(place, _)| *place);
+}
+
 struct Replay<'a> {
     session: &'static Session,
     stream: &'a Arc<Stream>,
@@ -197,24 +206,25 @@ struct Replay<'a> {
 
 impl Replay<'_> {
     /// Issues nodes; those that depend on none of them come after `before`. Returns the places of those on which none depends.
-    fn nodes(&mut self, nodes: &Nodes, before: &[u32]) -> Result<Vec<u32>> {
-        let mut ends: Vec<Vec<u32>> = vec![Vec::new(); nodes.list.len()];
+    fn nodes(&mut self, nodes: &Nodes, before: &[Place]) -> Result<Vec<Place>> {
+        let mut ends: Vec<Vec<Place>> = vec![Vec::new(); nodes.list.len()];
         for at in nodes.in_order()? {
             let node = &nodes.list[at];
-            let mut after: Vec<u32> = if node.after.is_empty() {
+            let mut after: Vec<Place> = if node.after.is_empty() {
                 before.to_vec()
             } else {
-                let from = node
-                    .after
-                    .iter()
-                    .filter_map(|edge| nodes.position(edge.from));
-                from.flat_map(|from| ends[from].iter().copied()).collect()
+                let from = |edge: &Edge| Some((nodes.position(edge.from)?, edge.data));
+                let by = |(from, data): (usize, EdgeData)| {
+                    let plain = data == EdgeData::default();
+                    let end = move |&(place, how): &Place| (place, if plain { how } else { data });
+                    ends[from].iter().map(end)
+                };
+                node.after.iter().filter_map(from).flat_map(by).collect()
             };
-            after.sort_unstable();
-            after.dedup();
+            unite(&mut after);
             ends[at] = self.node(node, after)?;
         }
-        let mut last: Vec<u32> = nodes
+        let mut last: Vec<Place> = nodes
             .leaves()
             .into_iter()
             .flat_map(|at| ends[at].iter().copied())
@@ -222,12 +232,11 @@ impl Replay<'_> {
         if nodes.list.is_empty() {
             last = before.to_vec();
         }
-        last.sort_unstable();
-        last.dedup();
+        unite(&mut last);
         Ok(last)
     }
 
-    fn node(&mut self, node: &Node, after: Vec<u32>) -> Result<Vec<u32>> {
+    fn node(&mut self, node: &Node, after: Vec<Place>) -> Result<Vec<Place>> {
         match &node.work {
             // Only their place in the order matters.
             Work::Empty | Work::Allocate(_) | Work::Free(_) => return Ok(after),
@@ -278,7 +287,7 @@ impl Replay<'_> {
             Work::Empty | Work::Allocate(_) | Work::Free(_) | Work::Child(_) => {}
         }
         self.places += 1;
-        Ok(vec![self.places])
+        Ok(vec![(self.places, EdgeData::default())])
     }
 
     /// Makes the box's handles of the conditions of a graph that is being captured.

@@ -248,7 +248,7 @@ fn a_graph_is_replayed_by_places_and_changed() {
     let at = |save, after: &[u32]| CaptureAt {
         stream: 1,
         save,
-        after: after.to_vec(),
+        after: after.iter().map(|place| (*place, [0; 8])).collect(),
     };
     let capture = |client: &Client, graph, amount| {
         client.cast(StreamBeginCapture { stream: 1 });

@@ -53,8 +53,8 @@ crate::commands! {
         stream: u32,
         /// Number by which the place where the stream is now may be named later; 0 for none.
         save: u32,
-        /// Places that what comes next depends on; none for nothing.
-        after: Vec<u32>,
+        /// Places that what comes next depends on, and how (`CUgraphEdgeData`); none for nothing.
+        after: Vec<(u32, [u8; 8])>,
     } -> ();
     /// Makes an executable graph do what a graph describes: by `cuGraphExecUpdate`, or where the driver cannot, anew under the same number.
     0x0178 r 1 async GraphExecUpdate {
