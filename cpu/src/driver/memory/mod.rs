@@ -37,6 +37,9 @@ pub(super) const GRANULE: u64 = 2 << 20;
 const SMALL_UNIT: u64 = 512;
 /// Allocations up to this size share slabs.
 const SMALL_LIMIT: u64 = 1 << 20;
+/// Where variables and small pieces lie, and how many places there are: far from where the system puts what a process maps, since the program's process must have nothing where a managed variable lies here.
+const PLACES: u64 = 0x6a00_0000_0000;
+const MOST_PLACES: u64 = 1024;
 
 /// What an address belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -206,7 +209,11 @@ impl Memory {
                 .checked_next_multiple_of(GRANULE)
                 .ok_or(ERROR_OUT_OF_MEMORY)?;
             let block = Block::new(device, rounded)?;
-            let start = reserve_addresses(rounded, GRANULE, 0)?;
+            let start = if kind == Kind::Managed {
+                reserve_apart(rounded)?
+            } else {
+                reserve_addresses(rounded, GRANULE, 0)?
+            };
             if let Err(code) = block.map(start, rounded) {
                 release_addresses(start, rounded);
                 return Err(code);
@@ -248,7 +255,7 @@ impl Memory {
             }
         }
         let block = Block::new(device, GRANULE)?;
-        let start = reserve_addresses(GRANULE, GRANULE, 0)?;
+        let start = reserve_apart(GRANULE)?;
         if let Err(code) = block.map(start, GRANULE) {
             release_addresses(start, GRANULE);
             return Err(code);
@@ -644,32 +651,11 @@ fn page_bounds(start: u64, size: u64) -> (u64, u64) {
 /// # Errors
 /// `CUDA_ERROR_OUT_OF_MEMORY`.
 fn reserve_addresses(size: u64, alignment: u64, wanted: u64) -> Result<u64> {
-    let map = |hint: u64, length: u64, flags: i32| -> Option<u64> {
-        let length = usize::try_from(length).ok()?;
-        let flags = flags | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-        // SAFETY: without MAP_FIXED, or with MAP_FIXED_NOREPLACE, no existing mapping is touched.
-        let at = unsafe {
-            libc::mmap(
-                std::ptr::with_exposed_provenance_mut(hint as usize),
-                length,
-                libc::PROT_NONE,
-                flags,
-                -1,
-                0,
-            )
-        };
-        (at != libc::MAP_FAILED).then(|| at.expose_provenance() as u64)
-    };
-    if wanted != 0 {
-        match map(wanted, size, libc::MAP_FIXED_NOREPLACE) {
-            Some(at) if at == wanted => return Ok(at),
-            // A kernel older than the flag takes the address as a hint.
-            Some(at) => release_addresses(at, size),
-            None => {}
-        }
+    if wanted != 0 && reserve_exactly(wanted, size) {
+        return Ok(wanted);
     }
     let padded = size.checked_add(alignment).ok_or(ERROR_OUT_OF_MEMORY)?;
-    let at = map(0, padded, 0).ok_or(ERROR_OUT_OF_MEMORY)?;
+    let at = map_nothing(0, padded, 0).ok_or(ERROR_OUT_OF_MEMORY)?;
     let start = at.next_multiple_of(alignment);
     if start > at {
         release_addresses(at, start - at);
@@ -678,6 +664,46 @@ fn reserve_addresses(size: u64, alignment: u64, wanted: u64) -> Result<u64> {
         release_addresses(start + size, at + padded - start - size);
     }
     Ok(start)
+}
+
+/// The first free one of the places of variables, or addresses anywhere if there is none.
+fn reserve_apart(size: u64) -> Result<u64> {
+    let mut places = (0..MOST_PLACES).map(|at| PLACES + at * GRANULE);
+    match places.find(|&place| reserve_exactly(place, size)) {
+        Some(place) => Ok(place),
+        None => reserve_addresses(size, GRANULE, 0),
+    }
+}
+
+/// Whether these addresses were free, and are reserved now.
+fn reserve_exactly(wanted: u64, size: u64) -> bool {
+    match map_nothing(wanted, size, libc::MAP_FIXED_NOREPLACE) {
+        Some(at) if at == wanted => true,
+        // A kernel older than the flag takes the address as a hint.
+        Some(at) => {
+            release_addresses(at, size);
+            false
+        }
+        None => false,
+    }
+}
+
+/// Maps addresses that nothing may be done with.
+fn map_nothing(hint: u64, length: u64, flags: i32) -> Option<u64> {
+    let length = usize::try_from(length).ok()?;
+    let flags = flags | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    // SAFETY: without MAP_FIXED, or with MAP_FIXED_NOREPLACE, no existing mapping is touched.
+    let at = unsafe {
+        libc::mmap(
+            std::ptr::with_exposed_provenance_mut(hint as usize),
+            length,
+            libc::PROT_NONE,
+            flags,
+            -1,
+            0,
+        )
+    };
+    (at != libc::MAP_FAILED).then(|| at.expose_provenance() as u64)
 }
 
 /// Gives addresses back to the host.

@@ -174,7 +174,7 @@ pub(super) enum Form<'a> {
     Lanes,
     /// For groups of the lanes of a warp.
     Groups(Shapes<'a>),
-    /// For all groups of a block, from the start of the kernel on ([`super::sweep`]).
+    /// For all groups of a block, from the start of the kernel on ([`mod@super::sweep`]).
     Block(Shapes<'a>),
 }
 

@@ -5,7 +5,7 @@
 //! everything that is not made into machine code stays as right as it was, and lanes part and meet by the interpreter's rules.
 //!
 //! A second function does the same for groups of lanes that go together, and leaves the rest to the first ([`group`]). Both are made by the same code ([`build`]), whose values are numbers of
-//! one lane or vectors of several ([`registers::Mode`]). Small kernels that may end without a boundary have a third one, which runs all groups of a block ([`sweep`]).
+//! one lane or vectors of several ([`registers::Mode`]). Small kernels that may end without a boundary have a third one, which runs all groups of a block ([`mod@sweep`]).
 //!
 //! Arithmetic must give the interpreter's bits. What Cranelift cannot promise is done by the interpreter's own functions, for one lane ([`build::Build::one_lane`]) or for a group.
 
