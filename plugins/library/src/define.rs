@@ -1,7 +1,5 @@
 //! Definitions of objects, step by step as the client says.
 
-use std::ffi::CString;
-
 use gvirtus_wire::api::library::{
     Argument, Function, LibraryCall, LibraryDefine, LibraryReply, Mode, NO_STREAM, arguments,
 };
@@ -95,8 +93,8 @@ impl Session {
             })?;
             let handle = self.handle_of(function, step.handle);
             let handle = handle.map_err(|_| self.description.not_initialized)?.raw?;
-            let name = CString::new(function.name).unwrap_or_default();
-            let address = self.address(&name).ok_or(self.description.not_supported)?;
+            let address = self.address_of(step.function, function);
+            let address = address.ok_or(self.description.not_supported)?;
             let mut buffers =
                 Buffers::of(function, &resolved.arguments).ok_or(self.description.not_supported)?;
             let words = buffers.words(function, &resolved.arguments, handle, 0, None);

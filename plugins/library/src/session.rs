@@ -290,7 +290,7 @@ impl Session {
     }
 
     /// Where the library has a function that calls name by its id: looked up once.
-    fn address_of(&self, id: u32, function: &Function) -> Option<*const c_void> {
+    pub(crate) fn address_of(&self, id: u32, function: &Function) -> Option<*const c_void> {
         if let Some(known) = self.addresses.read().get(&id) {
             return Some(*known as *const c_void);
         }

@@ -61,13 +61,12 @@ impl Lanes {
         let count = admitted.lanes.min(settings.lanes);
         // A wire of a given rate is no faster for several connections, and each would be given the rate.
         let pointless = settings.emulation.is_some_and(|e| e.rate.is_some());
-        let count = if pointless { 0 } else { count };
         let lends = config::lends().unwrap_or_else(|e| {
             log!(Warn, "{e}");
             false
         });
         Self {
-            count,
+            count: if pointless { 0 } else { count },
             settings,
             admitted,
             lends,
