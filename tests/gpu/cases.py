@@ -11,7 +11,7 @@ The description of a sample:
     fatbin, ptx         files that are compiled for it to load: {made: source}
     rdc, driver         compiled as relocatable device code; linked with libcuda
     libraries           NVIDIA's compute libraries that it is linked with
-    arguments, env      for running it
+    arguments, env      for running it (a fixture says its environment itself)
     cpu_arguments       for running it on the CPU device: fewer elements or repetitions
     devices             how many GPUs it is about: run by --devices
     timeout, alone      more seconds than others get; not beside others
@@ -55,6 +55,7 @@ class Case:
         self.opens_libraries = False
         self.library_level = False
         self.flags = description.get("flags", [])
+        self.environment = dict(description.get("env", {}))
         if kind == "fixture":
             head = []
             with open(os.path.join(directory, name + ".cu")) as file:
@@ -71,6 +72,8 @@ class Case:
                     self.round_trips = int(line.split(":")[1])
                 if line.startswith("compile:"):
                     self.flags = self.flags + line.split(":")[1].split()
+                if line.startswith("environment:"):
+                    self.environment.update(setting.split("=", 1) for setting in line.split(":", 1)[1].split())
 
     def at(self, level):
         """Whether it is run at a level."""

@@ -85,7 +85,7 @@ def programs_of(cases, errors, lacking, options):
 def job(entry, options, identity, env, run):
     case = entry["case"]
     env["CUDA_CACHE_DISABLE"] = "1"
-    env.update(case.description.get("env", {}))
+    env.update(case.environment)
     if case.kind == "python":
         # What compilers of kernels remember between runs lies in a place of the run's own.
         env.update({name + "_CACHE_DIR": os.path.join(options.work, "caches", name, entry["id"], run) for name in ["TRITON", "TORCHINDUCTOR", "CUPY"]})

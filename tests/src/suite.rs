@@ -53,7 +53,10 @@ pub fn check_program(
     cuda_major: u32,
     path: &std::path::Path,
 ) {
-    let outcome = program::run(path, backend).expect("the program can be started");
+    let outcome = program::run_with(path, backend, |command| {
+        command.envs(fixture.environment.iter().cloned());
+    });
+    let outcome = outcome.expect("the program can be started");
     let what = format!(
         "{} ({runtime:?} runtime, CUDA {cuda_major}, {}) after {:.1?}",
         fixture.name,

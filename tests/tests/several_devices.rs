@@ -8,7 +8,10 @@ fn on_two_devices(name: &str) {
     let backend = Backend::start_with(Transport::Unix, &json!({ "cpu": { "devices": 2 } }))
         .expect("a backend starts");
     let path = compiled(name, 13).expect("the fixture compiles");
-    let outcome = program::run(&path, &backend).expect("the program can be started");
+    let outcome = program::run_with(&path, &backend, |command| {
+        command.envs(fixture(name).environment.iter().cloned());
+    });
+    let outcome = outcome.expect("the program can be started");
     let told = format!(
         "\n-- its output\n{}\n-- its errors\n{}\n-- the backend's log\n{}",
         tail(&outcome.stdout),
@@ -37,4 +40,9 @@ fn programs_share() {
 #[test]
 fn managed_memory() {
     on_two_devices("managed_streams");
+}
+
+#[test]
+fn managed_memory_beside_kernels() {
+    on_two_devices("managed_concurrent");
 }

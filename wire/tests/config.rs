@@ -70,7 +70,7 @@ fn our_keys() {
         "tenants": [{"name": "a", "token_file": "token"}, {"name": "b", "token": "other"}],
         "tenant": "b",
         "allow_unauthenticated_remote": true, "warm_workers": 0, "plugins_dir": "/p", "max_sessions": 3,
-        "lanes": 7, "launch_threads": 3, "module_cache": {"dir": "images", "bytes": "1GiB"},
+        "lanes": 7, "concurrent_managed_access": true, "launch_threads": 3, "module_cache": {"dir": "images", "bytes": "1GiB"},
         "connect_timeout": 0.5, "drain_timeout": 5
     }"#;
     let p = Properties::parse(&dir.path().join("properties.json"), text).unwrap();
@@ -87,6 +87,7 @@ fn our_keys() {
     assert_eq!(p.tenants[0].token.bytes(), b"secret");
     assert_eq!(p.identity.unwrap(), p.tenants[1]);
     assert_eq!((p.warm_workers, p.max_sessions, p.lanes), (0, 3, 7));
+    assert!(p.concurrent_managed_access);
     assert_eq!(p.launch_threads, Some(3));
     assert_eq!(p.module_cache.dir, Some(dir.path().join("images")));
     assert_eq!(p.module_cache.bytes, 1 << 30);

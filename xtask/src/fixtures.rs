@@ -4,6 +4,7 @@
 //!
 //! * `// link: libcuda` – calls the driver API, so it is linked with `libcuda.so.1`
 //! * `// compile: --default-stream=per-thread` – what else the compiler is told
+//! * `// environment: NAME=VALUE …` – what it is run with
 //! * `// round-trips: 4` – the most round trips that it may cost after setup
 //! * `// interactive` – reads its standard input; only particular tests run it
 //! * `// opens libraries` – opens libraries of ours beyond the driver's by name, so it never has NVIDIA's runtime alone
@@ -32,6 +33,8 @@ pub struct Fixture {
     pub links_libcuda: bool,
     /// What else the compiler is told.
     pub flags: Vec<String>,
+    /// Variables that it is run with.
+    pub environment: Vec<(String, String)>,
     /// The most round trips that it may cost after setup.
     pub round_trips: Option<u64>,
     /// Whether it needs someone at its standard input.
@@ -83,6 +86,14 @@ pub fn all() -> Result<BTreeMap<String, Fixture>> {
             .map(|number| number.trim().parse())
             .transpose()
             .with_context(|| format!("{}: round-trips", source.display()))?;
+        let environment = directive("environment: ").unwrap_or_default();
+        let environment = environment.split_whitespace().map(|setting| {
+            let (name, value) = setting
+                .split_once('=')
+                .with_context(|| format!("{}: environment", source.display()))?;
+            Ok((name.to_owned(), value.to_owned()))
+        });
+        let environment = environment.collect::<Result<_>>()?;
         fixtures.insert(
             name.clone(),
             Fixture {
@@ -93,6 +104,7 @@ pub fn all() -> Result<BTreeMap<String, Fixture>> {
                     .split_whitespace()
                     .map(str::to_owned)
                     .collect(),
+                environment,
                 round_trips,
                 interactive: directive("interactive").is_some(),
                 opens_libraries: directive("opens libraries").is_some(),

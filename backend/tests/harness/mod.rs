@@ -136,6 +136,7 @@ impl Daemon {
             handshake_timeout: PATIENCE,
             session_timeout: PATIENCE,
             lanes: 0,
+            concurrent_managed_access: false,
             emulation: None,
             warnings: vec![],
         }

@@ -25,6 +25,8 @@ pub struct Client {
     pub session_timeout: Duration,
     /// `GVIRTUS_LANES`, or `lanes`: further connections for large payloads, if the backend has them.
     pub lanes: u8,
+    /// `GVIRTUS_CONCURRENT_MANAGED_ACCESS`, or `concurrent_managed_access`: say that processor and GPU may use managed memory at the same time.
+    pub concurrent_managed_access: bool,
     /// `GVIRTUS_EMULATE`.
     pub emulation: Option<Emulation>,
     /// What was not understood and is ignored.
@@ -170,6 +172,12 @@ pub fn client_from(file: Option<&Path>, library: Option<&Path>) -> Result<Client
         Some(lanes) => lanes,
         None => properties.as_ref().map_or(DEFAULT_LANES, |p| p.lanes),
     };
+    let concurrent_managed_access = match switch("GVIRTUS_CONCURRENT_MANAGED_ACCESS")? {
+        Some(said) => said,
+        None => properties
+            .as_ref()
+            .is_some_and(|p| p.concurrent_managed_access),
+    };
     Ok(Client {
         file: properties.map(|p| p.file),
         endpoint,
@@ -178,6 +186,7 @@ pub fn client_from(file: Option<&Path>, library: Option<&Path>) -> Result<Client
         handshake_timeout: timeouts.1,
         session_timeout: timeouts.1 + timeouts.2,
         lanes,
+        concurrent_managed_access,
         emulation,
         warnings,
     })
@@ -223,15 +232,21 @@ pub fn lanes() -> Result<u8, ConfigError> {
 /// # Errors
 /// [`ConfigError`] for a variable that is neither 0 nor 1.
 pub fn lends() -> Result<bool, ConfigError> {
-    lends_by(variable("GVIRTUS_LEND"))
+    Ok(switch("GVIRTUS_LEND")?.unwrap_or(false))
 }
 
-fn lends_by(said: Option<String>) -> Result<bool, ConfigError> {
+/// A variable that is 1 or 0, if it is set.
+fn switch(name: &'static str) -> Result<Option<bool>, ConfigError> {
+    switch_by(name, variable(name))
+}
+
+fn switch_by(name: &'static str, said: Option<String>) -> Result<Option<bool>, ConfigError> {
     match said.as_deref().map(str::trim) {
-        None | Some("0") => Ok(false),
-        Some("1") => Ok(true),
+        None => Ok(None),
+        Some("0") => Ok(Some(false)),
+        Some("1") => Ok(Some(true)),
         Some(text) => Err(ConfigError::Environment {
-            variable: "GVIRTUS_LEND",
+            variable: name,
             message: "accepted: 0 and 1".to_owned(),
             value: text.to_owned(),
         }),
@@ -264,10 +279,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_is_lent_if_that_is_asked_for() {
-        for (said, lends) in [(None, false), (Some("0"), false), (Some(" 1"), true)] {
-            assert_eq!(lends_by(said.map(str::to_owned)).ok(), Some(lends));
+    fn switches_are_0_or_1() {
+        for (said, means) in [
+            (None, None),
+            (Some("0"), Some(false)),
+            (Some(" 1"), Some(true)),
+        ] {
+            assert_eq!(switch_by("X", said.map(str::to_owned)).ok(), Some(means));
         }
-        assert!(lends_by(Some("yes".to_owned())).is_err());
+        assert!(switch_by("X", Some("yes".to_owned())).is_err());
     }
 }

@@ -104,6 +104,8 @@ pub struct Properties {
     pub warm_workers: usize,
     /// `lanes`: further connections of a session for large payloads; 0 for none.
     pub lanes: u8,
+    /// `concurrent_managed_access`: a client says that processor and GPU may use managed memory at the same time.
+    pub concurrent_managed_access: bool,
     /// `launch_threads`: how many threads of a worker issue launches where several threads of the program launch; as many as suit the machine if absent, none if below two.
     pub launch_threads: Option<usize>,
     /// `module_cache`: where images of modules are kept for later sessions.
@@ -170,6 +172,7 @@ impl Properties {
             allow_unauthenticated_remote: false,
             warm_workers: 1,
             lanes: DEFAULT_LANES,
+            concurrent_managed_access: false,
             launch_threads: None,
             module_cache: ModuleCache::default(),
             plugins_dir: None,
@@ -221,7 +224,7 @@ impl Read<'_> {
 
     fn properties(&mut self, root: &Node) -> Result<Properties, ConfigError> {
         const KEYS: &str = "communicator, secure_application, device, cpu, tenants, tenant, token, token_file, allow_unauthenticated_remote, \
-            warm_workers, lanes, launch_threads, module_cache, plugins_dir, library_dirs, max_sessions, connect_timeout, handshake_timeout, worker_timeout, drain_timeout";
+            warm_workers, lanes, concurrent_managed_access, launch_threads, module_cache, plugins_dir, library_dirs, max_sessions, connect_timeout, handshake_timeout, worker_timeout, drain_timeout";
         let mut out = Properties::defaults(self.file);
         let mut tenant = None;
         let mut token = None;
@@ -247,6 +250,9 @@ impl Read<'_> {
                 }
                 "warm_workers" => out.warm_workers = self.count(key, node, 0..=64)?,
                 "lanes" => out.lanes = self.count(key, node, 0..=lanes::MOST)? as u8,
+                "concurrent_managed_access" => {
+                    out.concurrent_managed_access = self.boolean(key, node)?;
+                }
                 "launch_threads" => out.launch_threads = Some(self.count(key, node, 0..=16)?),
                 "module_cache" => out.module_cache = self.module_cache(node)?,
                 "plugins_dir" => out.plugins_dir = Some(self.path(key, node)?),

@@ -30,18 +30,19 @@ pub(crate) mod attr {
     pub(crate) const PCI_DOMAIN_ID: u32 = 50;
     pub(crate) const COMPUTE_CAPABILITY_MAJOR: u32 = 75;
     pub(crate) const COMPUTE_CAPABILITY_MINOR: u32 = 76;
+    pub(crate) const CONCURRENT_MANAGED_ACCESS: u32 = 89;
     pub(crate) const COOPERATIVE_LAUNCH: u32 = 95;
     pub(crate) const MAX_SHARED_MEMORY_PER_BLOCK_OPTIN: u32 = 97;
     pub(crate) const CLUSTER_LAUNCH: u32 = 120;
 }
 
-/// What is not the device's to say. Managed memory there is, whatever the box has; processor and GPU do not reach it at the same time, and the GPU reaches no memory that the
+/// What is not the device's to say. Managed memory there is, whatever the box has; processor and GPU do not reach it at the same time, unless the user asks for what comes close to it; and the GPU reaches no memory that the
 /// program has not got from CUDA: unmanaged memory, with the host's page tables or without; and the host does not reach the GPU's. There are no fabric handles, no functions
 /// that both call, and no decompression engine, which would need memory made for it.
 const OURS: [(u32, i32); 9] = [
     (83, 1),
     (88, 0),
-    (89, 0),
+    (attr::CONCURRENT_MANAGED_ACCESS, 0),
     (100, 0),
     (101, 0),
     (128, 0),
@@ -70,6 +71,9 @@ fn indexed() -> Option<&'static Vec<Vec<Option<i32>>>> {
             }
             for (attribute, value) in OURS {
                 values[attribute as usize] = values[attribute as usize].and(Some(value));
+            }
+            if session.concurrent_managed_access {
+                values[attr::CONCURRENT_MANAGED_ACCESS as usize] = Some(1);
             }
             // Pools and physical memory are shared by file descriptors, where the box can, and by nothing else.
             values[119] = values[119].and(values[103]);

@@ -97,7 +97,7 @@ pub(crate) fn cuStreamAttachMemAsync(
     capture::enqueue_allowed(&stream)?;
     // Variables share pages with others: they stay everybody's.
     if entry.kind == Kind::Managed {
-        managed::attach(dptr, attached);
+        managed::attach(session, dptr, attached);
     }
     Ok(())
 }

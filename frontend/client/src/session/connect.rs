@@ -108,11 +108,13 @@ fn connect() -> Result<&'static Session, (CUresult, String)> {
     inbox
         .set_timeout(None)
         .map_err(|e| not_ready("clearing a timeout", &e))?;
+    let concurrent_managed_access = settings.concurrent_managed_access;
     let session = Session {
         snapshot,
         callbacks: super::Callbacks::default(),
         prints: AtomicBool::new(false),
         blocking: std::env::var("CUDA_LAUNCH_BLOCKING").is_ok_and(|v| v.trim() == "1"),
+        concurrent_managed_access,
         errors: super::Errors::default(),
         outbox: Outbox::new(sender),
         pending: super::Pending::default(),

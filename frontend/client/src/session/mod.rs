@@ -47,6 +47,8 @@ pub(crate) struct Session {
     prints: AtomicBool,
     /// `CUDA_LAUNCH_BLOCKING=1`: every call waits.
     blocking: bool,
+    /// The program is told that processor and GPU may use managed memory at the same time.
+    pub(crate) concurrent_managed_access: bool,
     errors: Errors,
     outbox: Outbox,
     pending: Pending,

@@ -76,7 +76,7 @@ struct Piece {
     named: bool,
     /// Variables of libraries whose context was reset: all of it is here, and the GPU has none until they are loaded again.
     kept: bool,
-    /// What was running when busy pages were fetched.
+    /// What was running when busy pages were fetched: of each stream the first such command. None: nobody knows.
     since: Vec<(Arc<Stream>, u64)>,
     advice: Advice,
 }
@@ -135,6 +135,7 @@ impl State {
         if piece.pages.any_here() {
             self.here.insert(piece.address);
         }
+        touch::refresh_busy_pages();
         self.pieces.insert(piece.address, piece);
         COUNT.fetch_add(1, Ordering::AcqRel);
     }
@@ -279,7 +280,7 @@ pub(crate) fn allocate(
                     pages: Pages::zeros(len as usize / PAGE),
                     window,
                     spans: std::iter::once(0..size as usize).collect(),
-                    attached: if flags == ATTACH_HOST {
+                    attached: if flags == ATTACH_HOST && !session.concurrent_managed_access {
                         Attached::Host
                     } else {
                         Attached::Global
@@ -399,6 +400,24 @@ impl Piece {
                 .filter(|(stream, _)| stream.number == number)
                 .collect(),
             _ => streams::running(),
+        }
+    }
+
+    /// Pages were fetched while this was running, or (`None`) what was not issued yet; `before`: others were busy already. They are out of date as soon as any of the work that they were
+    /// fetched beside is complete.
+    fn fetched_beside(&mut self, work: Option<Vec<(Arc<Stream>, u64)>>, before: bool) {
+        let Some(work) = work else {
+            self.since.clear();
+            return;
+        };
+        if !before {
+            self.since = work;
+        } else if !self.since.is_empty() {
+            for (stream, number) in work {
+                if !self.since.iter().any(|(s, _)| Arc::ptr_eq(s, &stream)) {
+                    self.since.push((stream, number));
+                }
+            }
         }
     }
 
@@ -573,8 +592,11 @@ pub(crate) fn after_host_function(session: &Session) {
     });
 }
 
-/// Says which work uses a piece from now on.
-pub(crate) fn attach(address: u64, attached: Attached) {
+/// Says which work uses a piece from now on. To a program that may use all of it at any time that is no promise, as natively.
+pub(crate) fn attach(session: &Session, address: u64, attached: Attached) {
+    if session.concurrent_managed_access {
+        return;
+    }
     with(|state| {
         if let Some(piece) = state.find(address) {
             // It is attached behind what is on the stream, which may still use it as before.
