@@ -84,6 +84,7 @@ fn all_figures_over_all_transports() {
     for id in [
         "first_call",
         "launch_issue",
+        "launch_each_60us",
         "launch_drained",
         "launch_sync",
         "d2h_16",

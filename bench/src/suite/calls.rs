@@ -1,5 +1,7 @@
 //! What single calls cost.
 
+use std::time::{Duration, Instant};
+
 use super::Bench;
 use crate::gpu::Result;
 use crate::measure::{Unit, figure, median, microseconds, time};
@@ -8,6 +10,13 @@ use crate::measure::{Unit, figure, median, microseconds, time};
 const BURST: u32 = 500;
 const MALLOC: usize = 4 << 20;
 const GRAPH_NODES: u32 = 100;
+/// Time between launches that are measured one by one, microseconds, and how many a round has.
+const GAPS: [(&str, u64); 3] = [
+    ("launch_each_20us", 20),
+    ("launch_each_60us", 60),
+    ("launch_each_300us", 300),
+];
+const CALLS_APART: u32 = 200;
 
 pub(super) fn run(bench: &Bench<'_>) -> Result<()> {
     launches(bench)?;
@@ -39,6 +48,26 @@ fn cost(
     )
 }
 
+/// What a call costs the thread that makes it where it comes once in a while, as it does in programs that compute between launches: the median of rounds, in microseconds.
+fn apart(bench: &Bench<'_>, gap: Duration, mut f: impl FnMut() -> Result<()>) -> Result<f64> {
+    let mut rounds = Vec::new();
+    for _ in 0..bench.options.times(7) {
+        bench.context.synchronize()?;
+        let mut inside = Duration::ZERO;
+        let mut due = Instant::now();
+        for _ in 0..CALLS_APART {
+            due += gap;
+            while Instant::now() < due {
+                std::hint::spin_loop();
+            }
+            inside += time(&mut f)?;
+        }
+        rounds.push(inside);
+    }
+    rounds.sort_unstable();
+    Ok(microseconds(rounds[rounds.len() / 2], CALLS_APART))
+}
+
 fn launches(bench: &Bench<'_>) -> Result<()> {
     let Bench {
         context,
@@ -53,6 +82,18 @@ fn launches(bench: &Bench<'_>) -> Result<()> {
         (200, BURST),
         || module.launch_nothing(stream),
     )?;
+    for (id, gap) in GAPS {
+        let each = apart(bench, Duration::from_micros(gap), || {
+            module.launch_nothing(stream)
+        })?;
+        figure(
+            id,
+            &format!("launch, issued, each {gap} us"),
+            Unit::Microseconds,
+            None,
+            each,
+        )?;
+    }
     let many = bench.options.times(100_000);
     context.synchronize()?;
     let took = time(|| {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use gvirtus_wire::command::Command;
-use gvirtus_wire::communicator::Sender;
+use gvirtus_wire::communicator::{Sender, watch};
 use gvirtus_wire::frame::{FLAG_LANES, HEADER_LEN, Header};
 use parking_lot::{Mutex, MutexGuard};
 
@@ -27,6 +27,9 @@ const SPARES: usize = 3;
 const FLUSHER_PACE: Duration = Duration::from_micros(4);
 /// How long the flusher looks for more before it sleeps: a burst of launches then pays for no wake-up.
 const FLUSHER_SPIN: Duration = Duration::from_micros(50);
+/// And how long it goes on where there are processors enough, offering its own to others meanwhile: a program that computes for tens of microseconds between launches would pay for each by a wake-up or a
+/// system call, several times what a launch costs it natively.
+const FLUSHER_WATCH: Duration = Duration::from_millis(1);
 /// So many commands issuing threads write themselves before the flusher has to: a wake-up costs them as much as writing to a socket, and more than writing to a ring.
 const ALONE: u32 = 4;
 
@@ -230,7 +233,7 @@ impl Outbox {
                 busy = Instant::now();
             } else if busy.elapsed() < FLUSHER_SPIN {
                 std::hint::spin_loop();
-            } else {
+            } else if !watch(FLUSHER_WATCH, || self.bell.has_rung(), || false) {
                 self.alone.store(0, Ordering::Relaxed);
                 self.bell.wait();
                 busy = Instant::now();
