@@ -192,6 +192,7 @@ fn provisions(properties: &Properties) -> Result<Provisions, Stop> {
             "cpu": {"devices": properties.cpu.devices, "memory": properties.cpu.memory},
             "module_cache": module_cache(properties),
             "launch_threads": properties.launch_threads,
+            "launch_chains": properties.launch_chains,
         }),
         environment,
     })

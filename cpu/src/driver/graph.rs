@@ -38,6 +38,7 @@ pub(super) struct Graph {
 }
 
 /// A graph's work, fixed: nodes after those that they depend on, no graphs inside.
+#[derive(Clone)]
 pub(super) struct Shape {
     nodes: Vec<(Work, Vec<usize>)>,
 }
@@ -385,6 +386,23 @@ pub(super) fn cuGraphExecUpdate_v2(
     }
     // Launches that are under way keep what they began with.
     *shape = Arc::new(new);
+    Ok(())
+}
+
+/// Gives a kernel node of an executable graph other work; launches that are under way keep theirs.
+pub(super) fn set_kernel(exec: CUgraphExec, node: CUgraphNode, work: Work) -> Result {
+    let executable = resolve_executable(exec)?;
+    let (graph, index) = resolve_node(node)?;
+    let mut shape = executable.shape.lock();
+    // Where graphs inside were laid out, nodes have other places.
+    if shape.nodes.len() != graph.len() {
+        return Err(ERROR_NOT_SUPPORTED);
+    }
+    let shape = Arc::make_mut(&mut *shape);
+    match &mut shape.nodes[index].0 {
+        old @ Work::Kernel(_) => *old = work,
+        _ => return Err(ERROR_INVALID_VALUE),
+    }
     Ok(())
 }
 

@@ -6,7 +6,8 @@ use std::ffi::c_void;
 use std::sync::Arc;
 
 use gvirtus_wire::api::types::{
-    CUDA_MEMCPY3D, CUcontext, CUevent, CUfunction, CUgraph, CUgraphNode, CUhostFn, CUkernel,
+    CUDA_MEMCPY3D, CUcontext, CUevent, CUfunction, CUgraph, CUgraphExec, CUgraphNode, CUhostFn,
+    CUkernel,
 };
 
 use super::error::{ERROR_INVALID_VALUE, Result};
@@ -135,15 +136,37 @@ pub(super) fn cuGraphAddKernelNode_v2(
     nodeParams: *const c_void,
 ) -> Result {
     let graph = graph::resolve(hGraph)?;
+    add(out, &graph, dependencies, count, kernel2(nodeParams)?)
+}
+
+/// The work of a node as `…_v2` tells it.
+fn kernel2(params: *const c_void) -> Result<Work> {
     let KernelParams2 {
         mut first,
         kernel: given,
         ..
-    } = ffi::get(nodeParams.cast::<KernelParams2>())?;
+    } = ffi::get(params.cast::<KernelParams2>())?;
     if first.function.is_null() {
         first.function = given;
     }
-    add(out, &graph, dependencies, count, kernel(first)?)
+    kernel(first)
+}
+
+pub(super) fn cuGraphExecKernelNodeSetParams(
+    hGraphExec: CUgraphExec,
+    hNode: CUgraphNode,
+    nodeParams: *const c_void,
+) -> Result {
+    let params = ffi::get(nodeParams.cast::<KernelParams>())?;
+    graph::set_kernel(hGraphExec, hNode, kernel(params)?)
+}
+
+pub(super) fn cuGraphExecKernelNodeSetParams_v2(
+    hGraphExec: CUgraphExec,
+    hNode: CUgraphNode,
+    nodeParams: *const c_void,
+) -> Result {
+    graph::set_kernel(hGraphExec, hNode, kernel2(nodeParams)?)
 }
 
 pub(super) fn cuGraphAddMemcpyNode(

@@ -48,7 +48,7 @@ macro_rules! implemented { ($callback:ident) => { $callback! {
     }
     graph_nodes {
         cuGraphAddChildGraphNode cuGraphAddEmptyNode cuGraphAddEventRecordNode cuGraphAddEventWaitNode cuGraphAddHostNode cuGraphAddKernelNode
-        cuGraphAddKernelNode_v2 cuGraphAddMemcpyNode cuGraphAddMemsetNode
+        cuGraphAddKernelNode_v2 cuGraphAddMemcpyNode cuGraphAddMemsetNode cuGraphExecKernelNodeSetParams cuGraphExecKernelNodeSetParams_v2
     }
     green {
         cuCtxFromGreenCtx cuCtxGetDevResource cuDevResourceGenerateDesc cuDevSmResourceSplitByCount cuDeviceGetDevResource cuGreenCtxCreate cuGreenCtxDestroy

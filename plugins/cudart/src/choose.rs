@@ -30,6 +30,8 @@ pub(crate) struct Config {
     pub(crate) module_cache: Option<image_cache::Settings>,
     /// How many threads issue launches where several threads of the program launch; as many as suit the machine if absent, none if fewer than two.
     pub(crate) launch_threads: Option<usize>,
+    /// Whether launches may be issued together.
+    pub(crate) launch_chains: bool,
 }
 
 impl Default for Config {
@@ -43,6 +45,7 @@ impl Default for Config {
             max_image_bytes: 4 << 30,
             module_cache: None,
             launch_threads: None,
+            launch_chains: true,
         }
     }
 }

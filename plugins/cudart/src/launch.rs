@@ -1,5 +1,6 @@
 //! Kernel launches.
 
+use std::ffi::c_void;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -10,7 +11,8 @@ use gvirtus_wire::frame::Header;
 use smallvec::SmallVec;
 
 use crate::driver::{Handle, cu};
-use crate::errors::{ERROR_INVALID_VALUE, ERROR_NOT_SUPPORTED, Result};
+use crate::errors::{ERROR_INVALID_HANDLE, ERROR_INVALID_VALUE, ERROR_NOT_SUPPORTED, Result};
+use crate::launch_chain::{Held, IN_A_ROW, LONG};
 use crate::modules::Function;
 use crate::session::Session;
 use crate::streams::Stream;
@@ -30,6 +32,47 @@ const MOST_ATTRIBUTES: usize = 32;
 
 /// Launch attributes, in place: most launches have none.
 pub(crate) type Attributes = SmallVec<[CUlaunchAttribute; 4]>;
+
+/// Arguments as the driver takes them: an address for each, or addresses of one block and its size.
+pub(crate) type Pointers = *mut *mut c_void;
+
+/// Calls `issue` with a launch's arguments in the two forms of `cuLaunchKernel`, of which one is null.
+///
+/// # Errors
+/// `CUDA_ERROR_INVALID_VALUE` if there are fewer bytes than the kernel's parameters take.
+#[inline]
+pub(crate) fn with_params(
+    command: &Launch,
+    function: &Function,
+    issue: impl FnOnce(Pointers, Pointers) -> Result<()>,
+) -> Result<()> {
+    let block = &command.params;
+    if block.len() < function.least {
+        return Err(ERROR_INVALID_VALUE);
+    }
+    let base = block.as_ptr();
+    match &function.params {
+        Some(layout) => {
+            // Every offset plus size is within the block, see `least`.
+            let mut pointers: SmallVec<[*mut c_void; 32]> = layout
+                .iter()
+                .map(|(offset, _)| base.wrapping_add(*offset as usize).cast_mut().cast())
+                .collect();
+            issue(pointers.as_mut_ptr(), std::ptr::null_mut())
+        }
+        None => {
+            let mut size = block.len();
+            let mut extra = [
+                PARAM_BUFFER as *mut c_void,
+                base.cast_mut().cast(),
+                PARAM_SIZE as *mut _,
+                (&raw mut size).cast(),
+                PARAM_END as *mut _,
+            ];
+            issue(std::ptr::null_mut(), extra.as_mut_ptr())
+        }
+    }
+}
 
 impl Session {
     /// Attributes as the driver takes them; ids of events become its handles.
@@ -63,33 +106,25 @@ impl Session {
             .collect()
     }
 
-    fn launch(&self, command: &Launch, function: &Function, stream: Handle) -> Result<()> {
-        let block = &command.params;
-        if block.len() < function.least {
-            return Err(ERROR_INVALID_VALUE);
-        }
-        let base = block.as_ptr();
-        let mut pointers: SmallVec<[*mut std::ffi::c_void; 32]> = SmallVec::new();
-        let mut size = block.len();
-        let mut extra = [
-            PARAM_BUFFER as *mut std::ffi::c_void,
-            base.cast_mut().cast(),
-            PARAM_SIZE as *mut _,
-            (&raw mut size).cast(),
-            PARAM_END as *mut _,
-        ];
-        let (params, extra) = match &function.params {
-            Some(layout) => {
-                // Every offset plus size is within the block, see `least`.
-                pointers.extend(
-                    layout
-                        .iter()
-                        .map(|(offset, _)| base.wrapping_add(*offset as usize).cast_mut().cast()),
-                );
-                (pointers.as_mut_ptr(), std::ptr::null_mut())
-            }
-            None => (std::ptr::null_mut(), extra.as_mut_ptr()),
-        };
+    pub(crate) fn launch(
+        &self,
+        command: &Launch,
+        function: &Function,
+        stream: Handle,
+    ) -> Result<()> {
+        with_params(command, function, |params, extra| {
+            self.launch_with(command, function, stream, params, extra)
+        })
+    }
+
+    fn launch_with(
+        &self,
+        command: &Launch,
+        function: &Function,
+        stream: Handle,
+        params: Pointers,
+        extra: Pointers,
+    ) -> Result<()> {
         let [gx, gy, gz] = command.grid;
         let [bx, by, bz] = command.block;
         if command.attributes.is_empty() {
@@ -158,6 +193,10 @@ pub(crate) struct Last {
     id: u32,
     stream: Arc<Stream>,
     function: Option<(u32, Arc<Function>)>,
+    /// How many launches came on this stream one behind the other.
+    in_a_row: u32,
+    /// Launches that are not issued yet, because more are waiting to go with them.
+    held: Vec<Held>,
 }
 
 impl Last {
@@ -166,12 +205,22 @@ impl Last {
             && self.id == stream
             && self.stream.context().alive.load(Ordering::Acquire)
     }
+
+    #[inline]
+    fn function(&mut self, session: &Session, id: u32) -> Result<&Arc<Function>> {
+        if self.function.as_ref().is_none_or(|(last, _)| *last != id) {
+            self.function = Some((id, session.functions.get(id)?));
+        }
+        let known = self.function.as_ref().map(|(_, function)| function);
+        known.ok_or(ERROR_INVALID_HANDLE)
+    }
 }
 
 impl Handler<Launch> for Session {
     /// On the thread that reads frames.
     fn handle(&self, header: &Header, command: Launch) -> Result<Answer<()>> {
         if header.wants_reply() {
+            self.forget_last_launch();
             return self.launch_anywhere(header, &command);
         }
         let mut guard = self.last_launch.lock();
@@ -179,7 +228,7 @@ impl Handler<Launch> for Session {
             .as_ref()
             .is_some_and(|last| last.is_on(header, command.stream))
         {
-            *guard = None;
+            self.forget(guard.take());
         }
         let last = match &mut *guard {
             Some(last) => last,
@@ -188,24 +237,46 @@ impl Handler<Launch> for Session {
                 id: command.stream,
                 stream: self.stream(header, command.stream)?,
                 function: None,
+                in_a_row: 0,
+                held: Vec::new(),
             }),
         };
-        self.on(header, &last.stream, |stream| {
-            let function = match &mut last.function {
-                Some((id, function)) if *id == command.function => function,
-                other => {
-                    &other
-                        .insert((command.function, self.functions.get(command.function)?))
-                        .1
-                }
-            };
-            self.launch(&command, function, stream.raw)
+        last.in_a_row = last.in_a_row.saturating_add(1);
+        // Held for others only if there are some, or are about to be.
+        if last.in_a_row > IN_A_ROW
+            && self.chainable(&command, &last.stream)
+            && (!last.held.is_empty() || self.host.frame_waits())
+            && let Ok(function) = last.function(self, command.function).map(Arc::clone)
+        {
+            last.held.push(Held::new(*header, command, function));
+            if last.held.len() >= LONG || !self.host.frame_waits() {
+                self.issue(&last.stream, &mut last.held);
+            }
+            return Ok(Answer::Now(()));
+        }
+        self.issue(&last.stream, &mut last.held);
+        let stream = Arc::clone(&last.stream);
+        self.on(header, &stream, |stream| {
+            self.launch(&command, last.function(self, command.function)?, stream.raw)
         })
         .map(Answer::Now)
     }
 }
 
 impl Session {
+    /// Before a command that is no launch: those that are held go first, and nothing of the last one is kept.
+    #[inline]
+    pub(crate) fn forget_last_launch(&self) {
+        let last = self.last_launch.lock().take();
+        self.forget(last);
+    }
+
+    fn forget(&self, last: Option<Last>) {
+        if let Some(mut last) = last {
+            self.issue(&last.stream, &mut last.held);
+        }
+    }
+
     /// A launch on any thread that is given a stream's launches.
     pub(crate) fn launch_anywhere(&self, header: &Header, command: &Launch) -> Result<Answer<()>> {
         self.on_stream_then_reply(header, command.stream, |stream| {

@@ -14,11 +14,12 @@ use std::time::Duration;
 
 use gvirtus_wire::api::core::Launch;
 use gvirtus_wire::codec::decode_all;
-use gvirtus_wire::command::{Answer, Command};
+use gvirtus_wire::command::Command;
 use gvirtus_wire::communicator::watch;
 use gvirtus_wire::frame::Header;
 use parking_lot::{Condvar, Mutex};
 
+use crate::launch_chain::{Held, SHORT};
 use crate::progress::Lane;
 use crate::session::Session;
 
@@ -197,18 +198,23 @@ impl LaunchThreads {
                 std::mem::swap(&mut queue.jobs, &mut jobs);
                 launcher.waiting.store(0, Ordering::Release);
             }
-            for job in jobs.drain(..) {
-                let Job {
-                    header,
-                    launch,
-                    lane,
-                } = job;
-                session.finish_launch(&header, launch);
+            if jobs.len() >= SHORT {
+                // Streams by turns become one stream after the other, in the order that each has.
+                let jobs = jobs.make_contiguous();
+                jobs.sort_by_key(|job| (job.lane.context.id, job.lane.stream));
+            }
+            while let Some(first) = jobs.front() {
+                let lane = Arc::clone(&first.lane);
+                let run = jobs
+                    .iter()
+                    .take_while(|job| Arc::ptr_eq(&job.lane, &lane))
+                    .count();
+                session.finish_launches(jobs.drain(..run).map(|job| (job.header, job.launch)));
                 if let Some(count) = lane.handed_out() {
-                    count.fetch_sub(1, Ordering::Release);
+                    count.fetch_sub(run, Ordering::Release);
                 }
                 drop(lane);
-                self.pending.fetch_sub(1, Ordering::Release);
+                self.pending.fetch_sub(run, Ordering::Release);
             }
         }
     }
@@ -252,6 +258,7 @@ impl Session {
     }
 
     fn hand_out_slowly(&self, header: &Header, payload: &[u8]) -> bool {
+        self.forget_last_launch();
         // Captures go by the order of all streams, and memory that kernels use in place by that of threads.
         if self.progress.captures.load(Ordering::Relaxed) > 0 || self.progress.mapped.any() {
             return false;
@@ -279,16 +286,39 @@ impl Session {
         true
     }
 
-    /// Issues a launch that was handed out, and tells of its failure.
-    fn finish_launch(&self, header: &Header, launch: Launch) {
-        let run = AssertUnwindSafe(|| self.launch_anywhere(header, &launch));
-        match catch_unwind(run) {
-            Ok(Ok(Answer::Now(()) | Answer::Sent)) => {}
-            Ok(Err(status)) => self.failed(header, status),
-            Err(_) => self.host.fail(&format!(
-                "frame {} (Launch): the handler panicked",
-                header.sequence
-            )),
+    /// Issues launches on one stream that were handed out, and tells of those that fail.
+    fn finish_launches(&self, launches: impl ExactSizeIterator<Item = (Header, Launch)>) {
+        let mut at = 0;
+        let run = AssertUnwindSafe(|| {
+            let mut held = Vec::with_capacity(launches.len());
+            let mut on = None;
+            for (header, launch) in launches {
+                at = header.sequence;
+                let id = launch.stream;
+                let stream = match &on {
+                    Some(stream) => Ok(stream),
+                    None => self.stream(&header, id).map(|stream| &*on.insert(stream)),
+                };
+                let ready = stream.and_then(|stream| {
+                    let function = self.functions.get(launch.function);
+                    // One that fails counts as issued.
+                    function.inspect_err(|_| {
+                        self.progress.note(self, &stream.lane, header.sequence);
+                    })
+                });
+                match ready {
+                    Ok(function) => held.push(Held::new(header, launch, function)),
+                    Err(status) => self.failed(&header, status),
+                }
+            }
+            if let Some(stream) = on {
+                self.issue(&stream, &mut held);
+            }
+        });
+        if catch_unwind(run).is_err() {
+            self.host.fail(&format!(
+                "frame {at} (Launch) or one handed out with it: the handler panicked"
+            ));
         }
     }
 }

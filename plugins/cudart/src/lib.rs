@@ -6,6 +6,7 @@
 //! * `contexts`, `memory`, `host_memory`, `streams`, `events`, `modules`, `link`, `launch`, `graph`, `host_function`: the handlers, by topic.
 //! * `copy`, `copy_enqueue`, `shape`, `staging`, `pinned`: copies, how the driver is given them, how they are cut, the pinned memory that they pass through.
 //! * `progress`, `words`, `poller`: how far each stream has come, and who tells the client.
+//! * `launch_chain`: launches that come faster than the driver takes them, issued together.
 //! * `launch_threads`: launches of several threads of the program, issued by several here.
 //! * `physical`, `multicast`: memory that the program maps itself. `ipc`: memory and events that sessions share. `stream_memory`: words that streams write and wait for. `tensor_map`: descriptors of tensors.
 //! * `arrays`, `sparse`, `textures`, `texture_references`: arrays, and the objects and references that kernels reach them by.
@@ -36,6 +37,7 @@ mod image_cache;
 mod ipc;
 mod jit;
 mod launch;
+mod launch_chain;
 mod launch_threads;
 mod link;
 mod mapped;

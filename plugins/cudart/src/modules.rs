@@ -78,6 +78,8 @@ pub(crate) struct Function {
     pub(crate) params: Option<Vec<(u32, u32)>>,
     /// The fewest bytes of a packed parameter block.
     pub(crate) least: usize,
+    /// It cannot be a node of a chain, see [`launch_chain`](crate::launch_chain).
+    pub(crate) unchainable: AtomicBool,
     /// Keeps the module loaded while a launch is being issued.
     module: Arc<Module>,
 }
@@ -95,6 +97,7 @@ impl Session {
     }
 
     fn forget_module(&self, module: &Arc<Module>) {
+        self.forget_chains(&module.context);
         for address in module.globals.lock().drain(..) {
             self.memory.remove_global(address);
         }
@@ -151,6 +154,7 @@ impl Session {
                         .max()
                         .unwrap_or(0),
                     params: driver.cuFuncGetParamInfo.map(|_| params.clone()),
+                    unchainable: AtomicBool::new(false),
                     module: Arc::clone(module),
                 }))?;
                 functions.insert(name.to_owned(), id);

@@ -152,10 +152,12 @@ impl Session {
             return;
         }
         self.launch_threads.drain();
-        if header.opcode != core::Launch::OPCODE {
-            *self.last_launch.lock() = None;
-        }
-        let run = AssertUnwindSafe(|| core::dispatch(self, header, payload));
+        let run = AssertUnwindSafe(|| {
+            if header.opcode != core::Launch::OPCODE {
+                self.forget_last_launch();
+            }
+            core::dispatch(self, header, payload)
+        });
         match catch_unwind(run) {
             Ok(Ok(Dispatched::Done(reply))) => {
                 if header.wants_reply() {
@@ -270,6 +272,7 @@ impl Session {
     /// The input is drained: markers that were put off are placed now.
     pub(crate) fn idle(&self) {
         self.launch_threads.drain();
+        self.forget_last_launch();
         self.progress.mark_dirty(self, |_| true);
     }
 

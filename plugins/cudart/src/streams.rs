@@ -13,11 +13,13 @@ use gvirtus_wire::api::types::CUstreamAttrValue;
 use gvirtus_wire::command::{Answer, Handle as Handler};
 use gvirtus_wire::communicator::watch;
 use gvirtus_wire::frame::Header;
+use parking_lot::Mutex;
 
 use crate::contexts::Context;
 use crate::driver::{Handle, cu};
 use crate::errors::{ERROR_INVALID_VALUE, ERROR_NOT_READY, ERROR_NOT_SUPPORTED, Result, SUCCESS};
 use crate::green;
+use crate::launch_chain::Chains;
 use crate::progress::Lane;
 use crate::session::Session;
 
@@ -35,6 +37,8 @@ pub(crate) struct Stream {
     /// The driver's handle, null for the legacy stream.
     pub(crate) raw: Handle,
     pub(crate) lane: Arc<Lane>,
+    /// What launches on it are issued with where many come.
+    pub(crate) chains: Mutex<Chains>,
 }
 
 impl Stream {
@@ -43,6 +47,7 @@ impl Stream {
         Self {
             raw: Handle(0),
             lane: Arc::new(Lane::new(context, 0, Handle(0), true)),
+            chains: Mutex::default(),
         }
     }
 
@@ -50,7 +55,11 @@ impl Stream {
     pub(crate) fn of_green(context: &Arc<Context>) -> Result<Self> {
         let raw = green::stream(context.driver, context.green, 0)?;
         let lane = Arc::new(Lane::new(context, 0, raw, false));
-        Ok(Self { raw, lane })
+        Ok(Self {
+            raw,
+            lane,
+            chains: Mutex::default(),
+        })
     }
 
     pub(crate) fn context(&self) -> &Arc<Context> {
@@ -60,6 +69,7 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
+        self.chains.get_mut().forget();
         self.lane.retire();
         if self.raw != Handle(0) && self.context().alive.load(Ordering::Acquire) {
             let _ = cu!(self.context().driver, cuStreamDestroy_v2(self.raw.ptr()));
@@ -167,6 +177,7 @@ impl Session {
         issue: impl FnOnce(*mut std::ffi::c_void) -> i32,
     ) -> Result<()> {
         self.launch_threads.drain();
+        self.forget_last_launch();
         let checked = |raw| match issue(raw) {
             SUCCESS => Ok(()),
             status => Err(status),
@@ -252,6 +263,7 @@ impl Handler<StreamCreate> for Session {
                     raw,
                     command.flags & NON_BLOCKING == 0,
                 )),
+                chains: Mutex::default(),
             }))
         });
         self.streams.store(command.stream, made).map(Answer::Now)
@@ -312,6 +324,7 @@ impl Handler<StreamSetAttribute> for Session {
         let value = CUstreamAttrValue {
             words: words(&command.value),
         };
+        stream.chains.lock().refuse();
         cu!(
             self.driver,
             cuStreamSetAttribute(stream.raw.ptr(), attribute, &raw const value)
@@ -342,6 +355,7 @@ impl Handler<StreamCopyAttributes> for Session {
     fn handle(&self, header: &Header, command: StreamCopyAttributes) -> Result<Answer<()>> {
         let to = self.stream(header, command.to)?;
         let from = self.stream(header, command.from)?;
+        to.chains.lock().refuse();
         cu!(
             self.driver,
             cuStreamCopyAttributes(to.raw.ptr(), from.raw.ptr())

@@ -111,6 +111,15 @@ impl<T: Clone> Table<T> {
         }
     }
 
+    /// Every object.
+    pub(crate) fn all(&self) -> Vec<T> {
+        let live = |slot: &Slot<T>| match slot {
+            Slot::Live(value) => Some(value.clone()),
+            _ => None,
+        };
+        self.slots.read().iter().filter_map(live).collect()
+    }
+
     /// Takes out every object that `which` is true of.
     pub(crate) fn drain(&self, which: impl Fn(&T) -> bool) -> Vec<T> {
         let mut out = Vec::new();

@@ -108,6 +108,8 @@ pub struct Properties {
     pub concurrent_managed_access: bool,
     /// `launch_threads`: how many threads of a worker issue launches where several threads of the program launch; as many as suit the machine if absent, none if below two.
     pub launch_threads: Option<usize>,
+    /// `launch_chains`: whether launches that come faster than the driver takes them are issued together.
+    pub launch_chains: bool,
     /// `module_cache`: where images of modules are kept for later sessions.
     pub module_cache: ModuleCache,
     /// `plugins_dir`: where plugins are looked for first.
@@ -174,6 +176,7 @@ impl Properties {
             lanes: DEFAULT_LANES,
             concurrent_managed_access: false,
             launch_threads: None,
+            launch_chains: true,
             module_cache: ModuleCache::default(),
             plugins_dir: None,
             library_dirs: Vec::new(),
@@ -224,7 +227,7 @@ impl Read<'_> {
 
     fn properties(&mut self, root: &Node) -> Result<Properties, ConfigError> {
         const KEYS: &str = "communicator, secure_application, device, cpu, tenants, tenant, token, token_file, allow_unauthenticated_remote, \
-            warm_workers, lanes, concurrent_managed_access, launch_threads, module_cache, plugins_dir, library_dirs, max_sessions, connect_timeout, handshake_timeout, worker_timeout, drain_timeout";
+            warm_workers, lanes, concurrent_managed_access, launch_threads, launch_chains, module_cache, plugins_dir, library_dirs, max_sessions, connect_timeout, handshake_timeout, worker_timeout, drain_timeout";
         let mut out = Properties::defaults(self.file);
         let mut tenant = None;
         let mut token = None;
@@ -254,6 +257,7 @@ impl Read<'_> {
                     out.concurrent_managed_access = self.boolean(key, node)?;
                 }
                 "launch_threads" => out.launch_threads = Some(self.count(key, node, 0..=16)?),
+                "launch_chains" => out.launch_chains = self.boolean(key, node)?,
                 "module_cache" => out.module_cache = self.module_cache(node)?,
                 "plugins_dir" => out.plugins_dir = Some(self.path(key, node)?),
                 "library_dirs" => out.library_dirs = self.paths(key, node)?,

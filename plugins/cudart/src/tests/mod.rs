@@ -10,6 +10,8 @@ mod fuzz;
 mod graphs;
 mod ipc;
 mod kernels;
+mod launch_chain;
+mod launch_program;
 mod launch_threads;
 mod links;
 mod measure;
