@@ -183,6 +183,10 @@ pub struct LaunchEnvironment<'a> {
     pub device_malloc: &'a (dyn Fn(u64) -> u64 + Sync),
     /// Sets the value of a conditional node of a graph, by its handle; false if there is none.
     pub set_condition: &'a (dyn Fn(u64, u32) -> bool + Sync),
+    /// Launches an executable graph, by its handle, as the stream says: `cudaGraphLaunch` of a kernel. The status, as the runtime has it.
+    pub launch_graph: &'a (dyn Fn(u64, u64) -> i32 + Sync),
+    /// Handle of the executable graph that the grid is part of, 0 if kernels may not launch it.
+    pub graph: u64,
     /// Counterpart of `device_malloc`.
     pub device_free: &'a (dyn Fn(u64) + Sync),
 }

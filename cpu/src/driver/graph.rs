@@ -13,15 +13,18 @@ use super::error::{
     ERROR_NOT_SUPPORTED, Result,
 };
 use super::graph_conditional::{Condition, Reset};
+use super::graph_device::{self, ForDevice, GraphRun};
 use super::handles::{self, Table};
 use super::scheduler::Task;
 use super::stream;
 use super::work::Work;
 use super::{capture, ffi, state};
 
-/// `CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH | UPLOAD | USE_NODE_PRIORITY`; launching from kernels is not supported.
-const INSTANTIATE_FLAGS: u64 = 1 | 2 | 8;
-const INSTANTIATE_DEVICE_LAUNCH: u64 = 4;
+/// `CUDA_GRAPH_INSTANTIATE_FLAG_*`: auto free on launch, upload, device launch, node priority.
+const INSTANTIATE_FLAGS: u64 = AUTO_FREE | UPLOAD | DEVICE_LAUNCH | 8;
+const AUTO_FREE: u64 = 1;
+const UPLOAD: u64 = 2;
+const DEVICE_LAUNCH: u64 = 4;
 
 /// One node of a graph that is being built.
 pub(super) struct Node {
@@ -44,6 +47,25 @@ pub(super) struct Shape {
 }
 
 impl Shape {
+    /// Whether kernels may launch it: it has kernels, copies and fills, and nothing else.
+    fn fits_device(&self) -> bool {
+        let fits = |work: &Work| matches!(work, Work::Kernel(_) | Work::Copy(_) | Work::Fill(_));
+        self.works().any(fits)
+            && self
+                .works()
+                .all(|work| fits(work) || matches!(work, Work::Nothing))
+    }
+
+    /// A launch in one piece. What it waits for comes before.
+    fn whole(executable: &Arc<Executable>, shape: Arc<Self>) -> Self {
+        let waits = |work: &&Work| matches!(work, Work::WaitEvent(_));
+        let first = shape.works().filter(waits);
+        let mut nodes: Vec<_> = first.map(|work| (work.clone(), Vec::new())).collect();
+        let after = (0..nodes.len()).collect();
+        nodes.push((Work::Graph(GraphRun::new(executable, shape)), after));
+        Self { nodes }
+    }
+
     /// The work in an order in which it may run.
     pub(super) fn works(&self) -> impl Iterator<Item = &Work> {
         self.nodes.iter().map(|(work, _)| work)
@@ -51,15 +73,17 @@ impl Shape {
 }
 
 /// An executable graph.
-struct Executable {
+pub(super) struct Executable {
     shape: Mutex<Arc<Shape>>,
     flags: u64,
     /// The end of its last launch: launches of one executable graph do not overlap.
     last: Mutex<Option<Arc<Task>>>,
+    /// What kernels launch, if they may.
+    pub(super) device: Option<ForDevice>,
 }
 
 pub(super) static GRAPHS: Table<Graph> = Table::new();
-static EXECUTABLES: Table<Executable> = Table::new();
+pub(super) static EXECUTABLES: Table<Executable> = Table::new();
 
 impl Graph {
     pub(super) fn new() -> Arc<Self> {
@@ -237,17 +261,20 @@ fn list(found: &[CUgraphNode], out: *mut CUgraphNode, count: *mut usize) -> Resu
 
 fn instantiate(out: *mut CUgraphExec, hGraph: CUgraph, flags: u64) -> Result {
     let graph = resolve(hGraph)?;
-    if out.is_null() || flags & !(INSTANTIATE_FLAGS | INSTANTIATE_DEVICE_LAUNCH) != 0 {
+    let for_device = flags & DEVICE_LAUNCH != 0;
+    if out.is_null() || flags & !INSTANTIATE_FLAGS != 0 || for_device && flags & AUTO_FREE != 0 {
         return Err(ERROR_INVALID_VALUE);
     }
-    if flags & INSTANTIATE_DEVICE_LAUNCH != 0 {
+    let shape = Arc::new(graph.shape());
+    if for_device && !shape.fits_device() {
         return Err(ERROR_NOT_SUPPORTED);
     }
     let handle = handles::mint();
     EXECUTABLES.insert(
         handle,
         Arc::new(Executable {
-            shape: Mutex::new(Arc::new(graph.shape())),
+            device: for_device.then(|| ForDevice::new(handle)),
+            shape: Mutex::new(shape),
             flags,
             last: Mutex::new(None),
         }),
@@ -325,9 +352,13 @@ pub(super) fn cuGraphExecGetFlags(hGraphExec: CUgraphExec, flags: *mut u64) -> R
 }
 
 pub(super) fn cuGraphUpload(hGraphExec: CUgraphExec, hStream: CUstream) -> Result {
-    // Nothing needs to be brought to this device ahead of a launch.
-    resolve_executable(hGraphExec)?;
-    stream::resolve(hStream).map(|_| ())
+    let executable = resolve_executable(hGraphExec)?;
+    stream::resolve(hStream)?;
+    // What the host launches need not be brought to this device.
+    if let Some(device) = &executable.device {
+        device.upload(&executable.shape.lock());
+    }
+    Ok(())
 }
 
 pub(super) fn cuGraphLaunch(hGraphExec: CUgraphExec, hStream: CUstream) -> Result {
@@ -337,13 +368,27 @@ pub(super) fn cuGraphLaunch(hGraphExec: CUgraphExec, hStream: CUstream) -> Resul
     if capture::add(&stream, &Work::Child(Arc::clone(&shape)))? {
         return Ok(());
     }
+    if let Some(device) = &executable.device {
+        device.upload(&shape);
+    }
+    let shape = match graph_device::any() {
+        // One after the other, in one piece, with what its kernels launch.
+        true => Arc::new(Shape::whole(&executable, shape)),
+        false => shape,
+    };
     let mut last = executable.last.lock();
     let end = stream.append_graph(
         shape.nodes.clone(),
         last.take(),
         |index, task| {
-            if let Work::RecordEvent(event) = &shape.nodes[index].0 {
-                event.set_task(task);
+            let events: &mut dyn FnMut(&Work) = &mut |work| {
+                if let Work::RecordEvent(event) = work {
+                    event.set_task(task);
+                }
+            };
+            match &shape.nodes[index].0 {
+                Work::Graph(run) => run.works().for_each(events),
+                work => events(work),
             }
         },
         |index| match &shape.nodes[index].0 {
@@ -439,8 +484,8 @@ pub(super) fn cuGraphNodeGetType(hNode: CUgraphNode, type_: *mut u32) -> Result 
         Work::Copy(_) => 1,
         Work::Fill(_) => 2,
         Work::HostFunction(_) | Work::Callback(_) => 3,
-        Work::Child(_) => 4,
-        // A reset is part of no graph that is being built.
+        // A launch in one piece and a reset are part of no graph that is being built.
+        Work::Child(_) | Work::Graph(_) => 4,
         Work::Nothing | Work::ResetConditions(_) => 5,
         Work::Conditional(_) => 13,
         Work::WaitEvent(_) => 6,

@@ -25,7 +25,7 @@ use super::stream::{self, Stream};
 use super::texture::LaunchImages;
 use super::texture_reference::{self, Bound};
 use super::work::Work;
-use super::{ffi, graph_conditional, occupancy, state};
+use super::{ffi, graph_conditional, graph_device, occupancy, state};
 use crate::engine::{Fault, FaultKind, LaunchConfig, LaunchEnvironment};
 
 /// A launch whose arguments have been checked.
@@ -54,6 +54,19 @@ impl Launch {
     /// # Errors
     /// CUDA's code for the fault.
     pub(super) fn run(&self, context: &Context) -> Result {
+        self.run_in(context, 0, &graph_device::outside)
+    }
+
+    /// As [`run`](Self::run), as part of an executable graph that kernels may launch (or 0); `launch_graph` is what `cudaGraphLaunch` of the kernel does.
+    ///
+    /// # Errors
+    /// As `run`.
+    pub(super) fn run_in(
+        &self,
+        context: &Context,
+        graph: u64,
+        launch_graph: &(dyn Fn(u64, u64) -> i32 + Sync),
+    ) -> Result {
         let running = RUNNING.fetch_add(1, Ordering::AcqRel) + 1;
         let _count = Count;
         let _operation = memory().quiescence.enter();
@@ -70,6 +83,8 @@ impl Launch {
             cancelled: &context.cancelled,
             deadline: config.limit.map(|limit| Instant::now() + limit),
             set_condition: &graph_conditional::set,
+            launch_graph,
+            graph,
             device_malloc: &|size| heap_allocate(context.home(), size),
             device_free: &|address| heap_free(context.home(), address),
         };

@@ -34,6 +34,7 @@ mod ffi;
 mod function;
 mod graph;
 mod graph_conditional;
+mod graph_device;
 mod graph_nodes;
 mod green;
 mod handles;

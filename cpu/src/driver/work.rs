@@ -11,6 +11,7 @@ use super::error::{ERROR_ILLEGAL_ADDRESS, Result};
 use super::event::Event;
 use super::graph::Shape;
 use super::graph_conditional::{Conditional, Reset};
+use super::graph_device::GraphRun;
 use super::handles;
 use super::launch::Launch;
 use super::memory::memory;
@@ -37,6 +38,8 @@ pub(super) enum Work {
     Child(Arc<Shape>),
     /// Graphs of which a condition says whether they run.
     Conditional(Arc<Conditional>),
+    /// A whole graph whose kernels may launch others.
+    Graph(GraphRun),
     /// The conditions of a graph begin with their defaults.
     ResetConditions(Reset),
 }
@@ -70,6 +73,7 @@ impl Work {
                 Ok(())
             }
             Self::WriteValue(write) => write.run(),
+            Self::Graph(graph) => graph.run(context),
             Self::Conditional(node) => node.run(context),
             Self::ResetConditions(reset) => {
                 reset.run();

@@ -263,6 +263,8 @@ pub(crate) enum Builtin {
     Free,
     /// `cudaGraphSetConditional`.
     SetConditional,
+    /// `cudaGraphLaunch`.
+    GraphLaunch,
     // The device runtime, as of CUDA 12.
     GetParameterBuffer,
     LaunchDevice,
@@ -293,6 +295,7 @@ pub(crate) const PROVIDED: &[(&str, Builtin, &[u32])] = &[
     ("malloc", Builtin::Malloc, &[8]),
     ("free", Builtin::Free, &[8]),
     ("cudaGraphSetConditional", Builtin::SetConditional, &[8, 4]),
+    ("cudaGraphLaunch", Builtin::GraphLaunch, &[8, 8]),
     (
         "__cudaCDP2GetParameterBufferV2",
         Builtin::GetParameterBuffer,
@@ -541,7 +544,7 @@ pub(crate) mod special {
     /// 64 bits.
     pub(crate) const DYNAMIC_BASE_64: u32 = SPECIAL + 3840;
     /// 64 bits.
-    pub(crate) const ZERO_64: u32 = SPECIAL + 4096;
+    pub(crate) const CURRENT_GRAPH: u32 = SPECIAL + 4096;
     /// Shared memory that the system reserves, behind that of the kernel.
     pub(crate) const RESERVED_0: u32 = SPECIAL + 4352;
     pub(crate) const RESERVED_1: u32 = SPECIAL + 4480;

@@ -133,6 +133,8 @@ impl Device {
             cancelled: &self.cancelled,
             deadline: self.deadline,
             set_condition: &|_, _| false,
+            launch_graph: &|_, _| 1,
+            graph: 0,
             device_malloc: &malloc,
             device_free: &free,
         };

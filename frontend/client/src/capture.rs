@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use gvirtus_wire::api::types::{CUresult, error};
 use parking_lot::Mutex;
 
-use crate::graph::work::Work;
-use crate::graph::{Edge, Graph};
+use crate::graph::work::{Kernel, Work};
+use crate::graph::{Edge, EdgeData, Graph};
 use crate::session::thread_number;
 use crate::streams::Stream;
 
@@ -47,10 +47,17 @@ pub(crate) struct Capture {
     pub(crate) into_graph: bool,
     /// The worker's capture is like the record: the program has not changed what depends on what.
     pub(crate) mirrored: AtomicBool,
-    /// By number of the stream: the nodes that its next one depends on.
-    fronts: Mutex<HashMap<u64, Vec<usize>>>,
-    /// The same as a program was given them; they stay until it asks again.
-    listed: Mutex<HashMap<u64, Box<[usize]>>>,
+    /// By number of the stream: what its next node depends on.
+    fronts: Mutex<HashMap<u64, Vec<Edge>>>,
+    /// The same as a program was given it; it stays until the program asks again.
+    listed: Mutex<HashMap<u64, Listed>>,
+}
+
+/// Nodes, and the data of the edges from them.
+#[derive(Debug, Default)]
+struct Listed {
+    nodes: Box<[usize]>,
+    data: Box<[EdgeData]>,
 }
 
 static IDS: AtomicU64 = AtomicU64::new(1);
@@ -73,7 +80,7 @@ impl Capture {
         stream: &Arc<Stream>,
         mode: u32,
         graph: Arc<Graph>,
-        after: Option<Vec<usize>>,
+        after: Option<Vec<Edge>>,
     ) -> Arc<Self> {
         let capture = Self::new(stream, mode, graph, after.is_some());
         capture.set_front(stream, after.unwrap_or_default());
@@ -108,48 +115,80 @@ impl Capture {
         })
     }
 
-    /// The nodes that the next one of a stream depends on.
-    pub(crate) fn front(&self, stream: &Stream) -> Vec<usize> {
+    /// What the next node of a stream depends on.
+    pub(crate) fn front(&self, stream: &Stream) -> Vec<Edge> {
         let fronts = self.fronts.lock();
         fronts.get(&stream.number).cloned().unwrap_or_default()
     }
 
-    pub(crate) fn set_front(&self, stream: &Stream, nodes: Vec<usize>) {
-        self.fronts.lock().insert(stream.number, nodes);
+    pub(crate) fn set_front(&self, stream: &Stream, edges: Vec<Edge>) {
+        self.fronts.lock().insert(stream.number, edges);
     }
 
-    /// What comes next on a stream depends on these nodes, too.
-    pub(crate) fn extend_front(&self, stream: &Stream, nodes: &[usize]) {
+    /// What comes next on a stream depends on this, too.
+    pub(crate) fn extend_front(&self, stream: &Stream, edges: &[Edge]) {
         let mut fronts = self.fronts.lock();
         let front = fronts.entry(stream.number).or_default();
-        for node in nodes {
-            if !front.contains(node) {
-                front.push(*node);
+        for edge in edges {
+            if !front.contains(edge) {
+                front.push(*edge);
             }
         }
     }
 
-    /// As [`front`](Self::front), in memory that stays as it is until the next question about the stream: count and address.
-    pub(crate) fn list_front(&self, stream: &Stream) -> (usize, *const usize) {
+    /// As [`front`](Self::front), in memory that stays as it is until the next question about the stream: count, and addresses of nodes and data.
+    pub(crate) fn list_front(&self, stream: &Stream) -> (usize, *const usize, *const EdgeData) {
+        let front = self.front(stream);
         let mut listed = self.listed.lock();
-        listed.insert(stream.number, self.front(stream).into());
-        let list = &listed[&stream.number];
-        (list.len(), list.as_ptr())
+        let list = listed.entry(stream.number).or_default();
+        list.nodes = front.iter().map(|edge| edge.from).collect();
+        list.data = front.iter().map(|edge| edge.data).collect();
+        (front.len(), list.nodes.as_ptr(), list.data.as_ptr())
     }
 
     /// The edges of a stream's next node.
     pub(crate) fn after(&self, stream: &Stream) -> Vec<Edge> {
-        let live = |from: &usize| self.graph.nodes.lock().position(*from).is_some();
-        let after = self.front(stream).into_iter().filter(live);
-        after.map(|from| Edge { from, data: [0; 8] }).collect()
+        let live = |edge: &Edge| self.graph.nodes.lock().position(edge.from).is_some();
+        self.front(stream).into_iter().filter(live).collect()
     }
 
     /// Work of a stream becomes a node.
     pub(crate) fn record(&self, stream: &Stream, work: Work) {
-        match self.graph.add(work, self.after(stream)) {
-            Ok(node) => self.set_front(stream, vec![node]),
-            // A graph that lacks a node is none.
-            Err(_) => self.invalidate(),
+        self.record_behind(stream, work, self.after(stream));
+    }
+
+    /// A kernel becomes a node; if it is `serialized` by itself alone, it may begin before the kernels ahead of it are done. The node, if there is one.
+    pub(crate) fn record_kernel(
+        &self,
+        stream: &Stream,
+        kernel: Arc<Kernel>,
+        serialized: bool,
+    ) -> Option<usize> {
+        let work = Work::Kernel(kernel);
+        let mut after = self.after(stream);
+        if serialized {
+            let nodes = self.graph.nodes.lock();
+            for edge in &mut after {
+                let early = Edge::programmatic(edge.from);
+                if edge.is_plain() && early.fits(&nodes, &work) {
+                    *edge = early;
+                }
+            }
+        }
+        self.record_behind(stream, work, after)
+    }
+
+    fn record_behind(&self, stream: &Stream, work: Work, after: Vec<Edge>) -> Option<usize> {
+        match self.graph.add(work, after) {
+            Ok(node) => {
+                self.set_front(stream, vec![Edge::plain(node)]);
+                Some(node)
+            }
+            Err(_) => {
+                // A graph that lacks a node is none.
+                self.invalidate();
+                None
+            }
         }
     }
 

@@ -9,6 +9,7 @@ use gvirtus_wire::api::types::{CUevent, CUresult, error};
 use parking_lot::{Mutex, RwLock};
 
 use crate::driver::context::Context;
+use crate::graph::Edge;
 use crate::session::Session;
 use crate::streams::{Capture, Stream};
 
@@ -39,8 +40,8 @@ pub(crate) enum Recorded {
     Never,
     /// On a stream, as the command of that number.
     On(Arc<Stream>, u64),
-    /// In a capture: it stands for nodes, not for a moment.
-    Captured(Arc<Capture>, Vec<usize>),
+    /// In a capture: it stands for edges from nodes, not for a moment.
+    Captured(Arc<Capture>, Vec<Edge>),
 }
 
 #[derive(Default)]

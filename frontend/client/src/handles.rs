@@ -61,6 +61,12 @@ pub(crate) fn kind_of(handle: *mut c_void) -> u8 {
     (handle as usize >> KIND_SHIFT) as u8
 }
 
+/// Whether a handle of ours, of whatever kind, could have that value.
+pub(crate) fn is_ours(handle: *mut c_void) -> bool {
+    let kinds = Kind::Context as usize..=Kind::SurfaceReference as usize;
+    kinds.contains(&(handle as usize >> KIND_SHIFT))
+}
+
 struct Slot<T> {
     generation: u32,
     value: Option<Arc<T>>,

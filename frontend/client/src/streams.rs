@@ -429,7 +429,7 @@ pub(crate) fn of_context(context: u32) -> Vec<Arc<Stream>> {
 }
 
 /// Sends a launch on the stream that the program means, after the checks that CUDA makes at once. It may use pinned memory in place: that in `in_place`, and what was
-/// captured with it if it is a graph; and managed memory.
+/// captured with it if it is a graph; and managed memory. The result is its number.
 pub(crate) fn submit<C: Command>(
     session: &Session,
     context: &Context,
@@ -437,7 +437,7 @@ pub(crate) fn submit<C: Command>(
     in_place: &[Entry],
     managed: managed::Uses<'_>,
     make: impl FnOnce(u32) -> C,
-) -> Result<(), CUresult> {
+) -> Result<u64, CUresult> {
     let stream = resolve(session, context, stream)?;
     check_home(&stream, context.id)?;
     crate::capture::enqueue_allowed(&stream)?;
@@ -446,7 +446,7 @@ pub(crate) fn submit<C: Command>(
     let used = mapped::before(session, &stream, in_place, graph)?;
     let sequence = stream.post(session, &make(stream.id), &[])?;
     mapped::after(&used, &stream, sequence);
-    Ok(())
+    Ok(sequence)
 }
 
 /// A library's work, as its frontend gives it.

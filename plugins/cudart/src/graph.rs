@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 
 use crate::capture_info::{Dependencies, EdgeData};
 use crate::contexts::Context;
+use crate::device_graph::DEVICE_LAUNCH;
 use crate::driver::{Handle, cu};
 use crate::errors::{
     ERROR_INVALID_HANDLE, ERROR_INVALID_VALUE, ERROR_NOT_SUPPORTED,
@@ -32,7 +33,7 @@ use crate::streams::Stream;
 /// `CU_STREAM_CAPTURE_MODE_RELAXED`.
 pub(crate) const RELAXED: u32 = 2;
 /// The `CUDA_GRAPH_INSTANTIATE_FLAG_*` that need no more parameters: auto free, device launch, node priority.
-const FLAGS: u64 = 1 | 4 | 8;
+pub(crate) const FLAGS: u64 = 1 | DEVICE_LAUNCH | 8;
 
 /// What a graph's nodes use.
 #[derive(Default)]
@@ -124,6 +125,13 @@ pub(crate) struct Graph {
     pub(crate) bodies: Mutex<HashMap<u32, Handle>>,
 }
 
+impl Graph {
+    /// The driver's graph.
+    pub(crate) fn raw(&self) -> Handle {
+        self.raw
+    }
+}
+
 impl Drop for Graph {
     fn drop(&mut self) {
         let _ = cu!(self.context.driver, cuGraphDestroy(self.raw.ptr()));
@@ -140,6 +148,22 @@ pub(crate) struct Exec {
 struct What {
     raw: Handle,
     keep: Arc<Keep>,
+}
+
+impl Exec {
+    /// What the driver made of a graph.
+    pub(crate) fn new(context: Arc<Context>, raw: Handle, graph: &Graph) -> Self {
+        let keep = Arc::clone(&graph.keep);
+        Self {
+            context,
+            what: Mutex::new(What { raw, keep }),
+        }
+    }
+
+    /// Runs `f` on the driver's, which stays what it is meanwhile.
+    pub(crate) fn with_raw<R>(&self, f: impl FnOnce(Handle) -> R) -> R {
+        f(self.what.lock().raw)
+    }
 }
 
 impl Drop for Exec {
@@ -330,12 +354,9 @@ impl Handler<GraphInstantiate> for Session {
         let context = self.enter(header)?;
         self.host.may_block();
         let raw = self.instantiate(&graph, command.flags)?;
-        let what = Mutex::new(What {
-            raw,
-            keep: Arc::clone(&graph.keep),
-        });
+        let exec = Exec::new(context, raw, &graph);
         self.execs
-            .store(command.exec, Ok(Arc::new(Exec { context, what })))
+            .store(command.exec, Ok(Arc::new(exec)))
             .map(Answer::Now)
     }
 }
@@ -356,13 +377,18 @@ impl Handler<GraphExecUpdate> for Session {
             result: 0,
             nodes: [std::ptr::null_mut(); 2],
         };
-        let updated = self.driver.cuGraphExecUpdate_v2.is_some()
-            && cu!(
+        let updated = match self.driver.cuGraphExecUpdate_v2 {
+            Some(_) => cu!(
                 self.driver,
                 cuGraphExecUpdate_v2(what.raw.ptr(), graph.raw.ptr(), (&raw mut outcome).cast())
-            )
-            .is_ok();
-        if !updated {
+            ),
+            None => Err(ERROR_NOT_SUPPORTED),
+        };
+        if let Err(status) = updated {
+            // Kernels know it by its handle: there cannot be another in its place.
+            if command.flags & DEVICE_LAUNCH != 0 {
+                return Err(status);
+            }
             let raw = self.instantiate(&graph, command.flags)?;
             let old = std::mem::replace(&mut what.raw, raw);
             let _ = cu!(self.driver, cuGraphExecDestroy(old.ptr()));

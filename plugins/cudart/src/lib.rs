@@ -26,6 +26,7 @@ mod conditional;
 mod contexts;
 mod copy;
 mod copy_enqueue;
+mod device_graph;
 mod driver;
 mod errors;
 mod events;

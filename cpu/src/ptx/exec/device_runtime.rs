@@ -61,6 +61,7 @@ impl Warp {
                     0
                 }));
             }
+            Builtin::GraphLaunch => (grid.env.launch_graph)(arg(self, 0), arg(self, 1)),
             Builtin::LaunchDevice => launched.launch(arg(self, 0), arg(self, 1)),
             Builtin::GetLastError => return Ok(launched.last_error(place, false) as u64),
             Builtin::PeekAtLastError => return Ok(launched.last_error(place, true) as u64),

@@ -468,7 +468,7 @@ impl Warp {
         for (loc, value) in [
             (special::GRIDID, grid.grid_id),
             (special::DYNAMIC_BASE_64, u64::from(grid.dynamic_base)),
-            (special::ZERO_64, 0),
+            (special::CURRENT_GRAPH, grid.env.graph),
         ] {
             set(loc, &|l| {
                 if l % 2 == 0 {

@@ -607,7 +607,7 @@ fn special_register(name: &str) -> Option<(Loc, Width)> {
         "reserved_smem_offset_1" => w(special::RESERVED_1),
         "reserved_smem_offset_end" => w(special::RESERVED_END),
         "reserved_smem_offset_cap" => w(special::RESERVED_CAP),
-        "current_graph_exec" => Some((special::ZERO_64, Width::W64)),
+        "current_graph_exec" => Some((special::CURRENT_GRAPH, Width::W64)),
         "envreg1" => w(special::ENVREG1),
         "envreg2" => w(special::ENVREG2),
         _ if name

@@ -13,7 +13,8 @@ use gvirtus_wire::api::types::{CUgraph, CUgraphExec, CUgraphNode, CUstream, erro
 
 use crate::capture;
 use crate::driver::context::{self, Context};
-use crate::driver::graph_exec::{self, Exec};
+use crate::driver::graph_device::{self, DEVICE_LAUNCH, Refusal, result};
+use crate::driver::graph_exec::{self, AUTO_FREE, Exec};
 use crate::driver::{Result, put, session};
 use crate::graph::work::Work;
 use crate::graph::{self, Graph, Nodes, replay};
@@ -55,12 +56,10 @@ pub(crate) unsafe fn cuGraphClone(out: *mut CUgraph, original: CUgraph) -> Resul
     unsafe { put(out, copy.handle as *mut c_void) }
 }
 
-/// `CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH | UPLOAD | USE_NODE_PRIORITY`; device launch is not supported.
-const INSTANTIATE_FLAGS: u64 = 1 | UPLOAD | 8;
+/// `CUDA_GRAPH_INSTANTIATE_FLAG_*`: auto free on launch, upload, device launch, node priority.
+const INSTANTIATE_FLAGS: u64 = AUTO_FREE | UPLOAD | DEVICE_LAUNCH | 8;
 /// `CUDA_GRAPH_INSTANTIATE_FLAG_UPLOAD`, which is for `cuGraphInstantiateWithParams` alone.
 const UPLOAD: u64 = 2;
-/// `CUDA_GRAPH_INSTANTIATE_FLAG_DEVICE_LAUNCH`.
-const DEVICE_LAUNCH: u64 = 4;
 
 /// Where a graph's work is: the context of its kernels, else the one in which it was made.
 pub(crate) fn context_of(nodes: &Nodes, made_in: u32) -> Result<Arc<Context>> {
@@ -99,34 +98,50 @@ pub(crate) unsafe fn cuGraphInstantiateWithFlags(
         return Err(error::ERROR_INVALID_VALUE);
     }
     // SAFETY: the caller's pointer.
-    unsafe { instantiate(out, handle, flags) }
+    unsafe { instantiate(out, handle, flags).map_err(|refusal| refusal.status) }
 }
 
-unsafe fn instantiate(out: *mut CUgraphExec, handle: CUgraph, flags: u64) -> Result<()> {
+/// # Safety
+/// The caller's pointer.
+unsafe fn instantiate(
+    out: *mut CUgraphExec,
+    handle: CUgraph,
+    flags: u64,
+) -> std::result::Result<(), Refusal> {
     let session = session()?;
     let graph = graph::resolve(handle)?;
-    if out.is_null() || flags & !(INSTANTIATE_FLAGS | DEVICE_LAUNCH) != 0 {
-        return Err(error::ERROR_INVALID_VALUE);
+    let for_device = flags & DEVICE_LAUNCH != 0;
+    if out.is_null() || flags & !INSTANTIATE_FLAGS != 0 || for_device && flags & AUTO_FREE != 0 {
+        return Err(error::ERROR_INVALID_VALUE.into());
     }
-    if flags & DEVICE_LAUNCH != 0 {
-        return Err(error::ERROR_NOT_SUPPORTED);
+    if for_device {
+        graph_device::check(&graph.nodes.lock())?;
     }
     capture::forbid()?;
     bring(session, &graph)?;
-    let created = graph_exec::insert(|handle, id| {
-        session.call(
-            graph.context,
-            &GraphInstantiate {
-                graph: graph.id,
-                exec: id,
-                // A launch uploads what is not yet: there is nothing to gain here.
-                flags: flags & !UPLOAD,
-            },
-        )?;
-        Ok(Exec::new(id, handle as usize, flags, &graph))
-    })?;
+    let mut refusal = None;
+    let created = graph_exec::insert(|own, id| {
+        let handle = if for_device {
+            graph_device::instantiate(session, &graph, flags & !UPLOAD, id, own as usize)
+                .map_err(|refused| refusal.insert(refused).status)?
+        } else {
+            session.call(
+                graph.context,
+                &GraphInstantiate {
+                    graph: graph.id,
+                    exec: id,
+                    // A launch uploads what is not yet: there is nothing to gain here.
+                    flags: flags & !UPLOAD,
+                },
+            )?;
+            own as usize
+        };
+        Ok(Exec::new(id, handle, flags, &graph))
+    });
+    let created = created.map_err(|status| refusal.unwrap_or_else(|| status.into()))?;
     // SAFETY: the caller's pointer.
-    unsafe { put(out, created.handle as *mut c_void) }
+    unsafe { put(out, created.handle as *mut c_void)? };
+    Ok(())
 }
 
 /// `CUDA_GRAPH_INSTANTIATE_PARAMS`.
@@ -148,13 +163,25 @@ pub(crate) unsafe fn cuGraphInstantiateWithParams(
     if parameters.is_null() {
         return Err(error::ERROR_INVALID_VALUE);
     }
-    // SAFETY: not null; the caller gives the structure. 0 is CUDA_GRAPH_INSTANTIATE_SUCCESS, 1 CUDA_GRAPH_INSTANTIATE_ERROR.
+    // SAFETY: not null; the caller gives the structure.
+    let given = unsafe { parameters.read_unaligned() };
+    // SAFETY: the caller's pointers.
+    let made = unsafe { instantiate(out, handle, given.flags) };
+    let (result, node) = match &made {
+        Ok(()) => (result::SUCCESS, 0),
+        Err(refusal) => (refusal.result, refusal.node),
+    };
+    // SAFETY: as above.
     unsafe {
-        let result = instantiate(out, handle, (*parameters).flags);
-        (*parameters).error_node = std::ptr::null_mut();
-        (*parameters).result = u32::from(result.is_err());
-        result
+        (*parameters).error_node = node as *mut c_void;
+        (*parameters).result = result;
     }
+    made.map_err(|refusal| refusal.status)?;
+    if given.flags & UPLOAD != 0 {
+        // SAFETY: what was just made is there.
+        return graph_exec::cuGraphUpload(unsafe { *out }, given.upload_stream);
+    }
+    Ok(())
 }
 
 /// CUDA 11's form: says nothing in the buffer, and names no node.

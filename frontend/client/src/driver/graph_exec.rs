@@ -15,6 +15,7 @@ use gvirtus_wire::api::types::{
 use parking_lot::Mutex;
 
 use crate::driver::graph::context_of;
+use crate::driver::graph_device::{self, DEVICE_LAUNCH};
 use crate::driver::{
     Result, context, graph_node_params as params, put, put_if, session, user_object,
 };
@@ -29,12 +30,13 @@ use crate::session::Session;
 use crate::{capture, streams};
 
 /// `CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH`.
-const AUTO_FREE: u64 = 1;
+pub(super) const AUTO_FREE: u64 = 1;
 
 /// An executable graph.
 pub(crate) struct Exec {
     id: u32,
     context: u32,
+    /// What the program holds.
     pub(crate) handle: usize,
     flags: u64,
     nodes: Mutex<Nodes>,
@@ -150,10 +152,15 @@ pub(crate) fn insert(make: impl FnOnce(*mut c_void, u32) -> Result<Exec>) -> Res
     EXECS.try_insert(make)
 }
 
+fn find(handle: CUgraphExec) -> Option<Arc<Exec>> {
+    let known = EXECS.get(handle);
+    known.or_else(|| EXECS.get(graph_device::own(handle)))
+}
+
 /// The executable graph behind a handle.
 pub(crate) fn resolve(handle: CUgraphExec) -> Result<Arc<Exec>> {
     session()?;
-    EXECS.get(handle).ok_or(error::ERROR_INVALID_VALUE)
+    find(handle).ok_or(error::ERROR_INVALID_VALUE)
 }
 
 /// Changes a node of an executable graph.
@@ -209,18 +216,36 @@ pub(crate) fn cuGraphLaunch(handle: CUgraphExec, stream_handle: CUstream) -> Res
     Ok(())
 }
 
-/// Uploads an executable graph ahead of its launch: the worker's driver does that at the first launch, nothing is due here.
+/// Uploads an executable graph ahead of its launch. For launches from here the worker's driver does that at the first one, so nothing is due; kernels can launch only what was uploaded.
 pub(crate) fn cuGraphUpload(handle: CUgraphExec, stream: CUstream) -> Result<()> {
     let session = session()?;
-    resolve(handle)?;
-    streams::resolve(session, &*context::current()?, stream).map(drop)
+    let exec = resolve(handle)?;
+    let context = context::current()?;
+    let stream = streams::resolve(session, &context, stream)?;
+    if exec.flags & DEVICE_LAUNCH == 0 {
+        return Ok(());
+    }
+    streams::check_home(&stream, context.id)?;
+    session.check(stream.context)?;
+    capture::enqueue_allowed(&stream)?;
+    if let Some(capture) = capture::of(&stream) {
+        capture.invalidate();
+        return Err(error::ERROR_STREAM_CAPTURE_UNSUPPORTED);
+    }
+    exec.refresh(session)?;
+    graph_device::upload(session, exec.id, &stream)
 }
 
 /// Destroys an executable graph; launches of it go on.
 pub(crate) fn cuGraphExecDestroy(handle: CUgraphExec) -> Result<()> {
     let session = session()?;
     let exec = resolve(handle)?;
-    EXECS.remove_with(handle, || {
+    let own = graph_device::own(handle);
+    if own != handle {
+        // The box may give the handle to another graph as soon as it knows.
+        graph_device::forget(exec.handle);
+    }
+    EXECS.remove_with(own, || {
         session.post(exec.context, &GraphExecDestroy { exec: exec.id })
     })?;
     for &(object, count) in &exec.objects {

@@ -18,7 +18,7 @@ use crate::driver::device::{attr as device_attr, attribute as device_attribute};
 use crate::driver::function::{Function, attr};
 use crate::driver::{Result, context, kernel, occupancy, session};
 use crate::graph::record;
-use crate::graph::work::{Kernel, Work};
+use crate::graph::work::Kernel;
 use crate::memory::ledger;
 use crate::memory::managed::{self, Uses};
 use crate::streams;
@@ -225,16 +225,39 @@ pub(crate) struct Attributes {
     pub(crate) list: Vec<(u32, [u8; 64])>,
     cooperative: bool,
     cluster: Option<[u32; 3]>,
+    /// `programmaticStreamSerializationAllowed`.
+    serialized: bool,
+    /// What it records while it runs.
+    events: Vec<Told>,
+}
+
+/// An event that a kernel records while it runs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Told {
+    pub(crate) event: CUevent,
+    /// When all blocks have begun, not when all have said so.
+    pub(crate) at_start: bool,
 }
 
 impl Attributes {
+    /// Those that a node has: how it depends on others stands in edges.
+    fn of_node(&self) -> Vec<(u32, [u8; 64])> {
+        let edges = [
+            id::PROGRAMMATIC_STREAM_SERIALIZATION,
+            id::PROGRAMMATIC_EVENT,
+            id::LAUNCH_COMPLETION_EVENT,
+        ];
+        let all = self.list.iter();
+        all.filter(|(id, _)| !edges.contains(id)).copied().collect()
+    }
+
     fn cooperative() -> Self {
         let mut value = [0; 64];
         value[0] = 1;
         Self {
             list: vec![(id::COOPERATIVE, value)],
             cooperative: true,
-            cluster: None,
+            ..Self::default()
         }
     }
 
@@ -272,6 +295,12 @@ impl Attributes {
                 id::PROGRAMMATIC_EVENT | id::LAUNCH_COMPLETION_EVENT => {
                     let event: CUevent = std::ptr::without_provenance_mut(words[0] as usize);
                     words[0] = u64::from(streams::event_id(event)?);
+                    all.events.push(Told {
+                        event,
+                        // `flags` and `triggerAtBlockStart` follow the event.
+                        at_start: attribute.id == id::LAUNCH_COMPLETION_EVENT
+                            || words[1] >> 32 != 0,
+                    });
                 }
                 id::DEVICE_UPDATABLE_KERNEL_NODE => {
                     crate::log::unsupported("CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE");
@@ -285,6 +314,7 @@ impl Attributes {
                 {
                     continue;
                 }
+                id::PROGRAMMATIC_STREAM_SERIALIZATION => all.serialized = true,
                 id::HOLE => return Err(error::ERROR_INVALID_VALUE),
                 known if known <= id::LAST => {}
                 _ => return Err(error::ERROR_INVALID_VALUE),
@@ -368,10 +398,12 @@ unsafe fn launch(
             Arc::clone(&function),
             geometry,
             &params,
-            attributes.list.clone(),
+            attributes.of_node(),
         )
     });
-    streams::submit(
+    let serialized = attributes.serialized;
+    let events = attributes.events;
+    let sequence = streams::submit(
         session,
         &context,
         stream,
@@ -387,8 +419,9 @@ unsafe fn launch(
             attributes: attributes.list,
         },
     )?;
-    if let Some(kernel) = recorded {
-        record::on_handle(session, &context, stream, || Work::Kernel(kernel));
+    if recorded.is_some() || !events.is_empty() {
+        let stream = streams::resolve(session, &context, stream)?;
+        record::launch(&stream, sequence, recorded, serialized, &events)?;
     }
     Ok(())
 }

@@ -18,6 +18,7 @@ pub(crate) mod event;
 pub(crate) mod export_table;
 pub(crate) mod function;
 pub(crate) mod graph;
+mod graph_device;
 pub(crate) mod graph_edges;
 pub(crate) mod graph_exec;
 pub(crate) mod graph_memory;

@@ -182,7 +182,7 @@ pub(crate) fn cuStreamWaitEvent(stream: CUstream, event_handle: CUevent, flags: 
             }
         }
         Recorded::Never => return session.check(stream.context),
-        Recorded::Captured(capture, nodes) => {
+        Recorded::Captured(capture, edges) => {
             if capture.status() == capture::CaptureStatus::Invalidated {
                 return Err(error::ERROR_STREAM_CAPTURE_INVALIDATED);
             }
@@ -196,7 +196,7 @@ pub(crate) fn cuStreamWaitEvent(stream: CUstream, event_handle: CUevent, flags: 
                     return Err(error::ERROR_STREAM_CAPTURE_MERGE);
                 }
             }
-            capture.extend_front(&stream, &nodes);
+            capture.extend_front(&stream, &edges);
         }
         Recorded::On(on, sequence) => {
             if let Some(capture) = capture::of(&stream) {

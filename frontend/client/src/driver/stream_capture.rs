@@ -13,7 +13,7 @@ use gvirtus_wire::api::types::{CUgraph, CUgraphNode, CUstream, error};
 use crate::capture::{self, Capture, CaptureStatus, MODE_RELAXED};
 use crate::driver::{Result, context, graph_edges, put, put_if, session, stream};
 use crate::graph::work::Work;
-use crate::graph::{self, Graph};
+use crate::graph::{self, Edge, Graph};
 use crate::session;
 use crate::streams;
 
@@ -40,16 +40,13 @@ pub(crate) unsafe fn cuStreamBeginCaptureToGraph(
     let graph = graph::resolve(graph)?;
     // SAFETY: the caller's arrays.
     let after = unsafe { graph_edges::read(dependencies, edges, count)? };
-    let after: Vec<usize> = after.iter().map(|edge| edge.from).collect();
-    let nodes = graph.nodes.lock();
-    if after.iter().any(|&node| nodes.position(node).is_none()) {
+    if !after.iter().all(|edge| edge.may_leave(&graph.nodes.lock())) {
         return Err(error::ERROR_INVALID_VALUE);
     }
-    drop(nodes);
     begin(stream, mode, Some((graph, after)))
 }
 
-fn begin(stream: CUstream, mode: u32, into: Option<(Arc<Graph>, Vec<usize>)>) -> Result<()> {
+fn begin(stream: CUstream, mode: u32, into: Option<(Arc<Graph>, Vec<Edge>)>) -> Result<()> {
     let session = session()?;
     let context = context::current()?;
     let stream = streams::resolve(session, &context, stream)?;
@@ -145,38 +142,7 @@ pub(crate) unsafe fn cuStreamIsCapturing(stream: CUstream, status: *mut u32) -> 
     unsafe { put(status, now as u32) }
 }
 
-/// What a stream's capture is: status, id, the graph so far, and what comes next depends on.
-pub(crate) unsafe fn cuStreamGetCaptureInfo_v2(
-    stream: CUstream,
-    status: *mut u32,
-    id: *mut u64,
-    graph: *mut CUgraph,
-    dependencies: *mut *const CUgraphNode,
-    count: *mut usize,
-) -> Result<()> {
-    let session = session()?;
-    let context = context::current()?;
-    let stream = streams::resolve(session, &context, stream)?;
-    if stream.id == 0 {
-        capture::legacy_may_ask(&stream)?;
-    }
-    let capture = capture::of(&stream);
-    let now = capture.as_ref().map_or(CaptureStatus::None, |c| c.status());
-    // SAFETY: the caller's pointers.
-    unsafe {
-        put(status, now as u32)?;
-        if let Some(capture) = capture {
-            put_if(id, capture.id);
-            put_if(graph, capture.graph.handle as *mut c_void);
-            let (nodes, list) = capture.list_front(&stream);
-            put_if(dependencies, list.cast());
-            put_if(count, nodes);
-        }
-    }
-    Ok(())
-}
-
-/// As `_v2`, with edge data: all edges are plain ones.
+/// What a stream's capture is: status, id, the graph so far, and what comes next depends on. Whoever has no room for the edges' data is not told of edges that are not plain ones.
 pub(crate) unsafe fn cuStreamGetCaptureInfo_v3(
     stream: CUstream,
     status: *mut u32,
@@ -186,11 +152,47 @@ pub(crate) unsafe fn cuStreamGetCaptureInfo_v3(
     edges: *mut *const c_void,
     count: *mut usize,
 ) -> Result<()> {
+    let session = session()?;
+    let context = context::current()?;
+    let stream = streams::resolve(session, &context, stream)?;
+    if stream.id == 0 {
+        capture::legacy_may_ask(&stream)?;
+    }
+    let capture = capture::of(&stream);
+    if let Some(capture) = &capture {
+        let plain = capture.front(&stream).iter().all(Edge::is_plain);
+        if !plain && !dependencies.is_null() && edges.is_null() {
+            return Err(error::ERROR_LOSSY_QUERY);
+        }
+    }
+    let now = capture.as_ref().map_or(CaptureStatus::None, |c| c.status());
     // SAFETY: the caller's pointers.
     unsafe {
-        put_if(edges, std::ptr::null());
-        cuStreamGetCaptureInfo_v2(stream, status, id, graph, dependencies, count)
+        put(status, now as u32)?;
+        if let Some(capture) = capture {
+            put_if(id, capture.id);
+            put_if(graph, capture.graph.handle as *mut c_void);
+            let (nodes, list, data) = capture.list_front(&stream);
+            put_if(dependencies, list.cast());
+            put_if(edges, data.cast());
+            put_if(count, nodes);
+        }
     }
+    Ok(())
+}
+
+/// As `_v3`, without edge data.
+pub(crate) unsafe fn cuStreamGetCaptureInfo_v2(
+    stream: CUstream,
+    status: *mut u32,
+    id: *mut u64,
+    graph: *mut CUgraph,
+    dependencies: *mut *const CUgraphNode,
+    count: *mut usize,
+) -> Result<()> {
+    let none = std::ptr::null_mut();
+    // SAFETY: the caller's pointers.
+    unsafe { cuStreamGetCaptureInfo_v3(stream, status, id, graph, dependencies, none, count) }
 }
 
 /// Changes what the next captured work of a stream depends on: adds nodes (flags 0) or sets them (1).
@@ -209,22 +211,16 @@ pub(crate) unsafe fn cuStreamUpdateCaptureDependencies_v2(
         return Err(error::ERROR_STREAM_CAPTURE_INVALIDATED);
     }
     // SAFETY: the caller's arrays.
-    let nodes = unsafe { graph_edges::read(dependencies, edges, count)? };
-    if nodes.iter().any(|edge| !edge.is_plain()) {
-        crate::log::unsupported("capture dependencies with ports (CUgraphEdgeData)");
-        return Err(error::ERROR_NOT_SUPPORTED);
-    }
-    let nodes: Vec<usize> = nodes.iter().map(|edge| edge.from).collect();
-    let known = capture.graph.nodes.lock();
-    if flags > 1 || nodes.iter().any(|&node| known.position(node).is_none()) {
+    let edges = unsafe { graph_edges::read(dependencies, edges, count)? };
+    let known = |edge: &Edge| edge.may_leave(&capture.graph.nodes.lock());
+    if flags > 1 || !edges.iter().all(known) {
         return Err(error::ERROR_INVALID_VALUE);
     }
-    drop(known);
     capture.mirrored.store(false, Ordering::Release);
     if flags == 1 {
         capture.set_front(&stream, Vec::new());
     }
-    capture.extend_front(&stream, &nodes);
+    capture.extend_front(&stream, &edges);
     Ok(())
 }
 

@@ -50,24 +50,45 @@ impl Edge {
         }
     }
 
+    /// One from where a kernel lets those begin that wait for it in their own code.
+    pub(crate) fn programmatic(from: usize) -> Self {
+        Self::from_port(from, PROGRAMMATIC_PORT)
+    }
+
+    /// One from the moment when all blocks of a kernel have begun.
+    pub(crate) fn launched(from: usize) -> Self {
+        Self::from_port(from, LAUNCH_ORDER_PORT)
+    }
+
+    fn from_port(from: usize, port: u8) -> Self {
+        let mut data = EdgeData::default();
+        (data[0], data[2]) = (port, PROGRAMMATIC);
+        Self { from, data }
+    }
+
     pub(crate) fn is_plain(&self) -> bool {
         self.data == EdgeData::default()
     }
 
-    /// Whether there may be such an edge to a node that does `work`.
-    pub(crate) fn fits(&self, nodes: &Nodes, work: &Work) -> bool {
+    /// Whether there may be such an edge from its node, which is one of these.
+    pub(crate) fn may_leave(&self, nodes: &Nodes) -> bool {
         let [from_port, to_port, kind, ref reserved @ ..] = self.data;
-        let before = nodes.get(self.from).map(|node| &node.work);
-        let from_kernel = matches!(before, Some(Work::Kernel(_)));
+        let Some(node) = nodes.get(self.from) else {
+            return false;
+        };
         let known = match (from_port, kind) {
             (0, 0) => true,
-            (LAUNCH_ORDER_PORT, 0) => from_kernel,
-            (PROGRAMMATIC_PORT | LAUNCH_ORDER_PORT, PROGRAMMATIC) => {
-                from_kernel && matches!(work, Work::Kernel(_))
+            (LAUNCH_ORDER_PORT, 0) | (PROGRAMMATIC_PORT | LAUNCH_ORDER_PORT, PROGRAMMATIC) => {
+                matches!(node.work, Work::Kernel(_))
             }
             _ => false,
         };
         known && to_port == 0 && reserved.iter().all(|byte| *byte == 0)
+    }
+
+    /// Whether there may be such an edge to a node that does `work`.
+    pub(crate) fn fits(&self, nodes: &Nodes, work: &Work) -> bool {
+        self.may_leave(nodes) && (self.data[2] != PROGRAMMATIC || matches!(work, Work::Kernel(_)))
     }
 }
 

@@ -1,10 +1,16 @@
 //! What is captured, recorded as the nodes of a graph, by the rules by which the driver makes nodes of captured work.
 
+use std::sync::Arc;
+
 use gvirtus_wire::api::types::CUstream;
 
-use super::work::Work;
+use super::Edge;
+use super::work::{Kernel, Work};
 use crate::capture;
+use crate::driver::Result;
 use crate::driver::context::Context;
+use crate::driver::launch::Told;
+use crate::events::{self, Recorded};
 use crate::session::Session;
 use crate::streams::{self, Stream};
 
@@ -31,4 +37,36 @@ pub(crate) fn on_handle(
     {
         on(&stream, work);
     }
+}
+
+/// A kernel was launched on a stream by the command of that number, and records events while it runs. It is a node if the stream captures; then they stand for edges from it.
+///
+/// # Errors
+/// `CUDA_ERROR_INVALID_HANDLE` for an event that is gone.
+pub(crate) fn launch(
+    stream: &Arc<Stream>,
+    sequence: u64,
+    kernel: Option<Arc<Kernel>>,
+    serialized: bool,
+    told: &[Told],
+) -> Result<()> {
+    let captured = capture::of(stream).zip(kernel);
+    let node = captured.and_then(|(capture, kernel)| {
+        let node = capture.record_kernel(stream, kernel, serialized)?;
+        Some((capture, node))
+    });
+    for told in told {
+        let event = events::resolve(told.event)?;
+        *event.recorded.lock() = match &node {
+            Some((capture, node)) => {
+                let edge = match told.at_start {
+                    true => Edge::launched(*node),
+                    false => Edge::programmatic(*node),
+                };
+                Recorded::Captured(Arc::clone(capture), vec![edge])
+            }
+            None => Recorded::On(Arc::clone(stream), sequence),
+        };
+    }
+    Ok(())
 }

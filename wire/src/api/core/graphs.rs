@@ -1,5 +1,19 @@
 //! Graphs: what a stream captures, and what becomes of it.
 
+crate::records! {
+    /// What came of an executable graph that kernels may launch.
+    DeviceGraph {
+        /// The box's own handle, which kernels receive as a parameter; 0 if there is none.
+        handle: u64,
+        /// What the driver returned.
+        status: u32,
+        /// `CUgraphInstantiateResult`.
+        result: u32,
+        /// Place, among the graph's nodes, of the one that stands in the way; `u32::MAX` if the driver names none.
+        node: u32,
+    }
+}
+
 crate::commands! {
     /// The commands.
     pub(super) table COMMANDS, dispatch dispatch, handler GraphsHandler;
@@ -100,5 +114,21 @@ crate::commands! {
         stream: u32,
         /// The graph that the node is in.
         graph: u32,
+    } -> ();
+    /// `cuGraphInstantiateWithParams` with `CUDA_GRAPH_INSTANTIATE_FLAG_DEVICE_LAUNCH`.
+    0x017d r 1 sync GraphInstantiateForDevice {
+        /// Graph.
+        graph: u32,
+        /// Minted by the client.
+        exec: u32,
+        /// `CUDA_GRAPH_INSTANTIATE_FLAG_*`.
+        flags: u64,
+    } -> DeviceGraph;
+    /// `cuGraphUpload`: from here on kernels may launch what the graph is now.
+    0x017e r 1 async GraphUpload {
+        /// Executable graph.
+        exec: u32,
+        /// Stream.
+        stream: u32,
     } -> ();
 }
