@@ -18,6 +18,7 @@ use gvirtus_wire::api::core::{
     COPY_TO_SHADOW, Copy, CopyArray, Extent, Plane,
 };
 use gvirtus_wire::api::types::{CUcontext, CUdeviceptr, CUstream, error};
+use gvirtus_wire::command::Command;
 
 use crate::capture;
 use crate::driver::array::Array;
@@ -246,29 +247,40 @@ impl Job<'_> {
 
     /// Issues the copy and waits until it is complete.
     fn call(&self, kind: u8, bulk: &[IoSlice<'_>]) -> Result<()> {
-        let context = self.stream.context;
-        let mut sequence = 0;
         match self.array_command(kind) {
-            Some(command) => self
-                .session
-                .call_bulk(context, &command, bulk, |s| sequence = s),
-            None => self
-                .session
-                .call_bulk(context, &self.command(kind), bulk, |s| sequence = s),
-        }?;
+            Some(command) => self.call_command(&command, bulk),
+            None => self.call_command(&self.command(kind), bulk),
+        }
+        .map(drop)
+    }
+
+    fn call_command<C: Command<Reply = ()>>(
+        &self,
+        command: &C,
+        bulk: &[IoSlice<'_>],
+    ) -> Result<u64> {
+        let mut sequence = 0;
+        self.session
+            .call_bulk(self.stream.context, command, bulk, |s| sequence = s)?;
         streams::synchronized(self.stream, sequence);
-        Ok(())
+        Ok(sequence)
     }
 
     /// Tries a large copy in one piece through memory that both ends share; whether all of it was done. What is left over can be done by other means again from the
-    /// beginning: the bytes are the same.
+    /// beginning: the bytes are the same. Copies to the device that are waited for may be smaller: that memory is theirs for so long alone.
     ///
     /// # Safety
     /// The host's side is readable or writable.
-    unsafe fn staged(&self, kind: u8) -> Result<bool> {
+    unsafe fn staged(&self, wait: Wait, kind: u8) -> Result<bool> {
         let len = inbox::packed(self.extent) as usize;
         let linear = |plane| rows(plane, self.extent).nth(1).is_none();
-        if len < staging::SMALLEST
+        let waited_for = wait == Wait::Yes && kind == COPY_FROM_SHADOW;
+        let smallest = if waited_for {
+            TAKEN_AT_ONCE as usize + 1
+        } else {
+            staging::SMALLEST
+        };
+        if len < smallest
             || self.dst_array != 0
             || self.src_array != 0
             || !linear(self.dst)
@@ -299,6 +311,9 @@ impl Job<'_> {
                 src,
                 extent: line(n as usize),
             };
+            if waited_for && offset + n == len as u64 {
+                return self.call_command(&command, &[]);
+            }
             let sequence = self.stream.post(self.session, &command, &[])?;
             self.session.kick();
             Ok(sequence)
@@ -307,18 +322,19 @@ impl Job<'_> {
         let done = unsafe {
             if kind == COPY_FROM_SHADOW {
                 let from = self.src.address;
-                staging::to_device(self.session, self.context, self.stream, from, len, post)
+                let part = if len < staging::SMALLEST {
+                    staging::PART
+                } else {
+                    staging::SLOT
+                };
+                let (session, context) = (self.session, self.context);
+                staging::to_device(session, context, self.stream, from, len, part, post)
             } else {
                 let to = self.dst.address;
                 staging::to_host(self.session, self.context, self.stream, to, len, post)
             }
         }?;
         Ok(done == len)
-    }
-
-    /// Waits for what was issued on the stream.
-    fn wait(&self) -> Result<()> {
-        crate::driver::stream::cuStreamSynchronize(streams::handle(self.stream))
     }
 
     /// To or from memory that the worker has, too: no bytes travel.
@@ -333,11 +349,8 @@ impl Job<'_> {
     /// The source is readable.
     unsafe fn to_device(&self, wait: Wait, pinned: bool, captured: bool) -> Result<()> {
         // SAFETY: this function's contract.
-        if !pinned && unsafe { self.staged(COPY_FROM_SHADOW)? } {
-            return match wait {
-                Wait::Yes => self.wait(),
-                Wait::No => Ok(()),
-            };
+        if !pinned && unsafe { self.staged(wait, COPY_FROM_SHADOW)? } {
+            return Ok(());
         }
         let size = ledger::span(self.src, self.extent).ok_or(error::ERROR_INVALID_VALUE)?;
         let kind = match pinned {
@@ -386,7 +399,7 @@ impl Job<'_> {
             return Ok(());
         }
         // SAFETY: this function's contract.
-        if !pinned && unsafe { self.staged(COPY_TO_SHADOW)? } {
+        if !pinned && unsafe { self.staged(wait, COPY_TO_SHADOW)? } {
             return Ok(());
         }
         // Natively an async copy to pageable memory waits too.

@@ -15,8 +15,10 @@ use crate::driver::context::Context;
 use crate::session::Session;
 use crate::streams::Stream;
 
-/// Smaller copies travel with their command.
+/// Smaller copies travel with their command, unless the program waits for them.
 pub(crate) const SMALLEST: usize = 512 << 10;
+/// Those go in parts of so many bytes: one is on its way to the GPU while the next is copied by the calling thread, which is done with that before others would have woken up.
+pub(crate) const PART: usize = 128 << 10;
 /// Bytes of a slot.
 pub(crate) const SLOT: usize = 2 << 20;
 const SLOTS: usize = 8;
@@ -138,7 +140,7 @@ fn take(
     }
 }
 
-/// Copies `from` into slots and has `post(offset, slot's address, length)` send each on its way. Returns how many bytes it has done: the rest is for other means.
+/// Copies `from` into slots and has `post(offset, slot's address, length)` send each on its way, or each part of `part` bytes. Returns how many bytes it has done: the rest is for other means.
 ///
 /// # Safety
 /// `len` bytes at `from` are readable.
@@ -148,6 +150,7 @@ pub(crate) unsafe fn to_device(
     stream: &Arc<Stream>,
     from: u64,
     len: usize,
+    part: usize,
     mut post: impl FnMut(u64, u64, u64) -> Result<u64, CUresult>,
 ) -> Result<usize, CUresult> {
     let Some(staging) = of_context(session, context) else {
@@ -158,12 +161,17 @@ pub(crate) unsafe fn to_device(
         let Some(lease) = take(session, &staging, stream, true)? else {
             break;
         };
-        let n = (len - done).min(SLOT);
-        // SAFETY: readable by the contract; the slot is the lease's.
-        unsafe { copy(lease.address(), from + done as u64, n) };
-        let sequence = post(done as u64, lease.address(), n as u64)?;
-        lease.used(stream, sequence);
-        done += n;
+        let end = len.min(done + SLOT);
+        let mut at = lease.address();
+        while done < end {
+            let n = (end - done).min(part);
+            // SAFETY: readable by the contract; the slot is the lease's.
+            unsafe { copy(at, from + done as u64, n) };
+            let sequence = post(done as u64, at, n as u64)?;
+            lease.used(stream, sequence);
+            at += n as u64;
+            done += n;
+        }
     }
     Ok(done)
 }
