@@ -59,6 +59,16 @@ impl<'a> Reader<'a> {
         Ok(out)
     }
 
+    /// The bytes behind their `u32` count.
+    ///
+    /// # Errors
+    /// [`DecodeError::TooLong`] if there are not so many.
+    #[inline]
+    pub fn counted(&mut self) -> Result<&'a [u8], DecodeError> {
+        let n = self.count(1)?;
+        self.take(n)
+    }
+
     /// Bytes not yet read.
     #[must_use]
     pub fn remaining(&self) -> usize {
@@ -242,8 +252,7 @@ impl Wire for Params {
     }
     #[inline]
     fn decode(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let n = input.count(1)?;
-        Ok(Self::from_slice(input.take(n)?))
+        Ok(Self::from_slice(input.counted()?))
     }
 }
 

@@ -55,6 +55,8 @@ const COUNTERS_INTERVAL: Duration = Duration::from_secs(1);
 /// Everything of a session that several threads use.
 struct Worker {
     plugins: OnceLock<Vec<Plugin>>,
+    /// Place of the core among them.
+    core: OnceLock<usize>,
     session: OnceLock<Session>,
     threads: Threads,
     /// Somebody has begun to close: watchers and the reader may see the end at the same time.
@@ -137,6 +139,7 @@ impl Worker {
     fn leak() -> &'static Self {
         Box::leak(Box::new(Self {
             plugins: OnceLock::new(),
+            core: OnceLock::new(),
             session: OnceLock::new(),
             threads: Threads::new(),
             closing: AtomicBool::new(false),
@@ -519,7 +522,15 @@ impl ffi::Host for Worker {
     }
 
     fn core(&'static self) -> Option<&'static Plugin> {
-        self.plugins.get()?.iter().find(|p| p.name() == CORE)
+        let plugins = self.plugins.get()?;
+        let at = match self.core.get() {
+            Some(at) => *at,
+            None => {
+                let at = plugins.iter().position(|p| p.name() == CORE)?;
+                *self.core.get_or_init(|| at)
+            }
+        };
+        plugins.get(at)
     }
 
     fn log(&'static self, level: u32, text: &str) {

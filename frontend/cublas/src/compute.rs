@@ -1,19 +1,20 @@
 //! Calls that do work: on the handle's stream, scalars and results by its pointer mode.
 
 use std::ffi::c_void;
-use std::sync::PoisonError;
+use std::sync::{LazyLock, PoisonError};
 
 use gvirtus_frontend_link::guard::unsupported;
 use gvirtus_frontend_link::library::{Outcome, Target, call};
 use gvirtus_frontend_link::start::capturing;
-use gvirtus_wire::api::library::{Function, Mode, command};
+use gvirtus_wire::api::library::{CUBLAS, Function, Mode, command};
 
 use crate::handle::{self, Handle, opcode};
 use crate::status::{INVALID_VALUE, NOT_SUPPORTED, SUCCESS, of_driver};
 use crate::{Status, argument};
 
-/// About how many operations one call makes: workspace cleared, partial products, their sum.
-const WEIGHT: u32 = 4;
+/// What sets a handle's stream.
+pub(crate) static SET_STREAM: LazyLock<Option<&Function>> =
+    LazyLock::new(|| CUBLAS.iter().find(|f| f.name == "cublasSetStream_v2"));
 
 /// Executes a function.
 ///
@@ -32,10 +33,21 @@ pub unsafe fn compute(function: &Function, arguments: &[u64]) -> Status {
         return INVALID_VALUE;
     }
     // Whether the library has a variant only the library knows: the first call of each asks.
-    let (pointer_mode, stream) = {
-        let state = handle.state();
-        (state.pointer_mode, state.stream)
+    let (pointer_mode, stream, own_workspace_due) = {
+        let mut state = handle.state();
+        let due = std::mem::take(&mut state.own_workspace_due);
+        if due {
+            state.workspace = None;
+        }
+        (state.pointer_mode, state.stream, due)
     };
+    if own_workspace_due && let Some(set) = *SET_STREAM {
+        // SAFETY: the function has no pointers to host memory.
+        let told = unsafe { send(&handle, set, &[arguments[0], stream as u64], false) };
+        if told != SUCCESS {
+            return told;
+        }
+    }
     let variant = variant(function, arguments, pointer_mode);
     let ask = variant.is_some_and(|variant| !known(&handle, function, variant))
         && !capturing(stream as u64);
@@ -71,7 +83,6 @@ pub(crate) unsafe fn send(
         stream,
         host_scalars: pointer_mode == 0,
         ask,
-        weight: WEIGHT,
     };
     // SAFETY: by this function's contract.
     match unsafe { call(function, arguments, &target) } {

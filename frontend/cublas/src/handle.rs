@@ -21,6 +21,10 @@ pub struct State {
     pub stream: *mut c_void,
     /// `cublasPointerMode_t`: 0 host, 1 device.
     pub pointer_mode: i32,
+    /// The workspace that the box's library was told of: address and bytes; none if it has its own.
+    pub workspace: Option<(u64, u64)>,
+    /// The stream was set again since, which gives the library its own workspace back; it has not been told, since programs that set both before each call mostly set what there was.
+    pub own_workspace_due: bool,
     /// Other settings by the setter's name without `cublasSet`.
     pub settings: HashMap<&'static str, i64>,
 }
@@ -137,6 +141,8 @@ pub unsafe fn create(out: *mut c_void) -> Result<(), Status> {
                 state: Mutex::new(State {
                     stream: std::ptr::null_mut(),
                     pointer_mode: 0,
+                    workspace: None,
+                    own_workspace_due: false,
                     settings: HashMap::new(),
                 }),
                 supported: Mutex::default(),

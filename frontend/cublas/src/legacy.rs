@@ -12,7 +12,7 @@ use gvirtus_wire::api::library::{CUBLAS, Function, Mode};
 use gvirtus_wire::api::types::error;
 
 use crate::argument::operation;
-use crate::compute::compute;
+use crate::compute::{SET_STREAM, compute};
 use crate::status::{
     ALLOC_FAILED, INTERNAL_ERROR, INVALID_VALUE, NOT_INITIALIZED, NOT_SUPPORTED, SUCCESS,
 };
@@ -66,9 +66,7 @@ pub fn cublasGetError() -> Status {
 /// The stream of the process's handle.
 #[must_use]
 pub fn cublasSetKernelStream(stream: *mut c_void) -> Status {
-    static SET: std::sync::LazyLock<Option<&Function>> =
-        std::sync::LazyLock::new(|| declared("cublasSetStream_v2"));
-    match (current(), *SET) {
+    match (current(), *SET_STREAM) {
         // SAFETY: the arguments are the function's.
         (Ok(handle), Some(set)) => unsafe { setters::set(set, &[handle, stream as u64]) },
         (Err(status), _) => status,

@@ -15,8 +15,6 @@ use gvirtus_wire::api::opaque::{MATMUL, TRANSFORM, Values};
 use crate::handle::{self, LT_OF_BOX, of_start};
 use crate::{Status, descriptor, query};
 
-/// About how many operations one call makes: workspace cleared, partial products, their sum.
-const WEIGHT: u32 = 4;
 /// Bytes of a `cublasLtMatmulAlgo_t`.
 pub(crate) const ALGORITHM: usize = 64;
 
@@ -274,7 +272,6 @@ unsafe fn execute(function: &Function, handle: u32, mut prepared: Prepared) -> S
         stream: stream as *mut c_void,
         host_scalars: on_host,
         ask,
-        weight: WEIGHT,
     };
     // SAFETY: by this function's contract; descriptors and scalars are locals.
     let status = status(unsafe { call(function, &prepared.arguments, &target) });

@@ -120,7 +120,6 @@ unsafe fn answer(
         stream: std::ptr::null_mut(),
         host_scalars: true,
         ask: true,
-        weight: 1,
     };
     if function.name.contains("HeuristicsCache") {
         // SAFETY: by this function's contract.

@@ -15,8 +15,6 @@ use crate::handle::{self, Handle, info, opcode};
 use crate::status::{BAD_PARAM, NOT_SUPPORTED, SUCCESS, of_driver};
 use crate::{Status, declared, lengths, mirror};
 
-/// About how many operations one call makes.
-pub(crate) const WEIGHT: u32 = 16;
 /// So many kinds of calls, and so many answers, are remembered.
 const MOST: usize = 1 << 16;
 /// What arrays are filled with that a call may write in part: no length and no enumeration has this value.
@@ -117,7 +115,6 @@ impl<'a> Call<'a> {
             stream: self.stream,
             host_scalars: true,
             ask,
-            weight: WEIGHT,
         };
         exchange(self.function, call, &target).map_err(|outcome| match outcome {
             Outcome::Failed(code) => of_driver(code),

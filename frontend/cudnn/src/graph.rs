@@ -15,7 +15,7 @@ use gvirtus_wire::api::library::{Function, LibraryCall, LibraryExecute, attribut
 use gvirtus_wire::codec::Params;
 
 use crate::attributes::{self, Attribute, kind, name};
-use crate::compute::{Taken, WEIGHT};
+use crate::compute::Taken;
 use crate::content::{self, Content, Facts, Step};
 use crate::handle::{self, info, opcode};
 use crate::local::put;
@@ -526,7 +526,6 @@ unsafe fn run(handle: u64, plan: u64, pack: u64) -> Result<(), Status> {
         stream: handle.stream(),
         host_scalars: true,
         ask,
-        weight: WEIGHT,
     };
     match execute(&command, &target) {
         Ok(Some(reply)) if reply.result != 0 => Err(reply.result),

@@ -182,7 +182,6 @@ fn command_of(call: &LibraryCall) -> Result<LibraryReply, Status> {
         stream: std::ptr::null_mut(),
         host_scalars: true,
         ask: true,
-        weight: 1,
     };
     match exchange(*GET, call, &target) {
         Ok(Some(reply)) => Ok(reply),

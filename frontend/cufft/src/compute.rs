@@ -10,8 +10,6 @@ use crate::Status;
 use crate::plan::{self, Plan, info};
 use crate::status::{INVALID_PLAN, INVALID_VALUE, NOT_SUPPORTED, SUCCESS, of_driver};
 
-/// About how many kernels one execution launches.
-const WEIGHT: u32 = 8;
 /// `CUFFT_FORWARD`, `CUFFT_INVERSE`.
 const DIRECTIONS: [i32; 2] = [-1, 1];
 
@@ -124,7 +122,6 @@ unsafe fn send(function: &Function, plan: Option<&Plan>, arguments: &[u64], ask:
         stream: plan.map_or(std::ptr::null_mut(), |plan| plan.stream as *mut c_void),
         host_scalars: true,
         ask,
-        weight: WEIGHT,
     };
     // SAFETY: by this function's contract.
     match unsafe { call(function, arguments, &target) } {

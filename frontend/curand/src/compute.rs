@@ -14,8 +14,6 @@ use crate::status::{
 };
 use crate::{Status, tables};
 
-/// About how many kernels one call launches: seeds, numbers.
-const WEIGHT: u32 = 8;
 /// The most dimensions of a quasirandom generator.
 const MOST_DIMENSIONS: u64 = 20_000;
 /// The largest mean of a Poisson distribution.
@@ -156,7 +154,6 @@ pub(crate) unsafe fn send(
         stream: generator.map_or(std::ptr::null_mut(), |g| g.stream as *mut c_void),
         host_scalars: generator.is_none_or(|generator| generator.on_host),
         ask,
-        weight: WEIGHT,
     };
     // SAFETY: by this function's contract.
     match unsafe { call(function, arguments, &target) } {

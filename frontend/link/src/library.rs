@@ -6,6 +6,7 @@ use std::ffi::{CStr, c_char, c_void};
 use gvirtus_wire::api::frontend_table::{Submission, library_submit};
 use gvirtus_wire::api::library::{
     Function, LibraryCall, LibraryExecute, LibraryReply, LibraryRest, Mode, command as number,
+    weight,
 };
 use gvirtus_wire::api::types::{CUresult, error};
 use gvirtus_wire::codec::{Params, Wire, decode_all};
@@ -48,8 +49,6 @@ pub struct Target {
     pub host_scalars: bool,
     /// Wait for the answer even if there is nothing to write.
     pub ask: bool,
-    /// About how many operations the driver will have pending for it.
-    pub weight: u32,
 }
 
 /// What became of a call that reached the session.
@@ -212,7 +211,7 @@ pub fn exchange(
         opcode: target.opcode,
         wait,
         on_stream: !function.is_setup(target.host_scalars),
-        weight: target.weight,
+        weight: weight(target.opcode),
         stream: target.stream,
         payload: payload.as_ptr(),
         len: payload.len(),
@@ -240,7 +239,7 @@ pub fn execute(execute: &LibraryExecute, target: &Target) -> Result<Option<Libra
         opcode: target.opcode,
         wait: target.ask,
         on_stream: true,
-        weight: target.weight,
+        weight: weight(target.opcode),
         stream: target.stream,
         payload: payload.as_ptr(),
         len: payload.len(),

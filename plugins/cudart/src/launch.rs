@@ -185,13 +185,13 @@ impl Session {
     }
 }
 
-/// Stream and function of the last launch. The next is often on the same, and looking both up costs more than all else between two launches. Any other command forgets them first, so
-/// nothing outlives what the client destroys.
+/// Stream and function of the last launch or library's call. The next is often on the same, and looking both up costs more than all else between two launches. Any other command of the
+/// core forgets them first, so nothing outlives what the client destroys.
 pub(crate) struct Last {
     /// The client's numbers.
     context: u32,
     id: u32,
-    stream: Arc<Stream>,
+    pub(crate) stream: Arc<Stream>,
     function: Option<(u32, Arc<Function>)>,
     /// How many launches came on this stream one behind the other.
     in_a_row: u32,
@@ -223,24 +223,8 @@ impl Handler<Launch> for Session {
             self.forget_last_launch();
             return self.launch_anywhere(header, &command);
         }
-        let mut guard = self.last_launch.lock();
-        if !guard
-            .as_ref()
-            .is_some_and(|last| last.is_on(header, command.stream))
-        {
-            self.forget(guard.take());
-        }
-        let last = match &mut *guard {
-            Some(last) => last,
-            none => none.insert(Last {
-                context: header.context,
-                id: command.stream,
-                stream: self.stream(header, command.stream)?,
-                function: None,
-                in_a_row: 0,
-                held: Vec::new(),
-            }),
-        };
+        let mut guard = self.last.lock();
+        let last = self.last_stream(&mut guard, header, command.stream)?;
         last.in_a_row = last.in_a_row.saturating_add(1);
         // Held for others only if there are some, or are about to be.
         if last.in_a_row > IN_A_ROW
@@ -256,7 +240,7 @@ impl Handler<Launch> for Session {
         }
         self.issue(&last.stream, &mut last.held);
         let stream = Arc::clone(&last.stream);
-        self.on(header, &stream, |stream| {
+        self.on(header, &stream, 1, |stream| {
             self.launch(&command, last.function(self, command.function)?, stream.raw)
         })
         .map(Answer::Now)
@@ -264,11 +248,42 @@ impl Handler<Launch> for Session {
 }
 
 impl Session {
+    /// What was last used, on that stream of the frame's context.
+    #[inline]
+    pub(crate) fn last_stream<'a>(
+        &self,
+        last: &'a mut Option<Last>,
+        header: &Header,
+        stream: u32,
+    ) -> Result<&'a mut Last> {
+        if !last.as_ref().is_some_and(|last| last.is_on(header, stream)) {
+            self.forget(last.take());
+        }
+        Ok(match last {
+            Some(last) => last,
+            none => none.insert(Last {
+                context: header.context,
+                id: stream,
+                stream: self.stream(header, stream)?,
+                function: None,
+                in_a_row: 0,
+                held: Vec::new(),
+            }),
+        })
+    }
+
     /// Before a command that is no launch: those that are held go first, and nothing of the last one is kept.
     #[inline]
     pub(crate) fn forget_last_launch(&self) {
-        let last = self.last_launch.lock().take();
+        let last = self.last.lock().take();
         self.forget(last);
+    }
+
+    /// Before a command of another kind on the same stream.
+    #[inline]
+    pub(crate) fn issue_held_of(&self, last: &mut Last) {
+        self.issue(&last.stream, &mut last.held);
+        last.in_a_row = 0;
     }
 
     fn forget(&self, last: Option<Last>) {

@@ -258,13 +258,14 @@ impl Session {
                 0
             };
             for held in &held[..together] {
-                self.progress.note(self, &stream.lane, held.header.sequence);
+                self.progress
+                    .note(self, &stream.lane, held.header.sequence, 1);
             }
             if together > 0 {
                 held = &held[together..];
                 continue;
             }
-            let launched = self.on(&first.header, stream, |stream| {
+            let launched = self.on(&first.header, stream, 1, |stream| {
                 self.launch(&first.launch, &first.function, stream.raw)
             });
             if let Err(status) = launched {

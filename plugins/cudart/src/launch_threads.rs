@@ -303,7 +303,7 @@ impl Session {
                     let function = self.functions.get(launch.function);
                     // One that fails counts as issued.
                     function.inspect_err(|_| {
-                        self.progress.note(self, &stream.lane, header.sequence);
+                        self.progress.note(self, &stream.lane, header.sequence, 1);
                     })
                 });
                 match ready {

@@ -24,7 +24,7 @@ use crate::session::Session;
 use crate::staging::Lease;
 use crate::words::Word;
 
-/// A marker is placed at the latest after so many commands.
+/// A marker is placed at the latest after so many commands, or as many operations of a library: well before the client's credit for a stream (900) is spent, so that it has some again while the stream works.
 const MARK_EVERY: u32 = 256;
 /// And behind so many bytes of staging memory.
 const MARK_BYTES: usize = 1 << 20;
@@ -282,11 +282,11 @@ impl Progress {
 
     /// After a command was issued (or failed to be): it counts as complete when the stream gets here.
     #[inline]
-    pub(crate) fn note(&self, session: &Session, lane: &Arc<Lane>, sequence: u64) {
+    pub(crate) fn note(&self, session: &Session, lane: &Arc<Lane>, sequence: u64, weight: u32) {
         let full = {
             let mut state = lane.state.lock();
             state.open.sequence = sequence;
-            state.open.commands += 1;
+            state.open.commands += weight;
             self.dirtied(lane, &mut state);
             state.open.urgent || state.open.commands >= MARK_EVERY || state.open.bytes >= MARK_BYTES
         };

@@ -74,7 +74,7 @@ pub(crate) struct Session {
     pub(crate) output: Output,
     pub(crate) launch_threads: LaunchThreads,
     /// Used by the thread that reads frames alone.
-    pub(crate) last_launch: Mutex<Option<Last>>,
+    pub(crate) last: Mutex<Option<Last>>,
     /// Once a module asked for it.
     pub(crate) image_cache: OnceLock<Option<ImageCache>>,
     me: OnceLock<&'static Session>,
@@ -126,7 +126,7 @@ impl Session {
             progress: Progress::new(),
             output,
             launch_threads: LaunchThreads::new(config.launch_threads),
-            last_launch: Mutex::new(None),
+            last: Mutex::new(None),
             image_cache: OnceLock::new(),
             me: OnceLock::new(),
             config,

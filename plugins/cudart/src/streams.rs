@@ -8,7 +8,7 @@ use gvirtus_wire::api::core::{
     StreamCopyAttributes, StreamCreate, StreamDestroy, StreamGetAttribute, StreamSetAttribute,
     StreamSynchronize, StreamWaitEvent,
 };
-use gvirtus_wire::api::library::NO_STREAM;
+use gvirtus_wire::api::library::{NO_STREAM, weight};
 use gvirtus_wire::api::types::CUstreamAttrValue;
 use gvirtus_wire::command::{Answer, Handle as Handler};
 use gvirtus_wire::communicator::watch;
@@ -97,21 +97,23 @@ impl Session {
         id: u32,
         issue: impl FnOnce(&Arc<Stream>) -> Result<T>,
     ) -> Result<T> {
-        self.on(header, &self.stream(header, id)?, issue)
+        self.on(header, &self.stream(header, id)?, 1, issue)
     }
 
-    /// [`on_stream`](Self::on_stream) where the stream is known.
+    /// [`on_stream`](Self::on_stream) where the stream is known, of a command that makes the driver do about `weight` things.
     #[inline]
     pub(crate) fn on<T>(
         &self,
         header: &Header,
         stream: &Arc<Stream>,
+        weight: u32,
         issue: impl FnOnce(&Arc<Stream>) -> Result<T>,
     ) -> Result<T> {
         self.progress.before(self, &stream.lane);
         stream.context().make_current()?;
         let done = issue(stream);
-        self.progress.note(self, &stream.lane, header.sequence);
+        self.progress
+            .note(self, &stream.lane, header.sequence, weight);
         self.progress.mapped.launched(header.thread, &stream.lane);
         done
     }
@@ -177,28 +179,38 @@ impl Session {
         issue: impl FnOnce(*mut std::ffi::c_void) -> i32,
     ) -> Result<()> {
         self.launch_threads.drain();
-        self.forget_last_launch();
         let checked = |raw| match issue(raw) {
             SUCCESS => Ok(()),
             status => Err(status),
         };
         if id == NO_STREAM {
+            self.forget_last_launch();
             self.enter(header)?;
             return checked(std::ptr::null_mut());
         }
-        let mut used = None;
-        self.on_stream(header, id, |stream| {
-            used = Some(Arc::clone(stream));
-            checked(stream.raw.ptr())
-        })?;
-        match used {
-            Some(stream)
-                if (wait || header.wants_reply()) && !self.progress.capturing(&stream.lane) =>
-            {
-                self.wait_for(&stream)
+        let weight = weight(header.opcode);
+        let used = match self.last.try_lock() {
+            Some(mut last) => {
+                let last = self.last_stream(&mut last, header, id)?;
+                self.issue_held_of(last);
+                let stream = &last.stream;
+                self.on(header, stream, weight, |stream| checked(stream.raw.ptr()))?;
+                if !(wait || header.wants_reply()) {
+                    return Ok(());
+                }
+                Arc::clone(stream)
             }
-            _ => Ok(()),
+            // The plugin asks for a stream while it has one.
+            None => {
+                let stream = self.stream(header, id)?;
+                self.on(header, &stream, weight, |stream| checked(stream.raw.ptr()))?;
+                stream
+            }
+        };
+        if (wait || header.wants_reply()) && !self.progress.capturing(&used.lane) {
+            return self.wait_for(&used);
         }
+        Ok(())
     }
 }
 

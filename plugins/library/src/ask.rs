@@ -16,7 +16,7 @@ impl Session {
         let mut replies = Vec::with_capacity(ask.calls.len());
         let mut room = MOST_DATA;
         for call in &ask.calls {
-            let (_, reply) = self.outcome(header, call)?;
+            let (_, reply) = self.outcome(header, call.view())?;
             room = room
                 .checked_sub(reply.data.len())
                 .ok_or(wrong("length of the answers"))?;

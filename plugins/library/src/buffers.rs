@@ -5,9 +5,12 @@ use smallvec::SmallVec;
 
 use crate::results::BLOCK;
 
+/// So many words of 16 bytes lie in the call itself: those of scalars.
+const IN_PLACE: usize = 8;
+
 /// Memory for what a call's pointers to host memory lead to, aligned for everything.
 pub(crate) struct Buffers {
-    memory: Vec<u128>,
+    memory: SmallVec<[u128; IN_PLACE]>,
     /// Where each parameter's bytes begin, in the memory or in a block of pinned memory.
     offsets: SmallVec<[usize; 24]>,
     /// All of it is not more than a block.
@@ -15,8 +18,8 @@ pub(crate) struct Buffers {
 }
 
 impl Buffers {
-    /// Room for what the arguments lead to; `None` if there is not so much memory.
-    pub(crate) fn of(function: &Function, arguments: &[Argument]) -> Option<Self> {
+    /// Room for what the arguments lead to, at an address that stays if the library `keeps` it; `None` if there is not so much memory.
+    pub(crate) fn of(function: &Function, arguments: &[Argument], keeps: bool) -> Option<Self> {
         let mut offsets = SmallVec::with_capacity(function.parameters.len());
         let mut end = 0;
         for (parameter, argument) in function.parameters.iter().zip(arguments) {
@@ -29,8 +32,9 @@ impl Buffers {
                 };
             }
         }
-        let mut memory = Vec::new();
-        memory.try_reserve_exact(end / 16).ok()?;
+        let mut memory = SmallVec::<[u128; IN_PLACE]>::new();
+        let least = if keeps { IN_PLACE + 1 } else { 0 };
+        memory.try_reserve_exact(least.max(end / 16)).ok()?;
         memory.resize(end / 16, 0u128);
         for (argument, &offset) in arguments.iter().zip(&offsets) {
             if let Argument::Host { read, .. } = argument {

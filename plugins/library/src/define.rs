@@ -1,7 +1,7 @@
 //! Definitions of objects, step by step as the client says.
 
 use gvirtus_wire::api::library::{
-    Argument, Function, LibraryCall, LibraryDefine, LibraryReply, Mode, NO_STREAM, arguments,
+    Argument, Arguments, LibraryCall, LibraryDefine, LibraryReply, Mode, NO_STREAM, arguments,
 };
 use gvirtus_wire::codec::DecodeError;
 use gvirtus_wire::frame::Header;
@@ -9,6 +9,7 @@ use gvirtus_wire::frame::Header;
 use crate::buffers::Buffers;
 use crate::host;
 use crate::invoke::invoke;
+use crate::known::Known;
 use crate::objects::{Object, Refused};
 use crate::session::{Failure, Session};
 
@@ -26,17 +27,14 @@ impl Session {
         }
         let mut steps = Vec::with_capacity(define.steps.len());
         for step in &define.steps {
-            let function = self
-                .function(step.function)
+            let known = self
+                .known(step.function)
                 .ok_or(Failure::Protocol(DecodeError::Invalid("step")))?;
-            steps.push((
-                step,
-                function,
-                arguments(function, step).map_err(Failure::Protocol)?,
-            ));
+            let arguments = arguments(known.function, step.view());
+            steps.push((step, known, arguments.map_err(Failure::Protocol)?));
         }
-        let kind = steps.first().and_then(|(_, function, _)| {
-            function.parameters.iter().find_map(|p| match p.mode {
+        let kind = steps.first().and_then(|(_, known, _)| {
+            known.function.parameters.iter().find_map(|p| match p.mode {
                 Mode::New(kind) => Some(kind),
                 _ => None,
             })
@@ -71,32 +69,36 @@ impl Session {
         &self,
         number: u32,
         kind: &'static str,
-        steps: &[(&LibraryCall, &'static Function, Vec<Argument>)],
+        steps: &[(&LibraryCall, &Known, Arguments)],
     ) -> Result<Object, i32> {
         let Some(((_, create, create_arguments), settings)) = steps.split_first() else {
             return Err(self.description.not_supported);
         };
-        let made_by = create.parameters.iter().zip(create_arguments).find_map(
-            |(parameter, argument)| match (parameter.mode, argument) {
+        let made_by = create
+            .function
+            .parameters
+            .iter()
+            .zip(create_arguments)
+            .find_map(|(parameter, argument)| match (parameter.mode, argument) {
                 (Mode::I32, Argument::Word(word)) => Some(*word as i32),
                 _ => None,
-            },
-        );
+            });
         let mut object = self.make_object(kind, made_by)?;
         let own = (number, kind, object.raw?);
         let (mut uid, mut by_value) = (None, false);
-        for (step, function, arguments) in settings {
+        for (step, known, arguments) in settings {
+            let function = known.function;
             let resolved = self.with_scope(Some(own), |scope| scope.resolve(function, arguments));
             let resolved = resolved.map_err(|refused| match refused {
                 Refused::Status(status) => status,
                 Refused::Unknown => self.description.not_initialized,
             })?;
-            let handle = self.handle_of(function, step.handle);
+            let handle = self.handle_of(known, step.handle);
             let handle = handle.map_err(|_| self.description.not_initialized)?.raw?;
-            let address = self.address_of(step.function, function);
+            let address = self.address_of(known);
             let address = address.ok_or(self.description.not_supported)?;
-            let mut buffers =
-                Buffers::of(function, &resolved.arguments).ok_or(self.description.not_supported)?;
+            let mut buffers = Buffers::of(function, &resolved.arguments, known.keeps)
+                .ok_or(self.description.not_supported)?;
             let words = buffers.words(function, &resolved.arguments, handle, 0, None);
             // SAFETY: the address is the library's, of the function that the declaration names; buffers are as long as it says and live.
             let status = unsafe { invoke(address, function.parameters, &words) };

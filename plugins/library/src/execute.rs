@@ -95,11 +95,7 @@ impl Session {
         addresses: &[u64],
         workspace: u64,
     ) -> i32 {
-        let (Some(set), Some(finalize), Some(execute)) = (
-            self.address(c"cudnnBackendSetAttribute"),
-            self.address(c"cudnnBackendFinalize"),
-            self.address(c"cudnnBackendExecute"),
-        ) else {
+        let Some([set, finalize, execute]) = self.backend() else {
             return self.description.not_supported;
         };
         let pack: Object = match self.make_object("Backend", Some(VARIANT_PACK)) {
@@ -112,9 +108,9 @@ impl Session {
         };
         // SAFETY: NVIDIA documents these signatures; arrays are as long as is said, descriptors and handle are alive.
         unsafe {
-            let set: SetAttribute = std::mem::transmute(set);
-            let finalize: Finalize = std::mem::transmute(finalize);
-            let execute: Execute = std::mem::transmute(execute);
+            let set: SetAttribute = std::mem::transmute(set as *const c_void);
+            let finalize: Finalize = std::mem::transmute(finalize as *const c_void);
+            let execute: Execute = std::mem::transmute(execute as *const c_void);
             let count = uids.len() as i64;
             let put = |(name, kind): (i32, i32), count: i64, elements: *const c_void| {
                 set(raw, name, kind, count, elements)

@@ -6,7 +6,9 @@
 use std::ffi::c_void;
 
 use gvirtus_wire::api::library::{Mode, Parameter};
-use smallvec::SmallVec;
+
+/// The most integers and pointers of a function: [`call`]'s last line.
+const MOST: usize = 42;
 
 /// Calls a function that returns an `int`. `None` if it has more parameters than are provided for.
 ///
@@ -18,21 +20,64 @@ pub unsafe fn invoke(
     parameters: &[Parameter],
     words: &[u64],
 ) -> Option<i32> {
-    let mut floats = [0.0f64; 8];
-    let mut float = 0;
-    let mut integers = SmallVec::<[u64; 24]>::new();
+    let mut registers = Registers::new();
     for (parameter, &word) in parameters.iter().zip(words) {
-        match parameter.mode {
-            // A `float` is the low half of its register.
-            Mode::F32 | Mode::F64 => {
-                *floats.get_mut(float)? = f64::from_bits(word);
-                float += 1;
-            }
-            _ => integers.push(word),
+        let fits = match parameter.mode {
+            Mode::F32 | Mode::F64 => registers.float(word),
+            _ => registers.integer(word),
+        };
+        if !fits {
+            return None;
         }
     }
-    // SAFETY: by this function's contract, and the module's reasoning.
-    unsafe { call(address, &integers, floats) }
+    // SAFETY: by this function's contract.
+    unsafe { registers.call(address) }
+}
+
+/// The arguments of a call as the calling convention sorts them.
+pub(crate) struct Registers {
+    integers: [u64; MOST],
+    count: usize,
+    floats: [f64; 8],
+    float: usize,
+}
+
+impl Registers {
+    pub(crate) fn new() -> Self {
+        Self {
+            integers: [0; MOST],
+            count: 0,
+            floats: [0.0; 8],
+            float: 0,
+        }
+    }
+
+    /// The next integer or pointer; false if there is no room for it.
+    #[inline]
+    pub(crate) fn integer(&mut self, word: u64) -> bool {
+        let place = self.integers.get_mut(self.count);
+        self.count += 1;
+        place.map(|place| *place = word).is_some()
+    }
+
+    /// The next floating-point value by its bits: a `float` is the low half of its register.
+    #[inline]
+    pub(crate) fn float(&mut self, bits: u64) -> bool {
+        let place = self.floats.get_mut(self.float);
+        self.float += 1;
+        place.map(|place| *place = f64::from_bits(bits)).is_some()
+    }
+
+    /// Calls a function that returns an `int`.
+    ///
+    /// # Safety
+    /// As [`invoke`].
+    #[inline]
+    pub(crate) unsafe fn call(&self, address: *const c_void) -> Option<i32> {
+        let integers = self.integers.get(..self.count)?;
+        // SAFETY: by this function's contract, and the module's reasoning.
+        unsafe { call(address, integers, self.floats) }
+    }
 }
 
 macro_rules! calls { ($address:ident $integers:ident $f:ident: $(($($i:ident)*))*) => {

@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //! * this file: the description, and how the worker's calls reach the session of each library. [`host`]: the worker's functions.
-//! * `session`: frames to calls. `objects`, `define`: descriptors. `ask`: questions that are answered together. `execute`: plans of cuDNN's graph API. `opaque`: cuBLASLt's descriptors. `invoke`: a call with any parameters. `buffers`: the bytes that it reads and writes. `results`: where the GPU writes results that the client waits for.
+//! * `session`: frames to calls. `handles`: what they are made on. `objects`, `define`: descriptors. `ask`: questions that are answered together. `execute`: plans of cuDNN's graph API. `opaque`: cuBLASLt's descriptors. `known`: what follows from a declaration. `invoke`: a call with any parameters. `plain`: calls that need none of the following. `buffers`: the bytes that it reads and writes. `results`: where the GPU writes results that the client waits for.
 //! * [`cpu`]: for providers on the CPU device.
 //! * `vendor`: which library answers.
 
@@ -11,9 +11,12 @@ mod buffers;
 pub mod cpu;
 mod define;
 mod execute;
+mod handles;
 mod invoke;
+mod known;
 mod objects;
 mod opaque;
+mod plain;
 mod results;
 mod session;
 mod vendor;

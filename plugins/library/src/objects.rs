@@ -116,6 +116,16 @@ pub(crate) struct Resolved<'a> {
     pub(crate) fills: Vec<(u32, Object)>,
 }
 
+impl<'a> Resolved<'a> {
+    /// One of arguments among which there is nothing to resolve.
+    pub(crate) fn as_they_are(arguments: &'a [Argument]) -> Self {
+        Self {
+            arguments: Cow::Borrowed(arguments),
+            ..Self::default()
+        }
+    }
+}
+
 /// What arguments are resolved by.
 pub(crate) struct Scope<'a> {
     pub(crate) objects: &'a Objects,
@@ -176,16 +186,6 @@ impl Scope<'_> {
         arguments: &'a [Argument],
     ) -> Result<Resolved<'a>, Refused> {
         let mut resolved = Resolved::default();
-        let stands_for_other = |mode| {
-            matches!(
-                mode,
-                Mode::Object(_) | Mode::Fill(_) | Mode::Attributes(..) | Mode::AttributesOut(..)
-            )
-        };
-        if !function.parameters.iter().any(|p| stands_for_other(p.mode)) {
-            resolved.arguments = Cow::Borrowed(arguments);
-            return Ok(resolved);
-        }
         let mut pointers = Vec::with_capacity(arguments.len());
         for (parameter, argument) in function.parameters.iter().zip(arguments) {
             let argument = match (parameter.mode, argument) {

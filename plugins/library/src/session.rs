@@ -1,12 +1,13 @@
 //! Frames to calls.
 
 use std::collections::{HashMap, HashSet};
-use std::ffi::{CStr, CString, c_void};
+use std::ffi::{CStr, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
 
 use gvirtus_wire::api::core::{ASYNC_ERROR, AsyncError, REPLY};
 use gvirtus_wire::api::library::{
-    Argument, Function, LibraryAsk, LibraryCall, LibraryCreate, LibraryDefine, LibraryDestroy,
+    Argument, CallView, Function, LibraryAsk, LibraryCreate, LibraryDefine, LibraryDestroy,
     LibraryExecute, LibraryForget, LibraryInfo, LibraryReply, LibraryRest, LibraryStart, MOST_DATA,
     Mode, NO_STREAM, arguments, command,
 };
@@ -14,21 +15,23 @@ use gvirtus_wire::api::opaque::Values;
 use gvirtus_wire::codec::{DecodeError, decode_all};
 use gvirtus_wire::frame::Header;
 use parking_lot::{Mutex, RwLock};
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 
 use crate::Description;
 use crate::buffers::Buffers;
+use crate::handles::Handle;
 use crate::host::{self, Host};
 use crate::invoke::invoke;
-use crate::objects::{Object, Objects, Refused, Scope};
+use crate::known::{Known, functions};
+use crate::objects::{Object, Objects, Refused, Resolved, Scope};
 use crate::opaque::{Descriptor, Descriptors};
 use crate::results::Results;
 use crate::vendor::{Config, Library};
 
-/// The most handles of a session.
-const MOST_HANDLES: usize = 1 << 16;
 /// `CUDA_ERROR_INVALID_HANDLE`, `CUDA_ERROR_NOT_SUPPORTED`.
-const INVALID_HANDLE: i32 = 400;
-const NOT_SUPPORTED: i32 = 801;
+pub(crate) const INVALID_HANDLE: i32 = 400;
+pub(crate) const NOT_SUPPORTED: i32 = 801;
 /// `CUDA_ERROR_OUT_OF_MEMORY`.
 const OUT_OF_MEMORY: i32 = 2;
 
@@ -40,35 +43,12 @@ pub(crate) enum Failure {
     Cuda(i32),
 }
 
-/// A handle of the library.
-pub(crate) struct Handle {
-    /// As the library made it, or the status with which it did not.
-    pub(crate) raw: Result<usize, i32>,
-    state: Mutex<State>,
-    /// What did not fit the reply to the last call.
-    rest: Mutex<Vec<u8>>,
-    /// What the library goes on reading.
-    kept: Mutex<Vec<Buffers>>,
-}
-
-impl Handle {
-    fn new(raw: Result<usize, i32>) -> Self {
-        Self {
-            raw,
-            state: Mutex::new(State {
-                stream: 0,
-                pointer_mode: 0,
-            }),
-            rest: Mutex::default(),
-            kept: Mutex::default(),
-        }
-    }
-}
-
-/// What the library has last been told of a handle.
-struct State {
-    stream: usize,
-    pointer_mode: i32,
+/// The functions for objects of a type, with their addresses.
+#[derive(Clone, Copy)]
+struct Maker {
+    function: &'static Function,
+    make: usize,
+    destroy: Option<usize>,
 }
 
 /// The most calls of a handle whose bytes are kept.
@@ -79,11 +59,12 @@ pub(crate) struct Session {
     pub(crate) description: &'static Description,
     pub(crate) host: &'static Host,
     config: Config,
-    functions: HashMap<u32, &'static Function>,
+    functions: FxHashMap<u32, Known>,
     library: RwLock<Option<Library>>,
-    /// Of functions that were called, by their ids: the library stays loaded.
-    addresses: RwLock<HashMap<u32, usize>>,
-    handles: RwLock<HashMap<u32, std::sync::Arc<Handle>>>,
+    /// How objects of a type are made and ended: looked up once.
+    makers: Mutex<HashMap<&'static str, Maker>>,
+    backend: OnceLock<Option<[usize; 3]>>,
+    pub(crate) handles: RwLock<FxHashMap<u32, std::sync::Arc<Handle>>>,
     pub(crate) objects: Objects,
     results: Results,
     descriptors: Descriptors,
@@ -102,14 +83,10 @@ impl Session {
             host,
             config: serde_json::from_slice(config)
                 .map_err(|e| format!("the configuration: {e}"))?,
-            functions: description
-                .functions
-                .iter()
-                .filter(|f| f.is_forwarded())
-                .map(|f| (f.id(), f))
-                .collect(),
+            functions: functions(description),
             library: RwLock::new(None),
-            addresses: RwLock::default(),
+            makers: Mutex::default(),
+            backend: OnceLock::new(),
             handles: RwLock::default(),
             objects: Objects::default(),
             results: Results::default(),
@@ -158,8 +135,8 @@ impl Session {
                 self.destroy(header, &destroy)
             }
             command::CALL => {
-                let call: LibraryCall = decode_all(payload).map_err(Failure::Protocol)?;
-                self.call(header, &call)
+                let call = CallView::of(payload).map_err(Failure::Protocol)?;
+                self.call(header, call)
             }
             command::REST => {
                 let rest: LibraryRest = decode_all(payload).map_err(Failure::Protocol)?;
@@ -282,21 +259,16 @@ impl Session {
 
     /// Functions that the library lacks.
     fn lacking(&self) -> Vec<u32> {
-        let lacks = |function: &Function| {
-            CString::new(function.name).is_ok_and(|name| self.address(&name).is_none())
-        };
-        let lacking = self.functions.iter().filter(|(_, f)| lacks(f));
-        lacking.map(|(id, _)| *id).collect()
+        let lacking = self.functions.iter();
+        lacking
+            .filter(|(_, known)| self.address_of(known).is_none())
+            .map(|(id, _)| *id)
+            .collect()
     }
 
-    /// Where the library has a function that calls name by its id: looked up once.
-    pub(crate) fn address_of(&self, id: u32, function: &Function) -> Option<*const c_void> {
-        if let Some(known) = self.addresses.read().get(&id) {
-            return Some(*known as *const c_void);
-        }
-        let address = self.address(&CString::new(function.name).ok()?)?;
-        self.addresses.write().insert(id, address as usize);
-        Some(address)
+    /// Where the library has a function: looked up once.
+    pub(crate) fn address_of(&self, known: &Known) -> Option<*const c_void> {
+        known.address(|name| self.address(name))
     }
 
     pub(crate) fn address(&self, name: &CStr) -> Option<*const c_void> {
@@ -306,97 +278,7 @@ impl Session {
             .address(self.description, name)
     }
 
-    /// The function that a client means to make a handle by; 0 is the usual one.
-    fn creator(&self, id: u32) -> Option<&'static CStr> {
-        if id == 0 {
-            return Some(self.description.create);
-        }
-        let mut functions = self.description.functions.iter();
-        let function = functions.find(|function| function.id() == id)?;
-        let mut creators = self.description.creators.iter().copied();
-        creators.find(|name| name.to_bytes() == function.name.as_bytes())
-    }
-
-    fn create(&self, header: &Header, create: &LibraryCreate) -> Result<(), Failure> {
-        {
-            let handles = self.handles.read();
-            if handles.len() >= MOST_HANDLES || handles.contains_key(&create.handle) {
-                return Err(Failure::Cuda(INVALID_HANDLE));
-            }
-        }
-        let creator = self
-            .creator(create.function)
-            .ok_or(Failure::Cuda(NOT_SUPPORTED))?;
-        let mut raw = Err(self.description.not_initialized);
-        let made = self.host.on_stream(header, NO_STREAM, false, |_| {
-            let Some(address) = self.address(creator) else {
-                return;
-            };
-            let mut handle = std::ptr::null_mut();
-            // SAFETY: NVIDIA documents this signature, or one without the second parameter, which C's calling conventions then ignore; the address is that of a
-            // local. A context is current.
-            let status = unsafe {
-                let make: unsafe extern "C" fn(*mut *mut c_void, i32) -> i32 =
-                    std::mem::transmute(address);
-                make(&raw mut handle, create.argument)
-            };
-            raw = if status == 0 {
-                Ok(handle as usize)
-            } else {
-                Err(status)
-            };
-        });
-        let handle = Handle::new(raw);
-        self.handles
-            .write()
-            .insert(create.handle, std::sync::Arc::new(handle));
-        made.map_err(Failure::Cuda)?;
-        match raw {
-            Ok(_) => {
-                if header.wants_reply() {
-                    self.reply(header, &());
-                }
-                Ok(())
-            }
-            Err(status) => {
-                let text = format!(
-                    "{}: a handle cannot be made: status {status}",
-                    self.description.name
-                );
-                self.host.log(host::WARN, &text);
-                // Every call with the handle gets the library's status.
-                Err(Failure::Cuda((self.description.cuda_status)(status)))
-            }
-        }
-    }
-
-    fn destroy(&self, header: &Header, destroy: &LibraryDestroy) -> Result<(), Failure> {
-        let handle = self.handles.write().remove(&destroy.handle);
-        let raw = handle
-            .ok_or(Failure::Cuda(INVALID_HANDLE))?
-            .raw
-            .map_err(|_| Failure::Cuda(INVALID_HANDLE))?;
-        // It waits for what the handle's work uses.
-        self.host.may_block();
-        self.host
-            .on_stream(header, NO_STREAM, false, |_| {
-                if let Some(address) = self.address(self.description.destroy) {
-                    // SAFETY: NVIDIA documents this signature; the handle is the library's, and nobody else has it any more.
-                    unsafe {
-                        let destroy: unsafe extern "C" fn(usize) -> i32 =
-                            std::mem::transmute(address);
-                        destroy(raw);
-                    }
-                }
-            })
-            .map_err(Failure::Cuda)?;
-        if header.wants_reply() {
-            self.reply(header, &());
-        }
-        Ok(())
-    }
-
-    fn call(&self, header: &Header, call: &LibraryCall) -> Result<(), Failure> {
+    fn call(&self, header: &Header, call: CallView<'_>) -> Result<(), Failure> {
         let (function, outcome) = self.outcome(header, call)?;
         self.finished(header, function.name, &outcome)
     }
@@ -405,15 +287,26 @@ impl Session {
     pub(crate) fn outcome(
         &self,
         header: &Header,
-        call: &LibraryCall,
+        call: CallView<'_>,
     ) -> Result<(&'static Function, LibraryReply), Failure> {
-        let function = *self
-            .functions
-            .get(&call.function)
+        let known = self
+            .known(call.function)
             .ok_or(Failure::Cuda(NOT_SUPPORTED))?;
-        let arguments = arguments(function, call).map_err(Failure::Protocol)?;
-        let handle = self.handle_of(function, call.handle)?;
-        if function.is_setup(call.host_scalars) != (call.stream == NO_STREAM) {
+        if let Some(steps) = &known.steps
+            && call.stream != NO_STREAM
+            && let Some(address) = self.address_of(known)
+        {
+            let handle = self.handle(call.handle)?;
+            let result = match handle.raw {
+                Ok(raw) => self.plain(header, call, steps, address, (&handle, raw))?,
+                Err(status) => status,
+            };
+            let data = Vec::new();
+            return Ok((known.function, LibraryReply { result, data }));
+        }
+        let arguments = arguments(known.function, call).map_err(Failure::Protocol)?;
+        let handle = self.handle_of(known, call.handle)?;
+        if known.is_setup(call.host_scalars) != (call.stream == NO_STREAM) {
             return Err(Failure::Protocol(DecodeError::Invalid("stream")));
         }
         if call.stream == NO_STREAM {
@@ -421,13 +314,13 @@ impl Session {
             self.host.may_block();
         }
         let outcome = match handle.raw {
-            Ok(raw) => self.perform(header, call, function, &arguments, &handle, raw)?,
+            Ok(raw) => self.perform(header, call, known, &arguments, &handle, raw)?,
             Err(status) => LibraryReply {
                 result: status,
                 data: Vec::new(),
             },
         };
-        Ok((function, outcome))
+        Ok((known.function, outcome))
     }
 
     /// Answers who waits; tells others of an error.
@@ -454,10 +347,10 @@ impl Session {
     /// The handle that a call means; one of no meaning if it takes none.
     pub(crate) fn handle_of(
         &self,
-        function: &Function,
+        known: &Known,
         number: u32,
     ) -> Result<std::sync::Arc<Handle>, Failure> {
-        if function.parameters.iter().any(|p| p.mode == Mode::Handle) {
+        if known.takes_handle {
             return self.handle(number);
         }
         Ok(std::sync::Arc::new(Handle::new(Ok(0))))
@@ -470,8 +363,8 @@ impl Session {
     }
 
     /// A function that the client may call, by its id.
-    pub(crate) fn function(&self, id: u32) -> Option<&'static Function> {
-        self.functions.get(&id).copied()
+    pub(crate) fn known(&self, id: u32) -> Option<&Known> {
+        self.functions.get(&id)
     }
 
     /// What numbers in a call's arguments mean, as far as handles and objects are concerned.
@@ -495,7 +388,7 @@ impl Session {
 
     /// The function that makes objects of a type, or the one that ends them.
     fn of_type(&self, kind: &'static str, class: &str) -> Option<(&'static Function, usize)> {
-        let wanted = |function: &&&Function| match class {
+        let wanted = |function: &Function| match class {
             "make" => function
                 .parameters
                 .iter()
@@ -505,9 +398,24 @@ impl Session {
                     && function.parameters.first().map(|p| p.mode) == Some(Mode::Object(kind))
             }
         };
-        let function = *self.functions.values().find(wanted)?;
-        let name = CString::new(function.name).ok()?;
-        Some((function, self.address(&name)? as usize))
+        let mut all = self.functions.values();
+        let known = all.find(|known| wanted(known.function))?;
+        Some((known.function, self.address_of(known)? as usize))
+    }
+
+    fn maker(&self, kind: &'static str) -> Option<Maker> {
+        if let Some(maker) = self.makers.lock().get(kind) {
+            return Some(*maker);
+        }
+        let (function, make) = self.of_type(kind, "make")?;
+        let destroy = self.of_type(kind, "drop").map(|(_, address)| address);
+        let maker = Maker {
+            function,
+            make,
+            destroy,
+        };
+        self.makers.lock().insert(kind, maker);
+        Some(maker)
     }
 
     /// Makes an object without more.
@@ -517,9 +425,10 @@ impl Session {
         made_by: Option<i32>,
     ) -> Result<Object, i32> {
         let not_supported = self.description.not_supported;
-        let (function, address) = self.of_type(kind, "make").ok_or(not_supported)?;
+        let maker = self.maker(kind).ok_or(not_supported)?;
         let mut raw = 0usize;
-        let words: Vec<u64> = function
+        let words: SmallVec<[u64; 4]> = maker
+            .function
             .parameters
             .iter()
             .map(|parameter| match parameter.mode {
@@ -528,12 +437,18 @@ impl Session {
             })
             .collect();
         // SAFETY: the address is the library's, of the function that the declaration names; the pointer is to a local.
-        let status = unsafe { invoke(address as *const c_void, function.parameters, &words) };
+        let status = unsafe {
+            invoke(
+                maker.make as *const c_void,
+                maker.function.parameters,
+                &words,
+            )
+        };
         match status.unwrap_or(not_supported) {
             0 => Ok(Object {
                 kind,
                 raw: Ok(raw),
-                destroy: self.of_type(kind, "drop").map(|(_, address)| address),
+                destroy: maker.destroy,
                 uses: Vec::new(),
                 by_value: Vec::new(),
             }),
@@ -545,51 +460,50 @@ impl Session {
     fn perform(
         &self,
         header: &Header,
-        call: &LibraryCall,
-        function: &'static Function,
+        call: CallView<'_>,
+        known: &Known,
         arguments: &[Argument],
         handle: &Handle,
         raw: usize,
     ) -> Result<LibraryReply, Failure> {
+        let function = known.function;
         let result = |result| LibraryReply {
             result,
             data: Vec::new(),
         };
-        let Some(address) = self.address_of(call.function, function) else {
+        let Some(address) = self.address_of(known) else {
             if self.missing.lock().insert(function.name) {
                 let text = format!("{} is not supported by this box's library", function.name);
                 self.host.log(host::WARN, &text);
             }
             return Ok(result(self.description.not_supported));
         };
-        let resolved = self.with_scope(None, |scope| scope.resolve(function, arguments));
+        let resolved = if known.refers {
+            self.with_scope(None, |scope| scope.resolve(function, arguments))
+        } else {
+            Ok(Resolved::as_they_are(arguments))
+        };
         let resolved = match resolved {
             Ok(resolved) => resolved,
             Err(Refused::Status(status)) => return Ok(result(status)),
             Err(Refused::Unknown) => return Err(Failure::Cuda(INVALID_HANDLE)),
         };
         let arguments = &*resolved.arguments;
-        let descriptors = match self.descriptors(function, arguments)? {
+        let descriptors = match self.descriptors(known, arguments)? {
             Ok(descriptors) => descriptors,
             Err(status) => return Ok(result(status)),
         };
-        let mut buffers = Buffers::of(function, arguments).ok_or(Failure::Cuda(OUT_OF_MEMORY))?;
+        let mut buffers =
+            Buffers::of(function, arguments, known.keeps).ok_or(Failure::Cuda(OUT_OF_MEMORY))?;
         // The GPU writes results to pinned memory, and the stream is waited for, so that no thread of ours waits inside the library.
         let through_gpu = call.host_scalars
             && self.description.set_pointer_mode.is_some()
             && buffers.fits_block
-            && function
-                .parameters
-                .iter()
-                .any(|p| matches!(p.mode, Mode::Result(_)));
-        let keeps = function
-            .parameters
-            .iter()
-            .any(|p| matches!(p.mode, Mode::Bytes(_)));
-        if keeps && handle.kept.lock().len() >= MOST_KEPT {
+            && known.has_results;
+        if known.keeps && handle.kept.lock().len() >= MOST_KEPT {
             return Ok(result(self.description.not_supported));
         }
-        let waits = function.answers(call.host_scalars);
+        let waits = known.answers(call.host_scalars);
         let mut block = None;
         let mut status = Ok(self.description.not_initialized);
         self.host
@@ -612,9 +526,7 @@ impl Session {
                             *word = descriptor.at as u64;
                         }
                     }
-                    if let Some(set_stream) = self.description.set_stream
-                        && function.name.as_bytes() == set_stream.to_bytes()
-                    {
+                    if known.sets_stream {
                         handle.state.lock().stream = stream as usize;
                     }
                     // SAFETY: the address is the library's, of the function that the declaration names; buffers are as long as it says and live.
@@ -634,7 +546,7 @@ impl Session {
         if let Some(block) = block {
             self.results.give(block);
         }
-        if keeps {
+        if known.keeps {
             handle.kept.lock().push(buffers);
         }
         if matches!(&reply, Ok(reply) if reply.result == 0) {
@@ -650,16 +562,13 @@ impl Session {
     #[allow(clippy::type_complexity, reason = "one of each parameter")]
     fn descriptors(
         &self,
-        function: &Function,
+        known: &Known,
         arguments: &[Argument],
     ) -> Result<Result<Vec<Option<std::sync::Arc<Descriptor>>>, i32>, Failure> {
-        if !function
-            .parameters
-            .iter()
-            .any(|p| matches!(p.mode, Mode::Opaque(_)))
-        {
+        if !known.has_descriptors {
             return Ok(Ok(Vec::new()));
         }
+        let function = known.function;
         let mut all = Vec::with_capacity(arguments.len());
         for (parameter, argument) in function.parameters.iter().zip(arguments) {
             let (Mode::Opaque(kind), Argument::Host { read, .. }) = (parameter.mode, argument)
@@ -679,41 +588,14 @@ impl Session {
         Ok(Ok(all))
     }
 
-    /// Sets stream and pointer mode of a handle if they are others than before.
-    pub(crate) fn prepare(
-        &self,
-        handle: &Handle,
-        raw: usize,
-        stream: usize,
-        pointer_mode: i32,
-    ) -> Result<(), i32> {
-        if raw == 0 {
-            // The function takes none.
-            return Ok(());
-        }
-        let mut state = handle.state.lock();
-        if state.stream != stream
-            && let Some(name) = self.description.set_stream
-            && let Some(address) = self.address(name)
-        {
-            // SAFETY: NVIDIA documents this signature; handle and stream are alive.
-            unsafe {
-                let set: unsafe extern "C" fn(usize, usize) -> i32 = std::mem::transmute(address);
-                set(raw, stream);
-            }
-            state.stream = stream;
-        }
-        if state.pointer_mode != pointer_mode
-            && let Some(name) = self.description.set_pointer_mode
-            && let Some(address) = self.address(name)
-        {
-            // SAFETY: as above.
-            unsafe {
-                let set: unsafe extern "C" fn(usize, i32) -> i32 = std::mem::transmute(address);
-                set(raw, pointer_mode);
-            }
-            state.pointer_mode = pointer_mode;
-        }
-        Ok(())
+    /// Where the library has `cudnnBackendSetAttribute`, `cudnnBackendFinalize` and `cudnnBackendExecute`: looked up once.
+    pub(crate) fn backend(&self) -> Option<[usize; 3]> {
+        *self.backend.get_or_init(|| {
+            Some([
+                self.address(c"cudnnBackendSetAttribute")? as usize,
+                self.address(c"cudnnBackendFinalize")? as usize,
+                self.address(c"cudnnBackendExecute")? as usize,
+            ])
+        })
     }
 }

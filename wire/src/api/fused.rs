@@ -71,7 +71,7 @@ mod tests {
                     false => at(variable(label)),
                 };
                 let words = [1, u64::from(label.cast_unsigned()), 0];
-                let decoded = arguments(function, &call(function, &words, &[]));
+                let decoded = arguments(function, call(function, &words, &[]).view());
                 assert_eq!(
                     u64::from(decoded.is_ok()),
                     right,
@@ -90,7 +90,11 @@ mod tests {
         let function = CUFFT.iter().find(|f| f.name.starts_with("cufftXtSetJIT"));
         let function = function.unwrap();
         let decoded = |length: u64, data: &[u8]| {
-            arguments(function, &call(function, &[0, 1, 1, length, 0, 0], data)).is_ok()
+            arguments(
+                function,
+                call(function, &[0, 1, 1, length, 0, 0], data).view(),
+            )
+            .is_ok()
         };
         assert!(decoded(3, b"\x02\0\0\0f\0abc"));
         assert!(!decoded(3, b"\x02\0\0\0ffabc"));

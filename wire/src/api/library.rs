@@ -4,9 +4,9 @@
 //! lead to, in order of the parameters. How long these are follows from the declaration and the words alone. Device pointers are words: addresses are the same at both
 //! ends. What the call writes to host memory comes back in the reply, in order of the parameters; a call that writes none needs no reply.
 
-use smallvec::SmallVec;
+use crate::codec::Params;
 
-use crate::codec::{DecodeError, Params};
+pub use crate::api::library_arguments::{Argument, Arguments, CallView, arguments};
 
 /// What an element is made of: how many bytes a scalar has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -454,6 +454,18 @@ pub const CURAND_OPCODES: (u16, u16) = (0x0330, 0x033f);
 /// cuRAND's commands.
 pub static CURAND_COMMANDS: [crate::command::CommandInfo; COMMANDS] = commands(CURAND_OPCODES.0);
 
+/// About how many operations the driver has pending for a call of a library, by the call's opcode: the client's credit for its stream and the worker's markers count it so.
+#[must_use]
+pub const fn weight(opcode: u16) -> u32 {
+    match opcode {
+        // Workspace cleared, partial products, their sum.
+        ..=0x030f => 4,
+        // cuDNN.
+        0x0310..=0x031f => 16,
+        _ => 8,
+    }
+}
+
 /// The most elements of an array on the host that a call reads.
 const MOST_ELEMENTS: u64 = 1 << 16;
 /// The most bytes of an image.
@@ -774,70 +786,4 @@ impl Function {
             p.mode.on_host(host_scalars) && p.mode.is_written() || matches!(p.mode, Mode::Fill(_))
         })
     }
-}
-
-/// A parameter's argument as it arrived.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Argument {
-    /// A value, a device address, or a null pointer.
-    Word(u64),
-    /// A pointer to host memory: what the call reads there, and how many bytes it writes.
-    Host {
-        /// Bytes to read, empty if the call only writes; scalars need no memory of their own.
-        read: SmallVec<[u8; 16]>,
-        /// Bytes that there are.
-        length: usize,
-    },
-}
-
-/// Reads the arguments of a call and checks them against the declaration.
-///
-/// # Errors
-/// Words or data that are not those of such a call.
-pub fn arguments(function: &Function, call: &LibraryCall) -> Result<Vec<Argument>, DecodeError> {
-    let (words, rest) = call.words.as_chunks::<8>();
-    let count = words.len();
-    let words: SmallVec<[u64; 24]> = words
-        .iter()
-        .zip(function.parameters)
-        .map(|(word, parameter)| {
-            let word = u64::from_le_bytes(*word);
-            match parameter.mode {
-                // Only the low half is the value.
-                Mode::I32 | Mode::Kind => i64::from(word as u32 as i32).cast_unsigned(),
-                _ => word,
-            }
-        })
-        .collect();
-    if !rest.is_empty() || count != function.parameters.len() {
-        return Err(DecodeError::Invalid("number of arguments"));
-    }
-    if !crate::api::fused::fits(function, &words) {
-        return Err(DecodeError::Invalid("label"));
-    }
-    let mut data = crate::codec::Reader::new(&call.data);
-    let mut arguments = Vec::with_capacity(words.len());
-    for (parameter, &word) in function.parameters.iter().zip(&words) {
-        let mode = parameter.mode;
-        if !mode.on_host(call.host_scalars) || word == 0 {
-            arguments.push(Argument::Word(word));
-            continue;
-        }
-        let length = if matches!(mode, Mode::Blob | Mode::Text) {
-            let length: [u8; 4] = data.take(4)?.try_into().unwrap_or_default();
-            u32::from_le_bytes(length) as usize
-        } else {
-            function
-                .length(mode, &words)
-                .ok_or(DecodeError::Invalid("length of an argument"))?
-        };
-        let read = if mode.is_read() { length } else { 0 };
-        let read = SmallVec::from_slice(data.take(read)?);
-        if mode == Mode::Text && read.last() != Some(&0) {
-            return Err(DecodeError::Invalid("end of a text"));
-        }
-        arguments.push(Argument::Host { read, length });
-    }
-    data.finish()?;
-    Ok(arguments)
 }

@@ -25,6 +25,7 @@ mod curand;
 pub mod frontend_table;
 pub mod fused;
 pub mod library;
+mod library_arguments;
 pub mod opaque;
 #[macro_use]
 mod nvml;
