@@ -35,10 +35,7 @@ pub unsafe fn compute(function: &Function, arguments: &[u64]) -> Status {
     // Whether the library has a variant only the library knows: the first call of each asks.
     let (pointer_mode, stream, own_workspace_due) = {
         let mut state = handle.state();
-        let due = std::mem::take(&mut state.own_workspace_due);
-        if due {
-            state.workspace = None;
-        }
+        let due = state.take_own_workspace_due();
         (state.pointer_mode, state.stream, due)
     };
     if own_workspace_due && let Some(set) = *SET_STREAM {

@@ -22,11 +22,53 @@ pub struct State {
     /// `cublasPointerMode_t`: 0 host, 1 device.
     pub pointer_mode: i32,
     /// The workspace that the box's library was told of: address and bytes; none if it has its own.
-    pub workspace: Option<(u64, u64)>,
+    workspace: Option<(u64, u64)>,
     /// The stream was set again since, which gives the library its own workspace back; it has not been told, since programs that set both before each call mostly set what there was.
-    pub own_workspace_due: bool,
+    own_workspace_due: bool,
     /// Other settings by the setter's name without `cublasSet`.
     pub settings: HashMap<&'static str, i64>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            stream: std::ptr::null_mut(),
+            pointer_mode: 0,
+            workspace: None,
+            own_workspace_due: false,
+            settings: HashMap::new(),
+        }
+    }
+}
+
+impl State {
+    /// `cublasSetStream`; whether the box's library has to be told.
+    pub(crate) fn set_stream(&mut self, stream: u64) -> bool {
+        // The per-thread stream is another one for each thread.
+        if self.stream as u64 == stream && stream != PER_THREAD {
+            self.own_workspace_due = self.workspace.is_some();
+            return false;
+        }
+        self.stream = stream as *mut c_void;
+        self.workspace = None;
+        self.own_workspace_due = false;
+        true
+    }
+
+    /// `cublasSetWorkspace`; whether the box's library has to be told.
+    pub(crate) fn set_workspace(&mut self, address: u64, bytes: u64) -> bool {
+        self.own_workspace_due = false;
+        self.workspace.replace((address, bytes)) != Some((address, bytes))
+    }
+
+    /// Before work: whether the box's library has to be told of the stream once more, to take its own workspace.
+    pub(crate) fn take_own_workspace_due(&mut self) -> bool {
+        let due = std::mem::take(&mut self.own_workspace_due);
+        if due {
+            self.workspace = None;
+        }
+        due
+    }
 }
 
 // SAFETY: the stream is a number to this library.
@@ -53,6 +95,9 @@ static HANDLES: LazyLock<RwLock<HashMap<u64, Arc<Handle>>>> = LazyLock::new(RwLo
 static NUMBERS: AtomicU32 = AtomicU32::new(1);
 /// Handles look like no address of a program.
 const TAG: u64 = 0x4342_0000_0000_0000;
+
+/// `CU_STREAM_PER_THREAD`.
+const PER_THREAD: u64 = 2;
 
 /// cuBLAS on the box.
 static CUBLAS_OF_BOX: Started = Started::new(CUBLAS_OPCODES.0);
@@ -138,13 +183,7 @@ pub unsafe fn create(out: *mut c_void) -> Result<(), Status> {
             handle,
             Arc::new(Handle {
                 number,
-                state: Mutex::new(State {
-                    stream: std::ptr::null_mut(),
-                    pointer_mode: 0,
-                    workspace: None,
-                    own_workspace_due: false,
-                    settings: HashMap::new(),
-                }),
+                state: Mutex::default(),
                 supported: Mutex::default(),
             }),
         );
@@ -170,4 +209,35 @@ pub fn destroy(handle: *mut c_void) -> Result<(), Status> {
     send(opcode(command::DESTROY), &destroy, false)
         .map(drop)
         .map_err(of_driver)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is set again is not sent again, and a stream that is set again takes the workspace away, as cuBLAS says.
+    #[test]
+    fn streams_and_workspaces() {
+        let mut state = State::default();
+        assert!(!state.set_stream(0), "the stream that there is");
+        assert!(state.set_stream(7));
+        assert!(state.set_workspace(0x1000, 64));
+        for _ in 0..3 {
+            assert!(!state.set_stream(7) && !state.set_workspace(0x1000, 64));
+            assert!(!state.take_own_workspace_due(), "it is the program's");
+        }
+        assert!(!state.set_stream(7) && state.set_workspace(0x1000, 128));
+        assert!(!state.set_stream(7) && state.take_own_workspace_due());
+        assert!(!state.take_own_workspace_due(), "told once");
+        assert!(
+            state.set_workspace(0x1000, 128),
+            "the library had its own since"
+        );
+        assert!(state.set_stream(8) && !state.take_own_workspace_due());
+        assert!(
+            state.set_workspace(0x1000, 128),
+            "another stream took it away"
+        );
+        assert!(state.set_stream(PER_THREAD) && state.set_stream(PER_THREAD));
+    }
 }

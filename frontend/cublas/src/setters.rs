@@ -13,9 +13,6 @@ use crate::{Status, handle};
 /// `CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT`.
 const MULTIPROCESSOR_COUNT: u32 = 16;
 
-/// `CU_STREAM_PER_THREAD`.
-const PER_THREAD: u64 = 2;
-
 /// How many multiprocessors the device has; any number where nobody can say.
 fn multiprocessors() -> i64 {
     let mut count = i32::MAX;
@@ -64,25 +61,16 @@ pub unsafe fn set(function: &Function, arguments: &[u64]) -> Status {
     {
         let mut state = handle.state();
         match name {
-            // The per-thread stream is another one for each thread.
-            "Stream" if state.stream as u64 == value && value != PER_THREAD => {
-                state.own_workspace_due = state.workspace.is_some();
-                return SUCCESS;
-            }
-            "Stream" => {
-                state.stream = value as *mut c_void;
-                state.workspace = None;
-                state.own_workspace_due = false;
-            }
+            "Stream" if !state.set_stream(value) => return SUCCESS,
+            "Stream" => {}
             "PointerMode" => {
                 state.pointer_mode = number as i32;
                 // Travels with every call.
                 return SUCCESS;
             }
             "Workspace" => {
-                let workspace = Some((value, arguments.get(2).copied().unwrap_or(0)));
-                state.own_workspace_due = false;
-                if std::mem::replace(&mut state.workspace, workspace) == workspace {
+                let bytes = arguments.get(2).copied().unwrap_or(0);
+                if !state.set_workspace(value, bytes) {
                     return SUCCESS;
                 }
             }

@@ -107,8 +107,32 @@ pub(crate) fn without_addresses(
 type Question = Vec<u8>;
 
 static SUPPORTED: LazyLock<Mutex<HashSet<Question>>> = LazyLock::new(Mutex::default);
-/// Algorithms that the heuristics gave, with the workspace that they need.
-static RECOMMENDED: LazyLock<Mutex<HashMap<Question, u64>>> = LazyLock::new(Mutex::default);
+/// Algorithms that the heuristics gave, with what they were given for.
+static RECOMMENDED: LazyLock<Mutex<HashMap<Question, Vec<Needs>>>> = LazyLock::new(Mutex::default);
+/// So many different needs of one algorithm are kept.
+const MOST_NEEDS: usize = 64;
+
+/// What a program has to keep to with an algorithm that it was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Needs {
+    /// Bytes of workspace.
+    pub(crate) workspace: u64,
+    /// The alignment of A, B, C and D, as the program has said.
+    pub(crate) alignments: [u64; 4],
+}
+
+impl Needs {
+    /// Matrices of this alignment, as preferences say unless they are told.
+    pub(crate) const ALIGNMENT: u64 = 256;
+
+    fn met(&self, workspace: u64, matrices: [u64; 4]) -> bool {
+        self.workspace <= workspace
+            && matrices
+                .into_iter()
+                .zip(self.alignments)
+                .all(|(address, alignment)| address.is_multiple_of(alignment.max(1)))
+    }
+}
 /// Beyond so many kinds all are asked about anew.
 const MOST_KINDS: usize = 1 << 16;
 
@@ -127,14 +151,17 @@ pub(crate) fn question(function: &Function, prepared: &Prepared) -> Question {
     question
 }
 
-/// Keeps that the library recommends an algorithm for a product with so much workspace.
-pub(crate) fn recommend(mut question: Question, algorithm: &[u8], workspace: u64) {
+/// Keeps that the library recommends an algorithm for a product under these conditions.
+pub(crate) fn recommend(mut question: Question, algorithm: &[u8], needs: Needs) {
     question.extend_from_slice(algorithm);
     let mut all = RECOMMENDED.lock().unwrap_or_else(PoisonError::into_inner);
     if all.len() >= MOST_KINDS {
         all.clear();
     }
-    all.insert(question, workspace);
+    let known = all.entry(question).or_default();
+    if !known.contains(&needs) && known.len() < MOST_NEEDS {
+        known.push(needs);
+    }
 }
 
 /// Executes a function.
@@ -239,16 +266,13 @@ unsafe fn execute(function: &Function, handle: u32, mut prepared: Prepared) -> S
         at => unsafe { std::slice::from_raw_parts(at as *const u8, ALGORITHM) }.to_vec(),
     };
     question.extend_from_slice(&algorithm);
-    let aligned = ["A", "B", "C", "D"]
-        .into_iter()
-        .all(|name| word(name).is_multiple_of(256));
-    let recommended = aligned
-        && !algorithm.is_empty()
+    let matrices = ["A", "B", "C", "D"].map(word);
+    let recommended = !algorithm.is_empty()
         && RECOMMENDED
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .get(&question)
-            .is_some_and(|needed| *needed <= workspace);
+            .is_some_and(|known| known.iter().any(|needs| needs.met(workspace, matrices)));
     for name in ["A", "B", "C", "D", "workspace"] {
         question.extend_from_slice(&alignment(word(name)).to_le_bytes());
     }

@@ -8,10 +8,13 @@ use gvirtus_cublas_core::status::{INVALID_VALUE, SUCCESS, of_driver};
 use gvirtus_frontend_link::library::{Target, call, pack};
 use gvirtus_frontend_link::start::{device, ensure_context};
 use gvirtus_wire::api::library::{Function, Mode, command};
+use gvirtus_wire::api::opaque::PREFERENCE;
 use gvirtus_wire::codec::Wire;
 
 use crate::Status;
-use crate::compute::{ALGORITHM, Prepared, place, question, recommend, status, without_addresses};
+use crate::compute::{
+    ALGORITHM, Needs, Prepared, place, question, recommend, status, without_addresses,
+};
 use crate::handle::LT_OF_BOX;
 
 /// The most algorithms, and bytes of an attribute, that are asked for.
@@ -22,6 +25,9 @@ const RESULT: usize = 96;
 const RESULT_WORKSPACE: usize = 64;
 const RESULT_STATUS: usize = 72;
 const RESULT_RESERVED: usize = 80;
+
+/// `CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES` and those of B, C and D.
+const MIN_ALIGNMENTS: [i32; 4] = [5, 6, 7, 8];
 
 /// What the library answered, by parameter.
 type Answer = Arc<(Status, Vec<Vec<u8>>)>;
@@ -218,7 +224,11 @@ unsafe fn tell(
             let algorithm =
                 unsafe { std::slice::from_raw_parts(theirs[at] as *const u8, ALGORITHM) };
             let workspace = number(&bytes[RESULT_WORKSPACE..RESULT_STATUS]);
-            recommend(question(function, prepared), algorithm, workspace);
+            let needs = Needs {
+                workspace,
+                alignments: [Needs::ALIGNMENT; 4],
+            };
+            recommend(question(function, prepared), algorithm, needs);
         }
         return status;
     }
@@ -243,16 +253,21 @@ unsafe fn tell(
 
 /// Keeps which algorithms the heuristics gave.
 fn remember(function: &Function, prepared: &Prepared, results: &[u8]) {
+    let preference = place(function, "preference").and_then(|at| prepared.values[at].as_ref());
+    let alignments = MIN_ALIGNMENTS.map(|attribute| {
+        preference.map_or(Needs::ALIGNMENT, |preference| {
+            preference.number(&PREFERENCE, attribute).cast_unsigned()
+        })
+    });
     for result in results.chunks_exact(RESULT) {
         let mut workspace = [0; 8];
         workspace.copy_from_slice(&result[RESULT_WORKSPACE..RESULT_STATUS]);
         if result[RESULT_STATUS..RESULT_STATUS + 4] == [0; 4] {
-            let workspace = u64::from_le_bytes(workspace);
-            recommend(
-                question(function, prepared),
-                &result[..ALGORITHM],
-                workspace,
-            );
+            let needs = Needs {
+                workspace: u64::from_le_bytes(workspace),
+                alignments,
+            };
+            recommend(question(function, prepared), &result[..ALGORITHM], needs);
         }
     }
 }

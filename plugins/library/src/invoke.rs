@@ -7,7 +7,7 @@ use std::ffi::c_void;
 
 use gvirtus_wire::api::library::{Mode, Parameter};
 
-/// The most integers and pointers of a function: [`call`]'s last line.
+/// The most integers and pointers of a function: as many as [`arities`](crate::arities) goes to.
 const MOST: usize = 42;
 
 /// Calls a function that returns an `int`. `None` if it has more parameters than are provided for.
@@ -80,6 +80,23 @@ impl Registers {
     }
 }
 
+/// Invokes a macro with lists of names behind what it is given: none, one, and so on to as many as functions of the libraries have integers and pointers.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! arities {
+    ($callback:ident { $($head:tt)* }) => {
+        $crate::arities! { @next $callback { $($head)* () } ()
+            a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22 a23 a24 a25 a26 a27 a28 a29 a30 a31 a32 a33 a34 a35 a36 a37 a38 a39 a40 a41
+        }
+    };
+    (@next $callback:ident { $($lists:tt)* } ($($name:ident)*) $next:ident $($rest:ident)*) => {
+        $crate::arities! { @next $callback { $($lists)* ($($name)* $next) } ($($name)* $next) $($rest)* }
+    };
+    (@next $callback:ident { $($lists:tt)* } ($($name:ident)*)) => {
+        $callback! { $($lists)* }
+    };
+}
+
 macro_rules! calls { ($address:ident $integers:ident $f:ident: $(($($i:ident)*))*) => {
     match *$integers {
         $([$($i),*] => {
@@ -94,53 +111,8 @@ macro_rules! calls { ($address:ident $integers:ident $f:ident: $(($($i:ident)*))
 
 /// # Safety
 /// As [`invoke`].
-#[rustfmt::skip]
 unsafe fn call(address: *const c_void, integers: &[u64], f: [f64; 8]) -> Option<i32> {
-    calls! { address integers f:
-        ()
-        (a0)
-        (a0 a1)
-        (a0 a1 a2)
-        (a0 a1 a2 a3)
-        (a0 a1 a2 a3 a4)
-        (a0 a1 a2 a3 a4 a5)
-        (a0 a1 a2 a3 a4 a5 a6)
-        (a0 a1 a2 a3 a4 a5 a6 a7)
-        (a0 a1 a2 a3 a4 a5 a6 a7 a8)
-        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9)
-        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10)
-        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11)
-        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12)
-        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13)
-        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14)
-        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15)
-        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16)
-        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17)
-        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18)
-        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19)
-        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20)
-        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21)
-        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22)
-        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22 a23)
-        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22 a23 a24)
-        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22 a23 a24 a25)
-        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22 a23 a24 a25 a26)
-        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22 a23 a24 a25 a26 a27)
-        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22 a23 a24 a25 a26 a27 a28)
-        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22 a23 a24 a25 a26 a27 a28 a29)
-        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22 a23 a24 a25 a26 a27 a28 a29 a30)
-        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22 a23 a24 a25 a26 a27 a28 a29 a30 a31)
-        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22 a23 a24 a25 a26 a27 a28 a29 a30 a31 a32)
-        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22 a23 a24 a25 a26 a27 a28 a29 a30 a31 a32 a33)
-        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22 a23 a24 a25 a26 a27 a28 a29 a30 a31 a32 a33 a34)
-        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22 a23 a24 a25 a26 a27 a28 a29 a30 a31 a32 a33 a34 a35)
-        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22 a23 a24 a25 a26 a27 a28 a29 a30 a31 a32 a33 a34 a35 a36)
-        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22 a23 a24 a25 a26 a27 a28 a29 a30 a31 a32 a33 a34 a35 a36 a37)
-        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22 a23 a24 a25 a26 a27 a28 a29 a30 a31 a32 a33 a34 a35 a36 a37 a38)
-        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22 a23 a24 a25 a26 a27 a28 a29 a30 a31 a32 a33 a34 a35 a36 a37 a38 a39)
-        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22 a23 a24 a25 a26 a27 a28 a29 a30 a31 a32 a33 a34 a35 a36 a37 a38 a39 a40)
-        (a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19 a20 a21 a22 a23 a24 a25 a26 a27 a28 a29 a30 a31 a32 a33 a34 a35 a36 a37 a38 a39 a40 a41)
-    }
+    crate::arities!(calls { address integers f: })
 }
 
 #[cfg(test)]
