@@ -157,21 +157,6 @@ impl Device {
         Ok(context)
     }
 
-    /// Before a reset. What a fault has left is nobody's to see.
-    pub(crate) fn keep_managed(&self) {
-        let Some(context) = self.made().filter(|_| !self.reset.load(Ordering::Acquire)) else {
-            return;
-        };
-        if cu!(cuCtxPushCurrent_v2(context)).is_err() {
-            return;
-        }
-        if cu!(cuCtxSynchronize()).is_ok() {
-            crate::registry::keep_managed(context);
-        }
-        let mut popped = null_mut();
-        let _ = cu!(cuCtxPopCurrent_v2(&mut popped));
-    }
-
     /// After a reset: host code reaches the managed variables by the pointers that it has, without a call.
     #[cold]
     fn renew_managed(&self, context: CUcontext) -> Result {

@@ -111,7 +111,6 @@ pub unsafe fn cudaSetValidDevices(device_arr: *mut i32, len: i32) -> Result {
 /// <https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__DEVICE.html>
 pub unsafe fn cudaDeviceReset() -> Result {
     let device = device_at(current_device()?)?;
-    device.keep_managed();
     cu!(cuDevicePrimaryCtxReset_v2(device.handle))?;
     if let Some(context) = device.made() {
         device.was_reset();

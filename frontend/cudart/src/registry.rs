@@ -1,7 +1,8 @@
 //! What nvcc's generated code registers while a program is being loaded: fat binaries, kernels, variables.
 //!
-//! Nothing is sent then. A fat binary becomes a module of a context when one of its kernels or variables is first used there; the driver picks the image that suits the
-//! device. A kernel's driver function is looked up once per context and kept beside the kernel, so that a launch costs two look-ups without a lock held by others.
+//! Nothing is sent then. A fat binary becomes a module of a context when one of its kernels or variables is first used there, or of a library if it has managed variables; the
+//! driver picks the image that suits the device. A kernel's driver function is looked up once per context and kept beside the kernel, so that a launch costs two look-ups without a
+//! lock held by others.
 //!
 //! What is registered stays allocated for the life of the process: pointers to kernels are handed out (`cudaGetKernel`).
 
@@ -11,7 +12,7 @@ use crate::error::{
     NO_KERNEL_IMAGE_FOR_DEVICE, Result,
 };
 use gvirtus_wire::api::types::{
-    CUcontext, CUdeviceptr, CUfunction, CUkernel, CUlinkState, CUmodule,
+    CUcontext, CUdeviceptr, CUfunction, CUkernel, CUlibrary, CUlinkState, CUmodule,
 };
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
@@ -19,7 +20,7 @@ use std::ffi::{CStr, CString, c_char, c_void};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::ptr::null_mut;
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 /// What a context is known by: its handle, and for contexts that are no device's primary one the driver's number too, since handles of destroyed contexts come again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +45,12 @@ pub(crate) struct FatBinary {
     data: usize,
     /// For relocatable device code: the list of what was to be linked, as an address; 0 otherwise.
     parts: usize,
+    /// What it was registered by, as an address.
+    registered: usize,
+    /// It has managed variables.
+    managed: AtomicBool,
+    /// With those, the driver's library of it: 0 before its first use.
+    library: Mutex<usize>,
     modules: Mutex<Vec<(ContextKey, usize)>>,
 }
 
@@ -77,6 +84,9 @@ impl FatBinary {
             return Ok(module as CUmodule);
         }
         let module = outside_captures(|| {
+            if self.managed.load(Ordering::Acquire) {
+                return self.library_module();
+            }
             let mut module: CUmodule = null_mut();
             match cu!(cuModuleLoadData(&mut module, self.data as *const c_void)) {
                 // What was linked suits no device here (or there is nothing but parts): link for this one.
@@ -85,6 +95,30 @@ impl FatBinary {
             }
         })?;
         modules.push((key, module as usize));
+        Ok(module)
+    }
+
+    /// The library's module in the current context. Managed variables are the program's and not a context's, so the driver keeps what they hold when a context is reset. It has a copy of
+    /// the image: a shared object may be closed while the driver still has its library.
+    fn library_module(&self) -> Result<CUmodule> {
+        let mut library = self.library.lock();
+        if *library == 0 {
+            let mut loaded: CUlibrary = null_mut();
+            let (image, none) = (self.registered as *const c_void, null_mut());
+            cu!(cuLibraryLoadData(
+                &mut loaded,
+                image,
+                none,
+                null_mut(),
+                0,
+                null_mut(),
+                null_mut(),
+                0
+            ))?;
+            *library = loaded as usize;
+        }
+        let mut module: CUmodule = null_mut();
+        cu!(cuLibraryGetModule(&mut module, *library as CUlibrary))?;
         Ok(module)
     }
 
@@ -341,8 +375,6 @@ struct Registration {
     managed: Vec<usize>,
     /// Where the managed variables lie, as host code was told.
     told: Told,
-    /// What the managed variables held when their context was reset.
-    kept: Vec<Vec<u8>>,
 }
 
 /// What host code was told of a fat binary's managed variables.
@@ -444,6 +476,9 @@ pub unsafe fn __cudaRegisterFatBinary(fatCubin: *mut c_void) -> *mut *mut c_void
     let binary: &'static FatBinary = Box::leak(Box::new(FatBinary {
         data,
         parts,
+        registered: fatCubin as usize,
+        managed: AtomicBool::new(false),
+        library: Mutex::default(),
         modules: Mutex::default(),
     }));
     BINARIES.lock().push(Registration {
@@ -452,7 +487,6 @@ pub unsafe fn __cudaRegisterFatBinary(fatCubin: *mut c_void) -> *mut *mut c_void
         variables: Vec::new(),
         managed: Vec::new(),
         told: Told::Nothing,
-        kept: Vec::new(),
     });
     std::ptr::from_ref(binary).cast_mut().cast()
 }
@@ -564,6 +598,7 @@ pub unsafe fn __cudaRegisterManagedVar(
 ) {
     add_variable(fatCubinHandle, hostVarPtrAddress as usize, deviceName);
     with_registration(fatCubinHandle, |registration| {
+        registration.binary.managed.store(true, Ordering::Release);
         registration.managed.push(hostVarPtrAddress as usize);
     });
 }
@@ -610,26 +645,7 @@ fn cannot_be_reached(error: crate::error::Error) {
     );
 }
 
-/// A context is about to be reset, and no work is running in it: natively managed variables are the program's, not the context's, and keep what they hold.
-pub(crate) fn keep_managed(context: CUcontext) {
-    let told = Told::In(context as usize);
-    let mut all = BINARIES.lock();
-    for known in all.iter_mut().filter(|known| known.told == told) {
-        let bytes = |pointer: &usize| {
-            let found = variable(*pointer as *const c_void);
-            let (address, size) = found.and_then(|found| found.address(context)).ok()?;
-            // SAFETY: managed memory, the program's to read; no thread of it may write while it resets the device.
-            Some(unsafe { std::slice::from_raw_parts(address as *const u8, size) }.to_vec())
-        };
-        known.kept = known
-            .managed
-            .iter()
-            .map(|pointer| bytes(pointer).unwrap_or_default())
-            .collect();
-    }
-}
-
-/// A context that was reset is there again, and current: its managed variables may lie elsewhere now, and nvcc's code does not ask again. They hold what they held.
+/// A context that was reset is there again, and current: its managed variables may lie elsewhere now, and nvcc's code does not ask again.
 pub(crate) fn renew_managed(context: CUcontext) {
     let before = Told::Before(context as usize);
     let stale: Vec<(usize, Vec<usize>)> = BINARIES
@@ -646,17 +662,8 @@ pub(crate) fn renew_managed(context: CUcontext) {
             cannot_be_reached(error);
             continue;
         }
-        let mut kept = Vec::new();
         with_registration(std::ptr::without_provenance_mut(binary), |registration| {
             registration.told = Told::In(context as usize);
-            kept = std::mem::take(&mut registration.kept);
         });
-        for (pointer, bytes) in pointers.iter().zip(kept) {
-            // SAFETY: what `tell` has just written there: managed memory of that many bytes, the program's to write to.
-            unsafe {
-                let to = (*pointer as *const *mut u8).read();
-                std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len());
-            }
-        }
     }
 }
