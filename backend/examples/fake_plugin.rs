@@ -200,10 +200,11 @@ unsafe extern "C" fn dispatch(
     }
 }
 
-unsafe extern "C" fn idle(state: *mut c_void) {
+unsafe extern "C" fn idle(state: *mut c_void, _: bool) -> bool {
     // SAFETY: what `create` returned.
     let state = unsafe { &*state.cast::<State>() };
     state.idles.fetch_add(1, Ordering::Relaxed);
+    false
 }
 
 unsafe extern "C" fn close(state: *mut c_void) {

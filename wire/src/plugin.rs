@@ -8,7 +8,7 @@ use std::ffi::{c_char, c_void};
 use crate::frame::Header;
 
 /// Version of [`PluginTable`] and [`HostTable`]; both sides must have the same.
-pub const PLUGIN_ABI: u32 = 7;
+pub const PLUGIN_ABI: u32 = 8;
 /// Name of the one symbol that a plugin exports.
 pub const ENTRY: &str = "gvirtus_plugin_entry";
 /// Type of [`ENTRY`].
@@ -73,8 +73,9 @@ pub struct PluginTable {
         payload: *const u8,
         payload_len: usize,
     ),
-    /// The input is drained for the moment: the time for housekeeping that was put off (progress markers).
-    pub idle: unsafe extern "C" fn(state: *mut c_void),
+    /// The input is drained for the moment: the time for housekeeping that was put off (progress markers). True if some of it can wait longer: then it is called again while no frame comes,
+    /// and at the end with `last`, when nothing may wait any more.
+    pub idle: unsafe extern "C" fn(state: *mut c_void, last: bool) -> bool,
     /// What [`HostTable::on_stream`] does (core plugin, null in others).
     pub on_stream: Option<
         unsafe extern "C" fn(

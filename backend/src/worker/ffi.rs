@@ -382,9 +382,9 @@ impl Plugin {
         unsafe { (self.table.dispatch)(self.state, header, payload.as_ptr(), payload.len()) }
     }
 
-    pub(super) fn idle(&self) {
+    pub(super) fn idle(&self, last: bool) -> bool {
         // SAFETY: the state is the plugin's own.
-        unsafe { (self.table.idle)(self.state) }
+        unsafe { (self.table.idle)(self.state, last) }
     }
 
     pub(super) fn close(&self) {

@@ -16,7 +16,7 @@ const BUFFER: usize = 256 << 10;
 const DIRECT: u64 = 16 << 10;
 
 /// How long the next frame is looked for while no thread waits for the GPU: it often comes at once.
-const BETWEEN_FRAMES: Duration = Duration::from_micros(100);
+pub(super) const BETWEEN_FRAMES: Duration = Duration::from_micros(100);
 
 /// Why no more frames come.
 #[derive(Debug, thiserror::Error)]

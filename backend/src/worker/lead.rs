@@ -10,11 +10,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use gvirtus_wire::communicator::few_processors;
 use gvirtus_wire::frame::Header;
 use gvirtus_wire::lanes::Payload;
 use parking_lot::{Condvar, Mutex};
 
-use super::input::{End, Input};
+use super::input::{BETWEEN_FRAMES, End, Input};
 
 /// The most threads of a session. Beyond, frames wait until one is free.
 const MAX_THREADS: usize = 256;
@@ -30,8 +31,8 @@ const LULL: Duration = Duration::from_micros(8);
 pub(super) trait Handler: Sync + 'static {
     /// Executes one frame, on the thread that read it.
     fn frame(&self, header: &Header, payload: &[u8]);
-    /// No frame is waiting.
-    fn idle(&self);
+    /// No frame is waiting. Whether something can wait longer, for which this is called again while no frame comes; with `last` nothing may.
+    fn idle(&self, last: bool) -> bool;
 }
 
 thread_local! {
@@ -80,6 +81,17 @@ fn ready_soon(input: &mut Input) -> bool {
         }
     }
     false
+}
+
+/// Tells the plugins that there is no frame, again while they have something that can wait and none comes, and for the last time before the thread may sleep.
+fn rest(handler: &impl Handler, input: &mut Input) {
+    let start = Instant::now();
+    loop {
+        let last = few_processors() || start.elapsed() >= BETWEEN_FRAMES;
+        if !handler.idle(last) || last || ready_soon(input) {
+            return;
+        }
+    }
 }
 
 impl Threads {
@@ -177,7 +189,7 @@ impl Threads {
                 if !input.ready() {
                     if input.busy && !ready_soon(&mut input) {
                         input.busy = false;
-                        handler.idle();
+                        rest(handler, &mut input);
                     }
                     // A client that waits for an answer goes on as soon as it has it.
                     input.look(|| self.executing.load(Ordering::Relaxed) > 0);

@@ -452,12 +452,10 @@ impl Handler for Worker {
         }
     }
 
-    fn idle(&self) {
-        self.plugins
-            .get()
-            .into_iter()
-            .flatten()
-            .for_each(Plugin::idle);
+    fn idle(&self, last: bool) -> bool {
+        let plugins = self.plugins.get().into_iter().flatten();
+        // Each of them is told.
+        plugins.filter(|plugin| plugin.idle(last)).count() > 0
     }
 }
 

@@ -104,8 +104,8 @@ impl Plugin for Session {
         self.dispatch(header, payload);
     }
 
-    fn idle(&self) {
-        self.idle();
+    fn idle(&self, last: bool) -> bool {
+        self.idle(last)
     }
 
     fn close(&self) {

@@ -158,6 +158,12 @@ impl Lane {
         (self.legacy() || self.blocking) && other.load(Ordering::Acquire) > 0
     }
 
+    /// How many markers the GPU has not come to.
+    pub(crate) fn ahead(&self) -> u64 {
+        let placed = self.state.lock().next_ticket - 1;
+        placed.saturating_sub(self.completed(false))
+    }
+
     /// Everything up to this ticket is complete, as a synchronising call has shown.
     pub(crate) fn synchronized(&self, ticket: u64) {
         self.synchronized.fetch_max(ticket, Ordering::AcqRel);
@@ -480,17 +486,18 @@ impl Progress {
     }
 
     /// Places markers behind all open batches that `which` is true of.
-    pub(crate) fn mark_dirty(&self, session: &Session, which: impl Fn(&Lane) -> bool) {
-        let lanes: Vec<_> = {
+    pub(crate) fn mark_dirty(&self, session: &Session, which: impl Fn(&Lane) -> bool) -> bool {
+        let (lanes, others): (Vec<_>, Vec<_>) = {
             let dirty = self.dirty.lock();
             if dirty.is_empty() {
-                return;
+                return false;
             }
-            dirty.iter().filter(|lane| which(lane)).cloned().collect()
+            dirty.iter().cloned().partition(|lane| which(lane))
         };
         for lane in lanes {
             self.mark(session, &lane);
         }
+        !others.is_empty()
     }
 
     /// Nothing more will come from a context: its lanes count as complete, and what its copies would have brought is dropped.

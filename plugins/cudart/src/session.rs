@@ -38,6 +38,9 @@ use crate::table::Table;
 use crate::texture_references::Reference;
 use crate::textures::Objects;
 
+/// A stream with so many markers on their way can do without another for a while.
+const MARKS_AHEAD: u64 = 2;
+
 /// One session. It is made once per worker process and never freed: threads of the driver may call back until the process ends.
 pub(crate) struct Session {
     pub(crate) host: &'static Host,
@@ -269,11 +272,13 @@ impl Session {
         }
     }
 
-    /// The input is drained: markers that were put off are placed now.
-    pub(crate) fn idle(&self) {
+    /// The input is drained: markers that were put off are placed now, but on streams that have some before them, whose completion is soon enough to place another unless this is the `last` time; whether there are
+    /// such. A program that launches one kernel after the other, with lulls between, would otherwise have a marker behind each, which takes the GPU about a microsecond.
+    pub(crate) fn idle(&self, last: bool) -> bool {
         self.launch_threads.drain();
         self.forget_last_launch();
-        self.progress.mark_dirty(self, |_| true);
+        self.progress
+            .mark_dirty(self, |lane| last || lane.ahead() < MARKS_AHEAD)
     }
 
     /// The session is over.

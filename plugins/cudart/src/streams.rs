@@ -228,7 +228,7 @@ impl Session {
             }
         }
         // Others may want to know of other streams meanwhile.
-        self.idle();
+        self.idle(true);
         // Their markers may stand in other contexts, and the legacy stream is that of the current one.
         if context.make_current().is_err() {
             return false;

@@ -119,14 +119,15 @@ unsafe extern "C" fn dispatch<P: Plugin>(
     plugin.dispatch(header, payload);
 }
 
-unsafe extern "C" fn idle<P: Plugin>(state: *mut c_void) {
+unsafe extern "C" fn idle<P: Plugin>(state: *mut c_void, last: bool) -> bool {
     // SAFETY: the worker passes what `create` returned.
     let Some(plugin) = (unsafe { plugin::<P>(state) }) else {
-        return;
+        return false;
     };
-    if catch_unwind(AssertUnwindSafe(|| plugin.idle())).is_err() {
+    catch_unwind(AssertUnwindSafe(|| plugin.idle(last))).unwrap_or_else(|_| {
         plugin.host().fail("what is done in idle moments panicked");
-    }
+        false
+    })
 }
 
 unsafe extern "C" fn on_stream<P: Plugin>(

@@ -41,8 +41,11 @@ pub trait Plugin: Sync + Sized + 'static {
     /// Executes one frame. Called in the order of the frames.
     fn dispatch(&self, header: &Header, payload: &[u8]);
 
-    /// The input is drained for the moment.
-    fn idle(&self) {}
+    /// The input is drained for the moment. Whether something is left that can wait longer, which is asked for again; with `last` nothing may.
+    fn idle(&self, last: bool) -> bool {
+        let _ = last;
+        false
+    }
 
     /// The session is over; the process ends soon after.
     fn close(&self) {}

@@ -516,9 +516,15 @@ impl Client {
         unsafe { &*(self.state as *const crate::session::Session) }
     }
 
+    /// No frame has come for some microseconds; whether the plugin has something that can wait.
+    pub(super) fn lull(&self) -> bool {
+        let _order = self.order.lock();
+        unsafe { (crate::TABLE.0.idle)(self.state(), false) }
+    }
+
     pub(super) fn idle(&self) {
         let _order = self.order.lock();
-        unsafe { (crate::TABLE.0.idle)(self.state()) };
+        unsafe { (crate::TABLE.0.idle)(self.state(), true) };
     }
 
     /// The first frame that `which` is true of; it stays in the list.

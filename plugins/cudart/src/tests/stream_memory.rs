@@ -46,6 +46,45 @@ fn a_stream_waits_for_a_word_and_nobody_else_does() {
 }
 
 #[test]
+fn a_stream_that_lags_gets_few_markers_until_the_last_moment() {
+    let client = Client::new();
+    for stream in 1..3 {
+        client.cast(StreamCreate {
+            stream,
+            flags: 1,
+            priority: 0,
+        });
+    }
+    client.write(client.device, &[0; 64]);
+    let on = |stream, operation| {
+        client.cast(StreamMemoryOperations {
+            stream,
+            operations: vec![operation],
+        })
+    };
+    on(1, operation(1, client.device, 5, 0));
+    let session = client.session();
+    let lane = Arc::clone(&session.streams.get(1).unwrap().lane);
+    let lulls: Vec<bool> = (0..8)
+        .map(|n| {
+            on(1, operation(5, client.device + 8, n, 0));
+            client.lull()
+        })
+        .collect();
+    // Two are on their way, and nobody misses a third before they arrive.
+    assert_eq!(lulls, [false, false, true, true, true, true, true, true]);
+    assert_eq!(lane.ahead(), 2);
+    client.idle();
+    assert_eq!(lane.ahead(), 3);
+    on(1, operation(5, client.device + 8, 9, 0));
+    assert!(client.lull());
+    on(2, operation(2, client.device, 5, 0));
+    client.wait_for(|_| lane.ahead() == 0);
+    assert!(!client.lull());
+    client.wait_for(|_| lane.is_idle());
+}
+
+#[test]
 fn words_of_a_hostile_client_are_refused() {
     let client = Client::new();
     let try_one = |op: MemoryOperation| {
