@@ -92,6 +92,7 @@ fn all_figures_over_all_transports() {
         "malloc_free_drained",
         "event_timing",
         "graph_replay",
+        "graph_replays",
         "overlap_both_ways",
         "overlap_kernel",
         "threads_8",

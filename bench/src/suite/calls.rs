@@ -10,6 +10,7 @@ use crate::measure::{Unit, figure, median, microseconds, time};
 const BURST: u32 = 500;
 const MALLOC: usize = 4 << 20;
 const GRAPH_NODES: u32 = 100;
+const REPLAYS: u32 = 50;
 /// Time between launches that are measured one by one, microseconds, and how many a round has.
 const GAPS: [(&str, u64); 3] = [
     ("launch_each_20us", 20),
@@ -232,5 +233,20 @@ fn graph(bench: &Bench<'_>) -> Result<()> {
             graph.launch(stream)?;
             stream.synchronize()
         },
+    )?;
+    let took = median(
+        bench.options.times(20),
+        || bench.context.synchronize(),
+        || {
+            (0..REPLAYS).try_for_each(|_| graph.launch(stream))?;
+            stream.synchronize()
+        },
+    )?;
+    figure(
+        "graph_replays",
+        "graph of 100 kernels, 50 launches, then drained, each",
+        Unit::Microseconds,
+        None,
+        microseconds(took, REPLAYS),
     )
 }
