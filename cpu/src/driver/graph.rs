@@ -267,7 +267,7 @@ fn instantiate(out: *mut CUgraphExec, hGraph: CUgraph, flags: u64) -> Result {
     }
     let shape = Arc::new(graph.shape());
     if for_device && !shape.fits_device() {
-        return Err(ERROR_NOT_SUPPORTED);
+        return Err(ERROR_INVALID_VALUE);
     }
     let handle = handles::mint();
     EXECUTABLES.insert(

@@ -25,7 +25,7 @@ use super::stream::{self, Stream};
 use super::texture::LaunchImages;
 use super::texture_reference::{self, Bound};
 use super::work::Work;
-use super::{ffi, graph_conditional, graph_device, occupancy, state};
+use super::{event, ffi, graph_conditional, graph_device, handles, occupancy, state};
 use crate::engine::{Fault, FaultKind, LaunchConfig, LaunchEnvironment};
 
 /// A launch whose arguments have been checked.
@@ -397,9 +397,11 @@ mod attribute {
     pub(super) const CLUSTER_DIMENSION: u32 = 4;
     pub(super) const CLUSTER_POLICY: u32 = 5;
     pub(super) const PROGRAMMATIC_SERIALIZATION: u32 = 6;
+    pub(super) const PROGRAMMATIC_EVENT: u32 = 7;
     pub(super) const PRIORITY: u32 = 8;
     pub(super) const SYNC_DOMAIN_MAP: u32 = 9;
     pub(super) const SYNC_DOMAIN: u32 = 10;
+    pub(super) const LAUNCH_COMPLETION_EVENT: u32 = 12;
     pub(super) const CARVEOUT: u32 = 14;
 }
 
@@ -417,6 +419,8 @@ pub(super) fn cuLaunchKernelEx(
         cooperative: false,
         cluster: [0; 3],
     };
+    // Events that may tell of the kernel before it ends; here they do when it has.
+    let mut events = Vec::new();
     for attribute in ffi::get_slice(given.attrs, given.numAttrs as usize)? {
         let word = attribute.value.words[0];
         match attribute.id {
@@ -424,6 +428,9 @@ pub(super) fn cuLaunchKernelEx(
             attribute::CLUSTER_DIMENSION => {
                 let depth = attribute.value.words[1] as u32;
                 config.cluster = [word as u32, (word >> 32) as u32, depth];
+            }
+            attribute::PROGRAMMATIC_EVENT | attribute::LAUNCH_COMPLETION_EVENT => {
+                events.push(handles::pointer(word as usize));
             }
             // Hints: about caches, scheduling, the scope of fences, and permission (not duty) to overlap with the previous kernel.
             attribute::IGNORE
@@ -438,5 +445,8 @@ pub(super) fn cuLaunchKernelEx(
             _ => return Err(ERROR_NOT_SUPPORTED),
         }
     }
-    launch(f, config, given.hStream, kernelParams, extra)
+    launch(f, config, given.hStream, kernelParams, extra)?;
+    events
+        .into_iter()
+        .try_for_each(|event| event::cuEventRecord(event, given.hStream))
 }

@@ -130,8 +130,10 @@ impl Capture {
         let mut fronts = self.fronts.lock();
         let front = fronts.entry(stream.number).or_default();
         for edge in edges {
-            if !front.contains(edge) {
-                front.push(*edge);
+            match front.iter_mut().find(|known| known.from == edge.from) {
+                // The one that holds more: a plain one, if either is.
+                Some(known) => known.data = known.data.min(edge.data),
+                None => front.push(*edge),
             }
         }
     }
@@ -143,6 +145,9 @@ impl Capture {
         let list = listed.entry(stream.number).or_default();
         list.nodes = front.iter().map(|edge| edge.from).collect();
         list.data = front.iter().map(|edge| edge.data).collect();
+        if front.is_empty() {
+            return (0, std::ptr::null(), std::ptr::null());
+        }
         (front.len(), list.nodes.as_ptr(), list.data.as_ptr())
     }
 
@@ -170,7 +175,7 @@ impl Capture {
             let nodes = self.graph.nodes.lock();
             for edge in &mut after {
                 let early = Edge::programmatic(edge.from);
-                if edge.is_plain() && early.fits(&nodes, &work) {
+                if early.fits(&nodes, &work) {
                     *edge = early;
                 }
             }
@@ -179,7 +184,7 @@ impl Capture {
     }
 
     fn record_behind(&self, stream: &Stream, work: Work, after: Vec<Edge>) -> Option<usize> {
-        match self.graph.add(work, after) {
+        match self.graph.add_captured(work, after) {
             Ok(node) => {
                 self.set_front(stream, vec![Edge::plain(node)]);
                 Some(node)

@@ -53,6 +53,8 @@ pub(crate) struct Stream {
     pub(crate) number: u64,
     /// Ours: the program knows nothing of it.
     private: AtomicBool,
+    /// Its work may be that of any context.
+    spans: AtomicBool,
     state: Mutex<State>,
     room: Condvar,
 }
@@ -102,6 +104,7 @@ impl Stream {
             handle,
             number,
             private: AtomicBool::new(false),
+            spans: AtomicBool::new(false),
             state: Mutex::default(),
             room: Condvar::new(),
         })
@@ -509,9 +512,22 @@ pub(crate) fn work_before(stream: &Arc<Stream>) -> Vec<(Arc<Stream>, u64)> {
 
 /// Whether work of a context may still be running, by the client's knowledge.
 pub(crate) fn outstanding(context: u32) -> bool {
-    of_context(context)
+    let own = of_context(context)
         .iter()
-        .any(|s| !s.is_idle() && !s.private.load(Ordering::Relaxed))
+        .any(|s| !s.is_idle() && !s.private.load(Ordering::Relaxed));
+    own || SPANNING.load(Ordering::Relaxed)
+        && running()
+            .iter()
+            .any(|(s, _)| s.spans.load(Ordering::Relaxed))
+}
+
+/// Whether any graph was launched whose kernels are of several contexts.
+static SPANNING: AtomicBool = AtomicBool::new(false);
+
+/// From here on work of a stream may be that of any context.
+pub(crate) fn span(stream: &Stream) {
+    stream.spans.store(true, Ordering::Relaxed);
+    SPANNING.store(true, Ordering::Relaxed);
 }
 
 /// The program's streams with work that is not known to be complete, and the number of its last command.

@@ -61,7 +61,11 @@ impl Warp {
                     0
                 }));
             }
-            Builtin::GraphLaunch => (grid.env.launch_graph)(arg(self, 0), arg(self, 1)),
+            // Natively no last error.
+            Builtin::GraphLaunch => {
+                let status = (grid.env.launch_graph)(arg(self, 0), arg(self, 1));
+                return Ok(status as u64);
+            }
             Builtin::LaunchDevice => launched.launch(arg(self, 0), arg(self, 1)),
             Builtin::GetLastError => return Ok(launched.last_error(place, false) as u64),
             Builtin::PeekAtLastError => return Ok(launched.last_error(place, true) as u64),

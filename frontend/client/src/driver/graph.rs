@@ -72,18 +72,21 @@ pub(crate) fn context_of(nodes: &Nodes, made_in: u32) -> Result<Arc<Context>> {
     context::by_handle(context::handle_of(of_kernel.unwrap_or(made_in)))
 }
 
-/// Sees to it that the worker has the graph.
-fn bring(session: &'static Session, graph: &Graph) -> Result<()> {
+/// Sees to it that the worker has the graph; `for_device` as kernels may launch it.
+fn bring(session: &'static Session, graph: &Graph, for_device: bool) -> Result<()> {
+    if for_device {
+        graph.changed();
+    }
     if graph.mirrored.load(Ordering::Acquire) {
         return Ok(());
     }
     graph::tell_gone(session, graph)?;
     let nodes = graph.nodes.lock().clone();
     let context = context_of(&nodes, graph.context)?;
-    replay::replay(session, &context, &nodes, graph)?;
+    replay::replay(session, &context, &nodes, graph, for_device)?;
     // A graph inside may be changed without this one being told.
     let whole = |node: &graph::Node| !matches!(node.work, Work::Child(_) | Work::Conditional(_));
-    let mirrored = nodes.list.iter().all(whole);
+    let mirrored = !for_device && nodes.list.iter().all(whole);
     graph.mirrored.store(mirrored, Ordering::Release);
     Ok(())
 }
@@ -118,7 +121,14 @@ unsafe fn instantiate(
         graph_device::check(&graph.nodes.lock())?;
     }
     capture::forbid()?;
-    bring(session, &graph)?;
+    if graph::conditional::unused(&graph) {
+        return Err(Refusal {
+            status: error::ERROR_INVALID_VALUE,
+            result: result::CONDITIONAL_HANDLE_UNUSED,
+            node: 0,
+        });
+    }
+    bring(session, &graph, for_device)?;
     let mut refusal = None;
     let created = graph_exec::insert(|own, id| {
         let handle = if for_device {
@@ -136,7 +146,7 @@ unsafe fn instantiate(
             )?;
             own as usize
         };
-        Ok(Exec::new(id, handle, flags, &graph))
+        Ok(Exec::new(id, handle, flags & !UPLOAD, &graph))
     });
     let created = created.map_err(|status| refusal.unwrap_or_else(|| status.into()))?;
     // SAFETY: the caller's pointer.

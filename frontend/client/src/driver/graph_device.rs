@@ -12,6 +12,8 @@ use gvirtus_wire::api::types::{CUgraphExec, CUresult, error};
 use parking_lot::RwLock;
 
 use crate::driver::Result;
+use crate::driver::memcpy::Is;
+use crate::driver::memcpy_box::{Plan, plan};
 use crate::graph::work::Work;
 use crate::graph::{Graph, Nodes};
 use crate::handles;
@@ -26,6 +28,7 @@ pub(super) mod result {
     pub(in crate::driver) const SUCCESS: u32 = 0;
     pub(in crate::driver) const ERROR: u32 = 1;
     pub(super) const NODE_OPERATION_NOT_SUPPORTED: u32 = 3;
+    pub(in crate::driver) const CONDITIONAL_HANDLE_UNUSED: u32 = 5;
     pub(super) const MULTIPLE_DEVICES_NOT_SUPPORTED: u32 = 4;
 }
 
@@ -85,15 +88,19 @@ pub(super) fn forget(handle: usize) {
     }
 }
 
-/// What a graph may consist of that kernels launch: kernels, copies, fills, and graphs of those.
+/// What a graph may consist of that kernels launch: kernels, copies that need no processor, fills, and graphs of those.
 pub(super) fn check(nodes: &Nodes) -> std::result::Result<(), Refusal> {
     let mut found = None;
     let mut context = None;
+    let mut works = false;
     nodes.for_each(&mut |node| {
-        let fits = matches!(
-            node.work,
-            Work::Kernel(_) | Work::Library(_) | Work::Copy(..) | Work::Fill(..) | Work::Child(_)
-        );
+        let fits = match &node.work {
+            Work::Kernel(_) | Work::Library(_) | Work::Fill(..) => true,
+            Work::Copy(copy, _) => plan(&copy.params).is_ok_and(|plan| on_device(&plan)),
+            Work::Child(_) => return,
+            _ => false,
+        };
+        works = true;
         let elsewhere = matches!(&node.work, Work::Kernel(kernel)
             if *context.get_or_insert(kernel.function.context) != kernel.function.context);
         let result = match (fits, elsewhere) {
@@ -102,12 +109,22 @@ pub(super) fn check(nodes: &Nodes) -> std::result::Result<(), Refusal> {
             (true, false) => return,
         };
         found.get_or_insert(Refusal {
-            status: error::ERROR_NOT_SUPPORTED,
+            status: error::ERROR_INVALID_VALUE,
             result,
             node: node.handle,
         });
     });
-    found.map_or(Ok(()), Err)
+    match found {
+        Some(refusal) => Err(refusal),
+        None if works => Ok(()),
+        None => Err(error::ERROR_INVALID_VALUE.into()),
+    }
+}
+
+/// Whether a copy is between device memory and memory that the device reaches, and no arrays.
+fn on_device(plan: &Plan) -> bool {
+    let pageable = plan.to == Is::Pageable || plan.from == Is::Pageable;
+    !pageable && plan.dst_array == 0 && plan.src_array == 0
 }
 
 /// Nodes in the order in which the box has them.

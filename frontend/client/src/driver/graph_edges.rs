@@ -275,7 +275,7 @@ pub(crate) unsafe fn cuGraphAddDependencies(
     unsafe { cuGraphAddDependencies_v2(handle, from, to, std::ptr::null(), count) }
 }
 
-/// Takes out edges; one that is not there is an error.
+/// Takes out edges; one that is not there is an error. Plain data stands for an edge of whatever kind.
 pub(crate) unsafe fn cuGraphRemoveDependencies_v2(
     handle: CUgraph,
     from: *const CUgraphNode,
@@ -285,7 +285,8 @@ pub(crate) unsafe fn cuGraphRemoveDependencies_v2(
 ) -> Result<()> {
     let remove = |nodes: &mut Nodes, edge: Edge, to: usize| {
         let node = nodes.get_mut(to).ok_or(error::ERROR_INVALID_VALUE)?;
-        let at = node.after.iter().position(|known| *known == edge);
+        let fits = |known: &Edge| known.from == edge.from && (edge.is_plain() || *known == edge);
+        let at = node.after.iter().position(fits);
         node.after.remove(at.ok_or(error::ERROR_INVALID_VALUE)?);
         Ok(())
     };

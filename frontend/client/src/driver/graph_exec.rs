@@ -55,6 +55,8 @@ struct Derived {
     records: Vec<usize>,
     /// Functions that are called on the client.
     calls: usize,
+    /// Its kernels are of more than one context.
+    several_contexts: bool,
 }
 
 impl Derived {
@@ -63,9 +65,14 @@ impl Derived {
             effects: Effects::of(nodes),
             ..Self::default()
         };
+        let mut context = None;
         let host = |address: u64| ledger::find(address).is_none_or(|e| !e.is_device());
         nodes.for_each(&mut |node| match &node.work {
             _ if !node.enabled => {}
+            Work::Kernel(kernel) => {
+                let first = *context.get_or_insert(kernel.function.context);
+                derived.several_contexts |= first != kernel.function.context;
+            }
             Work::Record(event) => derived.records.push(*event),
             Work::Host(_) => derived.calls += 1,
             Work::Copy(copy, _) => {
@@ -114,7 +121,8 @@ impl Exec {
         let nodes = self.nodes.lock().clone();
         let context = context_of(&nodes, self.context)?;
         let scratch = Graph::create(self.context)?;
-        let replayed = replay::replay(session, &context, &nodes, &scratch);
+        let for_device = self.flags & DEVICE_LAUNCH != 0;
+        let replayed = replay::replay(session, &context, &nodes, &scratch, for_device);
         let updated = replayed.and_then(|()| self.update(session, &scratch));
         graph::destroy(session, &scratch)?;
         updated
@@ -183,7 +191,11 @@ pub(crate) fn cuGraphLaunch(handle: CUgraphExec, stream_handle: CUstream) -> Res
     let exec = resolve(handle)?;
     let context = context::current()?;
     let stream = streams::resolve(session, &context, stream_handle)?;
-    streams::check_home(&stream, context.id)?;
+    if exec.derived.lock().several_contexts {
+        streams::span(&stream);
+    } else {
+        streams::check_home(&stream, context.id)?;
+    }
     session.check(stream.context)?;
     capture::enqueue_allowed(&stream)?;
     // An executable graph cannot become part of another one, natively (driver 580).
@@ -353,7 +365,7 @@ pub(crate) unsafe fn cuGraphExecUpdate_v2(
     if result != outcome::SUCCESS {
         return Err(error::ERROR_GRAPH_EXEC_UPDATE_FAILURE);
     }
-    let whole = adopted.list.iter().all(|node| node.enabled);
+    let whole = adopted.list.iter().all(|node| node.enabled) && exec.flags & DEVICE_LAUNCH == 0;
     *nodes = adopted;
     exec.changed(&nodes);
     drop(nodes);
@@ -390,9 +402,15 @@ pub(crate) fn cuGraphNodeSetEnabled(
     node: CUgraphNode,
     enabled: u32,
 ) -> Result<()> {
-    resolve(handle)?.change(node, |node| {
+    let exec = resolve(handle)?;
+    exec.change(node, |node| {
         if !matches!(node.work, Work::Kernel(_) | Work::Copy(..) | Work::Fill(..)) {
             return Err(error::ERROR_INVALID_VALUE);
+        }
+        if enabled == 0 && exec.flags & DEVICE_LAUNCH != 0 {
+            // A node is switched off by leaving it out, which makes another graph; but kernels know this one.
+            crate::log::unsupported("cuGraphNodeSetEnabled (of a graph that kernels may launch)");
+            return Err(error::ERROR_NOT_SUPPORTED);
         }
         node.enabled = enabled != 0;
         Ok(())
@@ -432,6 +450,9 @@ unsafe fn set_kernel(
         let Work::Kernel(old) = &node.work else {
             return Err(error::ERROR_INVALID_VALUE);
         };
+        if old.function.context != new.function.context {
+            return Err(error::ERROR_INVALID_VALUE);
+        }
         node.work = Work::Kernel(new.with_attributes(old.attributes.clone()));
         Ok(())
     })

@@ -150,6 +150,17 @@ pub(crate) fn resolve(handle: CUfunction, context: &Arc<Context>) -> Result<Arc<
     Ok(function)
 }
 
+/// What a node of a graph runs: a function, in the context that it is of, or a kernel in the context that is given.
+///
+/// # Errors
+/// `CUDA_ERROR_INVALID_HANDLE` for anything else.
+pub(crate) fn of_node(handle: CUfunction, context: &Arc<Context>) -> Result<Arc<Function>> {
+    if kind_of(handle) == Kind::Kernel as u8 {
+        return by_handle(handle)?.function(context);
+    }
+    function::by_handle(handle)
+}
+
 /// As [`resolve`], but a function of any context will do.
 pub(crate) fn resolve_anywhere(handle: CUfunction) -> Result<Arc<Function>> {
     if kind_of(handle) == Kind::Kernel as u8 {

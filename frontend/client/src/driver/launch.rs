@@ -17,8 +17,8 @@ use crate::driver::context::Context;
 use crate::driver::device::{attr as device_attr, attribute as device_attribute};
 use crate::driver::function::{Function, attr};
 use crate::driver::{Result, context, kernel, occupancy, session};
-use crate::graph::record;
 use crate::graph::work::Kernel;
+use crate::graph::{KernelEvent, record};
 use crate::memory::ledger;
 use crate::memory::managed::{self, Uses};
 use crate::streams;
@@ -235,8 +235,7 @@ pub(crate) struct Attributes {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Told {
     pub(crate) event: CUevent,
-    /// When all blocks have begun, not when all have said so.
-    pub(crate) at_start: bool,
+    pub(crate) of: KernelEvent,
 }
 
 impl Attributes {
@@ -295,12 +294,13 @@ impl Attributes {
                 id::PROGRAMMATIC_EVENT | id::LAUNCH_COMPLETION_EVENT => {
                     let event: CUevent = std::ptr::without_provenance_mut(words[0] as usize);
                     words[0] = u64::from(streams::event_id(event)?);
-                    all.events.push(Told {
-                        event,
+                    let of = match attribute.id {
+                        id::LAUNCH_COMPLETION_EVENT => KernelEvent::Launched,
                         // `flags` and `triggerAtBlockStart` follow the event.
-                        at_start: attribute.id == id::LAUNCH_COMPLETION_EVENT
-                            || words[1] >> 32 != 0,
-                    });
+                        _ if words[1] >> 32 != 0 => KernelEvent::AtBlockStart,
+                        _ => KernelEvent::Programmatic,
+                    };
+                    all.events.push(Told { event, of });
                 }
                 id::DEVICE_UPDATABLE_KERNEL_NODE => {
                     crate::log::unsupported("CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE");
@@ -438,7 +438,7 @@ pub(crate) unsafe fn node(
     extra: *mut *mut c_void,
     attributes: Vec<(u32, [u8; 64])>,
 ) -> Result<Arc<Kernel>> {
-    let function = kernel::resolve(f, context)?;
+    let function = kernel::of_node(f, context)?;
     geometry.check(&function)?;
     // SAFETY: by this function's contract.
     let params = unsafe { pack(&function, params, extra)? };

@@ -70,6 +70,14 @@ pub(crate) fn described(handle: u64) -> Option<(u32, u32)> {
     Some((condition.value, condition.flags))
 }
 
+/// Whether a graph has a condition that no node of it asks for.
+pub(crate) fn unused(graph: &Graph) -> bool {
+    CONDITIONS.lock().iter().any(|condition| {
+        let mine = std::ptr::eq(condition.graph.as_ptr(), graph);
+        mine && !condition.used && condition.graph.strong_count() > 0
+    })
+}
+
 /// Whether there are any.
 pub(crate) fn any() -> bool {
     !CONDITIONS.lock().is_empty()

@@ -41,6 +41,17 @@ const LAUNCH_ORDER_PORT: u8 = 2;
 /// `CU_GRAPH_DEPENDENCY_TYPE_PROGRAMMATIC`.
 const PROGRAMMATIC: u8 = 1;
 
+/// What an event tells of that a kernel records while it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KernelEvent {
+    /// All blocks have said that it may.
+    Programmatic,
+    /// The same, which they say by beginning.
+    AtBlockStart,
+    /// All blocks have begun.
+    Launched,
+}
+
 impl Edge {
     /// One that waits for a node's end.
     pub(crate) fn plain(from: usize) -> Self {
@@ -52,17 +63,21 @@ impl Edge {
 
     /// One from where a kernel lets those begin that wait for it in their own code.
     pub(crate) fn programmatic(from: usize) -> Self {
-        Self::from_port(from, PROGRAMMATIC_PORT)
+        Self::from_port(from, PROGRAMMATIC_PORT, PROGRAMMATIC)
     }
 
-    /// One from the moment when all blocks of a kernel have begun.
-    pub(crate) fn launched(from: usize) -> Self {
-        Self::from_port(from, LAUNCH_ORDER_PORT)
+    /// One from the moment when all blocks of a kernel have begun, by the event that a kernel records then.
+    pub(crate) fn by_event(from: usize, event: KernelEvent) -> Self {
+        match event {
+            KernelEvent::Programmatic => Self::programmatic(from),
+            KernelEvent::AtBlockStart => Self::from_port(from, LAUNCH_ORDER_PORT, PROGRAMMATIC),
+            KernelEvent::Launched => Self::from_port(from, LAUNCH_ORDER_PORT, 0),
+        }
     }
 
-    fn from_port(from: usize, port: u8) -> Self {
+    fn from_port(from: usize, port: u8, kind: u8) -> Self {
         let mut data = EdgeData::default();
-        (data[0], data[2]) = (port, PROGRAMMATIC);
+        (data[0], data[2]) = (port, kind);
         Self { from, data }
     }
 
@@ -371,10 +386,23 @@ impl Graph {
     /// # Errors
     /// `CUDA_ERROR_INVALID_VALUE` if it depends on a node of another graph, or twice on one.
     pub(crate) fn add(self: &Arc<Self>, work: Work, after: Vec<Edge>) -> Result<usize> {
+        let nodes = self.nodes.lock();
+        if !after.iter().all(|edge| edge.fits(&nodes, &work)) {
+            return Err(error::ERROR_INVALID_VALUE);
+        }
+        drop(nodes);
+        self.add_captured(work, after)
+    }
+
+    /// Adds a node; one that is captured may come by any port of a kernel, whatever it does.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub(crate) fn add_captured(self: &Arc<Self>, work: Work, after: Vec<Edge>) -> Result<usize> {
         let mut nodes = self.nodes.lock();
         for (at, edge) in after.iter().enumerate() {
             let again = after[..at].iter().any(|other| other.from == edge.from);
-            if again || nodes.position(edge.from).is_none() || !edge.fits(&nodes, &work) {
+            if again || nodes.position(edge.from).is_none() {
                 return Err(error::ERROR_INVALID_VALUE);
             }
         }

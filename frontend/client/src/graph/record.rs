@@ -59,11 +59,7 @@ pub(crate) fn launch(
         let event = events::resolve(told.event)?;
         *event.recorded.lock() = match &node {
             Some((capture, node)) => {
-                let edge = match told.at_start {
-                    true => Edge::launched(*node),
-                    false => Edge::programmatic(*node),
-                };
-                Recorded::Captured(Arc::clone(capture), vec![edge])
+                Recorded::Captured(Arc::clone(capture), vec![Edge::by_event(*node, told.of)])
             }
             None => Recorded::On(Arc::clone(stream), sequence),
         };

@@ -12,7 +12,7 @@ use gvirtus_wire::api::core::{
     CopyArray, EventRecord, Extent, HostFunction, Launch, Memset, Plane, StreamBeginCapture,
     StreamEndCapture, StreamMemoryOperations, StreamWaitEvent,
 };
-use gvirtus_wire::api::types::{CUresult, error};
+use gvirtus_wire::api::types::{CUevent, CUresult, error};
 use gvirtus_wire::codec::Params;
 use parking_lot::Mutex;
 
@@ -21,15 +21,19 @@ use super::work::{Bounce, Fill, Kernel, Work};
 use super::{Edge, EdgeData, Graph, Node, Nodes};
 use crate::capture::Capture;
 use crate::driver::Result;
-use crate::driver::context::Context;
+use crate::driver::context::{self, Context};
+use crate::driver::event::cuEventDestroy_v2;
 use crate::driver::memcpy::{Is, unmerged};
 use crate::driver::memcpy_box::{Plan, plan};
+use crate::events;
 use crate::memory::{ledger, mapped, pinned};
 use crate::session::Session;
 use crate::streams::{self, NON_BLOCKING, Stream};
 
 /// `CU_EVENT_RECORD_EXTERNAL`, `CU_EVENT_WAIT_EXTERNAL`.
 const EXTERNAL: u32 = 1;
+/// `CU_EVENT_DISABLE_TIMING`.
+const DISABLE_TIMING: u32 = 2;
 
 /// The streams on which graphs are replayed, one per context.
 static BUILDERS: Mutex<Vec<Arc<Stream>>> = Mutex::new(Vec::new());
@@ -57,7 +61,7 @@ fn reclaim(session: &Session) {
     }
 }
 
-/// Makes graph `graph` of the worker, which is `known` to it from then on.
+/// Makes graph `graph` of the worker, which is `known` to it from then on. If it is `for_device`, kernels may launch it, so no host function has a part in it.
 ///
 /// # Errors
 /// `CUDA_ERROR_NOT_SUPPORTED` for what cannot be replayed, `CUDA_ERROR_INVALID_VALUE` for what no graph can hold; those of sending. What the worker refuses is told by the
@@ -67,24 +71,32 @@ pub(crate) fn replay(
     context: &Arc<Context>,
     nodes: &Nodes,
     graph: &Graph,
+    for_device: bool,
 ) -> Result<()> {
     reclaim(session);
     nodes.in_order()?;
-    prepare(session, context, nodes)?;
+    prepare(session, context, nodes, for_device)?;
     let mut builders = BUILDERS.lock();
     let stream = builder(session, context, &mut builders)?;
+    let others = elsewhere(session, nodes, context.id, &mut builders)?;
     let capture = Capture::private(&stream);
     session.post(stream.context, &StreamBeginCapture { stream: stream.id })?;
     let mut replay = Replay {
         session,
         stream: &stream,
+        home: context.id,
+        others: &others,
+        last: stream.id,
+        for_device,
         places: 0,
         conditions: Vec::new(),
         bodies: Vec::new(),
     };
     let issued = replay
-        .make_conditions(nodes)
-        .and_then(|()| replay.nodes(nodes, &[]));
+        .draw_in(&capture)
+        .and_then(|()| replay.make_conditions(nodes))
+        .and_then(|()| replay.nodes(nodes, &[]))
+        .and_then(|_| replay.lead_back());
     graph.known.store(true, Ordering::Release);
     let ended = session.post(
         stream.context,
@@ -114,24 +126,89 @@ fn builder(
     Ok(stream)
 }
 
+/// A stream of another context that takes part in a replay, and an event for each way between it and the first.
+struct Elsewhere {
+    stream: Arc<Stream>,
+    context: Arc<Context>,
+    events: [CUevent; 2],
+}
+
+impl Drop for Elsewhere {
+    fn drop(&mut self) {
+        for event in self.events {
+            let _ = cuEventDestroy_v2(event);
+        }
+    }
+}
+
+/// Streams of the contexts of kernels, but for one.
+fn elsewhere(
+    session: &Session,
+    nodes: &Nodes,
+    home: u32,
+    builders: &mut Vec<Arc<Stream>>,
+) -> Result<Vec<Elsewhere>> {
+    let mut contexts = Vec::new();
+    nodes.for_each(&mut |node| {
+        if let Work::Kernel(kernel) = &node.work {
+            let context = kernel.function.context;
+            if context != home && !contexts.contains(&context) {
+                contexts.push(context);
+            }
+        }
+    });
+    let first = context::by_handle(context::handle_of(home))?;
+    contexts
+        .into_iter()
+        .map(|context| {
+            let context = context::by_handle(context::handle_of(context))?;
+            let stream = builder(session, &context, builders)?;
+            let events = [
+                events::create(session, &first, DISABLE_TIMING)?,
+                events::create(session, &context, DISABLE_TIMING)?,
+            ];
+            Ok(Elsewhere {
+                stream,
+                context,
+                events,
+            })
+        })
+        .collect()
+}
+
 /// What must be there before the capture begins.
-fn prepare(session: &'static Session, context: &Arc<Context>, nodes: &Nodes) -> Result<()> {
+fn prepare(
+    session: &'static Session,
+    context: &Arc<Context>,
+    nodes: &Nodes,
+    for_device: bool,
+) -> Result<()> {
     let mut prepared = Ok(());
     nodes.for_each(&mut |node| {
         if prepared.is_ok() {
             prepared = match &node.work {
+                Work::Copy(copy, _) if for_device => plan(&copy.params).and_then(|plan| {
+                    // What the processor writes there is brought before each launch from here, as for kernels that use it in place.
+                    let map = |entry| mapped::map(session, &entry, false).map(drop);
+                    pinned_side(&plan).map_or(Ok(()), map)
+                }),
                 Work::Copy(copy, bounce) => {
                     plan(&copy.params).and_then(|plan| bounced(session, context, &plan, bounce))
-                }
-                Work::Kernel(kernel) if kernel.function.context != context.id => {
-                    crate::log::unsupported("a graph with kernels of several contexts");
-                    Err(error::ERROR_NOT_SUPPORTED)
                 }
                 _ => Ok(()),
             };
         }
     });
     prepared
+}
+
+/// Pinned memory that a copy uses, and the worker has not.
+fn pinned_side(plan: &Plan) -> Option<ledger::Entry> {
+    match (plan.to, plan.from) {
+        (Is::Pinned, _) => ledger::find(plan.dst.address),
+        (_, Is::Pinned) => ledger::find(plan.src.address),
+        _ => None,
+    }
 }
 
 /// Makes the pinned memory and the function that a copy node needs, if it does.
@@ -196,6 +273,13 @@ fn unite(places: &mut Vec<Place>) {
 struct Replay<'a> {
     session: &'static Session,
     stream: &'a Arc<Stream>,
+    /// The context of `stream`, but for what is green of it.
+    home: u32,
+    /// For kernels of other contexts.
+    others: &'a [Elsewhere],
+    for_device: bool,
+    /// The stream on which the node before was issued.
+    last: u32,
     /// How many places have a number.
     places: u32,
     /// Handles of conditions: the program's and the box's.
@@ -204,7 +288,7 @@ struct Replay<'a> {
     bodies: Vec<Arc<Graph>>,
 }
 
-impl Replay<'_> {
+impl<'a> Replay<'a> {
     /// Issues nodes; those that depend on none of them come after `before`. Returns the places of those on which none depends.
     fn nodes(&mut self, nodes: &Nodes, before: &[Place]) -> Result<Vec<Place>> {
         let mut ends: Vec<Vec<Place>> = vec![Vec::new(); nodes.list.len()];
@@ -247,15 +331,10 @@ impl Replay<'_> {
             }
             _ => {}
         }
-        let command = CaptureAt {
-            stream: self.stream.id,
-            // Where the node before ends.
-            save: self.places,
-            after,
-        };
-        self.stream.post(self.session, &command, &[])?;
+        let stream = self.stream_for(&node.work)?;
+        self.go_to(stream, after)?;
         match &node.work {
-            Work::Kernel(kernel) => self.kernel(kernel)?,
+            Work::Kernel(kernel) => self.kernel(stream, kernel)?,
             Work::Copy(copy, bounce) => self.copy(&plan(&copy.params)?, bounce)?,
             Work::Fill(fill, id) => self.fill(fill, id)?,
             Work::Host(host) => self.call(host.id(self.session))?,
@@ -288,6 +367,83 @@ impl Replay<'_> {
         }
         self.places += 1;
         Ok(vec![(self.places, EdgeData::default())])
+    }
+
+    /// The stream on which a node is issued.
+    fn stream_for(&self, work: &Work) -> Result<&'a Arc<Stream>> {
+        let Work::Kernel(kernel) = work else {
+            return Ok(self.stream);
+        };
+        let context = kernel.function.context;
+        if context == self.home {
+            return Ok(self.stream);
+        }
+        let other = self.others.iter().find(|other| other.context.id == context);
+        other.map(|other| &other.stream).ok_or_else(|| {
+            crate::log::unsupported("kernels of several contexts in a graph of a conditional node");
+            error::ERROR_NOT_SUPPORTED
+        })
+    }
+
+    /// What comes next on a stream comes after these places.
+    fn go_to(&mut self, stream: &Stream, after: Vec<Place>) -> Result<()> {
+        // Where the node before ends.
+        let mut save = self.places;
+        if self.last != stream.id {
+            let others = self.others.iter().map(|other| &other.stream);
+            let last = others.chain([self.stream]).find(|s| s.id == self.last);
+            if save != 0
+                && let Some(last) = last
+            {
+                let command = CaptureAt {
+                    stream: last.id,
+                    save,
+                    after: vec![(save, EdgeData::default())],
+                };
+                last.post(self.session, &command, &[])?;
+            }
+            save = 0;
+            self.last = stream.id;
+        }
+        let command = CaptureAt {
+            stream: stream.id,
+            save,
+            after,
+        };
+        stream.post(self.session, &command, &[]).map(drop)
+    }
+
+    /// Draws the streams of other contexts into the capture.
+    fn draw_in(&self, capture: &Arc<Capture>) -> Result<()> {
+        for other in self.others {
+            self.lead(self.stream, &other.stream, other.events[0])?;
+            capture.join(&other.stream);
+        }
+        Ok(())
+    }
+
+    /// Leads them back: a capture ends where it began.
+    fn lead_back(&self) -> Result<()> {
+        for other in self.others {
+            self.lead(&other.stream, self.stream, other.events[1])?;
+        }
+        Ok(())
+    }
+
+    fn lead(&self, from: &Stream, to: &Stream, event: CUevent) -> Result<()> {
+        let event = streams::event_id(event)?;
+        let record = EventRecord {
+            event,
+            stream: from.id,
+            flags: 0,
+        };
+        from.post(self.session, &record, &[])?;
+        let wait = StreamWaitEvent {
+            stream: to.id,
+            event,
+            flags: 0,
+        };
+        to.post(self.session, &wait, &[]).map(drop)
     }
 
     /// Makes the box's handles of the conditions of a graph that is being captured.
@@ -346,6 +502,9 @@ impl Replay<'_> {
                 },
             )?;
             let capture = Capture::private(self.stream);
+            // No other stream takes part.
+            self.others = &[];
+            self.last = self.stream.id;
             self.places = 0;
             let issued = self
                 .make_conditions(&nodes)
@@ -382,24 +541,24 @@ impl Replay<'_> {
         Ok(Params::from_slice(&block))
     }
 
-    fn kernel(&self, kernel: &Kernel) -> Result<()> {
+    fn kernel(&self, stream: &Arc<Stream>, kernel: &Kernel) -> Result<()> {
         let params = if conditional::any() {
             self.with_conditions(&kernel.block)?
         } else {
             kernel.params()
         };
         let in_place = ledger::host_among(&params);
-        mapped::before(self.session, self.stream, &in_place, false)?;
+        mapped::before(self.session, stream, &in_place, false)?;
         let command = Launch {
             function: kernel.function.id,
-            stream: self.stream.id,
+            stream: stream.id,
             grid: kernel.geometry.grid,
             block: kernel.geometry.block,
             shared: kernel.geometry.shared,
             params,
             attributes: kernel.attributes.clone(),
         };
-        self.stream.post(self.session, &command, &[]).map(drop)
+        stream.post(self.session, &command, &[]).map(drop)
     }
 
     fn call(&self, id: u64) -> Result<()> {
@@ -448,6 +607,15 @@ impl Replay<'_> {
         let made = || bounce.get(|| Err(error::ERROR_INVALID_VALUE));
         match (to, from) {
             (Is::Device, Is::Device) => self.copy_kind(COPY_ON_DEVICE, dst, src, plan),
+            (Is::Device, Is::Pinned) | (Is::Pinned, Is::Device) if self.for_device => {
+                let used: Vec<_> = pinned_side(plan).into_iter().collect();
+                mapped::before(self.session, self.stream, &used, false)?;
+                let kind = match to {
+                    Is::Device => COPY_FROM_SHADOW,
+                    _ => COPY_TO_SHADOW,
+                };
+                self.copy_kind(kind, dst, src, plan)
+            }
             (Is::Device, Is::Shared) => self.copy_kind(COPY_FROM_SHADOW, dst, src, plan),
             (Is::Device, Is::Pinned) => self.copy_kind(COPY_FROM_PULL, dst, src, plan),
             (Is::Shared | Is::Pinned, Is::Device) => self.copy_kind(COPY_TO_SHADOW, dst, src, plan),
