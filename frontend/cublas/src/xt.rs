@@ -1,6 +1,9 @@
 //! cuBLASXt: products of matrices in host memory. They are copied to the first of the selected devices, multiplied there by cuBLAS, and the result is copied back; a matrix has to fit.
 //! See <https://docs.nvidia.com/cuda/cublas/#using-the-cublasxt-api>.
 //!
+//! What an operation is made of decides its last bits, and is as cuBLASXt has it: products of rank 2 are two of `syrkx` or `herkx`, the second with A and B in each other's place, and
+//! `spmm` is a product of general matrices (found by comparing bits on an H100, for 24 and 300 rows, all types, both triangles and both sides).
+//!
 //! Several devices share no work, and nothing is done on the program's CPUs: what is said about that is kept, as is the size of tiles, since results do not depend on it.
 
 use std::collections::HashMap;
@@ -346,6 +349,55 @@ struct Product {
     arguments: Vec<u64>,
     /// Place of the matrix among the arguments; its leading dimension is behind it.
     matrices: Vec<(usize, Matrix)>,
+    /// The factors of the second of two products.
+    second: Option<Factors>,
+}
+
+/// Factors of a product, of a type of at most 16 bytes.
+struct Factors {
+    alpha: [u8; 16],
+    beta: [u8; 16],
+}
+
+/// Places of arguments of products of rank 2, behind which are the leading dimensions of matrices.
+const ALPHA: usize = 5;
+const A: usize = 6;
+const B: usize = 8;
+const BETA: usize = 10;
+
+impl Factors {
+    /// Those of a product of rank 2's second half: alpha, which is conjugate for Hermitian matrices, and one.
+    ///
+    /// # Safety
+    /// `alpha` leads to a number of the type.
+    unsafe fn second(letter: &str, operation: &str, alpha: u64) -> Result<Self, Status> {
+        if alpha == 0 {
+            return Err(INVALID_VALUE);
+        }
+        let (size, real) = match letter {
+            "S" => (4, 4),
+            "D" => (8, 8),
+            "C" => (8, 4),
+            _ => (16, 8),
+        };
+        let mut factors = Self {
+            alpha: [0; 16],
+            beta: [0; 16],
+        };
+        // SAFETY: by this function's contract.
+        unsafe {
+            std::ptr::copy_nonoverlapping(alpha as *const u8, factors.alpha.as_mut_ptr(), size);
+        }
+        if operation == "her2k" {
+            // The sign of the imaginary part is the highest bit of its last byte.
+            factors.alpha[size - 1] ^= 0x80;
+        }
+        match real {
+            4 => factors.beta[..4].copy_from_slice(&1f32.to_ne_bytes()),
+            _ => factors.beta[..8].copy_from_slice(&1f64.to_ne_bytes()),
+        }
+        Ok(factors)
+    }
 }
 
 fn declared(name: &str) -> Option<&'static Function> {
@@ -427,6 +479,7 @@ unsafe fn try_on_host(function: &Function, arguments: &[u64]) -> Result<(), Stat
         function: product_of(letter, operation).ok_or(NOT_SUPPORTED)?,
         arguments: arguments.to_vec(),
         matrices: Vec::new(),
+        second: None,
     };
     for (at, parameter) in function.parameters.iter().enumerate() {
         if !matches!(parameter.name, "A" | "B" | "C") {
@@ -455,6 +508,11 @@ unsafe fn try_on_host(function: &Function, arguments: &[u64]) -> Result<(), Stat
     }
     let (blas, context) = blas.ok_or(NOT_INITIALIZED)?;
     product.arguments[0] = blas;
+    if operation.ends_with("r2k") {
+        // SAFETY: by this function's contract.
+        product.second =
+            Some(unsafe { Factors::second(letter, operation, product.arguments[ALPHA]) }?);
+    }
     in_context(context, || {
         // SAFETY: by this function's contract.
         let result = unsafe { product.run() };
@@ -463,13 +521,27 @@ unsafe fn try_on_host(function: &Function, arguments: &[u64]) -> Result<(), Stat
     })
 }
 
-/// `spmm`: the triangle of a symmetric matrix, column behind column, becomes that of a whole one, and the product is `symm`'s.
+/// `spmm`: the triangle of a symmetric matrix, column behind column, becomes a whole one, and the product is `gemm`'s.
 ///
 /// # Safety
 /// As [`on_host`].
 unsafe fn packed(letter: &str, element: u64, arguments: &[u64]) -> Result<(), Status> {
-    let symm = declared(&format!("cublasXt{letter}symm")).ok_or(NOT_SUPPORTED)?;
-    let &[_, side, uplo, m, n, _, triangle, ..] = arguments else {
+    let gemm = declared(&format!("cublasXt{letter}gemm")).ok_or(NOT_SUPPORTED)?;
+    let &[
+        handle,
+        side,
+        uplo,
+        m,
+        n,
+        alpha,
+        triangle,
+        b,
+        ldb,
+        beta,
+        c,
+        ldc,
+    ] = arguments
+    else {
         return Err(INTERNAL_ERROR);
     };
     let edge = usize::try_from(if side == 0 { m } else { n }).map_err(|_| INVALID_VALUE)?;
@@ -499,17 +571,44 @@ unsafe fn packed(letter: &str, element: u64, arguments: &[u64]) -> Result<(), St
                     .copy_from_slice(std::slice::from_raw_parts(from, count * element));
                 from = from.add(count * element);
             }
+            for row in first..first + count {
+                let (here, there) = (column * edge + row, row * edge + column);
+                whole.copy_within(here * element..(here + 1) * element, there * element);
+            }
         }
     }
-    let mut arguments = arguments.to_vec();
-    arguments[6] = whole.as_ptr() as u64;
-    arguments.insert(7, edge.max(1) as u64);
+    let whole = [whole.as_ptr() as u64, edge.max(1) as u64];
+    let ([first, first_leading], [second, second_leading]) = match side {
+        0 => (whole, [b, ldb]),
+        _ => ([b, ldb], whole),
+    };
+    let arguments = [
+        handle,
+        0,
+        0,
+        m,
+        n,
+        edge as u64,
+        alpha,
+        first,
+        first_leading,
+        second,
+        second_leading,
+        beta,
+        c,
+        ldc,
+    ];
     // SAFETY: by this function's contract; the matrix is there until the call is over.
-    unsafe { try_on_host(symm, &arguments) }
+    unsafe { try_on_host(gemm, &arguments) }
 }
 
 /// cuBLAS's function for an operation of a type.
 fn product_of(letter: &str, operation: &str) -> Option<&'static Function> {
+    let operation = match operation {
+        "syr2k" => "syrkx",
+        "her2k" => "herkx",
+        other => other,
+    };
     let version = if operation.ends_with("kx") { "" } else { "_v2" };
     declared(&format!("cublas{letter}{operation}{version}_64"))
 }
@@ -537,6 +636,19 @@ impl Product {
         match unsafe { compute::compute(self.function, &self.arguments) } {
             SUCCESS => {}
             failed => return Err(failed),
+        }
+        if let Some(factors) = &self.second {
+            let mut arguments = self.arguments.clone();
+            arguments[ALPHA] = factors.alpha.as_ptr() as u64;
+            arguments[BETA] = factors.beta.as_ptr() as u64;
+            for word in 0..2 {
+                arguments.swap(A + word, B + word);
+            }
+            // SAFETY: as above; the factors are live.
+            match unsafe { compute::compute(self.function, &arguments) } {
+                SUCCESS => {}
+                failed => return Err(failed),
+            }
         }
         // The last matrix is the result.
         self.matrices
