@@ -1,12 +1,12 @@
 //! Descriptors of the vendor's library, made of the values that arrive. Equal values get the same descriptor: a call only reads it.
 
-use std::collections::HashMap;
 use std::ffi::{CString, c_void};
 use std::sync::Arc;
 
 use gvirtus_wire::api::library::{Mode, Parameter};
 use gvirtus_wire::api::opaque::{Kind, Values};
 use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
 
 use crate::invoke::invoke;
 
@@ -42,17 +42,17 @@ impl Drop for Descriptor {
 
 /// Descriptors by their values.
 #[derive(Debug, Default)]
-pub(crate) struct Descriptors(Mutex<HashMap<Values, Arc<Descriptor>>>);
+pub(crate) struct Descriptors(Mutex<FxHashMap<Values, Arc<Descriptor>>>);
 
 impl Descriptors {
-    /// The descriptor of these values.
+    /// The descriptor of these values, which [are](Values::are) of that kind.
     ///
     /// # Errors
     /// The library's status, or `not_supported` if it lacks such descriptors.
     pub(crate) fn get(
         &self,
         kind: &'static Kind,
-        values: &Values,
+        values: &[u8],
         not_supported: i32,
         address: impl Fn(&str) -> Option<*const c_void>,
     ) -> Result<Arc<Descriptor>, i32> {
@@ -60,6 +60,7 @@ impl Descriptors {
         if let Some(descriptor) = kept.get(values) {
             return Ok(Arc::clone(descriptor));
         }
+        let values = Values::of(kind, values).ok_or(not_supported)?;
         let function = |what: &str| address(&format!("cublasLt{}{what}", kind.name));
         let (create, set) = (
             function("Create").ok_or(not_supported)?,
@@ -101,7 +102,7 @@ impl Descriptors {
             kept.clear();
         }
         let descriptor = Arc::new(descriptor);
-        kept.insert(values.clone(), Arc::clone(&descriptor));
+        kept.insert(values, Arc::clone(&descriptor));
         Ok(descriptor)
     }
 }

@@ -576,11 +576,12 @@ impl Session {
                 all.push(None);
                 continue;
             };
-            let values = Values::of(kind, read)
-                .ok_or(Failure::Protocol(DecodeError::Invalid("descriptor")))?;
+            if !Values::are(kind, read) {
+                return Err(Failure::Protocol(DecodeError::Invalid("descriptor")));
+            }
             let address = |name: &str| self.address(&crate::opaque::c_name(name));
             let not_supported = self.description.not_supported;
-            match self.descriptors.get(kind, &values, not_supported, address) {
+            match self.descriptors.get(kind, read, not_supported, address) {
                 Ok(descriptor) => all.push(Some(descriptor)),
                 Err(status) => return Ok(Err(status)),
             }

@@ -224,6 +224,13 @@ impl Kind {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Values(pub Vec<u8>);
 
+/// So that what arrives is looked up where it lies.
+impl std::borrow::Borrow<[u8]> for Values {
+    fn borrow(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 impl Values {
     /// A new descriptor.
     #[must_use]
@@ -238,8 +245,13 @@ impl Values {
     /// Bytes that arrived, if they are such a descriptor.
     #[must_use]
     pub fn of(kind: &Kind, bytes: &[u8]) -> Option<Self> {
-        (bytes.len() == kind.bytes() && bytes.starts_with(&kind.head()))
-            .then(|| Self(bytes.to_vec()))
+        Self::are(kind, bytes).then(|| Self(bytes.to_vec()))
+    }
+
+    /// Whether bytes that arrived are such a descriptor.
+    #[must_use]
+    pub fn are(kind: &Kind, bytes: &[u8]) -> bool {
+        bytes.len() == kind.bytes() && bytes.starts_with(&kind.head())
     }
 
     fn place(kind: &Kind, id: i32) -> Option<std::ops::Range<usize>> {

@@ -13,6 +13,7 @@ mod kernels;
 mod launch_chain;
 mod launch_program;
 mod launch_threads;
+mod lent_streams;
 mod links;
 mod measure;
 mod ordering;
