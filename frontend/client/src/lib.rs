@@ -4,7 +4,7 @@
 //! * [`exports`]: the function table that frontend libraries ask for, made from the declarations in `gvirtus_wire`.
 //! * `driver`: the CUDA driver API, one file per page of NVIDIA's documentation.
 //! * `session`: connect, send, receive, pending calls, callbacks, sticky errors.
-//! * `streams`, `events`, `capture`: what the client knows of them: outstanding work, credit, progress.
+//! * `streams`, `events`, `capture`, `taken`: what the client knows of them: outstanding work, credit, progress.
 //! * `memory`: device addresses, grants, pinned memory.
 //! * `fatbin`: picks the image for a device out of what a compiler embedded in the program.
 //! * `per_thread`: the same functions for programs that are compiled for per-thread default streams.
@@ -28,6 +28,7 @@ mod per_thread;
 mod session;
 mod stats;
 mod streams;
+mod taken;
 mod trace;
 
 pub use exports::{gvirtus_driver_proc, gvirtus_frontend_table};

@@ -23,6 +23,7 @@ pub(crate) use crate::events::event_id;
 use crate::memory::ledger::Entry;
 use crate::memory::{managed, mapped};
 use crate::session::Session;
+use crate::taken;
 
 /// Commands in flight per stream. The driver blocks at about 1,020, and the worker must never be caught in that.
 const CREDIT: usize = 900;
@@ -289,13 +290,15 @@ pub(crate) fn resolve(
     context: &Context,
     handle: CUstream,
 ) -> Result<Arc<Stream>, CUresult> {
-    match handle as u64 {
-        0 | LEGACY => Ok(legacy(context.stream_context)),
+    let stream = match handle as u64 {
+        0 | LEGACY => legacy(context.stream_context),
         // Green contexts have no such streams.
-        PER_THREAD if context.is_green() => Err(error::ERROR_INVALID_HANDLE),
-        PER_THREAD => own(session, context),
-        handle => by_handle(handle),
-    }
+        PER_THREAD if context.is_green() => return Err(error::ERROR_INVALID_HANDLE),
+        PER_THREAD => own(session, context)?,
+        handle => by_handle(handle)?,
+    };
+    taken::settle(session, &stream)?;
+    Ok(stream)
 }
 
 /// A stream's work uses what is of the context with that number: it is a stream of it, or of a green context that is a part of it.

@@ -8,6 +8,7 @@
 //! * pinned memory while a host function is outstanding, or in a capture: the worker asks when the copy executes.
 #![allow(non_snake_case, reason = "CUDA's names")]
 
+use std::cell::Cell;
 use std::ffi::c_void;
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -30,10 +31,10 @@ use crate::memory::{ledger, managed, mapped, staging, writes};
 use crate::session::Session;
 use crate::session::inbox::{self, gather, rows};
 use crate::streams::{self, Stream};
+use crate::taken;
 
-/// Synchronous copies to the device of so many bytes return when the bytes are taken:
-/// <https://docs.nvidia.com/cuda/cuda-driver-api/api-sync-behavior.html>.
-const TAKEN_AT_ONCE: u64 = 64 << 10;
+/// Synchronous copies to the device of so many bytes return when the bytes are taken, see [`taken`].
+const TAKEN_AT_ONCE: u64 = 1 << 20;
 
 /// What a caller says of a side.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -266,28 +267,24 @@ impl Job<'_> {
         Ok(sequence)
     }
 
-    /// Tries a large copy in one piece through memory that both ends share; whether all of it was done. What is left over can be done by other means again from the
-    /// beginning: the bytes are the same. Copies to the device that are waited for may be smaller: that memory is theirs for so long alone.
+    /// Tries a copy in one piece, of so many bytes at least, through memory that both ends share; its last command, if all of it was done. What is left over can be done by other means
+    /// again from the beginning: the bytes are the same.
     ///
     /// # Safety
     /// The host's side is readable or writable.
-    unsafe fn staged(&self, wait: Wait, kind: u8) -> Result<bool> {
+    unsafe fn staged(&self, smallest: usize, wait: Wait, kind: u8) -> Result<Option<u64>> {
         let len = inbox::packed(self.extent) as usize;
         let linear = |plane| rows(plane, self.extent).nth(1).is_none();
         let waited_for = wait == Wait::Yes && kind == COPY_FROM_SHADOW;
-        let smallest = if waited_for {
-            TAKEN_AT_ONCE as usize + 1
-        } else {
-            staging::SMALLEST
-        };
         if len < smallest
             || self.dst_array != 0
             || self.src_array != 0
             || !linear(self.dst)
             || !linear(self.src)
         {
-            return Ok(false);
+            return Ok(None);
         }
+        let last = Cell::new(0);
         let part = |plane: &Plane, offset| Plane {
             address: plane.address + offset,
             pitch: 0,
@@ -311,12 +308,13 @@ impl Job<'_> {
                 src,
                 extent: line(n as usize),
             };
-            if waited_for && offset + n == len as u64 {
-                return self.call_command(&command, &[]);
-            }
-            let sequence = self.stream.post(self.session, &command, &[])?;
+            last.set(if waited_for && offset + n == len as u64 {
+                self.call_command(&command, &[])?
+            } else {
+                self.stream.post(self.session, &command, &[])?
+            });
             self.session.kick();
-            Ok(sequence)
+            Ok(last.get())
         };
         // SAFETY: this function's contract; a side in one piece has all its bytes from its address on.
         let done = unsafe {
@@ -334,7 +332,7 @@ impl Job<'_> {
                 staging::to_host(self.session, self.context, self.stream, to, len, post)
             }
         }?;
-        Ok(done == len)
+        Ok((done == len).then(|| last.get()))
     }
 
     /// To or from memory that the worker has, too: no bytes travel.
@@ -348,11 +346,27 @@ impl Job<'_> {
     /// # Safety
     /// The source is readable.
     unsafe fn to_device(&self, wait: Wait, pinned: bool, captured: bool) -> Result<()> {
+        let size = ledger::span(self.src, self.extent).ok_or(error::ERROR_INVALID_VALUE)?;
+        // A synchronous copy from pageable memory waits for the stream, natively, and then for nothing more: its bytes are taken.
+        let synchronous = wait == Wait::Yes && !pinned;
+        let taken =
+            synchronous && size <= TAKEN_AT_ONCE && streams::work_before(self.stream).is_empty();
+        let wait = if taken { Wait::No } else { wait };
+        let issued = |sequence| {
+            if taken {
+                taken::add(self.stream, sequence);
+            }
+        };
+        let smallest = if synchronous {
+            staging::SMALLEST_SYNCHRONOUS
+        } else {
+            staging::SMALLEST
+        };
         // SAFETY: this function's contract.
-        if !pinned && unsafe { self.staged(wait, COPY_FROM_SHADOW)? } {
+        if !pinned && let Some(last) = unsafe { self.staged(smallest, wait, COPY_FROM_SHADOW)? } {
+            issued(last);
             return Ok(());
         }
-        let size = ledger::span(self.src, self.extent).ok_or(error::ERROR_INVALID_VALUE)?;
         let kind = match pinned {
             true if captured => COPY_FROM_PULL,
             true if writes::in_flight(self.src.address, size) => COPY_FROM_SHADOW,
@@ -368,8 +382,6 @@ impl Job<'_> {
         } else {
             Vec::new()
         };
-        // A synchronous copy from pageable memory waits for the stream, natively, and then for nothing more if it is small: its bytes are taken.
-        let taken = kind == COPY_FROM_BULK && !pinned && size <= TAKEN_AT_ONCE;
         if wait == Wait::No && pinned && kind == COPY_FROM_BULK {
             // The program may not change it before the copy is complete: it is read while the program goes on.
             return match self.array_command(kind) {
@@ -380,8 +392,8 @@ impl Job<'_> {
             }
             .map(drop);
         }
-        if wait == Wait::No || (taken && streams::work_before(self.stream).is_empty()) {
-            return self.post(kind, &bulk).map(drop);
+        if wait == Wait::No {
+            return self.post(kind, &bulk).map(issued);
         }
         self.call(kind, &bulk)
     }
@@ -399,7 +411,9 @@ impl Job<'_> {
             return Ok(());
         }
         // SAFETY: this function's contract.
-        if !pinned && unsafe { self.staged(wait, COPY_TO_SHADOW)? } {
+        let staged =
+            !pinned && unsafe { self.staged(staging::SMALLEST, wait, COPY_TO_SHADOW)? }.is_some();
+        if staged {
             return Ok(());
         }
         // Natively an async copy to pageable memory waits too.

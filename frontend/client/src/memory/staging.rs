@@ -15,9 +15,11 @@ use crate::driver::context::Context;
 use crate::session::Session;
 use crate::streams::Stream;
 
-/// Smaller copies travel with their command, unless the program waits for them.
+/// Smaller copies travel with their command.
 pub(crate) const SMALLEST: usize = 512 << 10;
-/// Those go in parts of so many bytes: one is on its way to the GPU while the next is copied by the calling thread, which is done with that before others would have woken up.
+/// The same of synchronous copies to the device, which do not wait behind anything and so leave their slot soon.
+pub(crate) const SMALLEST_SYNCHRONOUS: usize = (64 << 10) + 1;
+/// Smaller ones than [`SMALLEST`] go in parts of so many bytes: one is on its way to the GPU while the next is copied by the calling thread, which is done with that before others would have woken up.
 pub(crate) const PART: usize = 128 << 10;
 /// Bytes of a slot.
 pub(crate) const SLOT: usize = 2 << 20;
