@@ -33,6 +33,11 @@ fn managed_memory_peers_and_pools() {
 }
 
 #[test]
+fn graphs() {
+    on_two_devices("graph_contexts");
+}
+
+#[test]
 fn programs_share() {
     on_two_devices("ipc");
 }

@@ -299,7 +299,7 @@ fn adopt(mine: &mut Nodes, theirs: &Nodes) -> std::result::Result<(), Mismatch> 
             let mut places: Vec<_> = node
                 .after
                 .iter()
-                .map(|edge| nodes.position(edge.from))
+                .map(|edge| (nodes.position(edge.from), edge.data))
                 .collect();
             places.sort_unstable();
             places

@@ -307,3 +307,50 @@ fn a_graph_is_replayed_by_places_and_changed() {
         })
         .unwrap();
 }
+
+#[test]
+fn a_graph_for_kernels_has_the_drivers_handle_and_keeps_it() {
+    let mut client = Client::new();
+    let kernel = begin(&mut client).function;
+    client.write(client.device, &[0; 400]);
+    let capture = |client: &mut Client, graph: u32, kernels: u32, host: bool| {
+        client.call(StreamBeginCapture { stream: 1 }).unwrap();
+        for _ in 0..kernels {
+            client.cast(add(kernel, 1, client.device, 5, 100));
+        }
+        if host {
+            client.cast(HostFunction { stream: 1, id: 8 });
+        }
+        client.call(StreamEndCapture { stream: 1, graph }).unwrap();
+    };
+    let ask = |graph: u32, exec: u32, flags: u64| GraphInstantiateForDevice { graph, exec, flags };
+    capture(&mut client, 1, 1, false);
+    capture(&mut client, 2, 1, true);
+    capture(&mut client, 3, 2, false);
+    let made = client.call(ask(1, 1, 4)).unwrap();
+    assert_eq!((made.status, made.result), (0, 0));
+    assert_ne!(made.handle, 0);
+    // A number that is taken, flags that are not for it, a graph that is none, and one with a host function.
+    for refused in [ask(1, 1, 4), ask(1, 2, 8), ask(1, 2, 4 | 16), ask(77, 2, 4)] {
+        assert!(client.call(refused).is_err());
+    }
+    let refused = client.call(ask(2, 2, 4)).unwrap();
+    assert_eq!(refused.handle, 0);
+    assert_ne!((refused.status, refused.result), (0, 0));
+    client.cast(GraphUpload { exec: 1, stream: 1 });
+    client.cast(GraphLaunch { exec: 1, stream: 1 });
+    // Another shape: told, and it stays what it was.
+    let update = GraphExecUpdate {
+        exec: 1,
+        graph: 3,
+        flags: 4,
+    };
+    assert!(client.call(update).is_err());
+    client.call(GraphLaunch { exec: 1, stream: 1 }).unwrap();
+    assert_eq!(
+        client.call(GraphUpload { exec: 9, stream: 1 }),
+        Err(ERROR_INVALID_HANDLE)
+    );
+    let told = client.read(client.device, 4);
+    assert_eq!(u32s(&told), [10]);
+}
