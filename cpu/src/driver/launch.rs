@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use gvirtus_wire::api::types::{CUfunction, CUlaunchConfig, CUstream};
 
-use super::context::Context;
+use super::context::{self, Context};
 use super::device::figures;
 use super::error::{
     ERROR_ASSERT, ERROR_COOPERATIVE_LAUNCH_TOO_LARGE, ERROR_ILLEGAL_ADDRESS,
@@ -67,6 +67,11 @@ impl Launch {
         graph: u64,
         launch_graph: &(dyn Fn(u64, u64) -> i32 + Sync),
     ) -> Result {
+        // A graph has kernels of other contexts, too, maybe on other devices.
+        let other = (self.function.context != context.home().id)
+            .then(|| context::by_id(self.function.context))
+            .flatten();
+        let context = other.as_deref().unwrap_or(context);
         let running = RUNNING.fetch_add(1, Ordering::AcqRel) + 1;
         let _count = Count;
         let _operation = memory().quiescence.enter();
