@@ -11,6 +11,8 @@ use gvirtus_wire::api::library::{
 use gvirtus_wire::api::types::{CUresult, error};
 use gvirtus_wire::codec::{Params, Wire, decode_all};
 
+use smallvec::SmallVec;
+
 use crate::session::hooks;
 
 /// An argument of the program as a word.
@@ -104,6 +106,7 @@ pub unsafe fn pack_with(
         data: Params::new(),
     };
     let mut written = Vec::new();
+    let mut words = SmallVec::<[[u8; 8]; 24]>::new();
     for (at, (parameter, &argument)) in function.parameters.iter().zip(arguments).enumerate() {
         let mode = parameter.mode;
         let on_host = mode.on_host(host_scalars);
@@ -112,7 +115,7 @@ pub unsafe fn pack_with(
             _ if on_host => u64::from(argument != 0),
             _ => argument,
         };
-        call.words.extend_from_slice(&word.to_le_bytes());
+        words.push(word.to_le_bytes());
         if !on_host || argument == 0 {
             continue;
         }
@@ -143,6 +146,7 @@ pub unsafe fn pack_with(
             written.push((argument, length));
         }
     }
+    call.words = Params::from_slice(words.as_flattened());
     Ok((call, written))
 }
 

@@ -26,8 +26,6 @@ pub(crate) struct Known {
     pub(crate) steps: Option<Box<[Step]>>,
     /// It sets its handle's stream.
     pub(crate) sets_stream: bool,
-    setup: [bool; 2],
-    answers: [bool; 2],
 }
 
 impl Known {
@@ -52,19 +50,7 @@ impl Known {
             keeps: has(|mode| matches!(mode, Mode::Bytes(_))),
             steps: steps(function),
             sets_stream: set_stream == Some(function.name.as_bytes()),
-            setup: [false, true].map(|host_scalars| function.is_setup(host_scalars)),
-            answers: [false, true].map(|host_scalars| function.answers(host_scalars)),
         }
-    }
-
-    /// [`Function::is_setup`].
-    pub(crate) fn is_setup(&self, host_scalars: bool) -> bool {
-        self.setup[usize::from(host_scalars)]
-    }
-
-    /// [`Function::answers`].
-    pub(crate) fn answers(&self, host_scalars: bool) -> bool {
-        self.answers[usize::from(host_scalars)]
     }
 
     /// Where the library has it, by `find` at first: the library stays loaded.

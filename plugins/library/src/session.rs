@@ -306,7 +306,7 @@ impl Session {
         }
         let arguments = arguments(known.function, call).map_err(Failure::Protocol)?;
         let handle = self.handle_of(known, call.handle)?;
-        if known.is_setup(call.host_scalars) != (call.stream == NO_STREAM) {
+        if known.function.is_setup(call.host_scalars) != (call.stream == NO_STREAM) {
             return Err(Failure::Protocol(DecodeError::Invalid("stream")));
         }
         if call.stream == NO_STREAM {
@@ -503,7 +503,7 @@ impl Session {
         if known.keeps && handle.kept.lock().len() >= MOST_KEPT {
             return Ok(result(self.description.not_supported));
         }
-        let waits = known.answers(call.host_scalars);
+        let waits = function.answers(call.host_scalars);
         let mut block = None;
         let mut status = Ok(self.description.not_initialized);
         self.host

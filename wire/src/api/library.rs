@@ -108,6 +108,43 @@ pub struct Function {
     pub majors: &'static [u32],
     /// Parameters in order.
     pub parameters: &'static [Parameter],
+    /// [`Function::id`].
+    id: u32,
+    /// What its parameters amount to: [`TELLS`] and others.
+    facts: u8,
+}
+
+/// It writes to host memory, or fills an object, whatever the pointer mode.
+const TELLS: u8 = 1;
+/// It writes to host memory if scalars are there.
+const WRITES_SCALARS: u8 = 1 << 1;
+/// It fills an array that is on the host or the device.
+const FILLS: u8 = 1 << 2;
+/// It takes a handle.
+const HANDLE: u8 = 1 << 3;
+/// It takes what only work needs.
+const WORK: u8 = 1 << 4;
+
+const fn facts(parameters: &[Parameter]) -> u8 {
+    let mut facts = 0;
+    let mut i = 0;
+    while i < parameters.len() {
+        facts |= match parameters[i].mode {
+            Mode::HostOut(_)
+            | Mode::Table(_)
+            | Mode::HostChanged(_)
+            | Mode::HostInOut(..)
+            | Mode::AttributesOut(..)
+            | Mode::Fill(_) => TELLS,
+            Mode::Output(..) => FILLS | WRITES_SCALARS,
+            Mode::Result(_) | Mode::InOut(_) => WORK | WRITES_SCALARS,
+            Mode::Device | Mode::Stream => WORK,
+            Mode::Handle => HANDLE,
+            _ => 0,
+        };
+        i += 1;
+    }
+    facts
 }
 
 /// The [`Size`] of a declaration's words.
@@ -195,15 +232,15 @@ macro_rules! library_type {
 #[doc(hidden)]
 macro_rules! library_function {
     ($class:ident [$($major:literal)*] $name:ident($($p:ident: $mode:ident $(($($argument:tt)+))?),*)) => {
-        $crate::api::library::Function {
-            name: stringify!($name),
-            class: stringify!($class),
-            majors: &[$($major),*],
-            parameters: &[$($crate::api::library::Parameter {
+        $crate::api::library::Function::new(
+            stringify!($name),
+            stringify!($class),
+            &[$($major),*],
+            &[$($crate::api::library::Parameter {
                 name: stringify!($p),
                 mode: $crate::library_mode!($mode $($($argument)+)?),
             }),*],
-        }
+        )
     };
 }
 
@@ -672,13 +709,31 @@ impl Function {
     /// A number that two declarations have in common only if name and parameters are the same (FNV-1a), not 0.
     #[must_use]
     pub const fn id(&self) -> u32 {
-        let mut hash = fold(0x811c_9dc5, self.name.as_bytes());
+        self.id
+    }
+
+    /// A declaration.
+    #[must_use]
+    pub const fn new(
+        name: &'static str,
+        class: &'static str,
+        majors: &'static [u32],
+        parameters: &'static [Parameter],
+    ) -> Self {
+        let mut hash = fold(0x811c_9dc5, name.as_bytes());
         let mut i = 0;
-        while i < self.parameters.len() {
-            hash = fold_mode(fold(hash, b";"), self.parameters[i].mode);
+        while i < parameters.len() {
+            hash = fold_mode(fold(hash, b";"), parameters[i].mode);
             i += 1;
         }
-        hash | 1
+        Self {
+            name,
+            class,
+            majors,
+            parameters,
+            id: hash | 1,
+            facts: facts(parameters),
+        }
     }
 
     /// Place and type of the descriptor that a setting changes: the first that it takes, behind the handle if it takes one.
@@ -754,36 +809,17 @@ impl Function {
 
     /// Whether a call only makes something ready, tells something, or works on the host: it writes to host memory alone, and is on no stream.
     #[must_use]
-    pub fn is_setup(&self, host_scalars: bool) -> bool {
-        let has = |which: fn(Mode) -> bool| self.parameters.iter().any(|p| which(p.mode));
-        let tells = has(|mode| {
-            matches!(
-                mode,
-                Mode::HostOut(_)
-                    | Mode::Table(_)
-                    | Mode::HostChanged(_)
-                    | Mode::HostInOut(..)
-                    | Mode::AttributesOut(..)
-                    | Mode::Fill(_)
-            )
-        });
-        let fills = has(|mode| matches!(mode, Mode::Output(..)));
-        let of_no_handle = !has(|mode| mode == Mode::Handle);
-        (tells || of_no_handle || fills)
+    pub const fn is_setup(&self, host_scalars: bool) -> bool {
+        let fills = self.facts & FILLS != 0;
+        let of_no_handle = self.facts & HANDLE == 0;
+        (self.facts & TELLS != 0 || of_no_handle || fills)
             && (host_scalars || !fills)
-            && !has(|mode| {
-                matches!(
-                    mode,
-                    Mode::Device | Mode::Stream | Mode::Result(_) | Mode::InOut(_)
-                )
-            })
+            && self.facts & WORK == 0
     }
 
     /// Whether a call with scalars on the host (or not) has to be answered.
     #[must_use]
-    pub fn answers(&self, host_scalars: bool) -> bool {
-        self.parameters.iter().any(|p| {
-            p.mode.on_host(host_scalars) && p.mode.is_written() || matches!(p.mode, Mode::Fill(_))
-        })
+    pub const fn answers(&self, host_scalars: bool) -> bool {
+        self.facts & TELLS != 0 || host_scalars && self.facts & WRITES_SCALARS != 0
     }
 }
