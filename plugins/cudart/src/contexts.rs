@@ -522,11 +522,13 @@ impl Handler<ResetPersistingL2> for Session {
 
 impl Handler<ContextSetLimit> for Session {
     fn handle(&self, header: &Header, command: ContextSetLimit) -> Result<Answer<u64>> {
-        self.enter(header)?;
+        let context = self.enter(header)?;
         let value = usize::try_from(command.value).map_err(|_| ERROR_INVALID_VALUE)?;
         if command.limit > LAST_LIMIT {
             return Err(ERROR_UNSUPPORTED_LIMIT);
         }
+        // Their kernels were given stacks and heaps of the old size.
+        self.forget_chains(&context);
         self.host.may_block();
         cu!(self.driver, cuCtxSetLimit(command.limit, value))?;
         let mut now = 0;

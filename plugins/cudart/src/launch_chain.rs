@@ -275,7 +275,7 @@ impl Session {
         }
     }
 
-    /// Before functions of a context go, which nodes may have been told.
+    /// Before functions of a context go, or what its kernels may use changes: nodes may have been told the old.
     pub(crate) fn forget_chains(&self, context: &Arc<Context>) {
         let streams = self.streams.all();
         let legacy = context.legacy().ok();
