@@ -278,6 +278,11 @@ impl Stream {
         self.state.lock().in_flight.back().copied()
     }
 
+    /// Whether all that is in flight is so.
+    pub(crate) fn in_flight_are(&self, so: impl Fn(u64) -> bool) -> bool {
+        self.state.lock().in_flight.iter().all(|number| so(*number))
+    }
+
     /// Whether nothing is known to be in flight.
     pub(crate) fn is_idle(&self) -> bool {
         self.state.lock().in_flight.is_empty()

@@ -8,7 +8,6 @@
 //! * pinned memory while a host function is outstanding, or in a capture: the worker asks when the copy executes.
 #![allow(non_snake_case, reason = "CUDA's names")]
 
-use std::cell::Cell;
 use std::ffi::c_void;
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -34,7 +33,7 @@ use crate::streams::{self, Stream};
 use crate::taken;
 
 /// Synchronous copies to the device of so many bytes return when the bytes are taken, see [`taken`].
-const TAKEN_AT_ONCE: u64 = 1 << 20;
+const TAKEN_AT_ONCE: u64 = 4 << 20;
 
 /// What a caller says of a side.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -116,6 +115,8 @@ impl Side {
 pub(super) enum Wait {
     Yes,
     No,
+    /// No, and whoever might notice does: see [`taken`].
+    Taken,
 }
 
 struct Job<'a> {
@@ -267,12 +268,12 @@ impl Job<'_> {
         Ok(sequence)
     }
 
-    /// Tries a copy in one piece, of so many bytes at least, through memory that both ends share; its last command, if all of it was done. What is left over can be done by other means
-    /// again from the beginning: the bytes are the same.
+    /// Tries a copy in one piece, of so many bytes at least, through memory that both ends share; whether all of it was done. What is left over can be done by other means again from
+    /// the beginning: the bytes are the same.
     ///
     /// # Safety
     /// The host's side is readable or writable.
-    unsafe fn staged(&self, smallest: usize, wait: Wait, kind: u8) -> Result<Option<u64>> {
+    unsafe fn staged(&self, smallest: usize, wait: Wait, kind: u8) -> Result<bool> {
         let len = inbox::packed(self.extent) as usize;
         let linear = |plane| rows(plane, self.extent).nth(1).is_none();
         let waited_for = wait == Wait::Yes && kind == COPY_FROM_SHADOW;
@@ -282,9 +283,8 @@ impl Job<'_> {
             || !linear(self.dst)
             || !linear(self.src)
         {
-            return Ok(None);
+            return Ok(false);
         }
-        let last = Cell::new(0);
         let part = |plane: &Plane, offset| Plane {
             address: plane.address + offset,
             pitch: 0,
@@ -308,13 +308,15 @@ impl Job<'_> {
                 src,
                 extent: line(n as usize),
             };
-            last.set(if waited_for && offset + n == len as u64 {
-                self.call_command(&command, &[])?
-            } else {
-                self.stream.post(self.session, &command, &[])?
-            });
+            if waited_for && offset + n == len as u64 {
+                return self.call_command(&command, &[]);
+            }
+            let sequence = self.stream.post(self.session, &command, &[])?;
+            if wait == Wait::Taken {
+                taken::add(self.stream, sequence);
+            }
             self.session.kick();
-            Ok(last.get())
+            Ok(sequence)
         };
         // SAFETY: this function's contract; a side in one piece has all its bytes from its address on.
         let done = unsafe {
@@ -332,7 +334,7 @@ impl Job<'_> {
                 staging::to_host(self.session, self.context, self.stream, to, len, post)
             }
         }?;
-        Ok((done == len).then(|| last.get()))
+        Ok(done == len)
     }
 
     /// To or from memory that the worker has, too: no bytes travel.
@@ -347,24 +349,21 @@ impl Job<'_> {
     /// The source is readable.
     unsafe fn to_device(&self, wait: Wait, pinned: bool, captured: bool) -> Result<()> {
         let size = ledger::span(self.src, self.extent).ok_or(error::ERROR_INVALID_VALUE)?;
-        // A synchronous copy from pageable memory waits for the stream, natively, and then for nothing more: its bytes are taken.
+        // A synchronous copy from pageable memory waits for the stream, natively, and then for nothing more: its bytes are taken. It need not wait for others of its kind.
         let synchronous = wait == Wait::Yes && !pinned;
-        let taken =
-            synchronous && size <= TAKEN_AT_ONCE && streams::work_before(self.stream).is_empty();
-        let wait = if taken { Wait::No } else { wait };
-        let issued = |sequence| {
-            if taken {
-                taken::add(self.stream, sequence);
-            }
-        };
+        let taken = synchronous
+            && size <= TAKEN_AT_ONCE
+            && streams::work_before(self.stream)
+                .iter()
+                .all(|(s, _)| taken::are_all(s));
+        let wait = if taken { Wait::Taken } else { wait };
         let smallest = if synchronous {
             staging::SMALLEST_SYNCHRONOUS
         } else {
             staging::SMALLEST
         };
         // SAFETY: this function's contract.
-        if !pinned && let Some(last) = unsafe { self.staged(smallest, wait, COPY_FROM_SHADOW)? } {
-            issued(last);
+        if !pinned && unsafe { self.staged(smallest, wait, COPY_FROM_SHADOW)? } {
             return Ok(());
         }
         let kind = match pinned {
@@ -392,8 +391,12 @@ impl Job<'_> {
             }
             .map(drop);
         }
-        if wait == Wait::No {
-            return self.post(kind, &bulk).map(issued);
+        if wait != Wait::Yes {
+            let sequence = self.post(kind, &bulk)?;
+            if taken {
+                taken::add(self.stream, sequence);
+            }
+            return Ok(());
         }
         self.call(kind, &bulk)
     }
@@ -411,9 +414,7 @@ impl Job<'_> {
             return Ok(());
         }
         // SAFETY: this function's contract.
-        let staged =
-            !pinned && unsafe { self.staged(staging::SMALLEST, wait, COPY_TO_SHADOW)? }.is_some();
-        if staged {
+        if !pinned && unsafe { self.staged(staging::SMALLEST, wait, COPY_TO_SHADOW)? } {
             return Ok(());
         }
         // Natively an async copy to pageable memory waits too.
