@@ -1,6 +1,9 @@
 //! What cuBLAS refuses at once, as far as its documentation says so for every function alike: the rest is refused by the box's library, and told later.
 
-use gvirtus_wire::api::library::{Function, Mode};
+use std::sync::LazyLock;
+
+use gvirtus_wire::api::library::{CUBLAS, Function, Mode};
+use rustc_hash::FxHashMap;
 
 /// Whether an argument is such that cuBLAS returns `CUBLAS_STATUS_INVALID_VALUE`.
 #[must_use]
@@ -11,59 +14,160 @@ pub fn refused(function: &Function, arguments: &[u64]) -> bool {
 /// The place of the first argument that cuBLAS refuses so.
 #[must_use]
 pub fn wrong(function: &Function, arguments: &[u64]) -> Option<usize> {
-    // Who waits for the library's answer gets its own, with what it says in `info`.
-    if function.class == "Sync" {
-        return None;
-    }
-    let by_value = |mode: Mode| matches!(mode, Mode::I32 | Mode::I64);
-    let number = |name: &str| {
-        function
-            .parameters
-            .iter()
-            .zip(arguments)
-            .find(|(p, _)| p.name == name && by_value(p.mode))
-            .map(|(_, a)| a.cast_signed())
-    };
-    // As it is in cuBLAS 13: sizes below 0 are nothing to do, and the rest is not looked at.
-    let lax = GEMV.contains(&operation(function));
-    // Functions on vectors return success for nothing to do.
-    let vectors_only =
-        number("m").is_none() && number("uplo").is_none() && number("trans").is_none();
-    // Some functions also take a vector of one element for any length.
-    let any_step = vectors_only || function.name.contains("dgmm");
-    let product = function.name.contains("gemm") || function.name.contains("Gemm");
-    // The shapes of the matrix products follow from the transpositions.
-    let turned = |name: &str, plain: &str, other: &str| {
-        number(name).and_then(|t| number(if t == 0 || t == 3 { plain } else { other }))
-    };
-    let narrow = |name: &str, leading: i64| {
-        let rows = match (product, name) {
-            (true, "lda") => turned("transa", "m", "k"),
-            (true, "ldb") => turned("transb", "k", "n"),
-            (true, _) => number("m"),
-            (false, _) => rows(function, name, &number),
+    let checks = &nature(function)?.checks;
+    let value = |at: usize| arguments.get(at).map(|argument| argument.cast_signed());
+    let refuses = |(at, check): &&(usize, Check)| {
+        let Some(value) = value(*at) else {
+            return false;
         };
-        rows.is_some_and(|rows| leading < rows.max(1))
+        match *check {
+            Check::NotNegative => value < 0,
+            Check::NotZero => value == 0,
+            Check::UpTo(most) => !(0..=most).contains(&value),
+            Check::Leading(rows) => rows
+                .number(function, arguments)
+                .is_some_and(|rows| value < rows.max(1)),
+        }
     };
-    function
-        .parameters
-        .iter()
-        .zip(arguments)
-        .position(|(parameter, argument)| {
-            let value = argument.cast_signed();
-            by_value(parameter.mode)
-                && match parameter.name {
-                    "m" | "n" | "incx" | "incy" | "trans" if lax => false,
-                    "m" | "n" | "k" | "kl" | "ku" | "batchCount" | "batchSize" | "group_count"
-                    | "nrhs" => !vectors_only && value < 0,
-                    "incx" | "incy" => !any_step && value == 0,
-                    "uplo" => !(0..=2).contains(&value),
-                    "diag" | "side" => !(0..=1).contains(&value),
-                    "trans" | "transa" | "transb" => !(0..=3).contains(&value),
-                    "lda" | "ldb" | "ldc" => narrow(parameter.name, value),
-                    _ => false,
+    checks.iter().find(refuses).map(|(at, _)| *at)
+}
+
+/// What is looked at in the arguments of a function, found once.
+pub(crate) struct Nature {
+    /// The library may lack some of its types or algorithms.
+    pub(crate) has_variants: bool,
+    /// Places of what tells them apart.
+    pub(crate) variants: Box<[usize]>,
+    /// In the order of the parameters.
+    checks: Box<[(usize, Check)]>,
+}
+
+#[derive(Clone, Copy)]
+enum Check {
+    NotNegative,
+    NotZero,
+    UpTo(i64),
+    Leading(Rows),
+}
+
+/// How many rows a matrix has.
+#[derive(Clone, Copy)]
+enum Rows {
+    /// As a parameter says.
+    Of(usize),
+    /// As one of two says, by a transposition.
+    Turned {
+        by: usize,
+        plain: usize,
+        other: usize,
+    },
+    /// By the rule of the function for a leading dimension; see [`rows`].
+    ByRule(&'static str),
+}
+
+impl Rows {
+    fn number(self, function: &Function, arguments: &[u64]) -> Option<i64> {
+        let value = |at: usize| arguments.get(at).map(|argument| argument.cast_signed());
+        match self {
+            Self::Of(at) => value(at),
+            Self::Turned { by, plain, other } => {
+                let turned = !matches!(value(by)?, 0 | 3);
+                value(if turned { other } else { plain })
+            }
+            Self::ByRule(leading) => {
+                let number = |name: &str| value(place(function, name)?);
+                rows(function, leading, &number)
+            }
+        }
+    }
+}
+
+/// The place of a parameter that is passed by value.
+fn place(function: &Function, name: &str) -> Option<usize> {
+    let of_that_name = |p: &gvirtus_wire::api::library::Parameter| {
+        p.name == name && matches!(p.mode, Mode::I32 | Mode::I64)
+    };
+    function.parameters.iter().position(of_that_name)
+}
+
+/// A function's nature; none of one that is not cuBLAS's.
+pub(crate) fn nature(function: &Function) -> Option<&'static Nature> {
+    static ALL: LazyLock<FxHashMap<u32, Nature>> = LazyLock::new(|| {
+        let all = CUBLAS
+            .iter()
+            .map(|function| (function.id(), Nature::of(function)));
+        all.collect()
+    });
+    ALL.get(&function.id())
+}
+
+impl Nature {
+    fn of(function: &'static Function) -> Self {
+        let types = function.parameters.iter().any(|p| p.mode == Mode::Kind);
+        let each = function.parameters.iter().enumerate();
+        let variants = each
+            .filter(|(_, p)| p.mode == Mode::Kind || p.name.starts_with("trans"))
+            .map(|(at, _)| at);
+        Self {
+            // Grouped products take their scalars from the host alone, and the product of bytes is there for few of its arguments.
+            has_variants: types
+                || function.name.contains("Grouped")
+                || function.name.contains("Uint8gemm"),
+            variants: variants.collect(),
+            checks: Self::checks(function),
+        }
+    }
+
+    fn checks(function: &'static Function) -> Box<[(usize, Check)]> {
+        // Who waits for the library's answer gets its own, with what it says in `info`.
+        if function.class == "Sync" {
+            return Box::default();
+        }
+        let there = |name: &str| place(function, name).is_some();
+        // As it is in cuBLAS 13: sizes below 0 are nothing to do, and the rest is not looked at.
+        let lax = GEMV.contains(&operation(function));
+        // Functions on vectors return success for nothing to do.
+        let vectors_only = !there("m") && !there("uplo") && !there("trans");
+        // Some functions also take a vector of one element for any length.
+        let any_step = vectors_only || function.name.contains("dgmm");
+        let product = function.name.contains("gemm") || function.name.contains("Gemm");
+        // The shapes of the matrix products follow from the transpositions.
+        let turned = |by: &str, plain: &str, other: &str| {
+            Some(Rows::Turned {
+                by: place(function, by)?,
+                plain: place(function, plain)?,
+                other: place(function, other)?,
+            })
+        };
+        let check = |(at, parameter): (usize, &'static gvirtus_wire::api::library::Parameter)| {
+            if !matches!(parameter.mode, Mode::I32 | Mode::I64) {
+                return None;
+            }
+            let check = match parameter.name {
+                "m" | "n" | "incx" | "incy" | "trans" if lax => return None,
+                "m" | "n" | "k" | "kl" | "ku" | "batchCount" | "batchSize" | "group_count"
+                | "nrhs"
+                    if !vectors_only =>
+                {
+                    Check::NotNegative
                 }
-        })
+                "incx" | "incy" if !any_step => Check::NotZero,
+                "uplo" => Check::UpTo(2),
+                "diag" | "side" => Check::UpTo(1),
+                "trans" | "transa" | "transb" => Check::UpTo(3),
+                name @ ("lda" | "ldb" | "ldc") => Check::Leading(match (product, name) {
+                    (true, "lda") => turned("transa", "m", "k")?,
+                    (true, "ldb") => turned("transb", "k", "n")?,
+                    (true, _) => Rows::Of(place(function, "m")?),
+                    (false, name) => Rows::ByRule(name),
+                }),
+                _ => return None,
+            };
+            Some((at, check))
+        };
+        let each = function.parameters.iter().enumerate();
+        each.filter_map(check).collect()
+    }
 }
 
 /// Products of a matrix and a vector.

@@ -6,7 +6,7 @@ use std::sync::{LazyLock, PoisonError};
 use gvirtus_frontend_link::guard::unsupported;
 use gvirtus_frontend_link::library::{Outcome, Target, call};
 use gvirtus_frontend_link::start::capturing;
-use gvirtus_wire::api::library::{CUBLAS, Function, Mode, command};
+use gvirtus_wire::api::library::{CUBLAS, Function, command};
 
 use crate::handle::{self, Handle, opcode};
 use crate::status::{INVALID_VALUE, NOT_SUPPORTED, SUCCESS, of_driver};
@@ -100,20 +100,16 @@ fn known(handle: &Handle, function: &Function, variant: u64) -> bool {
 
 /// What tells apart the variants of a function that has any: its types and algorithms, with which transpositions, and where its scalars lie (FNV-1a).
 fn variant(function: &Function, arguments: &[u64], pointer_mode: i32) -> Option<u64> {
-    let types = function.parameters.iter().any(|p| p.mode == Mode::Kind);
-    // Grouped products take their scalars from the host alone, and the product of bytes is there for few of its arguments.
-    let has_any = types || function.name.contains("Grouped") || function.name.contains("Uint8gemm");
-    has_any.then(|| {
-        function
-            .parameters
-            .iter()
-            .zip(arguments)
-            .filter(|(p, _)| p.mode == Mode::Kind || p.name.starts_with("trans"))
-            .map(|(_, argument)| *argument)
-            .chain([u64::from(pointer_mode.cast_unsigned())])
-            .flat_map(u64::to_le_bytes)
-            .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-                (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
-            })
-    })
+    let nature = argument::nature(function).filter(|nature| nature.has_variants)?;
+    let words = nature
+        .variants
+        .iter()
+        .filter_map(|at| arguments.get(*at).copied());
+    let hash = words
+        .chain([u64::from(pointer_mode.cast_unsigned())])
+        .flat_map(u64::to_le_bytes)
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+        });
+    Some(hash)
 }
