@@ -286,7 +286,7 @@ impl Session {
         last.in_a_row = 0;
     }
 
-    fn forget(&self, last: Option<Last>) {
+    pub(crate) fn forget(&self, last: Option<Last>) {
         if let Some(mut last) = last {
             self.issue(&last.stream, &mut last.held);
         }

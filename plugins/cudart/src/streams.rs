@@ -184,7 +184,9 @@ impl Session {
             status => Err(status),
         };
         if id == NO_STREAM {
-            self.forget_last_launch();
+            // While a stream is lent nothing is held.
+            let last = self.last.try_lock().and_then(|mut last| last.take());
+            self.forget(last);
             self.enter(header)?;
             return checked(std::ptr::null_mut());
         }

@@ -2,7 +2,7 @@
 
 use super::*;
 use gvirtus_wire::api::core::StreamCreate;
-use gvirtus_wire::api::library::{CUBLAS_OPCODES, CUDNN_OPCODES, command, weight};
+use gvirtus_wire::api::library::{CUBLAS_OPCODES, CUDNN_OPCODES, NO_STREAM, command, weight};
 
 /// What the client lets be in flight on a stream.
 const CREDIT: u32 = 900;
@@ -67,6 +67,7 @@ fn streams_are_lent_within_each_other() {
     client.lend(&call, 1, || {
         client.lend(&call, 1, || issued.push(1));
         client.lend(&call, 2, || issued.push(2));
+        client.lend(&call, NO_STREAM, || ());
     });
     assert_eq!(issued, [1, 2]);
     client.idle();
