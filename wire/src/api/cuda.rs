@@ -427,7 +427,7 @@ macro_rules! cuda_api { ($callback:ident) => { $callback! {
         unsupported 11020 fn cuGraphExecExternalSemaphoresWaitNodeSetParams(hGraphExec: CUgraphExec, hNode: CUgraphNode, nodeParams: *const c_void);
         local 11060 fn cuGraphNodeSetEnabled(hGraphExec: CUgraphExec, hNode: CUgraphNode, isEnabled: u32);
         local 11060 fn cuGraphNodeGetEnabled(hGraphExec: CUgraphExec, hNode: CUgraphNode, isEnabled: *mut u32);
-        local 11010 fn cuGraphUpload(hGraphExec: CUgraphExec, hStream: CUstream);
+        async 11010 fn cuGraphUpload(hGraphExec: CUgraphExec, hStream: CUstream);
         async 10000 fn cuGraphLaunch(hGraphExec: CUgraphExec, hStream: CUstream);
         async 10000 fn cuGraphExecDestroy(hGraphExec: CUgraphExec);
         async 10000 fn cuGraphDestroy(hGraph: CUgraph);
