@@ -2,6 +2,7 @@
 //!
 //! See <https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__GRAPH.html>.
 
+use std::collections::BTreeSet;
 use std::ffi::{c_char, c_void};
 use std::sync::Arc;
 
@@ -56,6 +57,22 @@ impl Shape {
                 .all(|work| fits(work) || matches!(work, Work::Nothing))
     }
 
+    /// The same, but that some of the work is not done.
+    fn without(self: &Arc<Self>, disabled: &BTreeSet<usize>) -> Arc<Self> {
+        if disabled.is_empty() {
+            return Arc::clone(self);
+        }
+        let all = self.nodes.iter().enumerate();
+        let nodes = all.map(|(index, (work, after))| {
+            let runs = !disabled.contains(&index);
+            let work = if runs { work.clone() } else { Work::Nothing };
+            (work, after.clone())
+        });
+        Arc::new(Self {
+            nodes: nodes.collect(),
+        })
+    }
+
     /// A launch in one piece. What it waits for comes before.
     fn whole(executable: &Arc<Executable>, shape: Arc<Self>) -> Self {
         let waits = |work: &&Work| matches!(work, Work::WaitEvent(_));
@@ -78,6 +95,8 @@ pub(super) struct Executable {
     flags: u64,
     /// The end of its last launch: launches of one executable graph do not overlap.
     last: Mutex<Option<Arc<Task>>>,
+    /// All its work, and what of it does not run.
+    full: Mutex<(Arc<Shape>, BTreeSet<usize>)>,
     /// What kernels launch, if they may.
     pub(super) device: Option<ForDevice>,
 }
@@ -274,6 +293,7 @@ fn instantiate(out: *mut CUgraphExec, hGraph: CUgraph, flags: u64) -> Result {
         handle,
         Arc::new(Executable {
             device: for_device.then(|| ForDevice::new(handle)),
+            full: Mutex::new((Arc::clone(&shape), BTreeSet::new())),
             shape: Mutex::new(shape),
             flags,
             last: Mutex::new(None),
@@ -429,8 +449,10 @@ pub(super) fn cuGraphExecUpdate_v2(
     if !same {
         return Err(ERROR_GRAPH_EXEC_UPDATE_FAILURE);
     }
-    // Launches that are under way keep what they began with.
-    *shape = Arc::new(new);
+    // Launches that are under way keep what they began with; what does not run still does not.
+    let mut full = executable.full.lock();
+    full.0 = Arc::new(new);
+    *shape = full.0.without(&full.1);
     Ok(())
 }
 
@@ -474,6 +496,35 @@ fn resolve_node(handle: CUgraphNode) -> Result<(Arc<Graph>, usize)> {
         .ok_or(ERROR_INVALID_HANDLE)?;
     let index = holds(&graph).ok_or(ERROR_INVALID_HANDLE)?;
     Ok((graph, index))
+}
+
+/// Of graphs without others inside, whose nodes are the work one by one.
+pub(super) fn cuGraphNodeSetEnabled(
+    hGraphExec: CUgraphExec,
+    hNode: CUgraphNode,
+    isEnabled: u32,
+) -> Result {
+    let executable = resolve_executable(hGraphExec)?;
+    let (graph, index) = resolve_node(hNode)?;
+    let plain = |node: &Node| !matches!(node.work, Work::Child(_) | Work::Conditional(_));
+    let nodes = graph.nodes.lock();
+    let mut shape = executable.shape.lock();
+    let mut full = executable.full.lock();
+    if !nodes.iter().all(plain) || nodes.len() != full.0.nodes.len() {
+        return Err(ERROR_NOT_SUPPORTED);
+    }
+    if !matches!(
+        nodes[index].work,
+        Work::Kernel(_) | Work::Copy(_) | Work::Fill(_)
+    ) {
+        return Err(ERROR_INVALID_VALUE);
+    }
+    match isEnabled {
+        0 => full.1.insert(index),
+        _ => full.1.remove(&index),
+    };
+    *shape = full.0.without(&full.1);
+    Ok(())
 }
 
 pub(super) fn cuGraphNodeGetType(hNode: CUgraphNode, type_: *mut u32) -> Result {

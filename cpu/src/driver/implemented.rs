@@ -41,7 +41,7 @@ macro_rules! implemented { ($callback:ident) => { $callback! {
     }
     graph {
         cuGraphCreate cuGraphDestroy cuGraphExecDestroy cuGraphExecGetFlags cuGraphExecUpdate_v2 cuGraphGetNodes cuGraphGetRootNodes cuGraphInstantiate
-        cuGraphInstantiateWithFlags cuGraphInstantiateWithParams cuGraphInstantiate_v2 cuGraphLaunch cuGraphNodeGetType cuGraphUpload
+        cuGraphInstantiateWithFlags cuGraphInstantiateWithParams cuGraphInstantiate_v2 cuGraphLaunch cuGraphNodeGetType cuGraphNodeSetEnabled cuGraphUpload
     }
     graph_conditional {
         cuGraphAddNode cuGraphAddNode_v2 cuGraphConditionalHandleCreate

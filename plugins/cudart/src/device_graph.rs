@@ -4,12 +4,14 @@
 use std::ffi::c_void;
 use std::sync::Arc;
 
-use gvirtus_wire::api::core::{DeviceGraph, GraphInstantiateForDevice, GraphUpload};
+use gvirtus_wire::api::core::{
+    DeviceGraph, GraphInstantiateForDevice, GraphNodeEnable, GraphUpload,
+};
 use gvirtus_wire::command::{Answer, Handle as Handler};
 use gvirtus_wire::frame::Header;
 
 use crate::driver::{Handle, cu};
-use crate::errors::{ERROR_INVALID_VALUE, Result, SUCCESS};
+use crate::errors::{ERROR_INVALID_VALUE, ERROR_NOT_SUPPORTED, Result, SUCCESS};
 use crate::graph::{Exec, FLAGS, Graph};
 use crate::session::Session;
 
@@ -26,8 +28,8 @@ struct Params {
 }
 
 impl Session {
-    /// The place of a node among those of a graph.
-    fn place_of(&self, graph: &Graph, node: *mut c_void) -> Result<Option<u32>> {
+    /// The nodes of a graph.
+    fn nodes_of(&self, graph: &Graph) -> Result<Vec<*mut c_void>> {
         let mut count = 0;
         let none = std::ptr::null_mut();
         let raw = graph.raw().ptr();
@@ -35,8 +37,7 @@ impl Session {
         let mut nodes = vec![std::ptr::null_mut(); count];
         let list = nodes.as_mut_ptr();
         cu!(self.driver, cuGraphGetNodes(raw, list, &raw mut count))?;
-        let place = nodes.iter().position(|other| *other == node);
-        Ok(place.and_then(|place| u32::try_from(place).ok()))
+        Ok(nodes)
     }
 }
 
@@ -72,20 +73,36 @@ impl Handler<GraphInstantiateForDevice> for Session {
         };
         match made {
             Ok(()) => {
-                let exec = Exec::new(context, Handle::of(raw), &graph);
+                let mut exec = Exec::new(context, Handle::of(raw), &graph);
+                exec.graph = Some(graph);
                 self.execs.store(command.exec, Ok(Arc::new(exec)))?;
                 answer.handle = raw as u64;
             }
             Err(status) => {
                 answer.status = status as u32;
                 if !params.error_node.is_null() {
-                    answer.node = self
-                        .place_of(&graph, params.error_node)?
-                        .unwrap_or(u32::MAX);
+                    let nodes = self.nodes_of(&graph)?;
+                    let place = nodes.iter().position(|node| *node == params.error_node);
+                    answer.node = place.map_or(u32::MAX, |place| place as u32);
                 }
             }
         }
         Ok(Answer::Now(answer))
+    }
+}
+
+impl Handler<GraphNodeEnable> for Session {
+    fn handle(&self, header: &Header, command: GraphNodeEnable) -> Result<Answer<()>> {
+        let exec = self.execs.get(command.exec)?;
+        let graph = exec.graph.as_ref().ok_or(ERROR_INVALID_VALUE)?;
+        self.enter(header)?;
+        let nodes = self.nodes_of(graph)?;
+        let node = nodes.get(command.place as usize).copied();
+        let node = node.filter(|_| nodes.len() == command.of as usize);
+        let node = node.ok_or(ERROR_NOT_SUPPORTED)?;
+        let enabled = u32::from(command.enabled);
+        exec.with_raw(|raw| cu!(self.driver, cuGraphNodeSetEnabled(raw.ptr(), node, enabled)))
+            .map(Answer::Now)
     }
 }
 

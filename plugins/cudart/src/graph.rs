@@ -141,6 +141,8 @@ impl Drop for Graph {
 /// An executable graph of the client.
 pub(crate) struct Exec {
     pub(crate) context: Arc<Context>,
+    /// What it was made from, if kernels may launch it.
+    pub(crate) graph: Option<Arc<Graph>>,
     what: Mutex<What>,
 }
 
@@ -156,6 +158,7 @@ impl Exec {
         let keep = Arc::clone(&graph.keep);
         Self {
             context,
+            graph: None,
             what: Mutex::new(What { raw, keep }),
         }
     }

@@ -7,7 +7,9 @@ use std::collections::HashMap;
 use std::ffi::c_void;
 use std::sync::Arc;
 
-use gvirtus_wire::api::core::{GraphExecDestroy, GraphInstantiateForDevice, GraphUpload};
+use gvirtus_wire::api::core::{
+    GraphExecDestroy, GraphInstantiateForDevice, GraphNodeEnable, GraphUpload,
+};
 use gvirtus_wire::api::types::{CUgraphExec, CUresult, error};
 use parking_lot::RwLock;
 
@@ -165,6 +167,30 @@ pub(super) fn instantiate(
         let _ = session.post(graph.context, &GraphExecDestroy { exec: id });
     })?;
     Ok(made.handle as usize)
+}
+
+/// Lets a node of an executable graph run or not, in the box as well.
+///
+/// # Errors
+/// `CUDA_ERROR_INVALID_VALUE` if there is no such node; those of sending.
+pub(super) fn enable(
+    session: &Session,
+    context: u32,
+    exec: u32,
+    nodes: &Nodes,
+    node: usize,
+    enabled: bool,
+) -> Result<()> {
+    let mut all = Vec::new();
+    in_order(nodes, &mut all);
+    let place = all.iter().position(|other| *other == node);
+    let command = GraphNodeEnable {
+        exec,
+        place: place.ok_or(error::ERROR_INVALID_VALUE)? as u32,
+        of: all.len() as u32,
+        enabled,
+    };
+    session.post(context, &command)
 }
 
 /// From here on kernels that run behind it launch the graph as it is now.

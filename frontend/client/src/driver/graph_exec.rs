@@ -43,6 +43,8 @@ pub(crate) struct Exec {
     derived: Mutex<Derived>,
     /// The worker's is not up to the nodes.
     dirty: AtomicBool,
+    /// Its kernels are of more than one context; that stays.
+    several_contexts: bool,
     /// User objects: handle and references.
     objects: Vec<(usize, u32)>,
 }
@@ -101,12 +103,14 @@ impl Exec {
         for &(object, count) in &objects {
             let _ = user_object::retain(object, count);
         }
+        let derived = Derived::of(&nodes);
         Self {
             id,
             context: graph.context,
             handle,
             flags,
-            derived: Mutex::new(Derived::of(&nodes)),
+            several_contexts: derived.several_contexts,
+            derived: Mutex::new(derived),
             nodes: Mutex::new(nodes),
             dirty: AtomicBool::new(false),
             objects,
@@ -191,7 +195,7 @@ pub(crate) fn cuGraphLaunch(handle: CUgraphExec, stream_handle: CUstream) -> Res
     let exec = resolve(handle)?;
     let context = context::current()?;
     let stream = streams::resolve(session, &context, stream_handle)?;
-    if exec.derived.lock().several_contexts {
+    if exec.several_contexts {
         streams::span(&stream);
     } else {
         streams::check_home(&stream, context.id)?;
@@ -403,18 +407,24 @@ pub(crate) fn cuGraphNodeSetEnabled(
     enabled: u32,
 ) -> Result<()> {
     let exec = resolve(handle)?;
-    exec.change(node, |node| {
+    let mut set = |node: &mut Node| {
         if !matches!(node.work, Work::Kernel(_) | Work::Copy(..) | Work::Fill(..)) {
             return Err(error::ERROR_INVALID_VALUE);
         }
-        if enabled == 0 && exec.flags & DEVICE_LAUNCH != 0 {
-            // A node is switched off by leaving it out, which makes another graph; but kernels know this one.
-            crate::log::unsupported("cuGraphNodeSetEnabled (of a graph that kernels may launch)");
-            return Err(error::ERROR_NOT_SUPPORTED);
-        }
         node.enabled = enabled != 0;
         Ok(())
-    })
+    };
+    if exec.flags & DEVICE_LAUNCH == 0 {
+        return exec.change(node, set);
+    }
+    // Elsewhere a node is switched off by leaving it out, which makes another graph; but kernels know this one.
+    let mut nodes = exec.nodes.lock();
+    nodes
+        .deep_mut(node as usize, &mut set)
+        .ok_or(error::ERROR_INVALID_VALUE)??;
+    *exec.derived.lock() = Derived::of(&nodes);
+    let on = enabled != 0;
+    graph_device::enable(session()?, exec.context, exec.id, &nodes, node as usize, on)
 }
 
 /// Whether a node runs.

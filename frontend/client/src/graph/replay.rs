@@ -324,7 +324,8 @@ impl<'a> Replay<'a> {
         match &node.work {
             // Only their place in the order matters.
             Work::Empty | Work::Allocate(_) | Work::Free(_) => return Ok(after),
-            _ if !node.enabled => return Ok(after),
+            // What kernels launch has all nodes, and the worker is told which of them run.
+            _ if !node.enabled && !self.for_device => return Ok(after),
             Work::Child(child) => {
                 let nodes = child.nodes.lock().clone();
                 return self.nodes(&nodes, &after);

@@ -131,4 +131,15 @@ crate::commands! {
         /// Stream.
         stream: u32,
     } -> ();
+    /// `cuGraphNodeSetEnabled` of an executable graph that kernels may launch.
+    0x017f r 1 async GraphNodeEnable {
+        /// Executable graph.
+        exec: u32,
+        /// Place of the node in the graph that it was made from.
+        place: u32,
+        /// How many nodes that has.
+        of: u32,
+        /// Whether it runs.
+        enabled: bool,
+    } -> ();
 }
