@@ -1,5 +1,6 @@
 //! Streams that other plugins issue work on.
 
+use super::launch_program::{NON_BLOCKING, Program};
 use super::*;
 use gvirtus_wire::api::core::StreamCreate;
 use gvirtus_wire::api::library::{CUBLAS_OPCODES, CUDNN_OPCODES, NO_STREAM, command, weight};
@@ -74,4 +75,26 @@ fn streams_are_lent_within_each_other() {
     for stream in issued {
         client.progress(stream, call.sequence);
     }
+}
+
+/// Launches that wait for others to be issued with go before a library's call.
+#[test]
+fn what_is_held_goes_before() {
+    let mut program = Program::new(&serde_json::json!({}));
+    for stream in 1..3 {
+        program.stream(stream, NON_BLOCKING);
+    }
+    for stream in [1, 2, NO_STREAM] {
+        (0..100).for_each(|n| program.step(1, 1, 3, n));
+        let client = &program.client;
+        let call = client.library_call(CUBLAS_OPCODES.0 + command::CALL);
+        client.lend(&call, stream, || ());
+        if stream == NO_STREAM {
+            continue;
+        }
+        client.idle();
+        // What is noted last is told: were a launch noted behind the call, it would be that one.
+        client.progress(stream, call.sequence);
+    }
+    program.check();
 }
