@@ -200,14 +200,7 @@ pub(crate) fn cuGraphLaunch(handle: CUgraphExec, stream_handle: CUstream) -> Res
     } else {
         streams::check_home(&stream, context.id)?;
     }
-    session.check(stream.context)?;
-    capture::enqueue_allowed(&stream)?;
-    // An executable graph cannot become part of another one, natively (driver 580).
-    if let Some(capture) = capture::of(&stream) {
-        capture.invalidate();
-        return Err(error::ERROR_STREAM_CAPTURE_UNSUPPORTED);
-    }
-    exec.refresh(session)?;
+    ready(session, &exec, &stream)?;
     {
         let derived = exec.derived.lock();
         derived.effects.launch(exec.flags & AUTO_FREE != 0)?;
@@ -232,6 +225,18 @@ pub(crate) fn cuGraphLaunch(handle: CUgraphExec, stream_handle: CUstream) -> Res
     Ok(())
 }
 
+/// Before an executable graph goes to a stream: neither is in the way of it, and the worker's is up to the nodes.
+fn ready(session: &'static Session, exec: &Exec, stream: &streams::Stream) -> Result<()> {
+    session.check(stream.context)?;
+    capture::enqueue_allowed(stream)?;
+    // An executable graph cannot become part of another one, natively (driver 580).
+    if let Some(capture) = capture::of(stream) {
+        capture.invalidate();
+        return Err(error::ERROR_STREAM_CAPTURE_UNSUPPORTED);
+    }
+    exec.refresh(session)
+}
+
 /// Uploads an executable graph ahead of its launch. For launches from here the worker's driver does that at the first one, so nothing is due; kernels can launch only what was uploaded.
 pub(crate) fn cuGraphUpload(handle: CUgraphExec, stream: CUstream) -> Result<()> {
     let session = session()?;
@@ -242,13 +247,7 @@ pub(crate) fn cuGraphUpload(handle: CUgraphExec, stream: CUstream) -> Result<()>
         return Ok(());
     }
     streams::check_home(&stream, context.id)?;
-    session.check(stream.context)?;
-    capture::enqueue_allowed(&stream)?;
-    if let Some(capture) = capture::of(&stream) {
-        capture.invalidate();
-        return Err(error::ERROR_STREAM_CAPTURE_UNSUPPORTED);
-    }
-    exec.refresh(session)?;
+    ready(session, &exec, &stream)?;
     graph_device::upload(session, exec.id, &stream)
 }
 

@@ -2,7 +2,6 @@
 
 use super::launch_program::{BLOCKING, NON_BLOCKING, Program};
 use super::*;
-use crate::errors::*;
 use gvirtus_wire::codec::Params;
 
 const STREAM: u32 = 1;
@@ -86,15 +85,7 @@ fn a_launch_that_fails_fails_alone_and_is_told_of() {
     let failed = program.launch(7, STREAM, Params::new());
     (0..100).for_each(|n| program.step(1, STREAM, 3, n));
     program.client.call(ContextSynchronize {}).unwrap();
-    let told = program
-        .client
-        .wait_for(|f| f.header.opcode == ASYNC_ERROR)
-        .decode::<AsyncError>();
-    assert_eq!(
-        (told.sequence, told.thread, told.status, told.sticky),
-        (failed, 7, ERROR_INVALID_VALUE, false)
-    );
-    program.check();
+    program.check_failed(7, failed);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::kernels::function;
 use super::*;
+use crate::errors::ERROR_INVALID_VALUE;
 use gvirtus_wire::codec::Params;
 
 /// `*p = *p * 3 + amount`: whoever changes the order changes the result.
@@ -91,6 +92,19 @@ impl Program {
         params.extend_from_slice(&amount.to_le_bytes());
         self.launch(thread, stream, params);
         self.words[word] = self.words[word].wrapping_mul(3).wrapping_add(amount);
+    }
+
+    /// That launch of that thread was told of as invalid, and all others were executed.
+    pub(super) fn check_failed(&self, thread: u32, failed: u64) {
+        let told = self
+            .client
+            .wait_for(|f| f.header.opcode == ASYNC_ERROR)
+            .decode::<AsyncError>();
+        assert_eq!(
+            (told.sequence, told.thread, told.status, told.sticky),
+            (failed, thread, ERROR_INVALID_VALUE, false)
+        );
+        self.check();
     }
 
     pub(super) fn check(&self) {

@@ -2,7 +2,6 @@
 
 use super::launch_program::{BLOCKING, NON_BLOCKING, Program};
 use super::*;
-use crate::errors::*;
 use gvirtus_wire::codec::Params;
 
 fn program() -> Program {
@@ -116,15 +115,7 @@ fn failures_are_told_of_the_launch_that_failed() {
         .client
         .call(StreamSynchronize { stream: 2 })
         .unwrap();
-    let told = program
-        .client
-        .wait_for(|f| f.header.opcode == ASYNC_ERROR)
-        .decode::<AsyncError>();
-    assert_eq!(
-        (told.sequence, told.thread, told.status, told.sticky),
-        (failed, 10, ERROR_INVALID_VALUE, false)
-    );
-    program.check();
+    program.check_failed(10, failed);
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 use super::launch_program::{NON_BLOCKING, Program};
 use super::*;
-use gvirtus_wire::api::core::StreamCreate;
 use gvirtus_wire::api::library::{CUBLAS_OPCODES, CUDNN_OPCODES, NO_STREAM, command, weight};
 
 /// What the client lets be in flight on a stream.
@@ -10,13 +9,7 @@ const CREDIT: u32 = 900;
 
 fn client() -> Client {
     let client = Client::new();
-    for stream in 1..3 {
-        client.cast(StreamCreate {
-            stream,
-            flags: 1,
-            priority: 0,
-        });
-    }
+    client.two_streams();
     client
 }
 

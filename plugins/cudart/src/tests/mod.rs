@@ -517,6 +517,17 @@ impl Client {
         unsafe { &*(self.state as *const crate::session::Session) }
     }
 
+    /// Streams 1 and 2, which wait for nobody.
+    pub(super) fn two_streams(&self) {
+        for stream in 1..3 {
+            self.cast(StreamCreate {
+                stream,
+                flags: 1,
+                priority: 0,
+            });
+        }
+    }
+
     /// No frame has come for some microseconds; whether the plugin has something that can wait.
     pub(super) fn lull(&self) -> bool {
         let _order = self.order.lock();

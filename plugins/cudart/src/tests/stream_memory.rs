@@ -15,13 +15,7 @@ fn operation(operation: u32, address: u64, value: u64, flags: u32) -> MemoryOper
 #[test]
 fn a_stream_waits_for_a_word_and_nobody_else_does() {
     let client = Client::new();
-    for stream in 1..3 {
-        client.cast(StreamCreate {
-            stream,
-            flags: 1,
-            priority: 0,
-        });
-    }
+    client.two_streams();
     client.write(client.device, &[0; 64]);
     let on = |stream, operations: Vec<MemoryOperation>| {
         client.cast(StreamMemoryOperations { stream, operations })
@@ -48,13 +42,7 @@ fn a_stream_waits_for_a_word_and_nobody_else_does() {
 #[test]
 fn a_stream_that_lags_gets_few_markers_until_the_last_moment() {
     let client = Client::new();
-    for stream in 1..3 {
-        client.cast(StreamCreate {
-            stream,
-            flags: 1,
-            priority: 0,
-        });
-    }
+    client.two_streams();
     client.write(client.device, &[0; 64]);
     let on = |stream, operation| {
         client.cast(StreamMemoryOperations {
