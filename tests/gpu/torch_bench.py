@@ -21,7 +21,7 @@ import backend as suite
 import processes
 
 # Name, steps of a timed run, steps of a short run (the difference gives the round trips of a step).
-WORKLOADS = [("matmul", 2000, 1000), ("train", 20, 8), ("infer", 50, 20), ("generate", 64, 24), ("replay", 50, 20), ("copies", 3, 0)]
+WORKLOADS = [("matmul", 2000, 1000), ("train", 60, 20), ("infer", 200, 60), ("generate", 64, 24), ("replay", 500, 200), ("copies", 3, 0)]
 
 
 def parse(text):
