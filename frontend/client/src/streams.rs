@@ -111,6 +111,21 @@ impl Stream {
         })
     }
 
+    /// A stream of no session; a blocking one would want its context's others.
+    #[cfg(test)]
+    pub(crate) fn for_test() -> Arc<Self> {
+        Self::new(1, 0, NON_BLOCKING, 0, 0)
+    }
+
+    /// A command is in flight.
+    #[cfg(test)]
+    pub(crate) fn pretend(&self, sequence: u64) {
+        let mut state = self.state.lock();
+        if state.in_flight.back().is_none_or(|&last| last < sequence) {
+            state.in_flight.push_back(sequence);
+        }
+    }
+
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock()
     }

@@ -231,9 +231,8 @@ impl Session {
             && launch.attributes.is_empty()
             // A green context's streams have a part of the GPU, which nodes would not keep to.
             && stream.context().green == Handle(0)
-            // What is captured is not launched, and memory that kernels use in place goes by single launches.
+            // What is captured is not launched.
             && self.progress.captures.load(Ordering::Relaxed) == 0
-            && !self.progress.mapped.any()
             && supported(self.driver)
     }
 
@@ -260,6 +259,9 @@ impl Session {
             for held in &held[..together] {
                 self.progress
                     .note(self, &stream.lane, held.header.sequence, 1);
+                self.progress
+                    .mapped
+                    .launched(held.header.thread, &stream.lane);
             }
             if together > 0 {
                 held = &held[together..];
