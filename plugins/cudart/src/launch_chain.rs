@@ -59,6 +59,11 @@ impl Held {
         }
     }
 
+    /// It has to be launched by itself.
+    fn is_alone(&self) -> bool {
+        self.function.unchainable.load(Ordering::Relaxed)
+    }
+
     fn params(&self, issue: impl FnOnce(&NodeParams) -> Result<()>) -> Result<()> {
         with_params(&self.launch, &self.function, |params, extra| {
             issue(&NodeParams {
@@ -206,13 +211,6 @@ impl Chains {
         }
         self.refused |= !held.iter().any(Held::is_alone);
         0
-    }
-}
-
-impl Held {
-    /// It has to be launched by itself.
-    fn is_alone(&self) -> bool {
-        self.function.unchainable.load(Ordering::Relaxed)
     }
 }
 
