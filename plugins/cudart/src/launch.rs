@@ -205,15 +205,20 @@ impl Last {
             && self.id == stream
             && self.stream.context().alive.load(Ordering::Acquire)
     }
+}
 
-    #[inline]
-    fn function(&mut self, session: &Session, id: u32) -> Result<&Arc<Function>> {
-        if self.function.as_ref().is_none_or(|(last, _)| *last != id) {
-            self.function = Some((id, session.functions.get(id)?));
-        }
-        let known = self.function.as_ref().map(|(_, function)| function);
-        known.ok_or(ERROR_INVALID_HANDLE)
+/// The function with that number, which takes the place of the last one if it is another.
+#[inline]
+fn last_function<'a>(
+    last: &'a mut Option<(u32, Arc<Function>)>,
+    session: &Session,
+    id: u32,
+) -> Result<&'a Arc<Function>> {
+    if last.as_ref().is_none_or(|(last, _)| *last != id) {
+        *last = Some((id, session.functions.get(id)?));
     }
+    let known = last.as_ref().map(|(_, function)| function);
+    known.ok_or(ERROR_INVALID_HANDLE)
 }
 
 impl Handler<Launch> for Session {
@@ -230,7 +235,8 @@ impl Handler<Launch> for Session {
         if last.in_a_row > IN_A_ROW
             && self.chainable(&command, &last.stream)
             && (!last.held.is_empty() || self.host.frame_waits())
-            && let Ok(function) = last.function(self, command.function).map(Arc::clone)
+            && let Ok(function) =
+                last_function(&mut last.function, self, command.function).map(Arc::clone)
         {
             last.held.push(Held::new(*header, command, function));
             if last.held.len() >= LONG || !self.host.frame_waits() {
@@ -239,9 +245,10 @@ impl Handler<Launch> for Session {
             return Ok(Answer::Now(()));
         }
         self.issue(&last.stream, &mut last.held);
-        let stream = Arc::clone(&last.stream);
-        self.on(header, &stream, 1, |stream| {
-            self.launch(&command, last.function(self, command.function)?, stream.raw)
+        let function = &mut last.function;
+        self.on(header, &last.stream, 1, |stream| {
+            let function = last_function(function, self, command.function)?;
+            self.launch(&command, function, stream.raw)
         })
         .map(Answer::Now)
     }

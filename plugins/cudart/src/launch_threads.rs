@@ -204,12 +204,13 @@ impl LaunchThreads {
                 jobs.sort_by_key(|job| (job.lane.context.id, job.lane.stream));
             }
             while let Some(first) = jobs.front() {
-                let lane = Arc::clone(&first.lane);
+                let (of, lane) = (first.header, Arc::clone(&first.lane));
                 let run = jobs
                     .iter()
                     .take_while(|job| Arc::ptr_eq(&job.lane, &lane))
                     .count();
-                session.finish_launches(jobs.drain(..run).map(|job| (job.header, job.launch)));
+                let launches = jobs.drain(..run).map(|job| (job.header, job.launch));
+                session.finish_launches(&of, lane.stream, launches);
                 if let Some(count) = lane.handed_out() {
                     count.fetch_sub(run, Ordering::Release);
                 }
@@ -286,20 +287,21 @@ impl Session {
         true
     }
 
-    /// Issues launches on one stream that were handed out, and tells of those that fail.
-    fn finish_launches(&self, launches: impl ExactSizeIterator<Item = (Header, Launch)>) {
-        let mut at = 0;
+    /// Issues launches that were handed out, all on the stream with that number of the frame's context, and tells of those that fail.
+    fn finish_launches(
+        &self,
+        of: &Header,
+        id: u32,
+        launches: impl ExactSizeIterator<Item = (Header, Launch)>,
+    ) {
+        let mut at = of.sequence;
         let run = AssertUnwindSafe(|| {
+            let stream = self.stream(of, id);
             let mut held = Vec::with_capacity(launches.len());
-            let mut on = None;
             for (header, launch) in launches {
                 at = header.sequence;
-                let id = launch.stream;
-                let stream = match &on {
-                    Some(stream) => Ok(stream),
-                    None => self.stream(&header, id).map(|stream| &*on.insert(stream)),
-                };
-                let ready = stream.and_then(|stream| {
+                let ready = stream.as_ref().map_err(|status| *status);
+                let ready = ready.and_then(|stream| {
                     let function = self.functions.get(launch.function);
                     // One that fails counts as issued.
                     function.inspect_err(|_| {
@@ -311,7 +313,7 @@ impl Session {
                     Err(status) => self.failed(&header, status),
                 }
             }
-            if let Some(stream) = on {
+            if let Ok(stream) = stream {
                 self.issue(&stream, &mut held);
             }
         });

@@ -245,12 +245,8 @@ pub(crate) unsafe fn cuGraphAddDependencies_v2(
     count: usize,
 ) -> Result<()> {
     let add = |nodes: &mut Nodes, edge: Edge, to: usize| {
-        let work = nodes
-            .get(to)
-            .ok_or(error::ERROR_INVALID_VALUE)?
-            .work
-            .clone();
-        if !edge.fits(nodes, &work) {
+        let node = nodes.get(to).ok_or(error::ERROR_INVALID_VALUE)?;
+        if !edge.fits(nodes, &node.work) {
             return Err(error::ERROR_INVALID_VALUE);
         }
         let node = nodes.get_mut(to).ok_or(error::ERROR_INVALID_VALUE)?;
