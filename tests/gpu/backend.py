@@ -133,13 +133,25 @@ def driver_level(home, work):
     return path
 
 
+def namespace(hide):
+    """What starts a program where something can be hidden from it."""
+    return [] if not hide else ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-Urm"]
+
+
+def start_hidden(job, options, work, without=None, **popen):
+    """Starts one program where the GPU cannot be seen and hands over its process, as `processes.start`."""
+    plan = os.path.join(work, "plan-%s.json" % job["id"])
+    with open(plan, "w") as file:
+        json.dump({"home": options.home, "become": job, "hide": options.device == "cuda", "without": without}, file)
+    return processes.start(namespace(options.device == "cuda") + [sys.executable, "-B", os.path.join(HERE, "hidden.py"), plan], **popen)
+
+
 def run_jobs(jobs, options, work, name, hide, without=None):
     """Runs jobs in a process of their own, where the GPU cannot be seen if `hide`, nor the libraries that `without` says (see `Vendor.hidden`); results by the jobs' ids."""
     plan, answer = (os.path.join(work, "%s-%s.json" % (kind, name)) for kind in ["plan", "answer"])
     with open(plan, "w") as file:
         json.dump({"home": options.home, "width": options.width, "jobs": jobs, "hide": hide, "without": without, "until": getattr(options, "until", None)}, file)
-    namespace = [] if not hide else ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-Urm"]
-    process = processes.start(namespace + [sys.executable, "-B", os.path.join(HERE, "hidden.py"), plan, answer])
+    process = processes.start(namespace(hide) + [sys.executable, "-B", os.path.join(HERE, "hidden.py"), plan, answer])
     code = process.wait()
     processes.end(process)
     if code != 0:

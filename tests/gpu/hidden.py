@@ -1,4 +1,5 @@
-"""Runs programs, on request where the GPU cannot be seen: then backend.py starts it in a mount namespace of its own, as `unshare -m python3 hidden.py jobs.json results.json`.
+"""Runs programs, on request where the GPU cannot be seen: then backend.py starts it in a mount namespace of its own, as `unshare -m python3 hidden.py jobs.json results.json`,
+or `unshare -m python3 hidden.py job.json` for one program that it becomes.
 
 There /dev holds no NVIDIA device, every library of the driver (and of what else it is told) is an empty file, and before anything runs it is made sure that none can be reached.
 """
@@ -162,6 +163,11 @@ def main():
     if plan["hide"]:
         libraries, others = hide(plan["home"], plan.get("without"))
         verify(libraries, others, plan["home"])
+    if "become" in plan:
+        # Whoever started this holds the standard input and output of the program that it becomes.
+        job = plan["become"]
+        os.chdir(job["cwd"])
+        os.execvpe(job["command"][0], job["command"], job["env"])
     results = run_all(plan["jobs"], plan["width"], plan.get("until"))
     with open(sys.argv[2], "w") as file:
         json.dump({"hidden_libraries": len(libraries), "hidden_others": len(others), "results": results}, file)

@@ -1,54 +1,101 @@
 #!/usr/bin/env python3
-"""PyTorch's speed natively and through GVirtuS, by turns in one run, with the round trips of a step.
+"""PyTorch's speed natively and through GVirtuS: every subject is one process that stays, and they take turns.
 
-    python3 torch_bench.py --home dist --out results [--level both] [--rounds 3] [--transports unix,tcp]
+    python3 torch_bench.py --home dist --out results [--level both] [--turns 12] [--transports unix,tcp] [--trips]
 
 At driver level NVIDIA's libraries run on our driver; at library level cuBLAS, cuDNN, cuFFT, cuRAND and the runtime are ours, and NVIDIA's files of these are hidden.
-Prints a table of medians and ratios, and writes torch-bench.json. Results must be equal to native, or the row says so.
+Prints a table of medians and ratios (of the medians; and the middle half of the turns' own ratios, each to native's turn beside it), and writes torch-bench.json. Results must be equal to native in
+every turn, or the row says so. Turns of a second, since a virtual processor's speed changes within minutes by more than what is looked for.
 """
 
 import argparse
 import json
 import os
+import queue
 import re
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 
 import backend as suite
 import processes
 
-# Name, steps of a timed run, steps of a short run (the difference gives the round trips of a step).
-WORKLOADS = [("matmul", 2000, 1000), ("train", 60, 20), ("infer", 200, 60), ("generate", 64, 24), ("replay", 500, 200), ("copies", 3, 0)]
+# Name, steps of a turn, steps of the two runs whose difference gives the round trips of a step.
+WORKLOADS = [("matmul", 1000, 1000, 500), ("train", 40, 40, 20), ("infer", 100, 100, 50), ("generate", 64, 64, 24), ("replay", 2000, 400, 200), ("copies", 3, 3, 1)]
+# For a model to be made and cuDNN to choose its kernels, too.
+PATIENCE = 120
 
 
-def parse(text):
-    found = {"result": re.findall(r"^result (.*)$", text, re.M), "rates": dict((name, float(rate)) for name, rate in re.findall(r"^rate (.+) (\S+)$", text, re.M))}
-    seconds = re.search(r"^seconds (\S+)$", text, re.M)
-    found["seconds"] = float(seconds.group(1)) if seconds else None
-    return found
+class Subject:
+    """One process that runs workloads: natively, or over a transport at a level."""
+
+    def __init__(self, transport, level, process, errors):
+        self.transport, self.level, self.process, self.errors = transport, level, process, errors
+        self.failed = False
+        self.lines = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            self.lines.put(line)
+        self.lines.put(None)
+
+    def turn(self, name, count):
+        """What `count` steps computed and how long one took; None from its first failure on."""
+        if self.failed:
+            return None
+        found = {"rates": {}}
+        try:
+            self.process.stdin.write("%s %d\n" % (name, count))
+            self.process.stdin.flush()
+            while "seconds" not in found:
+                line = self.lines.get(timeout=PATIENCE)
+                if line is None:
+                    raise OSError("it has ended")
+                match = re.match(r"(result|seconds|rate) (.*)$", line)
+                if not match:
+                    continue
+                kind, text = match.groups()
+                if kind == "rate":
+                    rate, value = text.rsplit(" ", 1)
+                    found["rates"][rate] = float(value)
+                else:
+                    found[kind] = float(text) if kind == "seconds" else text
+        except (OSError, queue.Empty) as error:
+            self.failed = True
+            with open(self.errors) as file:
+                print("%s at %s level: %s: %r\n%s" % (self.transport, self.level, name, error, file.read()[-1500:]), flush=True)
+            return None
+        return found
+
+    def end(self):
+        try:
+            self.process.stdin.close()
+            self.process.wait(20)
+        except (OSError, subprocess.TimeoutExpired):
+            pass
+        processes.end(self.process)
 
 
-def compared(name, subject, native, ours, count, short, brief_run):
+def quartiles(values):
+    return statistics.quantiles(values, n=4)[::2] if len(values) > 1 else values * 2
+
+
+def compared(name, subject, native, ours):
     """One row: a workload over one transport at one level."""
-    row = {"workload": name, "over": subject[0], "level": subject[1]}
-    if None in ours:
+    row = {"workload": name, "over": subject.transport, "level": subject.level, "turns": len(ours)}
+    if subject.failed or None in native:
         return dict(row, fails=True)
-    row["equal"] = all(run["result"] == native[0]["result"] for run in ours)
+    row["equal"] = all(mine["result"] == theirs["result"] for mine, theirs in zip(ours, native))
     if name == "copies":
-        for rate in native[0]["rates"]:
-            middle = lambda runs: statistics.median(run["rates"][rate] for run in runs)
-            row[rate] = {"native": middle(native), "ours": middle(ours)}
-        return row
-    middle = lambda runs: statistics.median(run["seconds"] for run in runs)
-    row.update(native=middle(native), ours=middle(ours), ratio=middle(ours) / middle(native))
-    brief = brief_run()
-    if brief and brief["trips"] is not None and ours[0]["trips"] is not None:
-        # A generation is run twice.
-        row["trips"] = (ours[0]["trips"] - brief["trips"]) / (count - short) / (2 if name == "generate" else 1)
-    return row
+        middle = lambda runs, rate: statistics.median(run["rates"][rate] for run in runs)
+        return dict(row, rates={rate: {"native": middle(native, rate), "ours": middle(ours, rate)} for rate in native[0]["rates"]})
+    seconds = lambda runs: [run["seconds"] for run in runs]
+    row.update(native=statistics.median(seconds(native)), ours=statistics.median(seconds(ours)))
+    return dict(row, ratio=row["ours"] / row["native"], middle_half=quartiles([mine / theirs for mine, theirs in zip(seconds(ours), seconds(native))]), native_turns=seconds(native), our_turns=seconds(ours))
 
 
 def told(row):
@@ -57,9 +104,8 @@ def told(row):
     if row.get("fails"):
         return start + "fails"
     if "ratio" in row:
-        return start + "%6s %12.4f %12.4f %7.3f %8.3f" % (row["equal"], row["native"] * 1e3, row["ours"] * 1e3, row["ratio"], row.get("trips", float("nan")))
-    rates = "; ".join("%s %.2f/%.2f GB/s" % (key, value["ours"], value["native"]) for key, value in row.items() if isinstance(value, dict))
-    return start + "%6s %s" % (row["equal"], rates)
+        return start + "%6s %12.4f %12.4f %7.3f %6.3f..%.3f %8.3f" % (row["equal"], row["native"] * 1e3, row["ours"] * 1e3, row["ratio"], *row["middle_half"], row.get("trips", float("nan")))
+    return start + "%6s %s" % (row["equal"], "; ".join("%s %.2f/%.2f GB/s" % (key, value["ours"], value["native"]) for key, value in row["rates"].items()))
 
 
 def main():
@@ -68,73 +114,92 @@ def main():
     parser.add_argument("--home", default=os.path.dirname(suite.HERE))
     parser.add_argument("--out", default="gpu-results")
     parser.add_argument("--level", choices=["driver", "library", "both"], default="driver")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--turns", type=int, default=12)
     parser.add_argument("--transports", default="shm,tcp")
     parser.add_argument("--only", default="")
     parser.add_argument("--rtt", help="a distance to the backend that is emulated: 100us, 1ms")
+    parser.add_argument("--trips", action="store_true", help="also the round trips of a step, by two more processes for each row")
     options = parser.parse_args()
     options.home, options.out, options.device, options.width = os.path.abspath(options.home), os.path.abspath(options.out), "cuda", 1
     os.makedirs(options.out, exist_ok=True)
     work = tempfile.mkdtemp(prefix="gvirtus-torch-")
+    processes.scratch.append(work)
     script = os.path.join(suite.HERE, "torch_workload.py")
     workloads = [w for w in WORKLOADS if not options.only or w[0] in options.only.split(",")]
     transports = options.transports.split(",")
     levels = ["driver", "library"] if options.level == "both" else [options.level]
-    subjects = [(transport, level) for transport in transports for level in levels]
     toolkit = suite.toolkit_of([shutil.which("nvcc") or "/usr/local/cuda/bin/nvcc"])
     vendor = suite.Vendor(toolkit)
     # The box's libraries must be the ones that PyTorch brings: results are compared bit for bit.
     options.library_dirs = vendor.packaged() or vendor.libraries
     backends = {name: suite.Backend(options, name, work, os.path.join(options.out, "torch-bench-%s.log" % name)) for name in transports}
 
-    def ours(subject, name, count):
-        transport, level = subject
+    def described(transport, level, arguments, stats=None):
+        """A program of ours as hidden.py takes it, and what has to be hidden from it."""
         env = {key: value for key, value in os.environ.items() if not key.startswith("GVIRTUS_")}
-        stats = os.path.join(work, "stats.json")
-        env.update(GVIRTUS_CONFIG=backends[transport].config, GVIRTUS_STATS="json:" + stats)
+        env["GVIRTUS_CONFIG"] = backends[transport].config
+        if stats:
+            env["GVIRTUS_STATS"] = "json:" + stats
         if options.rtt:
             env["GVIRTUS_EMULATE"] = "rtt=" + options.rtt
-        command = [sys.executable, script, name, str(count)]
+        command = [sys.executable, script] + arguments
         if level == "library":
             command = [os.path.join(options.home, "bin/gvirtus"), "run", "--level", "library", "--"] + command
         else:
             env["LD_LIBRARY_PATH"] = suite.driver_level(options.home, work)
-        job = {"id": "x", "command": command, "cwd": work, "env": env, "timeout": 120}
-        result = suite.run_hidden([job], options, work, transport, without=vendor.hidden("ours" if level == "library" else None, options.home))["x"]
-        if result["code"] != 0:
-            print("%s over %s at %s level fails:\n%s" % (name, transport, level, result["err"][-1500:]))
-            return None
-        found = parse(result["out"])
+        job = {"id": "%s-%s" % (transport, level), "command": command, "cwd": work, "env": env, "timeout": PATIENCE}
+        return job, vendor.hidden("ours" if level == "library" else None, options.home)
+
+    def start(transport, level):
+        errors = os.path.join(options.out, "torch-%s-%s.err" % (transport, level))
+        with open(errors, "w") as file:
+            popen = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": file, "text": True}
+            if transport == "native":
+                return Subject(transport, level, processes.start([sys.executable, script], **popen), errors)
+            job, without = described(transport, level, [])
+            return Subject(transport, level, suite.start_hidden(job, options, work, without, **popen), errors)
+
+    def round_trips(subject, name, count):
+        stats = os.path.join(work, "stats-%s-%d.json" % (name, count))
+        job, without = described(subject.transport, subject.level, [name, str(count)], stats)
+        suite.run_hidden([job], options, work, subject.transport, without=without)
         try:
             with open(stats) as file:
-                found["trips"] = suite.round_trips(json.load(file))
+                return suite.round_trips(json.load(file))
         except (OSError, ValueError):
-            found["trips"] = None
-        return found
-
-    def native(name, count):
-        done = subprocess.run([sys.executable, script, name, str(count)], capture_output=True, text=True)
-        return parse(done.stdout)
+            return None
 
     gpu, driver, _ = suite.describe_machine()
-    print("%-10s %-7s %-5s %6s %12s %12s %7s %8s" % ("workload", "level", "over", "equal", "native ms", "ours ms", "ratio", "trips"), flush=True)
     rows = []
+    native = start("native", "driver")
+    subjects = [start(transport, level) for transport in transports for level in levels]
+    print("%-10s %-7s %-5s %6s %12s %12s %7s %14s %8s" % ("workload", "level", "over", "equal", "native ms", "ours ms", "ratio", "middle half", "trips"), flush=True)
     try:
-        for name, count, short in workloads:
-            runs = {key: [] for key in ["native"] + subjects}
-            for _ in range(options.rounds):
-                runs["native"].append(native(name, count))
-                for subject in subjects:
-                    runs[subject].append(ours(subject, name, count))
-            for subject in subjects:
-                rows.append(compared(name, subject, runs["native"], runs[subject], count, short, lambda: ours(subject, name, short)))
-                print(told(rows[-1]), flush=True)
+        for name, count, long, short in workloads:
+            everybody = [native] + subjects
+            # The first turn makes what the others work on.
+            first = [subject.turn(name, short) for subject in everybody]
+            runs = [[subject.turn(name, count) for subject in everybody] for _ in range(options.turns)]
+            for place, subject in enumerate(subjects, 1):
+                row = compared(name, subject, [turn[0] for turn in runs], [turn[place] for turn in runs])
+                if not row.get("fails"):
+                    row["equal"] = row["equal"] and first[place]["result"] == first[0]["result"]
+                    if options.trips:
+                        # Each generation is run once before it is timed.
+                        trips = [round_trips(subject, name, steps) for steps in (long, short)]
+                        if None not in trips:
+                            row["trips"] = (trips[0] - trips[1]) / (long - short) / (2 if name == "generate" else 1)
+                rows.append(row)
+                print(told(row), flush=True)
             # Whoever stops this has what is done.
             with open(os.path.join(options.out, "torch-bench.json"), "w") as file:
                 json.dump({"gpu": gpu, "driver": driver, "rtt": options.rtt, "rows": rows}, file, indent=1)
     finally:
+        for subject in [native] + subjects:
+            subject.end()
         for backend in backends.values():
             backend.stop()
+        shutil.rmtree(work, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""Workloads of torch_bench.py: `torch_workload.py NAME COUNT` runs one and prints what it computed, and how long COUNT steps took."""
+"""Workloads of torch_bench.py: `torch_workload.py NAME COUNT` runs one and prints what it computed, and how long a step took.
+
+`torch_workload.py` alone serves whoever holds its standard input: for each line `NAME COUNT` it does the same, and models stay as they are from one line to the next.
+"""
 
 import sys
 import time
@@ -6,7 +9,8 @@ import time
 import torch
 
 
-def steps(count, step, warm=3):
+def timed(count, step, warm=3):
+    """What the last step gave, and seconds per step."""
     for _ in range(warm):
         step()
     torch.cuda.synchronize()
@@ -14,11 +18,13 @@ def steps(count, step, warm=3):
     for _ in range(count):
         result = step()
     torch.cuda.synchronize()
-    print("seconds", (time.perf_counter() - begin) / count, flush=True)
-    return result
+    return result, (time.perf_counter() - begin) / count
 
 
-def train(count):
+# Each makes what a workload works on and returns the function that runs it: of a number of steps, to what it computed and the seconds of a step.
+
+
+def train():
     import torchvision
 
     model = torchvision.models.resnet50().cuda()
@@ -32,36 +38,43 @@ def train(count):
         optimizer.step()
         return loss
 
-    print("result", float(steps(count, step)).hex())
+    def run(count):
+        loss, seconds = timed(count, step)
+        return float(loss).hex(), seconds
+
+    return run
 
 
-def infer(count):
+def infer():
     import torchvision
 
     model = torchvision.models.resnet50().cuda().eval()
     image = torch.randn(1, 3, 224, 224, device="cuda")
-    with torch.no_grad():
-        print("result", steps(count, lambda: model(image).argmax().item(), 10))
+
+    def run(count):
+        with torch.no_grad():
+            return timed(count, lambda: model(image).argmax().item(), 10)
+
+    return run
 
 
-def generate(count):
+def generate():
     from transformers import GPT2Config, GPT2LMHeadModel
 
     model = GPT2LMHeadModel(GPT2Config()).cuda().eval()
     ids = torch.randint(0, 50000, (1, 32), device="cuda")
     arguments = {"attention_mask": torch.ones_like(ids), "do_sample": False, "pad_token_id": 0}
-    with torch.no_grad():
-        model.generate(ids, max_new_tokens=8, **arguments)
-        model.generate(ids, max_new_tokens=count, min_new_tokens=count, **arguments)
-        torch.cuda.synchronize()
-        begin = time.perf_counter()
-        out = model.generate(ids, max_new_tokens=count, min_new_tokens=count, **arguments)
-        torch.cuda.synchronize()
-        print("seconds", (time.perf_counter() - begin) / count)
-    print("result", int(out.sum()))
+
+    def run(count):
+        with torch.no_grad():
+            model.generate(ids, max_new_tokens=8, **arguments)
+            out, seconds = timed(1, lambda: model.generate(ids, max_new_tokens=count, min_new_tokens=count, **arguments), 1)
+        return int(out.sum()), seconds / count
+
+    return run
 
 
-def replay(count):
+def replay():
     a = torch.randn(1024, 1024, device="cuda")
     graph = torch.cuda.CUDAGraph()
     torch.cuda.synchronize()
@@ -69,33 +82,62 @@ def replay(count):
         b = a
         for _ in range(50):
             b = torch.relu(b) + 1
-    steps(count, graph.replay)
-    print("result", float(b.double().sum()).hex())
+
+    def run(count):
+        _, seconds = timed(count, graph.replay)
+        return float(b.double().sum()).hex(), seconds
+
+    return run
 
 
-def matmul(count):
+def matmul():
     a = torch.randn(1024, 1024, device="cuda")
-    print("result", float(steps(count, lambda: a @ a).double().sum()).hex())
+
+    def run(count):
+        product, seconds = timed(count, lambda: a @ a)
+        return float(product.double().sum()).hex(), seconds
+
+    return run
 
 
-def copies(count):
+def copies():
     host = torch.randn(64, 1024, 1024)
     device, pinned = host.cuda(), host.pin_memory()
     back = torch.empty_like(host)
     pinned_back = torch.empty_like(pinned, pin_memory=True)
     size = host.numel() * 4 / 1e9
-    for name, step in [("H2D pageable", lambda: device.copy_(host)), ("H2D pinned", lambda: device.copy_(pinned, non_blocking=True)),
-                       ("D2H pageable", lambda: back.copy_(device)), ("D2H pinned", lambda: pinned_back.copy_(device, non_blocking=True))]:
-        step()
-        torch.cuda.synchronize()
-        begin = time.perf_counter()
-        for _ in range(count):
-            step()
-        torch.cuda.synchronize()
-        print("rate", name, size * count / (time.perf_counter() - begin))
-    print("result", bool(torch.equal(back, host)), bool(torch.equal(pinned_back, host)))
+    each = [("H2D pageable", lambda: device.copy_(host)), ("H2D pinned", lambda: device.copy_(pinned, non_blocking=True)),
+            ("D2H pageable", lambda: back.copy_(device)), ("D2H pinned", lambda: pinned_back.copy_(device, non_blocking=True))]
+
+    def run(count):
+        total = 0
+        for name, step in each:
+            _, seconds = timed(count, step, 1)
+            total += seconds
+            print("rate", name, size / seconds)
+        return "%s %s" % (torch.equal(back, host), torch.equal(pinned_back, host)), total
+
+    return run
 
 
-torch.manual_seed(0)
+WORKLOADS = {"train": train, "infer": infer, "generate": generate, "replay": replay, "matmul": matmul, "copies": copies}
+MADE = {}
+
+
+def run(name, count):
+    if name not in MADE:
+        # The same numbers whatever ran before.
+        torch.manual_seed(0)
+        MADE[name] = WORKLOADS[name]()
+    result, seconds = MADE[name](count)
+    print("result", result)
+    print("seconds", seconds, flush=True)
+
+
 torch.backends.cudnn.benchmark = False
-{"train": train, "infer": infer, "generate": generate, "replay": replay, "matmul": matmul, "copies": copies}[sys.argv[1]](int(sys.argv[2]))
+if len(sys.argv) > 1:
+    run(sys.argv[1], int(sys.argv[2]))
+else:
+    for line in sys.stdin:
+        name, count = line.split()
+        run(name, int(count))
