@@ -5,11 +5,12 @@
 //! bytes leave in the order of their numbers.
 
 use std::io::IoSlice;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use gvirtus_wire::command::Command;
-use gvirtus_wire::communicator::{Sender, watch};
+use gvirtus_wire::communicator::Sender;
 use gvirtus_wire::frame::{FLAG_LANES, HEADER_LEN, Header};
 use parking_lot::{Mutex, MutexGuard};
 
@@ -25,13 +26,18 @@ const INITIAL: usize = 64 << 10;
 const SPARES: usize = 3;
 /// The flusher lets so much time pass before it writes: writing takes the locks and the memory that issuing threads use, and a call that waits often comes next and takes everything along.
 const FLUSHER_PACE: Duration = Duration::from_micros(4);
-/// How long the flusher looks for more before it sleeps: a burst of launches then pays for no wake-up.
-const FLUSHER_SPIN: Duration = Duration::from_micros(50);
-/// And how long it goes on where there are processors enough, offering its own to others meanwhile: a program that computes for tens of microseconds between launches would pay for each by a wake-up or a
-/// system call, several times what a launch costs it natively.
-const FLUSHER_WATCH: Duration = Duration::from_millis(1);
+/// How long the flusher looks for more before it leaves its processor: a burst of launches then pays for no wake-up.
+const FLUSHER_SPIN: Duration = Duration::from_micros(10);
+/// Over sockets it then naps: a program that computes for tens of microseconds between launches would pay for each by a wake-up or a system call, several times what a launch costs it natively; and a flusher
+/// that looked all the time would take most of a processor from its neighbours, of which the program is one. What is queued leaves so much later, unless somebody waits.
+const FLUSHER_NAP: Duration = Duration::from_micros(30);
+/// And so long it naps on before it sleeps until it is woken.
+const FLUSHER_NAPS: Duration = Duration::from_millis(1);
 /// So many commands issuing threads write themselves before the flusher has to: a wake-up costs them as much as writing to a socket, and more than writing to a ring.
 const ALONE: u32 = 4;
+const ALONE_CHEAPLY: u32 = 16;
+/// Commands further apart are no burst.
+const APART: Duration = Duration::from_micros(4);
 
 pub(crate) struct Outbox {
     link: Mutex<Box<dyn Sender>>,
@@ -41,6 +47,9 @@ pub(crate) struct Outbox {
     /// How often issuing threads have written themselves since the flusher went to sleep, or to a ring since a call waited: over sockets where calls wait often, the flusher is better awake, so that what is
     /// queued leaves with them.
     alone: AtomicU32,
+    opened: Instant,
+    /// When an issuing thread last wrote itself, in nanoseconds since `opened`.
+    alone_at: AtomicU64,
     /// Rung when something is in the queue.
     bell: Bell,
 }
@@ -75,6 +84,8 @@ impl Outbox {
             cheap: link.is_cheap(),
             link: Mutex::new(link),
             alone: AtomicU32::new(0),
+            opened: Instant::now(),
+            alone_at: AtomicU64::new(0),
             queue: Mutex::new(Queue {
                 bytes: Vec::with_capacity(INITIAL),
                 spare: Vec::new(),
@@ -190,7 +201,8 @@ impl Outbox {
     /// The connection's.
     #[inline]
     pub(crate) fn kick(&self) -> std::io::Result<()> {
-        if self.alone.load(Ordering::Relaxed) < ALONE && (self.cheap || self.bell.is_asleep()) {
+        let most = if self.cheap { ALONE_CHEAPLY } else { ALONE };
+        if self.alone.load(Ordering::Relaxed) < most && (self.cheap || self.bell.is_asleep()) {
             return self.write_alone();
         }
         self.bell.ring();
@@ -202,27 +214,36 @@ impl Outbox {
         self.bell.ring();
     }
 
-    #[cold]
     fn write_alone(&self) -> std::io::Result<()> {
-        match self.link.try_lock() {
-            Some(link) => {
-                if self.write_queue(link)? {
-                    self.alone.fetch_add(1, Ordering::Relaxed);
-                }
-            }
+        let Some(link) = self.link.try_lock() else {
             // Whoever writes may have taken the queue before this thread's command was in it.
-            None => self.bell.ring(),
+            self.bell.ring();
+            return Ok(());
+        };
+        if self.write_queue(link)? {
+            let now = self.opened.elapsed().as_nanos() as u64;
+            let before = self.alone_at.swap(now, Ordering::Relaxed);
+            // Whoever takes his time goes on writing himself where that is cheap.
+            if self.cheap && now.saturating_sub(before) > APART.as_nanos() as u64 {
+                self.alone.store(1, Ordering::Relaxed);
+            } else {
+                self.alone.fetch_add(1, Ordering::Relaxed);
+            }
         }
         Ok(())
     }
 
     /// The flusher thread's life; returns the error that ended it.
     pub(crate) fn run_flusher(&self) -> std::io::Error {
+        // Naps are meant in microseconds; a kernel that cannot makes them longer, and that is all.
+        let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
         let mut busy = Instant::now();
+        // Much comes at once. What comes at distances is taken from nap to nap.
+        let mut burst = true;
         loop {
             if self.bell.has_rung() {
                 busy = Instant::now();
-                while busy.elapsed() < FLUSHER_PACE {
+                while burst && busy.elapsed() < FLUSHER_PACE {
                     std::hint::spin_loop();
                 }
                 if self.bell.answer()
@@ -231,12 +252,17 @@ impl Outbox {
                     return error;
                 }
                 busy = Instant::now();
-            } else if busy.elapsed() < FLUSHER_SPIN {
+                burst = self.cheap || self.bell.has_rung();
+            } else if burst && busy.elapsed() < FLUSHER_SPIN {
                 std::hint::spin_loop();
-            } else if !watch(FLUSHER_WATCH, || self.bell.has_rung(), || false) {
+            } else if !self.cheap && busy.elapsed() < FLUSHER_NAPS {
+                std::thread::sleep(FLUSHER_NAP);
+                burst = false;
+            } else {
                 self.alone.store(0, Ordering::Relaxed);
                 self.bell.wait();
                 busy = Instant::now();
+                burst = true;
             }
         }
     }
