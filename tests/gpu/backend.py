@@ -133,6 +133,10 @@ def driver_level(home, work):
     return path
 
 
+def hides(options):
+    return options.device == "cuda" or getattr(options, "hide", False)
+
+
 def namespace(hide):
     """What starts a program where something can be hidden from it."""
     return [] if not hide else ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-Urm"]
@@ -142,8 +146,8 @@ def start_hidden(job, options, work, without=None, **popen):
     """Starts one program where the GPU cannot be seen and hands over its process, as `processes.start`."""
     plan = os.path.join(work, "plan-%s.json" % job["id"])
     with open(plan, "w") as file:
-        json.dump({"home": options.home, "become": job, "hide": options.device == "cuda", "without": without}, file)
-    return processes.start(namespace(options.device == "cuda") + [sys.executable, "-B", os.path.join(HERE, "hidden.py"), plan], **popen)
+        json.dump({"home": options.home, "become": job, "hide": hides(options), "without": without}, file)
+    return processes.start(namespace(hides(options)) + [sys.executable, "-B", os.path.join(HERE, "hidden.py"), plan], **popen)
 
 
 def run_jobs(jobs, options, work, name, hide, without=None):
@@ -164,7 +168,7 @@ def run_jobs(jobs, options, work, name, hide, without=None):
 
 
 def run_hidden(jobs, options, work, transport, without=None):
-    return run_jobs(jobs, options, work, transport, hide=options.device == "cuda" or getattr(options, "hide", False), without=without)
+    return run_jobs(jobs, options, work, transport, hide=hides(options), without=without)
 
 
 def round_trips(stats):

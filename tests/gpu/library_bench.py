@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""What compute libraries cost through GVirtuS at library level, against native by turns in one run: times, round trips, and whether the results are equal.
+"""What compute libraries cost through GVirtuS at library level, against native: times, round trips, and whether the results are equal. Everybody is one process that stays, and they take turns.
 
-    python3 library_bench.py --home dist --out results [--rounds 3] [--transports shm,tcp] [--only sgemm,cufft]
+    python3 library_bench.py --home dist --out results [--turns 15] [--transports shm,tcp] [--only sgemm,cufft]
 
 The program is fixtures/library_costs.cu. Through us it runs where no library of NVIDIA's can be seen. Prints a table and writes library-bench.json; ends with 1 if a goal is missed.
 On the CPU device (--device cpu) there are small sizes, no native side and no cuDNN: it is round trips that are held against the goals.
@@ -10,7 +10,6 @@ On the CPU device (--device cpu) there are small sizes, no native side and no cu
 import argparse
 import json
 import os
-import re
 import shutil
 import statistics
 import subprocess
@@ -19,15 +18,16 @@ import tempfile
 
 import backend as suite
 import processes
+import turns
 
 FIXTURES = next(path for path in [os.path.join(suite.HERE, "fixtures"), os.path.join(suite.HERE, "../fixtures")] if os.path.isdir(path))
-# What is asked for: a repetition's round trips beyond its synchronization, those of the libraries in a first repetition, and how many times native's time it may take over a transport.
+# Repetitions of a turn, and what is asked for: a repetition's round trips beyond its synchronization, those of the libraries in a first repetition, and how many times native's time it may take over a transport.
 GOALS = {
-    "sgemm": {"repetitions": 30, "more": 0, "ratio": {"shm": 1.02, "tcp": 1.05}},
+    "sgemm": {"repetitions": 10, "more": 0, "ratio": {"shm": 1.02, "tcp": 1.05}},
     "cublaslt": {"repetitions": 10, "more": 0, "first": 3, "ratio": {}},
-    "cudnn": {"repetitions": 30, "more": 0, "ratio": {}},
-    "cufft": {"repetitions": 30, "more": 0, "ratio": {"shm": 1.02, "tcp": 1.02}},
-    "curand": {"repetitions": 30, "more": 0, "ratio": {"shm": 1.02, "tcp": 1.02}},
+    "cudnn": {"repetitions": 20, "more": 0, "ratio": {}},
+    "cufft": {"repetitions": 10, "more": 0, "ratio": {"shm": 1.02, "tcp": 1.02}},
+    "curand": {"repetitions": 20, "more": 0, "ratio": {"shm": 1.02, "tcp": 1.02}},
 }
 LIBRARIES = ("cublas", "cudnn", "cufft", "curand")
 
@@ -36,7 +36,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--home", default=os.path.dirname(suite.HERE))
     parser.add_argument("--out", default="gpu-results")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--turns", type=int, default=15)
     parser.add_argument("--transports", default="shm,tcp")
     parser.add_argument("--only", default="")
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
@@ -58,62 +58,88 @@ def build(options, nvcc, work):
     return program
 
 
-def told(text):
-    """The time of a repetition, and what came of it; neither if the program failed."""
-    seconds, result = re.search(r"^seconds (\S+)$", text, re.M), re.search(r"^result (\S+)$", text, re.M)
-    return {"seconds": float(seconds.group(1)), "result": result.group(1)} if seconds and result else None
-
-
 class Runner:
     def __init__(self, options, program, vendor, work):
         self.options, self.program, self.vendor, self.work = options, program, vendor, work
         self.large = ["large"] if options.device == "cuda" else []
 
-    def natively(self, name, repetitions):
+    def natively(self, name):
         path = ":".join(self.vendor.libraries + [os.environ.get("LD_LIBRARY_PATH", "")])
-        done = subprocess.run([self.program, name, str(repetitions)] + self.large, env=dict(os.environ, LD_LIBRARY_PATH=path), capture_output=True, text=True, timeout=300)
-        found = told(done.stdout)
-        if not found:
-            print("%s fails natively: %s" % (name, (done.stdout + done.stderr)[-500:]))
-        return found
+        return self._subject(name, "native", dict(os.environ, LD_LIBRARY_PATH=path), processes.start)
 
-    def through_us(self, name, repetitions, transport, config):
-        stats = os.path.join(self.work, "stats.json")
+    def through_us(self, name, transport, config):
         env = {key: value for key, value in os.environ.items() if not key.startswith("GVIRTUS_")}
-        env.update(LD_LIBRARY_PATH=os.path.join(self.options.home, "lib"), GVIRTUS_CONFIG=config, GVIRTUS_STATS="json:" + stats)
-        job = {"id": "x", "command": [self.program, name, str(repetitions)] + self.large, "cwd": self.work, "env": env, "timeout": 300}
-        result = suite.run_hidden([job], self.options, self.work, transport, without=self.vendor.hidden("all", self.options.home))["x"]
-        found = told(result["out"])
-        if not found:
+        env.update(LD_LIBRARY_PATH=os.path.join(self.options.home, "lib"), GVIRTUS_CONFIG=config, GVIRTUS_STATS="json:" + self._stats(transport))
+        job = {"id": transport, "cwd": self.work, "env": env}
+        without = self.vendor.hidden("all", self.options.home)
+        return self._subject(name, transport, env, lambda command, env, **popen: suite.start_hidden(dict(job, command=command), self.options, self.work, without, **popen))
+
+    def _subject(self, name, who, env, start):
+        errors = os.path.join(self.options.out, "library-%s.err" % who)
+        with open(errors, "w") as file:
+            process = start([self.program, name, str(GOALS[name]["repetitions"])] + self.large + ["turns"], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=file, text=True)
+        return turns.Subject("%s, %s" % (name, who), process, errors)
+
+    def _stats(self, transport):
+        return os.path.join(self.work, "stats-%s.json" % transport)
+
+    def once(self, name, transport, config):
+        """The round trips of a single repetition."""
+        env = {key: value for key, value in os.environ.items() if not key.startswith("GVIRTUS_")}
+        env.update(LD_LIBRARY_PATH=os.path.join(self.options.home, "lib"), GVIRTUS_CONFIG=config, GVIRTUS_STATS="json:" + self._stats(transport))
+        job = {"id": "once", "command": [self.program, name, "1"] + self.large, "cwd": self.work, "env": env, "timeout": 300}
+        result = suite.run_hidden([job], self.options, self.work, transport, without=self.vendor.hidden("all", self.options.home))["once"]
+        if result["code"] != 0:
             print("%s over %s fails: %s" % (name, transport, (result["out"] + result["err"])[-500:]))
             return None
-        with open(stats) as file:
-            counted = json.load(file)
-        found["trips"] = suite.round_trips(counted)
-        found["by_libraries"] = sum(called["round_trips"] for called in counted["functions"] if called["name"].startswith(LIBRARIES))
+        return self.counted(transport)
+
+    def counted(self, transport):
+        """The round trips of a program that has ended."""
+        try:
+            with open(self._stats(transport)) as file:
+                counted = json.load(file)
+        except (OSError, ValueError):
+            return None
+        return {"trips": suite.round_trips(counted), "by_libraries": sum(called["round_trips"] for called in counted["functions"] if called["name"].startswith(LIBRARIES))}
+
+    def measure(self, name, configs):
+        """What each did: seconds of its turns, what came of it, and its round trips."""
+        subjects = {} if self.options.device == "cpu" else {"native": self.natively(name)}
+        subjects.update({transport: self.through_us(name, transport, config) for transport, config in configs.items()})
+        seconds = {who: [] for who in subjects}
+        # The first turn makes what the others need.
+        for turn in range(self.options.turns + 1):
+            for who, subject in subjects.items():
+                said = subject.turn("")
+                if said and turn > 0:
+                    seconds[who].append(said["seconds"])
+        found = {}
+        for who, subject in subjects.items():
+            result = subject.end()
+            found[who] = None if subject.failed or result is None else dict((who != "native" and self.counted(who)) or {}, seconds=seconds[who], result=result)
         return found
 
 
-def row_of(name, transport, native, ours, once):
-    """What was measured of a workload over a transport, and which of its goals are missed."""
+def row_of(name, transport, native, ours, once, repetitions):
+    """What was measured of a workload over a transport, and which of its goals are missed. `native` is False where there is none; `repetitions` are those of all turns."""
     goal = GOALS[name]
     row = {"workload": name, "over": transport, "missed": []}
-    if not ours or None in ours or not once:
+    if not ours or "trips" not in ours or not once:
         return dict(row, missed=["fails"])
     # Each repetition ends with a synchronization.
-    row["more_trips"] = (ours[0]["trips"] - once["trips"]) / (goal["repetitions"] - 1) - 1
+    row["more_trips"] = (ours["trips"] - once["trips"]) / (repetitions - 1) - 1
     row["first_trips"] = once["by_libraries"]
-    row["ours"] = statistics.median(run["seconds"] for run in ours)
+    row["ours"] = statistics.median(ours["seconds"])
     if row["more_trips"] > goal["more"]:
         row["missed"].append("%.2f round trips beyond the synchronization" % row["more_trips"])
     if row["first_trips"] > goal.get("first", row["first_trips"]):
         row["missed"].append("%d round trips of the libraries at first, at most %d asked for" % (row["first_trips"], goal["first"]))
+    if native is None:
+        return dict(row, missed=["fails natively"])
     if native:
-        if None in native:
-            return dict(row, missed=["fails natively"])
-        row["native"] = statistics.median(run["seconds"] for run in native)
-        row["ratio"] = row["ours"] / row["native"]
-        row["equal"] = all(run["result"] == native[0]["result"] for run in native + ours)
+        row.update(turns.compared(native["seconds"], ours["seconds"]))
+        row["equal"] = native["result"] == ours["result"]
         if not row["equal"]:
             row["missed"].append("results differ")
         if row["ratio"] > goal["ratio"].get(transport, row["ratio"]):
@@ -122,11 +148,12 @@ def row_of(name, transport, native, ours, once):
 
 
 def table(rows):
-    lines = ["%-10s %-5s %12s %12s %7s %6s %11s %12s  %s" % ("workload", "over", "native ms", "ours ms", "ratio", "equal", "more trips", "first trips", "goals")]
+    lines = ["%-10s %-5s %12s %12s %7s %14s %6s %11s %12s  %s" % ("workload", "over", "native ms", "ours ms", "ratio", "middle half", "equal", "more trips", "first trips", "goals")]
     number = lambda row, key, form, times=1: form % (row[key] * times) if key in row else "-"
     for row in rows:
-        lines.append("%-10s %-5s %12s %12s %7s %6s %11s %12s  %s" % (
-            row["workload"], row["over"], number(row, "native", "%.4f", 1e3), number(row, "ours", "%.4f", 1e3), number(row, "ratio", "%.3f"), row.get("equal", "-"),
+        lines.append("%-10s %-5s %12s %12s %7s %14s %6s %11s %12s  %s" % (
+            row["workload"], row["over"], number(row, "native", "%.4f", 1e3), number(row, "ours", "%.4f", 1e3), number(row, "ratio", "%.3f"),
+            "%.3f..%.3f" % tuple(row["middle_half"]) if "middle_half" in row else "-", row.get("equal", "-"),
             number(row, "more_trips", "%.2f"), number(row, "first_trips", "%d"), "; ".join(row["missed"]) or "reached"))
     return "\n".join(lines)
 
@@ -147,16 +174,12 @@ def main():
     rows = []
     try:
         for name in names:
-            repetitions = GOALS[name]["repetitions"]
-            native, ours = [], {transport: [] for transport in transports}
-            for _ in range(options.rounds):
-                if options.device == "cuda":
-                    native.append(runner.natively(name, repetitions))
-                for transport in transports:
-                    ours[transport].append(runner.through_us(name, repetitions, transport, backends[transport].config))
+            configs = {transport: backend.config for transport, backend in backends.items()}
+            found = runner.measure(name, configs)
             for transport in transports:
-                once = runner.through_us(name, 1, transport, backends[transport].config)
-                rows.append(row_of(name, transport, native, ours[transport], once))
+                once = runner.once(name, transport, configs[transport])
+                native = found.get("native", False)
+                rows.append(row_of(name, transport, native, found[transport], once, GOALS[name]["repetitions"] * (options.turns + 1)))
     finally:
         for started in backends.values():
             started.stop()
@@ -164,7 +187,7 @@ def main():
     print(table(rows))
     gpu, driver, _ = suite.describe_machine()
     with open(os.path.join(options.out, "library-bench.json"), "w") as file:
-        json.dump({"gpu": gpu, "driver": driver, "rounds": options.rounds, "rows": rows}, file, indent=1)
+        json.dump({"gpu": gpu, "driver": driver, "turns": options.turns, "rows": rows}, file, indent=1)
     return 1 if any(row["missed"] for row in rows) else 0
 
 

@@ -78,15 +78,16 @@ class LibraryBench(unittest.TestCase):
     """A workload of compute libraries misses its goals by time, by round trips, or by what it computes."""
 
     def row(self, seconds=1.0, trips=5 + 30, first=1, result="a"):
-        once = {"seconds": 1.0, "result": "a", "trips": 6, "by_libraries": first}
-        return library_bench.row_of("sgemm", "shm", [{"seconds": 1.0, "result": "a"}] * 2, [dict(once, seconds=seconds, trips=trips, result=result)], once)
+        once = {"trips": 6, "by_libraries": first}
+        return library_bench.row_of("sgemm", "shm", {"seconds": [1.0] * 3, "result": "a"}, dict(once, seconds=[seconds] * 3, trips=trips, result=result), once, 30)
 
     def test_goals(self):
         row = self.row()
         self.assertEqual((row["missed"], row["more_trips"], row["equal"], row["ratio"]), ([], 0, True, 1.0))
         for worse in [{"seconds": 1.03}, {"trips": 5 + 31}, {"result": "b"}]:
             self.assertEqual(len(self.row(**worse)["missed"]), 1, worse)
-        self.assertTrue(library_bench.row_of("sgemm", "shm", [], [None], None)["missed"])
+        self.assertTrue(library_bench.row_of("sgemm", "shm", False, None, None, 30)["missed"])
+        self.assertTrue(library_bench.row_of("sgemm", "shm", None, {"seconds": [1.0], "result": "a", "trips": 6}, {"trips": 6, "by_libraries": 1}, 1 + 30)["missed"])
         self.assertIn("reached", library_bench.table([row]))
 
 

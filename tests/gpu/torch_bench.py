@@ -11,17 +11,15 @@ every turn, or the row says so. Turns of a second, since a virtual processor's s
 import argparse
 import json
 import os
-import queue
-import re
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 
 import backend as suite
 import processes
+import turns
 
 # Name, steps of a turn, steps of the two runs whose difference gives the round trips of a step.
 WORKLOADS = [("matmul", 1000, 1000, 500), ("train", 40, 40, 20), ("infer", 100, 100, 50), ("generate", 64, 64, 24), ("replay", 2000, 400, 200), ("copies", 3, 3, 1)]
@@ -29,64 +27,9 @@ WORKLOADS = [("matmul", 1000, 1000, 500), ("train", 40, 40, 20), ("infer", 100, 
 PATIENCE = 120
 
 
-class Subject:
-    """One process that runs workloads: natively, or over a transport at a level."""
-
-    def __init__(self, transport, level, process, errors):
-        self.transport, self.level, self.process, self.errors = transport, level, process, errors
-        self.failed = False
-        self.lines = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self):
-        for line in self.process.stdout:
-            self.lines.put(line)
-        self.lines.put(None)
-
-    def turn(self, name, count):
-        """What `count` steps computed and how long one took; None from its first failure on."""
-        if self.failed:
-            return None
-        found = {"rates": {}}
-        try:
-            self.process.stdin.write("%s %d\n" % (name, count))
-            self.process.stdin.flush()
-            while "seconds" not in found:
-                line = self.lines.get(timeout=PATIENCE)
-                if line is None:
-                    raise OSError("it has ended")
-                match = re.match(r"(result|seconds|rate) (.*)$", line)
-                if not match:
-                    continue
-                kind, text = match.groups()
-                if kind == "rate":
-                    rate, value = text.rsplit(" ", 1)
-                    found["rates"][rate] = float(value)
-                else:
-                    found[kind] = float(text) if kind == "seconds" else text
-        except (OSError, queue.Empty) as error:
-            self.failed = True
-            with open(self.errors) as file:
-                print("%s at %s level: %s: %r\n%s" % (self.transport, self.level, name, error, file.read()[-1500:]), flush=True)
-            return None
-        return found
-
-    def end(self):
-        try:
-            self.process.stdin.close()
-            self.process.wait(20)
-        except (OSError, subprocess.TimeoutExpired):
-            pass
-        processes.end(self.process)
-
-
-def quartiles(values):
-    return statistics.quantiles(values, n=4)[::2] if len(values) > 1 else values * 2
-
-
 def compared(name, subject, native, ours):
     """One row: a workload over one transport at one level."""
-    row = {"workload": name, "over": subject.transport, "level": subject.level, "turns": len(ours)}
+    row = {"workload": name, "over": subject.over[0], "level": subject.over[1], "turns": len(ours)}
     if subject.failed or None in native:
         return dict(row, fails=True)
     row["equal"] = all(mine["result"] == theirs["result"] for mine, theirs in zip(ours, native))
@@ -94,8 +37,8 @@ def compared(name, subject, native, ours):
         middle = lambda runs, rate: statistics.median(run["rates"][rate] for run in runs)
         return dict(row, rates={rate: {"native": middle(native, rate), "ours": middle(ours, rate)} for rate in native[0]["rates"]})
     seconds = lambda runs: [run["seconds"] for run in runs]
-    row.update(native=statistics.median(seconds(native)), ours=statistics.median(seconds(ours)))
-    return dict(row, ratio=row["ours"] / row["native"], middle_half=quartiles([mine / theirs for mine, theirs in zip(seconds(ours), seconds(native))]), native_turns=seconds(native), our_turns=seconds(ours))
+    return dict(row, **turns.compared(seconds(native), seconds(ours)))
+
 
 
 def told(row):
@@ -155,14 +98,18 @@ def main():
         with open(errors, "w") as file:
             popen = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": file, "text": True}
             if transport == "native":
-                return Subject(transport, level, processes.start([sys.executable, script], **popen), errors)
-            job, without = described(transport, level, [])
-            return Subject(transport, level, suite.start_hidden(job, options, work, without, **popen), errors)
+                process = processes.start([sys.executable, script], **popen)
+            else:
+                job, without = described(transport, level, [])
+                process = suite.start_hidden(job, options, work, without, **popen)
+        subject = turns.Subject("%s at %s level" % (transport, level), process, errors, PATIENCE)
+        subject.over = (transport, level)
+        return subject
 
     def round_trips(subject, name, count):
         stats = os.path.join(work, "stats-%s-%d.json" % (name, count))
-        job, without = described(subject.transport, subject.level, [name, str(count)], stats)
-        suite.run_hidden([job], options, work, subject.transport, without=without)
+        job, without = described(*subject.over, [name, str(count)], stats)
+        suite.run_hidden([job], options, work, subject.over[0], without=without)
         try:
             with open(stats) as file:
                 return suite.round_trips(json.load(file))
@@ -178,8 +125,8 @@ def main():
         for name, count, long, short in workloads:
             everybody = [native] + subjects
             # The first turn makes what the others work on.
-            first = [subject.turn(name, short) for subject in everybody]
-            runs = [[subject.turn(name, count) for subject in everybody] for _ in range(options.turns)]
+            first = [subject.turn("%s %d" % (name, short)) for subject in everybody]
+            runs = [[subject.turn("%s %d" % (name, count)) for subject in everybody] for _ in range(options.turns)]
             for place, subject in enumerate(subjects, 1):
                 row = compared(name, subject, [turn[0] for turn in runs], [turn[place] for turn in runs])
                 if not row.get("fails"):
