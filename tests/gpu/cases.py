@@ -1,4 +1,4 @@
-"""The suite's programs: which there are (cases.json), how each is built, and at which level it can run.
+"""The suite's programs: which there are (cases.json), and at which level each can run. programs.py builds them.
 
 The description of a sample:
 
@@ -14,7 +14,8 @@ The description of a sample:
     arguments, env      for running it (a fixture says its environment itself)
     cpu_arguments       for running it on the CPU device: fewer elements or repetitions
     devices             how many GPUs it is about: run by --devices
-    timeout, alone      more seconds than others get; not beside others
+    timeout, alone      other seconds than others get; not beside others
+    long                takes long natively too: begun first
     hide, unordered     what the comparison leaves out: one group per pattern; whether lines come in any order
     cuda12              also built with nvcc 12
     round_trips         the most that it may cost after the session's start
@@ -23,12 +24,8 @@ The description of a sample:
 import glob
 import json
 import os
-import subprocess
-import time
-from concurrent.futures import ThreadPoolExecutor
 
-import processes
-from backend import HERE, toolkit_of
+from backend import HERE
 
 LEVELS = ["driver", "library"]
 # They compile for the GPU and need none, so a program may have them at both levels.
@@ -51,6 +48,7 @@ class Case:
         self.libraries = description.get("libraries", [])
         self.devices = description.get("devices", 1)
         self.driver = description.get("driver", False)
+        self.long = description.get("long", False)
         self.interactive = False
         self.opens_libraries = False
         self.library_level = False
@@ -144,82 +142,3 @@ def all_cases(options):
             cases.append(case)
     wanted = [case for case in cases if case.name in only or not only and case.kind in options.kinds]
     return [case for case in wanted if case.devices == options.devices or options.devices == 1]
-
-
-def device_runtime(toolkit):
-    """The archive that programs which launch from the device are linked with."""
-    return next((path for place in ["lib64", "lib", "targets/*/lib"] for path in glob.glob(os.path.join(toolkit, place, "libcudadevrt.a"))), "libcudadevrt.a")
-
-
-def build(case, level, nvcc, arch, out, vendor, options):
-    """Compiles a case into out/<name>/<name>; returns an error text or None."""
-    target = os.path.join(out, case.name)
-    os.makedirs(target, exist_ok=True)
-    toolkit = toolkit_of(nvcc)
-    shared = os.path.join(options.samples, "Common")
-    include = ["-I", case.directory, "-I", shared]
-    for name in case.description.get("include", []):
-        include += ["-I", os.path.join(case.directory, name)]
-    if not any(os.path.exists(path + "/cuda_profiler_api.h") for path in [toolkit + "/include"] + glob.glob(toolkit + "/targets/*/include")):
-        # The packages of a compiler alone lack this header, which samples include and hardly use.
-        include += ["-I", os.path.join(HERE, "compat")]
-    if case.libraries or case.description.get("headers"):
-        # Behind the toolkit's own headers, of which these directories may hold other versions.
-        include += [word for path in vendor.includes for word in ["-isystem", path]]
-    read = [os.path.join(case.directory, name) for name in case.description.get("directories", []) + case.description.get("files", [])]
-    for path in read + [os.path.join(toolkit, name) for name in case.description.get("toolkit", [])]:
-        link = os.path.join(target, os.path.basename(path))
-        if not os.path.lexists(link):
-            os.symlink(path, link)
-    common = nvcc + ["--cudart=" + ("static" if level == "driver" else "shared"), "-std=c++17", "-Wno-deprecated-gpu-targets", "-w", "-arch=" + arch] + include
-    commands = []
-    for kind in ["fatbin", "ptx"]:
-        for made, source in case.description.get(kind, {}).items():
-            commands.append(common + ["-" + kind, "-o", os.path.join(target, made), os.path.join(case.directory, source)])
-    link = ["-rdc=true", "-lcudadevrt"] if case.description.get("rdc") else []
-    link += [flag.replace("{cudadevrt}", device_runtime(toolkit)) for flag in case.flags]
-    for name in case.libraries:
-        path = vendor.library(name)
-        link += ["-L", os.path.dirname(path), "-l:" + os.path.basename(path)]
-    if case.driver:
-        stubs = [path for path in glob.glob(toolkit + "/lib64/stubs") + glob.glob(toolkit + "/targets/*/lib/stubs") if os.path.exists(path + "/libcuda.so")]
-        link += ["-L", stubs[0], "-lcuda"] if stubs else ["-L", os.path.join(options.home, "lib"), "-l:libcuda.so.1"]
-    if case.driver or case.libraries:
-        # What these libraries need themselves is found where the program runs.
-        link += ["-Xlinker=--allow-shlib-undefined"]
-    sources = case.sources() + [os.path.join(shared, name) for name in case.description.get("common", [])]
-    commands.append(common + sources + link + ["-o", os.path.join(target, case.name)])
-    for command in commands:
-        patience = min(300, options.until - time.monotonic()) if getattr(options, "until", None) else 300
-        if patience < 1:
-            return "no time left"
-        code, text, errors = processes.run(command, timeout=patience, cwd=target)
-        if code != 0:
-            return (text + errors)[-3000:] if code is not None else "the compiler takes more than %d s" % patience
-    return None
-
-
-def build_all(jobs, nvcc, arch, out, vendor, options):
-    """Builds (case, level) pairs in parallel, each into out/<level>; returns the errors by pair."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        errors = list(pool.map(lambda job: build(job[0], job[1], nvcc, arch, os.path.join(out, job[1]), vendor, options), jobs))
-    return {(case.name, level): error for (case, level), error in zip(jobs, errors) if error}
-
-
-def build_only(cases, options, nvcc, vendor):
-    """Builds what nvcc 12 can, for machines that lack it, into DIR/<level>."""
-    wanted = [case for case in cases if case.kind == "fixture" or options.cuda_major != 12 or case.description.get("cuda12")]
-    out = os.path.abspath(options.build_only)
-    errors = build_all([(case, level) for case in wanted for level in options.levels if case.at(level)], nvcc, "sm_90", out, vendor, options)
-    for (name, level), error in errors.items():
-        print("%s (%s level): %s" % (name, level, error))
-        # A program that is not whole must not be taken for one.
-        program = os.path.join(out, level, name, name)
-        if os.path.exists(program):
-            os.unlink(program)
-    for case in wanted:
-        for level in options.levels:
-            if case.at(level) and (case.name, level) not in errors:
-                subprocess.run(["strip", os.path.join(out, level, case.name, case.name)])
-    print("%d of %d programs built" % (len(wanted) * len(options.levels) - len(errors), len(wanted) * len(options.levels)))
-    return 1 if errors else 0

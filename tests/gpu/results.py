@@ -21,21 +21,23 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 KEY = ["kind", "case", "cuda", "level", "devices", "transport"]
 # An outcome is one of these; the first two are as they should be.
 EQUAL, EXPECTED, DIFFERENT, UNEXPECTED = "equal", "expected", "DIFFERS", "PASSES"
+# What a group of expectations says beside which rows it is about.
+ABOUT = ["cases", "reason", "slow", "timeout"]
 # The exit code of a sample that finds its machine lacking.
 WAIVED = 2
 
 
 def judge(case, cuda, first, second, ours, stats):
-    """Compares with two native runs; returns (ok, notes)."""
+    """Compares with two native runs, of which the second may be None where ours is like the first; returns (ok, notes)."""
     if first["code"] is None:
         return False, ["hangs natively"]
-    if first["code"] != second["code"]:
+    if second and first["code"] != second["code"]:
         return False, ["native runs end with %s and %s" % (first["code"], second["code"])]
     if case.kind == "sample" and first["code"] not in [0, WAIVED] or first["code"] < 0:
         return False, ["fails natively with %s" % first["code"]]
     for name in ["out", "err"]:
         unordered = case.unordered or name == "err"
-        unstable = compare.difference(first[name], second[name], case.hide, unordered)
+        unstable = second and compare.difference(first[name], second[name], case.hide, unordered)
         if unstable:
             return False, ["native runs differ (%s): %s" % (name, unstable)]
         missed = compare.undetected(first[name], case.hide, unordered)
@@ -43,17 +45,25 @@ def judge(case, cuda, first, second, ours, stats):
             return False, ["the comparison would not notice that %s" % missed[0]]
     problems, notes = troubles(ours), []
     if not problems:
-        if ours["code"] != first["code"]:
-            problems.append("ends with %s, natively %s" % (ours["code"], first["code"]))
-        for name, text in [("out", ours["out"]), ("err", without_our_log(ours["err"]))]:
-            wrong = compare.difference(first[name], text, case.hide, case.unordered or name == "err")
-            if wrong:
-                problems.append("%s: %s" % (name, wrong))
-        problems += too_many_round_trips(case, stats)
+        problems = unlike(case, first, ours) + too_many_round_trips(case, stats)
     expected = case.expected_output(cuda)
     if expected is not None and expected != first["out"]:
         notes.append("the expected file is wrong: " + compare.difference(first["out"], expected))
     return not problems, problems + notes
+
+
+def unlike(case, first, ours):
+    """How a run of ours that ended differs from a native one; of one that did not end nothing more is asked."""
+    if troubles(ours):
+        return []
+    problems = []
+    if ours["code"] != first["code"]:
+        problems.append("ends with %s, natively %s" % (ours["code"], first["code"]))
+    for name, text in [("out", ours["out"]), ("err", without_our_log(ours["err"]))]:
+        wrong = compare.difference(first[name], text, case.hide, case.unordered or name == "err")
+        if wrong:
+            problems.append("%s: %s" % (name, wrong))
+    return problems
 
 
 def without_directories(text):
@@ -98,7 +108,7 @@ def expectations(device):
     """Differences that are known, by case.
 
     The file groups cases that differ for the same reason; a group may be limited to values of a row's fields. One that is "slow" is about programs that do not end within the time
-    that they are given: whether they do depends on the machine, so that they do is no surprise.
+    that they are given: whether they do depends on the machine, so that they do is no surprise. "timeout" is how long one that is known to hang is waited for.
     """
     with open(os.path.join(HERE, "expectations.json")) as file:
         groups = json.load(file)[device]
@@ -112,7 +122,7 @@ def expectations(device):
 def matching(row, known):
     """The entry that this row falls under, or None."""
     for entry in known.get(row["case"], []):
-        if all(row.get(field) == value for field, value in entry.items() if field not in ["cases", "reason", "slow"]):
+        if all(row.get(field) == value for field, value in entry.items() if field not in ABOUT):
             return entry
     return None
 

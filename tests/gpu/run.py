@@ -7,7 +7,7 @@ Needs python3, nvcc and g++, the right to unshare(2), and a GPU. With --device c
 or to the exit code recorded from a GPU and their own verdict. Prints a table; writes results.json, table.txt, failures.txt and the backends' logs to --out.
 Known differences stand in expectations.json, each with its reason; one that is gone fails the run like a new one.
 
-Programs built with nvcc 12 elsewhere (`cargo xtask dist --cuda12`) lie in cuda12/ beside this file and run as well.
+What was compiled elsewhere (`cargo xtask dist --programs 12,13`) lies in cuda12/ and cuda13/ beside this file: programs.py says when it is used. Those of nvcc 12 run only if they were brought.
 With --torch the programs are those of torch/: PyTorch, Triton and CuPy as they come from PyPI. At driver level, which is the default for them, NVIDIA's libraries run on our driver; at library
 level cuBLAS, cuDNN, cuFFT, cuRAND and the runtime are ours (`gvirtus run --level library`), and NVIDIA's files of these are hidden like the driver's.
 """
@@ -25,7 +25,8 @@ import compare
 import processes
 import results
 from backend import HERE, Backend, Vendor, describe_machine, driver_level, round_trips, run_jobs, toolkit_of
-from cases import COMPANIONS, COMPILERS, LEVELS, all_cases, build_all, build_only, described, unknown_samples
+from cases import COMPANIONS, COMPILERS, LEVELS, all_cases, described, unknown_samples
+from programs import Built, brought, build_all, build_only
 
 
 def arguments():
@@ -51,35 +52,44 @@ def arguments():
     parser.add_argument("--torch", action="store_true", help="the Python programs of torch/ in place of the CUDA programs")
     parser.add_argument("--hide", action="store_true", help="hide NVIDIA's files from programs on the CPU device too; on a GPU they always are")
     parser.add_argument("--cuda-major", type=int, default=13)
-    parser.add_argument("--build-only", metavar="DIR", help="build the programs into DIR and stop")
+    parser.add_argument("--build-only", metavar="DIR", help="compile for other machines what needs no library of NVIDIA's, into DIR, and stop")
+    parser.add_argument("--arch", default="sm_90", help="for which GPU --build-only compiles (the CPU device: compute_80)")
+    parser.add_argument("--carried", default=HERE, help="where what was compiled elsewhere lies (default: beside this file)")
+    parser.add_argument("--skip-done", metavar="RESULTS", action="append", default=[], help="what such a results.json has of this commit is not run again, so that a run goes on where another's limit stopped it")
     options = parser.parse_args()
-    for name in ["home", "samples", "fixtures", "out"]:
+    for name in ["home", "samples", "fixtures", "out", "carried"]:
         setattr(options, name, os.path.abspath(getattr(options, name)))
     options.levels = LEVELS if options.level == "both" else [options.level or ("driver" if options.torch else "library")]
     options.kinds = options.kinds.split(",")
     return options
 
 
-def program(case, cuda, level, directory, device):
-    # Samples print the name by which they were started; it must not depend on the level.
-    return {"id": "%s-cuda%d-%s" % (case.name, cuda, level), "case": case, "cuda": cuda, "level": level, "cwd": os.path.join(directory, case.name),
-            "command": ["./" + case.name] + (case.cpu_arguments if device == "cpu" else case.arguments)}
-
-
-def programs_of(cases, errors, lacking, options):
-    """Everything that can be run: built here, or carried from a machine with nvcc 12."""
+def programs_of(pairs, built, options):
+    """Everything that can be run."""
     found = []
-    for case, level in cases:
+    for case, level in pairs:
         if case.kind == "python":
             found.append({"id": "%s-%s" % (case.name, level), "case": case, "cuda": 13, "level": level, "cwd": case.directory,
                           "command": [sys.executable, "-B", os.path.join(case.directory, case.name + ".py")]})
-            continue
-        if (case.name, level) not in errors and (case.name, level) not in lacking:
-            found.append(program(case, 13, level, os.path.join(options.work, "bin", level), options.device))
-        carried = os.path.join(HERE, "cuda12", level)
-        if os.path.exists(os.path.join(carried, case.name, case.name)):
-            found.append(program(case, 12, level, carried, options.device))
-    return found
+        for cuda in [13, 12]:
+            if built.exists(case, cuda, level):
+                # Samples print the name by which they were started; it must not depend on the level.
+                found.append({"id": "%s-cuda%d-%s" % (case.name, cuda, level), "case": case, "cuda": cuda, "level": level,
+                              "cwd": os.path.join(options.work, "bin", "cuda%d" % cuda, level, case.name),
+                              "command": ["./" + case.name] + (case.cpu_arguments if options.device == "cpu" else case.arguments)})
+    # What takes long even natively comes first, since all else runs beside it; what is too long for its time comes last, so that a limit leaves out few.
+    slow = {name for name, groups in results.expectations(options.device).items() if any(group.get("slow") for group in groups)}
+    return sorted(found, key=lambda entry: (entry["case"].name in slow, not entry["case"].long))
+
+
+def row_of(entry, transport, options):
+    """What distinguishes a case's row from all others."""
+    return {"kind": entry["case"].kind, "case": entry["case"].name, "cuda": entry["cuda"], "level": entry["level"], "devices": options.devices, "transport": transport}
+
+
+def undone(programs, transport, options):
+    """Those that no earlier results of this commit have over that transport."""
+    return [entry for entry in programs if results.key(row_of(entry, transport, options)) not in options.done]
 
 
 def job(entry, options, identity, env, run):
@@ -92,24 +102,40 @@ def job(entry, options, identity, env, run):
     return {"id": identity, "command": entry["command"], "cwd": entry["cwd"], "env": env, "timeout": case.description.get("timeout", options.timeout), "alone": case.description.get("alone", False)}
 
 
-def run_natively(programs, options, toolkit, vendor):
-    """Two native runs of each program, which must agree: of both levels' builds if there are both, of the same build else."""
-    twins = {(entry["case"].name, entry["cuda"], entry["level"]): entry for entry in programs}
-    jobs, pairs = [], {}
-    for entry in programs:
-        other = twins.get((entry["case"].name, entry["cuda"], "driver" if entry["level"] == "library" else "library"))
-        pairs[entry["id"]] = (entry["id"] + "#1", other["id"] + "#1" if other else entry["id"] + "#2")
-        for turn in ["#1"] if other else ["#1", "#2"]:
+class Native:
+    """What programs do natively: one run of each, and of those that ours is unlike a second, which shows whether a program is like itself."""
+
+    def __init__(self, options, toolkit, vendor):
+        self.options, self.toolkit, self.vendor = options, toolkit, vendor
+        self.first, self.second = {}, {}
+
+    def run(self, programs, turn, done):
+        jobs = []
+        for entry in programs:
             # The same files that the backend loads: a program that opens a library must not find one of another version.
-            libraries = [os.path.join(HERE, "cuda12/lib")] if entry["cuda"] == 12 else [toolkit + "/lib64", toolkit + "/lib"]
-            libraries += vendor.libraries
+            libraries = [os.path.join(self.options.carried, "cuda12/lib")] if entry["cuda"] == 12 else [self.toolkit + "/lib64", self.toolkit + "/lib"]
+            libraries += self.vendor.libraries
             if entry["case"].kind == "python":
                 libraries = []
             env = dict(os.environ, LD_LIBRARY_PATH=":".join(libraries + [os.environ.get("LD_LIBRARY_PATH", "")]))
-            jobs.append(job(entry, options, entry["id"] + turn, env, "native" + turn))
-    done = run_jobs(jobs, options, options.work, "native", hide=False)
-    keep_outputs(done, options, "native")
-    return {identity: (done[first], done[second]) for identity, (first, second) in pairs.items()}
+            jobs.append(job(entry, self.options, entry["id"], env, turn))
+        done.update(run_jobs(jobs, self.options, self.options.work, turn, hide=False))
+        keep_outputs(done, self.options, turn)
+
+    def once(self, programs):
+        self.run(programs, "native", self.first)
+
+    def again(self, programs, ours):
+        """The second run of those that need one to be judged; how many there were."""
+        unlike = [entry for entry in programs if entry["id"] not in self.second and not ours[entry["id"]].get("not_run")
+                  and results.unlike(entry["case"], self.first[entry["id"]], ours[entry["id"]])]
+        if unlike:
+            self.run(unlike, "native-again", self.second)
+        return len(unlike)
+
+    def of(self, entry):
+        """Both runs of a program, as far as there are; None where nothing runs natively."""
+        return (self.first[entry["id"]], self.second.get(entry["id"])) if self.first else None
 
 
 def linked(entry, vendor, options):
@@ -138,6 +164,7 @@ def without(entry):
 
 def run_through_us(programs, options, transport, vendor, log):
     """One run of each program over a backend; with the GPU hidden, if there is one, and NVIDIA's libraries."""
+    known = results.expectations(options.device)
     backend = Backend(options, transport, options.work, log)
     try:
         jobs = {}
@@ -150,6 +177,8 @@ def run_through_us(programs, options, transport, vendor, log):
             env["GVIRTUS_CONFIG"] = backend.config
             env["GVIRTUS_STATS"] = "json:" + stats_file(options, transport, entry)
             described_job = job(entry, options, entry["id"], env, transport)
+            expected = results.matching(row_of(entry, transport, options), known) or {}
+            described_job["timeout"] = expected.get("timeout", described_job["timeout"])
             described_job["library_home"] = options.home
             described_job["ours"] = ["cuda", "cudart"] + ([] if own_runtime else ["cublas", "cublasLt", "cufft", "curand", "cusolver", "cusparse", "cudnn"])
             if entry["case"].kind == "python" and entry["level"] == "library":
@@ -220,15 +249,14 @@ class Verdicts:
 
     def add(self, entry, transport, native, ours):
         case, stats = entry["case"], read_stats(self.options, transport, entry)
-        if ours.get("not_run") or native and any(result.get("not_run") for result in native):
+        if ours.get("not_run") or native and any(result and result.get("not_run") for result in native):
             self.not_run.append("%s over %s (no time left)" % (entry["id"], transport))
             return
-        row = {"kind": case.kind, "case": case.name, "cuda": entry["cuda"], "level": entry["level"], "devices": self.options.devices, "transport": transport,
-               "seconds": ours["seconds"], "native_seconds": None, "round_trips": round_trips(stats) if stats else None}
+        row = dict(row_of(entry, transport, self.options), seconds=ours["seconds"], native_seconds=None, round_trips=round_trips(stats) if stats else None)
         if native:
             first, second = native
             row["ok"], row["notes"] = results.judge(case, entry["cuda"], first, second, ours, stats)
-            row.update(native_seconds=min(first["seconds"], second["seconds"]), native_code=first["code"], native_digest=compare.digest(first["out"], case.hide, case.unordered),
+            row.update(native_seconds=min(result["seconds"] for result in native if result), native_code=first["code"], native_digest=compare.digest(first["out"], case.hide, case.unordered),
                        hidden=len(compare.normalise(first["out"], case.hide)[1]))
         else:
             row["ok"], row["notes"] = results.judge_alone(case, entry["cuda"], ours, stats, self.native_codes(case))
@@ -268,6 +296,8 @@ def main():
     began = time.monotonic()
     options.until = began + options.limit if options.limit else None
     stage = lambda text: print("[%5.1f s] %s" % (time.monotonic() - began, text), flush=True)
+    options.commit = options.commit or commit()
+    options.done = {results.key(row) for path in options.skip_done for row in results.load(path)["cases"] if row["commit"] == options.commit}
     gpu, driver, arch = describe_machine()
     if options.device == "cpu":
         gpu, driver, arch = "CPU device", "none", "compute_80"
@@ -282,31 +312,37 @@ def main():
         wanted = [(case, level) for case in cases for level in options.levels if case.at(level)]
         lacking = {(case.name, level): case.missing_library(level, vendor, options.home) for case, level in wanted}
         lacking = {pair: library for pair, library in lacking.items() if library}
-        stage("%s, driver %s, %d programs" % (gpu, driver, len(wanted) - len(lacking)))
-        errors = {} if options.torch else build_all([(case, level) for case, level in wanted if (case.name, level) not in lacking], nvcc, arch, os.path.join(work, "bin"), vendor, options)
-        stage("built, %d failures" % len(errors))
-        programs = programs_of(wanted, errors, lacking, options)
-        # What takes long comes last, so that a limit leaves out few.
-        slow = {name for name, groups in results.expectations(options.device).items() if any(group.get("slow") for group in groups)}
-        programs.sort(key=lambda entry: entry["case"].name in slow)
+        wanted = [(case, level) for case, level in wanted if (case.name, level) not in lacking]
+        transports = options.transports.split(",")
+        if options.done:
+            maybe = lambda case, level: [{"case": case, "cuda": cuda, "level": level} for cuda in [13, 12] if cuda == 13 or brought(case, cuda, options)]
+            wanted = [(case, level) for case, level in wanted if any(undone(maybe(case, level), transport, options) for transport in transports)]
+        stage("%s, driver %s, %d programs" % (gpu, driver, len(wanted)))
+        built = Built() if options.torch else build_all(wanted, nvcc, arch, os.path.join(work, "bin"), vendor, options)
+        stage(built.summary())
+        programs = programs_of(wanted, built, options)
+        programs = [entry for entry in programs if any(undone([entry], transport, options) for transport in transports)]
 
-        native = {}
+        native = Native(options, toolkit, vendor)
         if options.device == "cuda":
-            native = run_natively(programs, options, toolkit, vendor)
-            stage("ran natively, twice")
-        verdicts = Verdicts(options, {"commit": options.commit or commit(), "date": datetime.date.today().isoformat(), "driver": driver})
+            native.once(programs)
+            stage("ran natively")
+        verdicts = Verdicts(options, {"commit": options.commit, "date": datetime.date.today().isoformat(), "driver": driver})
         verdicts.not_run += ["%s at %s level: there is no lib%s" % (name, level, library) for (name, level), library in sorted(lacking.items())]
         good = False
-        for transport in options.transports.split(","):
-            ours = run_through_us(programs, options, transport, vendor, os.path.join(options.out, "backend-%s.log" % transport))
+        for transport in transports:
+            left = undone(programs, transport, options)
+            ours = run_through_us(left, options, transport, vendor, os.path.join(options.out, "backend-%s.log" % transport))
             stage("ran over %s" % transport)
-            for entry in programs:
+            if options.device == "cuda":
+                stage("ran %d natively again" % native.again(left, ours))
+            for entry in left:
                 began_judging = time.monotonic()
-                verdicts.add(entry, transport, native.get(entry["id"]), ours[entry["id"]])
+                verdicts.add(entry, transport, native.of(entry), ours[entry["id"]])
                 if time.monotonic() - began_judging > 2:
                     stage("judging %s took %.1f s" % (entry["id"], time.monotonic() - began_judging))
             # What is known so far is on disk before the next transport begins.
-            good = conclude(verdicts, errors, options, gpu)
+            good = conclude(verdicts, built.errors(), options, gpu)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     stage("done")
@@ -328,7 +364,7 @@ def conclude(verdicts, errors, options, gpu):
         results.keep(record, options.records)
     print(text)
     fine = [results.EQUAL, results.EXPECTED]
-    return bool(verdicts.rows) and all(row["outcome"] in fine for row in verdicts.rows) and not errors and not unlisted
+    return bool(verdicts.rows or options.done) and all(row["outcome"] in fine for row in verdicts.rows) and not errors and not unlisted
 
 
 if __name__ == "__main__":

@@ -1,14 +1,18 @@
 """Tests of the GPU suite itself, without a GPU: the comparison hides timings and notices everything else."""
 
+import contextlib
 import glob
+import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+import types
 import unittest
 
 import cases
@@ -17,7 +21,9 @@ import goals
 import library_bench
 import library_functions
 import processes
+import programs
 import results
+import run
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FIXTURES = next(path for path in [os.path.join(HERE, "fixtures"), os.path.join(HERE, "../fixtures")] if os.path.isdir(path))
@@ -170,7 +176,7 @@ class Outcomes(unittest.TestCase):
                 self.assertTrue(name in described["samples"] or name in fixtures, name)
                 for entry in entries:
                     self.assertGreater(len(entry["reason"]), 10, name)
-                    self.assertLessEqual(set(entry), {"cases", "reason", "slow", *results.KEY}, name)
+                    self.assertLessEqual(set(entry), {*results.ABOUT, *results.KEY}, name)
 
     def test_cases_accumulate(self):
         def record(date, name, ok):
@@ -181,6 +187,142 @@ class Outcomes(unittest.TestCase):
         self.assertEqual(both["functions"]["cuInit"]["date"], "3")
         with self.assertRaises(SystemExit):
             results.merge(both, dict(record("4", "a", True), gpu="another"))
+
+
+class Judgements(unittest.TestCase):
+    """One native run shows that ours is like it; whether a program is like itself is asked where it is not."""
+
+    CASE = types.SimpleNamespace(kind="fixture", hide=[], unordered=False, round_trips=None, expected_output=lambda cuda: None)
+
+    def result(self, out, code=0):
+        return {"code": code, "out": out, "err": "", "seconds": 1}
+
+    def judge(self, first, second, ours):
+        return results.judge(self.CASE, 13, first, second, ours, None)
+
+    def test_a_second_native_run_decides_where_ours_differs(self):
+        a, b = self.result("sum 1\n"), self.result("sum 2\n")
+        self.assertEqual(self.judge(a, None, a), (True, []))
+        self.assertEqual(self.judge(a, a, b)[1], ["out: line 1: natively 'sum 1', ours 'sum 2'"])
+        self.assertIn("native runs differ", self.judge(a, b, b)[1][0])
+        self.assertFalse(self.judge(a, None, self.result("sum 1\n", 1))[0])
+
+    def test_only_those_that_differ_run_again(self):
+        a, b, hanging = self.result("1"), self.result("2"), dict(self.result(""), code=None)
+        native = run.Native(None, None, None)
+        native.first = {"equal": a, "differs": a, "hangs": a, "left": a, "known": a}
+        native.second = {"known": a}
+        again = []
+        native.run = lambda entries, turn, done: again.extend(entry["id"] for entry in entries)
+        entries = [{"id": name, "case": self.CASE} for name in native.first]
+        self.assertEqual(native.again(entries, {"equal": a, "differs": b, "hangs": hanging, "left": dict(b, not_run=True), "known": b}), 1)
+        self.assertEqual(again, ["differs"])
+
+
+class Programs(unittest.TestCase):
+    """What was compiled elsewhere is used exactly where the same would be compiled."""
+
+    # Writes down what it is told, and what is made.
+    NVCC = '#!/bin/sh\necho "$@" >> "${0%/*}/log"\nwhile [ $# -gt 1 ]; do [ "$1" = -o ] && echo made > "$2"; shift; done\n'
+
+    def setUp(self):
+        self.root = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.root)
+        self.nvcc = [self.write("bin/nvcc", self.NVCC)]
+        os.chmod(self.nvcc[0], 0o755)
+        self.options = types.SimpleNamespace(samples=self.path("samples"), carried=self.root, home=self.root, arch="sm_90", cuda_major=13, build_only=self.path("cuda13"))
+        self.write("fixtures/check.h", "1")
+        self.fixture = cases.Case("fixture", "one", os.path.dirname(self.write("fixtures/one.cu", "// compile: -rdc=true\n")), {})
+        self.write("samples/two/main.cu", "1")
+        self.write("samples/two/inc/two.h", "1")
+        self.write("samples/two/data/in.pgm", "1")
+        self.write("samples/Common/helper.h", "1")
+        description = {"directories": ["data"], "ptx": {"two.ptx": "kernel.cu"}, "flags": ["-Xcompiler=-fopenmp"]}
+        self.sample = cases.Case("sample", "two", self.path("samples/two"), description)
+        self.linked = cases.Case("fixture", "one", self.path("fixtures"), {"libraries": ["cublas"]})
+
+    def path(self, name):
+        return os.path.join(self.root, name)
+
+    def write(self, name, text):
+        os.makedirs(os.path.dirname(self.path(name)), exist_ok=True)
+        with open(self.path(name), "w") as file:
+            file.write(text)
+        return self.path(name)
+
+    def told(self):
+        """What the compiler was told since the last time."""
+        log = self.path("bin/log")
+        if not os.path.exists(log):
+            return []
+        with open(log) as file:
+            lines = file.read().splitlines()
+        os.unlink(log)
+        return [line for line in lines if line != "--version"]
+
+    def bring(self, *brought):
+        with contextlib.redirect_stdout(io.StringIO()):
+            self.assertEqual(programs.build_only(brought, self.options, self.nvcc, None), 0)
+        return self.told()
+
+    def build(self, *pairs, arch="sm_90"):
+        built = programs.build_all(pairs, self.nvcc, arch, tempfile.mkdtemp(dir=self.root), None, self.options)
+        self.assertEqual(built.errors(), {})
+        return built, self.told()
+
+    def test_what_is_brought_is_linked_and_not_compiled(self):
+        self.assertEqual(len(self.bring(self.fixture, self.sample)), 4)
+        built, told = self.build((self.fixture, "driver"), (self.fixture, "library"), (self.sample, "driver"))
+        self.assertEqual((len(told), sorted(built.used[13]), built.stale[13]), (3, ["one", "two"], []))
+        self.assertTrue(all("-nodlink" in line and " -c " not in line for line in told))
+        self.assertEqual(sum("--cudart=static" in line for line in told), 2)
+        self.assertTrue(all("device-link.o" in line for line in told if "one.cu.o" in line))
+        place = glob.glob(self.path("*/cuda13/driver/two"))[0]
+        self.assertEqual(sorted(os.listdir(place)), ["data", "two", "two.ptx"])
+        self.assertTrue(os.path.exists(os.path.join(place, "data/in.pgm")))
+
+    def test_other_sources_flags_or_gpus_are_compiled_here(self):
+        self.bring(self.fixture, self.sample)
+        for case, change in [(self.fixture, "fixtures/one.cu"), (self.fixture, "fixtures/check.h"), (self.sample, "samples/two/main.cu"), (self.sample, "samples/two/inc/two.h"),
+                             (self.sample, "samples/Common/helper.h")]:
+            with open(self.path(change)) as file:
+                before = file.read()
+            self.write(change, before + "2")
+            built, told = self.build((case, "library"))
+            self.assertEqual((built.used[13], built.stale[13]), ([], [case.name]), change)
+            self.assertTrue(any(" -c " in line for line in told), change)
+            self.write(change, before)
+        self.write("samples/two/data/in.pgm", "2")
+        self.write("fixtures/one.expected", "2")
+        self.assertEqual(sorted(self.build((self.fixture, "library"), (self.sample, "library"))[0].used[13]), ["one", "two"])
+        self.assertEqual(self.build((self.sample, "library"), arch="sm_100")[0].stale[13], ["two"])
+        self.sample.flags = ["-DOTHER"]
+        self.assertEqual(self.build((self.sample, "library"))[0].stale[13], ["two"])
+
+    def test_only_what_changed_is_compiled_again_to_be_brought(self):
+        self.bring(self.fixture, self.sample)
+        self.assertEqual(self.bring(self.fixture, self.sample), [])
+        self.write("samples/two/main.cu", "2")
+        self.assertEqual(len(self.bring(self.fixture, self.sample)), 2)
+        self.assertEqual(self.bring(self.linked), [])
+        self.assertEqual([programs.carries(case, 12) for case in [self.fixture, self.sample, self.linked]], [True, False, False])
+
+    def test_programs_of_an_earlier_cuda_have_its_runtime(self):
+        self.options.build_only, self.options.cuda_major = self.path("cuda12"), 12
+        self.bring(self.fixture)
+        built, told = self.build((self.fixture, "driver"))
+        self.assertEqual((built.used, sorted(built.outcomes)), ({12: ["one"], 13: []}, [("one", 12, "driver"), ("one", 13, "driver")]))
+        self.assertIn("--cudart=none -L %s -lcudart_static" % self.path("cuda12/lib"), told[-1])
+
+    def test_a_case_at_both_levels_is_compiled_once(self):
+        _, told = self.build((self.sample, "driver"), (self.sample, "library"))
+        self.assertEqual([sum(part in line for line in told) for part in [" -c ", "-ptx", "--cudart=static", "--cudart=shared"]], [1, 1, 1, 1])
+
+    def test_a_run_goes_on_where_another_stopped(self):
+        entries = [{"case": self.fixture, "cuda": 13, "level": level} for level in cases.LEVELS]
+        options = types.SimpleNamespace(devices=1)
+        options.done = {results.key(run.row_of(entries[0], "tcp", options))}
+        self.assertEqual([len(run.undone(entries, transport, options)) for transport in ["tcp", "shm"]], [1, 2])
 
 
 class Processes(unittest.TestCase):

@@ -17,8 +17,8 @@ const LIMIT: u64 = 240 << 20;
 pub struct Options {
     /// A checkout of NVIDIA's cuda-samples, of which the suite's programs are copied.
     pub samples: Option<PathBuf>,
-    /// Also compile the suite's programs with nvcc 12, as GPU machines seldom have two compilers.
-    pub cuda12: bool,
+    /// With nvcc of which major versions the suite's programs are compiled: GPU machines seldom have two compilers, and their time is dear.
+    pub programs: Vec<u32>,
 }
 
 /// Makes `dist/` anew.
@@ -61,8 +61,8 @@ pub fn dist(options: &Options) -> Result<PathBuf> {
     if let Some(samples) = &options.samples {
         copy_samples(samples, &suite)?;
     }
-    if options.cuda12 {
-        build_cuda12(&suite, &out)?;
+    for &major in &options.programs {
+        compile_programs(&suite, major)?;
     }
 
     let mut size = 0;
@@ -147,29 +147,35 @@ fn find_directory(below: &Path, name: &str, depth: usize) -> Option<PathBuf> {
         .find_map(|path| find_directory(&path, name, depth - 1))
 }
 
-/// Compiles fixtures and samples with nvcc 12 into `cuda12/library` and `cuda12/driver`, with the runtime that the former need natively in `cuda12/lib`.
+/// Compiles the suite's programs into `cuda<major>`; what has not changed since the last time is kept in the target directory.
 ///
-/// The suite's own script knows how each program is built; it is told to do nothing else.
-fn build_cuda12(suite: &Path, home: &Path) -> Result<()> {
-    let toolkit = toolchain::Toolkit::find(12)?;
-    let out = suite.join("cuda12");
-    sh::install(
-        &toolchain::vendor_cudart(12)?,
-        &out.join("lib/libcudart.so.12"),
-    )?;
+/// The suite's own script knows how each is compiled. The GPU machine links them: with its toolkit's runtime if that is of the same major version, which that of CUDA 12 is not.
+fn compile_programs(suite: &Path, major: u32) -> Result<()> {
+    let name = format!("cuda{major}");
+    let made = sh::target_dir().join("gpu-suite").join(&name);
+    let toolkit = toolchain::Toolkit::find(major)?;
     sh::run(
         Command::new("python3")
             .arg("-B")
             .arg(suite.join("run.py"))
             .arg("--build-only")
-            .arg(out)
-            .args(["--cuda-major", "12", "--level", "both", "--nvcc"])
-            .arg(fixtures::nvcc_line(&toolkit.nvcc_static()?)?)
+            .arg(&made)
+            .args(["--cuda-major", &major.to_string(), "--nvcc"])
+            .arg(fixtures::nvcc_line(&toolkit.nvcc())?)
             .arg("--samples")
-            .arg(suite.join("samples"))
-            .arg("--home")
-            .arg(home),
-    )
+            .arg(suite.join("samples")),
+    )?;
+    sh::copy_tree(&made, &suite.join(&name))?;
+    if major == 12 {
+        let runtime = toolchain::vendor_cudart(12)?;
+        for file in ["libcudart.so.12", "libcudart_static.a"] {
+            sh::install(
+                &runtime.with_file_name(file),
+                &suite.join(&name).join("lib").join(file),
+            )?;
+        }
+    }
+    Ok(())
 }
 
 fn weigh(dir: &Path) -> Result<u64> {

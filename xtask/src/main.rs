@@ -85,9 +85,9 @@ enum Task {
         /// A checkout of NVIDIA's cuda-samples to take the suite's programs from
         #[arg(long)]
         samples: Option<PathBuf>,
-        /// Carry the suite's programs built with nvcc 12 too
-        #[arg(long)]
-        cuda12: bool,
+        /// Compile the suite's programs too, with nvcc of these major versions: 12, 13, or both with a comma between
+        #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(12..=13))]
+        programs: Vec<u32>,
     },
 }
 
@@ -139,8 +139,8 @@ fn perform(task: Task) -> Result<()> {
             println!("{}", home::install_home(profile(release))?.display());
         }
         Task::Conformance(options) => conformance::conformance(&options)?,
-        Task::Dist { samples, cuda12 } => {
-            dist::dist(&dist::Options { samples, cuda12 })?;
+        Task::Dist { samples, programs } => {
+            dist::dist(&dist::Options { samples, programs })?;
         }
     }
     Ok(())
