@@ -133,7 +133,9 @@ def link_case(case, cuda, level, nvcc, objects, out, vendor, options):
     # Device code that had to be linked has been.
     command = nvcc + ["-nodlink"] + [flag for flag in case.flags if flag.startswith(("-X", "-l"))] + parts
     if cuda == 12:
-        command += ["--cudart=none", "-L", os.path.join(options.carried, "cuda12/lib")] + (["-lcudart_static", "-lrt", "-lpthread", "-ldl"] if level == "driver" else ["-l:libcudart.so.12"])
+        runtime = os.path.join(options.carried, "cuda12/lib")
+        # The archive by its path: this toolkit's own has the same name.
+        command += ["--cudart=none"] + ([runtime + "/libcudart_static.a", "-lrt", "-lpthread", "-ldl"] if level == "driver" else ["-L", runtime, "-l:libcudart.so.12"])
     else:
         command += ["--cudart=" + ("static" if level == "driver" else "shared")]
     for name in case.libraries:
