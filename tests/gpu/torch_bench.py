@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """PyTorch's speed natively and through GVirtuS: every subject is one process that stays, and they take turns.
 
-    python3 torch_bench.py --home dist --out results [--level both] [--turns 12] [--transports unix,tcp] [--trips] [--against another/dist]
+    python3 torch_bench.py --home dist --out results [--level both] [--turns 12] [--transports unix,tcp] [--trips] [--against another/dist …]
 
 At driver level NVIDIA's libraries run on our driver; at library level cuBLAS, cuDNN, cuFFT, cuRAND and the runtime are ours, and NVIDIA's files of these are hidden.
 Prints a table of medians and ratios (of the medians; and the middle half of the turns' own ratios, each to native's turn beside it), and writes torch-bench.json. Results must be equal to native in
@@ -45,7 +45,7 @@ def compared(name, subject, native, ours):
 
 def told(row):
     """A row of the table."""
-    start = "%-10s %-7s %-8s " % (row["workload"], row["level"], row["over"] + ("" if row["home"] == 0 else ", other"))
+    start = "%-10s %-7s %-8s " % (row["workload"], row["level"], row["over"] + ("" if row["home"] == 0 else ", %d" % row["home"]))
     if row.get("fails"):
         return start + "fails"
     if "ratio" in row:
@@ -127,16 +127,17 @@ class Starter:
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--home", default=os.path.dirname(suite.HERE))
-    parser.add_argument("--against", help="another installation, which takes its turns beside the first one")
+    parser.add_argument("--against", action="append", default=[], help="another installation, which takes its turns beside the first one")
     parser.add_argument("--out", default="gpu-results")
     parser.add_argument("--level", choices=["driver", "library", "both"], default="driver")
     parser.add_argument("--turns", type=int, default=12)
+    parser.add_argument("--steps", type=int, help="steps of a turn, in place of what each workload has: with few of them and many turns, two installations that differ by a percent can be told apart")
     parser.add_argument("--transports", default="shm,tcp")
     parser.add_argument("--only", default="")
     parser.add_argument("--rtt", help="a distance to the backend that is emulated: 100us, 1ms")
     parser.add_argument("--trips", action="store_true", help="also the round trips of a step, by two more processes for each row")
     options = parser.parse_args()
-    options.homes = [os.path.abspath(home) for home in (options.home, options.against) if home]
+    options.homes = [os.path.abspath(home) for home in [options.home] + options.against]
     options.out = os.path.abspath(options.out)
     return options
 
@@ -160,7 +161,7 @@ def main():
             if options.only and name not in options.only.split(","):
                 continue
             said = {subject: [] for subject in everybody}
-            for steps in [short] + [count] * options.turns:
+            for steps in [short] + [options.steps or count] * options.turns:
                 for subject in everybody:
                     said[subject].append(subject.turn("%s %d" % (name, steps)))
             for subject in everybody[1:]:
