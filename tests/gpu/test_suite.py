@@ -77,7 +77,7 @@ class Speed(unittest.TestCase):
             compare.difference(text, text + "8", sorted(patterns))
             compare.digest(text, sorted(patterns))
             compare.bad_verdict(text)
-            self.assertLess(time.process_time() - began, 5, text[:40])
+            self.assertLess(time.process_time() - began, 10, text[:40])
 
 
 class LibraryBench(unittest.TestCase):
