@@ -163,6 +163,17 @@ impl LaunchConfig {
     }
 }
 
+/// How a kernel changes a kernel node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NodeUpdate {
+    /// Bytes of its parameters, from an offset on.
+    Parameter(u64, Vec<u8>),
+    /// Blocks in x, y, z.
+    Grid([u32; 3]),
+    /// Whether it runs.
+    Enabled(bool),
+}
+
 /// What a running grid needs from the driver.
 pub struct LaunchEnvironment<'a> {
     /// Which addresses a kernel may touch.
@@ -185,6 +196,8 @@ pub struct LaunchEnvironment<'a> {
     pub set_condition: &'a (dyn Fn(u64, u32) -> bool + Sync),
     /// Launches an executable graph, by its handle, as the stream says: `cudaGraphLaunch` of a kernel. The status, as the runtime has it.
     pub launch_graph: &'a (dyn Fn(u64, u64) -> i32 + Sync),
+    /// Changes a node of a graph, by its handle: `cudaGraphKernelNodeSetParam` and the like. The status, as the runtime has it.
+    pub update_node: &'a (dyn Fn(u64, NodeUpdate) -> i32 + Sync),
     /// Handle of the executable graph that the grid is part of, 0 if kernels may not launch it.
     pub graph: u64,
     /// Counterpart of `device_malloc`.

@@ -15,6 +15,7 @@ use super::error::{
 };
 use super::graph_conditional::{Condition, Reset};
 use super::graph_device::{self, ForDevice, GraphRun};
+use super::graph_updatable::Updatable;
 use super::handles::{self, Table};
 use super::scheduler::Task;
 use super::stream;
@@ -42,15 +43,22 @@ pub(super) struct Graph {
 }
 
 /// A graph's work, fixed: nodes after those that they depend on, no graphs inside.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(super) struct Shape {
     nodes: Vec<(Work, Vec<usize>)>,
+    /// The handle of the node that each is, 0 for what was put in between.
+    origins: Vec<usize>,
 }
 
 impl Shape {
     /// Whether kernels may launch it: it has kernels, copies and fills, and nothing else.
     fn fits_device(&self) -> bool {
-        let fits = |work: &Work| matches!(work, Work::Kernel(_) | Work::Copy(_) | Work::Fill(_));
+        let fits = |work: &Work| {
+            matches!(
+                work,
+                Work::Kernel(_) | Work::Updatable(_) | Work::Copy(_) | Work::Fill(_)
+            )
+        };
         self.works().any(fits)
             && self
                 .works()
@@ -70,7 +78,33 @@ impl Shape {
         });
         Arc::new(Self {
             nodes: nodes.collect(),
+            origins: self.origins.clone(),
         })
+    }
+
+    fn push(&mut self, work: Work, after: Vec<usize>, origin: usize) {
+        self.nodes.push((work, after));
+        self.origins.push(origin);
+    }
+
+    /// Where the work of a node is.
+    fn place_of(&self, node: usize) -> Option<usize> {
+        self.origins.iter().position(|origin| *origin == node)
+    }
+
+    /// Its nodes that kernels change.
+    fn updatable(&self) -> Vec<Arc<Updatable>> {
+        let mut found = Vec::new();
+        for work in self.works() {
+            match work {
+                Work::Updatable(node) => found.push(Arc::clone(node)),
+                Work::Conditional(node) => node.fixed().iter().for_each(|body| {
+                    found.extend(body.updatable());
+                }),
+                _ => {}
+            }
+        }
+        found
     }
 
     /// A launch in one piece. What it waits for comes before.
@@ -80,7 +114,10 @@ impl Shape {
         let mut nodes: Vec<_> = first.map(|work| (work.clone(), Vec::new())).collect();
         let after = (0..nodes.len()).collect();
         nodes.push((Work::Graph(GraphRun::new(executable, shape)), after));
-        Self { nodes }
+        Self {
+            origins: vec![0; nodes.len()],
+            nodes,
+        }
     }
 
     /// The work in an order in which it may run.
@@ -99,6 +136,14 @@ pub(super) struct Executable {
     full: Mutex<(Arc<Shape>, BTreeSet<usize>)>,
     /// What kernels launch, if they may.
     pub(super) device: Option<ForDevice>,
+    /// Its nodes that kernels change.
+    updatable: Vec<Arc<Updatable>>,
+}
+
+impl Drop for Executable {
+    fn drop(&mut self) {
+        self.updatable.iter().for_each(|node| node.end());
+    }
 }
 
 pub(super) static GRAPHS: Table<Graph> = Table::new();
@@ -121,6 +166,81 @@ impl Graph {
             dependencies,
         });
         nodes.len() - 1
+    }
+
+    /// Lets a node come after another, which must not come after it.
+    pub(super) fn connect(&self, from: usize, to: usize) -> Result {
+        let mut nodes = self.nodes.lock();
+        let mut open = vec![from];
+        let mut seen = BTreeSet::new();
+        while let Some(node) = open.pop() {
+            if node == to {
+                return Err(ERROR_INVALID_VALUE);
+            }
+            if seen.insert(node) {
+                open.extend(&nodes[node].dependencies);
+            }
+        }
+        let after = &mut nodes[to].dependencies;
+        if after.contains(&from) {
+            return Err(ERROR_INVALID_VALUE);
+        }
+        after.push(from);
+        Ok(())
+    }
+
+    /// Takes an edge away.
+    pub(super) fn disconnect(&self, from: usize, to: usize) -> Result {
+        let mut nodes = self.nodes.lock();
+        let after = &mut nodes[to].dependencies;
+        let at = after.iter().position(|before| *before == from);
+        after.swap_remove(at.ok_or(ERROR_INVALID_VALUE)?);
+        Ok(())
+    }
+
+    /// The edges, by the indices of their nodes.
+    pub(super) fn edges(&self) -> Vec<(usize, usize)> {
+        let nodes = self.nodes.lock();
+        let of = |(to, node): (usize, &Node)| {
+            let all = node.dependencies.iter();
+            all.map(|from| (*from, to)).collect::<Vec<_>>()
+        };
+        nodes.iter().enumerate().flat_map(of).collect()
+    }
+
+    /// Takes a node away, with its edges.
+    pub(super) fn remove(&self, index: usize) -> Result {
+        let mut nodes = self.nodes.lock();
+        match &nodes.get(index).ok_or(ERROR_INVALID_VALUE)?.work {
+            Work::Updatable(_) => return Err(ERROR_NOT_SUPPORTED),
+            Work::Conditional(conditional) => {
+                conditional.bodies.iter().for_each(|body| forget(body));
+            }
+            _ => {}
+        }
+        nodes.remove(index);
+        for node in &mut *nodes {
+            node.dependencies.retain(|before| *before != index);
+            let later = node.dependencies.iter_mut().filter(|b| **b > index);
+            later.for_each(|before| *before -= 1);
+        }
+        Ok(())
+    }
+
+    /// Indices in an order in which the work may run.
+    fn order(nodes: &[Node]) -> Vec<usize> {
+        let mut order: Vec<usize> = Vec::with_capacity(nodes.len());
+        let mut done = vec![false; nodes.len()];
+        // Nodes are mostly there before those that come after them.
+        while order.len() < nodes.len() {
+            for (index, node) in nodes.iter().enumerate() {
+                if !done[index] && node.dependencies.iter().all(|before| done[*before]) {
+                    done[index] = true;
+                    order.push(index);
+                }
+            }
+        }
+        order
     }
 
     /// The index of a node of this graph.
@@ -165,38 +285,41 @@ impl Graph {
             }
             let reset = Work::ResetConditions(Reset(conditions.into()));
             shape.nodes.insert(0, (reset, Vec::new()));
+            shape.origins.insert(0, 0);
         }
         shape
     }
 
     /// The work, and the conditions in it.
     fn lay_out(&self, conditions: &mut Vec<Arc<Condition>>) -> Shape {
-        let mut shape = Shape { nodes: Vec::new() };
+        let mut shape = Shape::default();
+        let nodes = self.nodes.lock();
         // Where each node's end is in the shape.
-        let mut ends: Vec<usize> = Vec::new();
-        for node in &*self.nodes.lock() {
+        let mut ends: Vec<usize> = vec![0; nodes.len()];
+        for index in Self::order(&nodes) {
+            let node = &nodes[index];
             let after: Vec<usize> = node.dependencies.iter().map(|&index| ends[index]).collect();
             if let Work::Child(child) = &node.work {
-                shape.nodes.push((Work::Nothing, after));
+                shape.push(Work::Nothing, after, 0);
                 let start = shape.nodes.len() - 1;
-                for (work, inner) in &child.nodes {
+                for ((work, inner), origin) in child.nodes.iter().zip(&child.origins) {
                     let mut after: Vec<usize> =
                         inner.iter().map(|index| start + 1 + index).collect();
                     after.push(start);
-                    shape.nodes.push((work.clone(), after));
+                    shape.push(work.clone(), after, *origin);
                 }
                 let all = (start..shape.nodes.len()).collect();
-                shape.nodes.push((Work::Nothing, all));
+                shape.push(Work::Nothing, all, node.handle);
             } else if let Work::Conditional(conditional) = &node.work {
                 conditions.push(Arc::clone(&conditional.condition));
                 let bodies = conditional.bodies.iter();
                 let fixed = bodies.map(|body| body.lay_out(conditions)).collect();
-                let node = Work::Conditional(Arc::new(conditional.fix(fixed)));
-                shape.nodes.push((node, after));
+                let fixed_node = Work::Conditional(Arc::new(conditional.fix(fixed)));
+                shape.push(fixed_node, after, node.handle);
             } else {
-                shape.nodes.push((node.work.clone(), after));
+                shape.push(node.work.clone(), after, node.handle);
             }
-            ends.push(shape.nodes.len() - 1);
+            ends[index] = shape.nodes.len() - 1;
         }
         shape
     }
@@ -229,8 +352,12 @@ pub(super) fn cuGraphDestroy(hGraph: CUgraph) -> Result {
 fn forget(graph: &Graph) {
     GRAPHS.remove(handles::pointer(graph.handle));
     for node in &*graph.nodes.lock() {
-        if let Work::Conditional(conditional) = &node.work {
-            conditional.bodies.iter().for_each(|body| forget(body));
+        match &node.work {
+            Work::Conditional(conditional) => {
+                conditional.bodies.iter().for_each(|body| forget(body));
+            }
+            Work::Updatable(node) => node.forget(),
+            _ => {}
         }
     }
 }
@@ -288,6 +415,11 @@ fn instantiate(out: *mut CUgraphExec, hGraph: CUgraph, flags: u64) -> Result {
     if for_device && !shape.fits_device() {
         return Err(ERROR_INVALID_VALUE);
     }
+    let updatable = shape.updatable();
+    if updatable.iter().any(|node| node.is_live()) {
+        return Err(ERROR_NOT_SUPPORTED);
+    }
+    updatable.iter().for_each(|node| node.begin());
     let handle = handles::mint();
     EXECUTABLES.insert(
         handle,
@@ -297,6 +429,7 @@ fn instantiate(out: *mut CUgraphExec, hGraph: CUgraph, flags: u64) -> Result {
             shape: Mutex::new(shape),
             flags,
             last: Mutex::new(None),
+            updatable,
         }),
     );
     ffi::put(out, handles::pointer(handle))
@@ -435,7 +568,7 @@ pub(super) fn cuGraphExecUpdate_v2(
     const SUCCESS: u32 = 0;
     const TOPOLOGY_CHANGED: u32 = 2;
     let executable = resolve_executable(hGraphExec)?;
-    let new = resolve(hGraph)?.shape();
+    let mut new = resolve(hGraph)?.shape();
     let mut shape = executable.shape.lock();
     let same = shape.nodes.len() == new.nodes.len()
         && shape.nodes.iter().zip(&new.nodes).all(|(old, new)| {
@@ -451,6 +584,7 @@ pub(super) fn cuGraphExecUpdate_v2(
     }
     // Launches that are under way keep what they began with; what does not run still does not.
     let mut full = executable.full.lock();
+    new.origins.clone_from(&full.0.origins);
     full.0 = Arc::new(new);
     *shape = full.0.without(&full.1);
     Ok(())
@@ -459,17 +593,25 @@ pub(super) fn cuGraphExecUpdate_v2(
 /// Gives a kernel node of an executable graph other work; launches that are under way keep theirs.
 pub(super) fn set_kernel(exec: CUgraphExec, node: CUgraphNode, work: Work) -> Result {
     let executable = resolve_executable(exec)?;
-    let (graph, index) = resolve_node(node)?;
-    let mut shape = executable.shape.lock();
-    // Where graphs inside were laid out, nodes have other places.
-    if shape.nodes.len() != graph.len() {
-        return Err(ERROR_NOT_SUPPORTED);
-    }
-    let shape = Arc::make_mut(&mut *shape);
-    match &mut shape.nodes[index].0 {
-        old @ Work::Kernel(_) => *old = work,
+    let Work::Kernel(new) = work else {
+        return Err(ERROR_INVALID_VALUE);
+    };
+    let mut full = executable.full.lock();
+    let place = full.0.place_of(node.addr()).ok_or(ERROR_INVALID_VALUE)?;
+    let old = match &full.0.nodes[place].0 {
+        Work::Kernel(old) => old,
+        Work::Updatable(node) => {
+            let old = node.launch();
+            let new = old.map_or(Arc::clone(&new), |old| {
+                Arc::new(new.with_attributes_of(&old))
+            });
+            return node.set(Some(&new), None);
+        }
         _ => return Err(ERROR_INVALID_VALUE),
-    }
+    };
+    let new = Work::Kernel(Arc::new(new.with_attributes_of(old)));
+    Arc::make_mut(&mut full.0).nodes[place].0 = new;
+    *executable.shape.lock() = full.0.without(&full.1);
     Ok(())
 }
 
@@ -482,7 +624,7 @@ pub(super) fn cuGraphExecDestroy(hGraphExec: CUgraphExec) -> Result {
 }
 
 /// Looks a node up in the graphs that exist.
-fn resolve_node(handle: CUgraphNode) -> Result<(Arc<Graph>, usize)> {
+pub(super) fn resolve_node(handle: CUgraphNode) -> Result<(Arc<Graph>, usize)> {
     state::require()?;
     let holds = |graph: &Graph| {
         graph
@@ -498,32 +640,35 @@ fn resolve_node(handle: CUgraphNode) -> Result<(Arc<Graph>, usize)> {
     Ok((graph, index))
 }
 
-/// Of graphs without others inside, whose nodes are the work one by one.
+/// Changes the work of a node of a graph that is being built.
+pub(super) fn change_node<R>(
+    handle: CUgraphNode,
+    f: impl FnOnce(&mut Work) -> Result<R>,
+) -> Result<R> {
+    let (graph, index) = resolve_node(handle)?;
+    let mut nodes = graph.nodes.lock();
+    f(&mut nodes.get_mut(index).ok_or(ERROR_INVALID_HANDLE)?.work)
+}
+
 pub(super) fn cuGraphNodeSetEnabled(
     hGraphExec: CUgraphExec,
     hNode: CUgraphNode,
     isEnabled: u32,
 ) -> Result {
     let executable = resolve_executable(hGraphExec)?;
-    let (graph, index) = resolve_node(hNode)?;
-    let plain = |node: &Node| !matches!(node.work, Work::Child(_) | Work::Conditional(_));
-    let nodes = graph.nodes.lock();
-    let mut shape = executable.shape.lock();
+    resolve_node(hNode)?;
     let mut full = executable.full.lock();
-    if !nodes.iter().all(plain) || nodes.len() != full.0.nodes.len() {
-        return Err(ERROR_NOT_SUPPORTED);
-    }
-    if !matches!(
-        nodes[index].work,
-        Work::Kernel(_) | Work::Copy(_) | Work::Fill(_)
-    ) {
-        return Err(ERROR_INVALID_VALUE);
+    let place = full.0.place_of(hNode.addr()).ok_or(ERROR_INVALID_VALUE)?;
+    match &full.0.nodes[place].0 {
+        Work::Kernel(_) | Work::Copy(_) | Work::Fill(_) => {}
+        Work::Updatable(node) => return node.set(None, Some(isEnabled != 0)),
+        _ => return Err(ERROR_INVALID_VALUE),
     }
     match isEnabled {
-        0 => full.1.insert(index),
-        _ => full.1.remove(&index),
+        0 => full.1.insert(place),
+        _ => full.1.remove(&place),
     };
-    *shape = full.0.without(&full.1);
+    *executable.shape.lock() = full.0.without(&full.1);
     Ok(())
 }
 
@@ -531,7 +676,7 @@ pub(super) fn cuGraphNodeGetType(hNode: CUgraphNode, type_: *mut u32) -> Result 
     let (graph, index) = resolve_node(hNode)?;
     // `CUgraphNodeType`.
     let sort = match graph.nodes.lock()[index].work {
-        Work::Kernel(_) => 0,
+        Work::Kernel(_) | Work::Updatable(_) => 0,
         Work::Copy(_) => 1,
         Work::Fill(_) => 2,
         Work::HostFunction(_) | Work::Callback(_) => 3,

@@ -107,6 +107,11 @@ impl Conditional {
         }
     }
 
+    /// What its graphs were when the graph was made executable.
+    pub(super) fn fixed(&self) -> &[Shape] {
+        &self.fixed
+    }
+
     /// Runs what the condition says, node by node: each comes after those that it depends on.
     ///
     /// # Errors

@@ -188,6 +188,9 @@ fn run_node(
     }
     match work {
         Work::Kernel(launch) => launch.run_in(context, graph, launch_graph),
+        Work::Updatable(node) => node
+            .launch()
+            .map_or(Ok(()), |launch| launch.run_in(context, graph, launch_graph)),
         Work::WaitValue(wait) => {
             while !wait.holds() && !context.is_dead() {
                 std::thread::sleep(LOOK);

@@ -140,7 +140,7 @@ pub(super) fn cuGraphAddKernelNode_v2(
 }
 
 /// The work of a node as `…_v2` tells it.
-fn kernel2(params: *const c_void) -> Result<Work> {
+pub(super) fn kernel2(params: *const c_void) -> Result<Work> {
     let KernelParams2 {
         mut first,
         kernel: given,

@@ -50,6 +50,10 @@ macro_rules! implemented { ($callback:ident) => { $callback! {
         cuGraphAddChildGraphNode cuGraphAddEmptyNode cuGraphAddEventRecordNode cuGraphAddEventWaitNode cuGraphAddHostNode cuGraphAddKernelNode
         cuGraphAddKernelNode_v2 cuGraphAddMemcpyNode cuGraphAddMemsetNode cuGraphExecKernelNodeSetParams cuGraphExecKernelNodeSetParams_v2
     }
+    graph_updatable {
+        cuGraphAddDependencies_v2 cuGraphDestroyNode cuGraphGetEdges_v2 cuGraphKernelNodeGetAttribute cuGraphKernelNodeSetAttribute cuGraphKernelNodeSetParams_v2
+        cuGraphRemoveDependencies_v2
+    }
     green {
         cuCtxFromGreenCtx cuCtxGetDevResource cuDevResourceGenerateDesc cuDevSmResourceSplitByCount cuDeviceGetDevResource cuGreenCtxCreate cuGreenCtxDestroy
         cuGreenCtxGetDevResource cuGreenCtxStreamCreate

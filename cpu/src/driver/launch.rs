@@ -25,10 +25,13 @@ use super::stream::{self, Stream};
 use super::texture::LaunchImages;
 use super::texture_reference::{self, Bound};
 use super::work::Work;
-use super::{event, ffi, graph_conditional, graph_device, handles, occupancy, state};
+use super::{
+    event, ffi, graph_conditional, graph_device, graph_updatable, handles, occupancy, state,
+};
 use crate::engine::{Fault, FaultKind, LaunchConfig, LaunchEnvironment};
 
 /// A launch whose arguments have been checked.
+#[derive(Clone)]
 pub(super) struct Launch {
     function: Arc<Function>,
     config: LaunchConfig,
@@ -49,6 +52,57 @@ impl Drop for Count {
 }
 
 impl Launch {
+    /// The same with so many blocks.
+    ///
+    /// # Errors
+    /// `CUDA_ERROR_INVALID_VALUE` if there can be no such grid.
+    pub(super) fn with_grid(&self, grid: [u32; 3]) -> Result<Self> {
+        let sizes = grid.iter().zip(figures::MAX_GRID);
+        if !sizes
+            .into_iter()
+            .all(|(size, most)| (1..=most).contains(size))
+        {
+            return Err(ERROR_INVALID_VALUE);
+        }
+        let mut new = self.clone();
+        new.config.grid = grid;
+        Ok(new)
+    }
+
+    /// The same with other bytes among the parameters.
+    ///
+    /// # Errors
+    /// `CUDA_ERROR_INVALID_VALUE` beyond them.
+    pub(super) fn with_parameter(&self, offset: u64, value: &[u8]) -> Result<Self> {
+        let mut new = self.clone();
+        let from = usize::try_from(offset).map_err(|_| ERROR_INVALID_VALUE)?;
+        let to = from.checked_add(value.len()).ok_or(ERROR_INVALID_VALUE)?;
+        let there = new.parameters.get_mut(from..to);
+        there.ok_or(ERROR_INVALID_VALUE)?.copy_from_slice(value);
+        Ok(new)
+    }
+
+    /// The same as a cooperative launch or not.
+    pub(super) fn with_cooperative(&self, cooperative: bool) -> Self {
+        let mut new = self.clone();
+        new.config.cooperative = cooperative;
+        new
+    }
+
+    /// The same in clusters of that size.
+    pub(super) fn with_cluster(&self, cluster: [u32; 3]) -> Self {
+        let mut new = self.clone();
+        new.config.cluster = cluster;
+        new
+    }
+
+    /// The same with the attributes of another.
+    pub(super) fn with_attributes_of(&self, other: &Self) -> Self {
+        let of = &other.config;
+        self.with_cluster(of.cluster)
+            .with_cooperative(of.cooperative)
+    }
+
     /// Runs the grid to its end.
     ///
     /// # Errors
@@ -89,6 +143,7 @@ impl Launch {
             deadline: config.limit.map(|limit| Instant::now() + limit),
             set_condition: &graph_conditional::set,
             launch_graph,
+            update_node: &graph_updatable::update,
             graph,
             device_malloc: &|size| heap_allocate(context.home(), size),
             device_free: &|address| heap_free(context.home(), address),

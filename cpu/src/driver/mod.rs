@@ -36,6 +36,7 @@ mod graph;
 mod graph_conditional;
 mod graph_device;
 mod graph_nodes;
+mod graph_updatable;
 mod green;
 mod handles;
 mod jit;

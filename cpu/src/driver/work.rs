@@ -12,6 +12,7 @@ use super::event::Event;
 use super::graph::Shape;
 use super::graph_conditional::{Conditional, Reset};
 use super::graph_device::GraphRun;
+use super::graph_updatable::Updatable;
 use super::handles;
 use super::launch::Launch;
 use super::memory::memory;
@@ -24,6 +25,8 @@ pub(super) enum Work {
     /// Only its place in the order matters: event records, joins, empty nodes.
     Nothing,
     Kernel(Arc<Launch>),
+    /// A kernel that kernels change.
+    Updatable(Arc<Updatable>),
     Copy(Copy),
     Fill(Fill),
     HostFunction(HostFunction),
@@ -62,6 +65,7 @@ impl Work {
     pub(super) fn run(self, context: &Arc<Context>) -> Result {
         match self {
             Self::Kernel(launch) => launch.run(context),
+            Self::Updatable(node) => node.launch().map_or(Ok(()), |launch| launch.run(context)),
             Self::Copy(copy) => copy.run(),
             Self::Fill(fill) => fill.run(),
             Self::HostFunction(call) => {

@@ -265,6 +265,11 @@ pub(crate) enum Builtin {
     SetConditional,
     /// `cudaGraphLaunch`.
     GraphLaunch,
+    /// `cudaGraphKernelNodeSetParam`, and so on.
+    NodeSetParam,
+    NodeSetEnabled,
+    NodeSetGridDim,
+    NodeUpdatesApply,
     // The device runtime, as of CUDA 12.
     GetParameterBuffer,
     LaunchDevice,
@@ -296,6 +301,26 @@ pub(crate) const PROVIDED: &[(&str, Builtin, &[u32])] = &[
     ("free", Builtin::Free, &[8]),
     ("cudaGraphSetConditional", Builtin::SetConditional, &[8, 4]),
     ("cudaGraphLaunch", Builtin::GraphLaunch, &[8, 8]),
+    (
+        "cudaGraphKernelNodeSetParam",
+        Builtin::NodeSetParam,
+        &[8, 8, 8, 8],
+    ),
+    (
+        "cudaGraphKernelNodeSetEnabled",
+        Builtin::NodeSetEnabled,
+        &[8, 4],
+    ),
+    (
+        "cudaGraphKernelNodeSetGridDim",
+        Builtin::NodeSetGridDim,
+        &[8, 12],
+    ),
+    (
+        "cudaGraphKernelNodeUpdatesApply",
+        Builtin::NodeUpdatesApply,
+        &[8, 8],
+    ),
     (
         "__cudaCDP2GetParameterBufferV2",
         Builtin::GetParameterBuffer,

@@ -134,6 +134,7 @@ impl Device {
             deadline: self.deadline,
             set_condition: &|_, _| false,
             launch_graph: &|_, _| 1,
+            update_node: &|_, _| 1,
             graph: 0,
             device_malloc: &malloc,
             device_free: &free,

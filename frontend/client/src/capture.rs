@@ -10,8 +10,8 @@ use gvirtus_wire::api::types::{CUresult, error};
 use parking_lot::Mutex;
 
 use crate::graph::work::{Kernel, Work};
-use crate::graph::{Edge, EdgeData, Graph};
-use crate::session::thread_number;
+use crate::graph::{Edge, EdgeData, Graph, updatable};
+use crate::session::{Session, thread_number};
 use crate::streams::Stream;
 
 /// `CU_STREAM_CAPTURE_MODE_GLOBAL`.
@@ -181,6 +181,21 @@ impl Capture {
             }
         }
         self.record_behind(stream, work, after)
+    }
+
+    /// The kernel that a stream has just captured becomes one that kernels change; the handle by which they do.
+    ///
+    /// # Errors
+    /// As [`updatable::make`]; then the capture is lost.
+    pub(crate) fn make_updatable(
+        &self,
+        session: &Session,
+        stream: &Stream,
+    ) -> Result<u64, CUresult> {
+        // The worker captures nothing for it: what is captured is made from the record.
+        self.mirrored.store(false, Ordering::Release);
+        let node = self.front(stream).first().map_or(0, |edge| edge.from);
+        updatable::make(session, &self.graph, node).inspect_err(|_| self.invalidate())
     }
 
     fn record_behind(&self, stream: &Stream, work: Work, after: Vec<Edge>) -> Option<usize> {

@@ -120,7 +120,7 @@ impl Handler<ConditionalBodyBegin> for Session {
                 RELAXED,
             )
         )?;
-        self.capture_began(&stream);
+        self.capture_into(&stream, None);
         Ok(Answer::Now(()))
     }
 }
@@ -141,7 +141,7 @@ impl Handler<ConditionalBodyEnd> for Session {
             }
         }
         drop(bodies);
-        graph.keep.take_inside(keep)?;
+        graph.keep().take_inside(keep)?;
         Ok(Answer::Now(()))
     }
 }

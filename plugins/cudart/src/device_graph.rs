@@ -29,7 +29,7 @@ struct Params {
 
 impl Session {
     /// The nodes of a graph.
-    fn nodes_of(&self, graph: &Graph) -> Result<Vec<*mut c_void>> {
+    pub(crate) fn nodes_of(&self, graph: &Graph) -> Result<Vec<*mut c_void>> {
         let mut count = 0;
         let none = std::ptr::null_mut();
         let raw = graph.raw().ptr();

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use gvirtus_wire::api::core::{
     CaptureAt, GraphCreate, GraphDestroy, GraphExecDestroy, GraphExecUpdate, GraphInstantiate,
@@ -23,6 +23,7 @@ use crate::errors::{
     ERROR_INVALID_HANDLE, ERROR_INVALID_VALUE, ERROR_NOT_SUPPORTED,
     ERROR_STREAM_CAPTURE_INVALIDATED, Result,
 };
+use crate::graph_kernel::Made;
 use crate::host_function::NodeKey;
 use crate::host_memory::HostWrite;
 use crate::progress::Item;
@@ -72,12 +73,15 @@ pub(crate) struct Capture {
     places: Mutex<HashMap<u32, Dependencies>>,
     /// By the client's numbers: the driver's graphs of conditional nodes.
     pub(crate) bodies: Mutex<HashMap<u32, Handle>>,
+    /// The graph of the client that it goes into, if that was there before.
+    pub(crate) into: Option<Arc<Graph>>,
 }
 
 impl Capture {
-    fn new(id: u64) -> Arc<Self> {
+    fn new(id: u64, into: Option<Arc<Graph>>) -> Arc<Self> {
         Arc::new(Self {
             id,
+            into,
             keep: Mutex::default(),
             places: Mutex::default(),
             bodies: Mutex::default(),
@@ -120,12 +124,45 @@ impl Capture {
 pub(crate) struct Graph {
     raw: Handle,
     pub(crate) context: Arc<Context>,
-    pub(crate) keep: Arc<Keep>,
+    keep: Mutex<Arc<Keep>>,
     /// By the client's numbers: the driver's graphs of its conditional nodes, which go with it.
     pub(crate) bodies: Mutex<HashMap<u32, Handle>>,
+    /// By the client's numbers: kernel nodes that were made one by one.
+    pub(crate) made: Mutex<HashMap<u32, Made>>,
+    /// A capture has gone into it.
+    captured: AtomicBool,
 }
 
 impl Graph {
+    fn new(raw: *mut c_void, context: Arc<Context>) -> Arc<Self> {
+        Arc::new(Self {
+            raw: Handle::of(raw),
+            context,
+            keep: Mutex::default(),
+            bodies: Mutex::default(),
+            made: Mutex::default(),
+            captured: AtomicBool::new(false),
+        })
+    }
+
+    /// It has what a capture consisted of.
+    fn take(&self, capture: &Capture) {
+        let (keep, bodies) = capture.take();
+        *self.keep.lock() = Arc::new(keep);
+        *self.bodies.lock() = bodies;
+        self.captured.store(true, Ordering::Release);
+    }
+
+    /// Whether a capture has gone into it.
+    pub(crate) fn is_captured(&self) -> bool {
+        self.captured.load(Ordering::Acquire)
+    }
+
+    /// What its nodes use.
+    pub(crate) fn keep(&self) -> Arc<Keep> {
+        Arc::clone(&self.keep.lock())
+    }
+
     /// The driver's graph.
     pub(crate) fn raw(&self) -> Handle {
         self.raw
@@ -141,7 +178,7 @@ impl Drop for Graph {
 /// An executable graph of the client.
 pub(crate) struct Exec {
     pub(crate) context: Arc<Context>,
-    /// What it was made from, if kernels may launch it.
+    /// What it was made from, if kernels may launch it or change its nodes.
     pub(crate) graph: Option<Arc<Graph>>,
     what: Mutex<What>,
 }
@@ -155,7 +192,7 @@ struct What {
 impl Exec {
     /// What the driver made of a graph.
     pub(crate) fn new(context: Arc<Context>, raw: Handle, graph: &Graph) -> Self {
-        let keep = Arc::clone(&graph.keep);
+        let keep = graph.keep();
         Self {
             context,
             graph: None,
@@ -204,16 +241,16 @@ impl Handler<StreamBeginCapture> for Session {
             self.driver,
             cuStreamBeginCapture_v2(stream.raw.ptr(), RELAXED)
         )?;
-        self.capture_began(&stream);
+        self.capture_into(&stream, None);
         Ok(Answer::Now(()))
     }
 }
 
 impl Session {
-    /// A stream has begun to capture.
-    pub(crate) fn capture_began(&self, stream: &Stream) {
+    /// A stream has begun to capture, maybe into a graph of the client that was there before.
+    pub(crate) fn capture_into(&self, stream: &Stream, into: Option<Arc<Graph>>) {
         let id = self.capture_info(stream).map_or(0, |info| info.id);
-        self.captures.lock().push(Capture::new(id));
+        self.captures.lock().push(Capture::new(id, into));
         self.progress.captures.fetch_add(1, Ordering::AcqRel);
     }
 
@@ -248,38 +285,41 @@ impl Session {
 
 impl Handler<StreamEndCapture> for Session {
     fn handle(&self, header: &Header, command: StreamEndCapture) -> Result<Answer<u32>> {
-        self.graphs.vacant(command.graph)?;
         let stream = self.stream(header, command.stream)?;
         let context = Arc::clone(stream.context());
         context.make_current()?;
         let (ended, capture) = self.capture_end(&stream);
         let raw = match ended {
-            Ok(raw) => raw,
-            Err(status) => {
+            Ok(raw) if raw.is_null() => Err(ERROR_STREAM_CAPTURE_INVALIDATED),
+            ended => ended,
+        };
+        // One that went into a graph of the client ends as that graph.
+        let graph = match (raw, capture.as_ref().and_then(|c| c.into.clone())) {
+            (Ok(_), Some(into)) => {
+                let named = self.graphs.get(command.graph)?;
+                if !Arc::ptr_eq(&named, &into) {
+                    return Err(ERROR_INVALID_VALUE);
+                }
+                into
+            }
+            (Ok(raw), None) => {
+                let graph = Graph::new(raw, context);
+                self.graphs.store(command.graph, Ok(Arc::clone(&graph)))?;
+                graph
+            }
+            (Err(status), _) => {
                 let _ = self.graphs.store(command.graph, Err(status));
                 return Err(status);
             }
         };
-        if raw.is_null() {
-            let _ = self
-                .graphs
-                .store(command.graph, Err(ERROR_STREAM_CAPTURE_INVALIDATED));
-            return Err(ERROR_STREAM_CAPTURE_INVALIDATED);
+        if let Some(capture) = capture {
+            graph.take(&capture);
         }
-        let (keep, bodies) = capture.map_or_else(Default::default, |c| c.take());
-        let graph = Graph {
-            raw: Handle::of(raw),
-            context,
-            keep: Arc::new(keep),
-            bodies: Mutex::new(bodies),
-        };
         let mut nodes = 0;
-        let counted = cu!(
+        cu!(
             self.driver,
-            cuGraphGetNodes(raw, std::ptr::null_mut(), &raw mut nodes)
-        );
-        self.graphs.store(command.graph, Ok(Arc::new(graph)))?;
-        counted?;
+            cuGraphGetNodes(graph.raw.ptr(), std::ptr::null_mut(), &raw mut nodes)
+        )?;
         Ok(Answer::Now(u32::try_from(nodes).unwrap_or(u32::MAX)))
     }
 }
@@ -290,12 +330,7 @@ impl Handler<GraphCreate> for Session {
         let made = self.enter(header).and_then(|context| {
             let mut raw = std::ptr::null_mut();
             cu!(self.driver, cuGraphCreate(&raw mut raw, 0))?;
-            Ok(Arc::new(Graph {
-                raw: Handle::of(raw),
-                context,
-                keep: Arc::default(),
-                bodies: Mutex::default(),
-            }))
+            Ok(Graph::new(raw, context))
         });
         self.graphs.store(command.graph, made).map(Answer::Now)
     }
@@ -357,7 +392,10 @@ impl Handler<GraphInstantiate> for Session {
         let context = self.enter(header)?;
         self.host.may_block();
         let raw = self.instantiate(&graph, command.flags)?;
-        let exec = Exec::new(context, raw, &graph);
+        let mut exec = Exec::new(context, raw, &graph);
+        if !graph.made.lock().is_empty() {
+            exec.graph = Some(graph);
+        }
         self.execs
             .store(command.exec, Ok(Arc::new(exec)))
             .map(Answer::Now)
@@ -396,7 +434,7 @@ impl Handler<GraphExecUpdate> for Session {
             let old = std::mem::replace(&mut what.raw, raw);
             let _ = cu!(self.driver, cuGraphExecDestroy(old.ptr()));
         }
-        what.keep = Arc::clone(&graph.keep);
+        what.keep = graph.keep();
         Ok(Answer::Now(()))
     }
 }

@@ -42,11 +42,10 @@ pub(crate) type Pointers = *mut *mut c_void;
 /// `CUDA_ERROR_INVALID_VALUE` if there are fewer bytes than the kernel's parameters take.
 #[inline]
 pub(crate) fn with_params(
-    command: &Launch,
+    block: &[u8],
     function: &Function,
     issue: impl FnOnce(Pointers, Pointers) -> Result<()>,
 ) -> Result<()> {
-    let block = &command.params;
     if block.len() < function.least {
         return Err(ERROR_INVALID_VALUE);
     }
@@ -112,9 +111,14 @@ impl Session {
         function: &Function,
         stream: Handle,
     ) -> Result<()> {
-        with_params(command, function, |params, extra| {
+        let launched = with_params(&command.params, function, |params, extra| {
             self.launch_with(command, function, stream, params, extra)
-        })
+        });
+        if launched == Err(ERROR_NOT_SUPPORTED) {
+            // Such as kernels that launch graphs, which only a graph may hold: a chain would let them.
+            function.unchainable.store(true, Ordering::Relaxed);
+        }
+        launched
     }
 
     fn launch_with(

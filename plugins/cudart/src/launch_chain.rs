@@ -7,7 +7,6 @@
 //!
 //! <https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__GRAPH.html>
 
-use std::ffi::c_void;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -17,7 +16,8 @@ use gvirtus_wire::frame::Header;
 use crate::contexts::Context;
 use crate::driver::{Driver, Handle, cu};
 use crate::errors::Result;
-use crate::launch::{Pointers, with_params};
+use crate::graph_kernel::NodeParams;
+use crate::launch::with_params;
 use crate::modules::Function;
 use crate::session::Session;
 use crate::streams::Stream;
@@ -29,19 +29,6 @@ pub(crate) const SHORT: usize = 8;
 pub(crate) const IN_A_ROW: u32 = 16;
 /// A stream gets its chains, which take 0.2 ms to make, after so many that chains could have taken.
 const WORTH_IT: u32 = 256;
-
-/// `CUDA_KERNEL_NODE_PARAMS_v2`.
-#[repr(C)]
-struct NodeParams {
-    function: *mut c_void,
-    grid: [u32; 3],
-    block: [u32; 3],
-    shared: u32,
-    params: Pointers,
-    extra: Pointers,
-    kernel: *mut c_void,
-    context: *mut c_void,
-}
 
 /// A launch that waits for others.
 pub(crate) struct Held {
@@ -65,7 +52,7 @@ impl Held {
     }
 
     fn params(&self, issue: impl FnOnce(&NodeParams) -> Result<()>) -> Result<()> {
-        with_params(&self.launch, &self.function, |params, extra| {
+        with_params(&self.launch.params, &self.function, |params, extra| {
             issue(&NodeParams {
                 function: self.function.raw.ptr(),
                 grid: self.launch.grid,

@@ -31,6 +31,7 @@ mod driver;
 mod errors;
 mod events;
 mod graph;
+mod graph_kernel;
 mod green;
 mod host_function;
 mod host_memory;

@@ -444,7 +444,7 @@ macro_rules! cuda_api { ($callback:ident) => { $callback! {
         local 10020 fn cuGraphExecUpdate(hGraphExec: CUgraphExec, hGraph: CUgraph, hErrorNode_out: *mut CUgraphNode, updateResult_out: *mut u32);
         local 11000 fn cuGraphKernelNodeCopyAttributes(dst: CUgraphNode, src: CUgraphNode);
         local 11000 fn cuGraphKernelNodeGetAttribute(hNode: CUgraphNode, attr: u32, value_out: *mut CUstreamAttrValue);
-        local 11000 fn cuGraphKernelNodeSetAttribute(hNode: CUgraphNode, attr: u32, value: *const CUstreamAttrValue);
+        sync 11000 fn cuGraphKernelNodeSetAttribute(hNode: CUgraphNode, attr: u32, value: *const CUstreamAttrValue);
         local 11030 fn cuGraphDebugDotPrint(hGraph: CUgraph, path: *const c_char, flags: u32);
         local 11030 fn cuUserObjectCreate(object_out: *mut CUuserObject, ptr: *mut c_void, destroy: CUhostFn, initialRefcount: u32, flags: u32);
         local 11030 fn cuUserObjectRetain(object: CUuserObject, count: u32);

@@ -285,7 +285,7 @@ macro_rules! cudart_api { ($($callback:ident)::+) => { $($callback)::+! {
         local [12] fn cudaGraphKernelNodeCopyAttributes(hSrc: cudaGraphNode_t, hDst: cudaGraphNode_t);
         local [13] fn cudaGraphKernelNodeCopyAttributes(hDst: cudaGraphNode_t, hSrc: cudaGraphNode_t);
         local [12 13] fn cudaGraphKernelNodeGetAttribute(hNode: cudaGraphNode_t, attr: u32, value_out: *mut cudaLaunchAttributeValue);
-        local [12 13] fn cudaGraphKernelNodeSetAttribute(hNode: cudaGraphNode_t, attr: u32, value: *const cudaLaunchAttributeValue);
+        sync [12 13] fn cudaGraphKernelNodeSetAttribute(hNode: cudaGraphNode_t, attr: u32, value: *const cudaLaunchAttributeValue);
         local [12 13] fn cudaGraphAddMemcpyNode(pGraphNode: *mut cudaGraphNode_t, graph: cudaGraph_t, pDependencies: *const cudaGraphNode_t, numDependencies: usize, pCopyParams: *const cudaMemcpy3DParms);
         local [12 13] fn cudaGraphAddMemcpyNodeToSymbol(pGraphNode: *mut cudaGraphNode_t, graph: cudaGraph_t, pDependencies: *const cudaGraphNode_t, numDependencies: usize, symbol: *const c_void, src: *const c_void, count: usize, offset: usize, kind: u32);
         local [12 13] fn cudaGraphAddMemcpyNodeFromSymbol(pGraphNode: *mut cudaGraphNode_t, graph: cudaGraph_t, pDependencies: *const cudaGraphNode_t, numDependencies: usize, dst: *mut c_void, symbol: *const c_void, count: usize, offset: usize, kind: u32);

@@ -311,6 +311,13 @@ impl Warp {
                         });
                     }
                 }
+                Builtin::NodeSetParam
+                | Builtin::NodeSetEnabled
+                | Builtin::NodeSetGridDim
+                | Builtin::NodeUpdatesApply => {
+                    let status = self.update_nodes(grid, shared, local_base, builtin, ins, lane)?;
+                    self.give_back(grid, shared, local_base, ins, lane, status as u64);
+                }
                 _ => {
                     let result =
                         self.device_runtime(grid, shared, local_base, builtin, ins, lane)?;

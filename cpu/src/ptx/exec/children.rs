@@ -295,5 +295,9 @@ pub(crate) fn needed_by(builtin: Builtin) -> bool {
             | Builtin::Malloc
             | Builtin::Free
             | Builtin::SetConditional
+            | Builtin::NodeSetParam
+            | Builtin::NodeSetEnabled
+            | Builtin::NodeSetGridDim
+            | Builtin::NodeUpdatesApply
     )
 }

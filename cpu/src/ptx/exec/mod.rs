@@ -13,6 +13,7 @@ mod matrix;
 mod matrix_product;
 pub(crate) mod mbarrier;
 mod memory;
+mod node_updates;
 mod pool;
 mod printf;
 mod quick;

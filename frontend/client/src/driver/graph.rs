@@ -16,6 +16,7 @@ use crate::driver::context::{self, Context};
 use crate::driver::graph_device::{self, DEVICE_LAUNCH, Refusal, result};
 use crate::driver::graph_exec::{self, AUTO_FREE, Exec};
 use crate::driver::{Result, put, session};
+use crate::graph::updatable::{self, Kept};
 use crate::graph::work::Work;
 use crate::graph::{self, Graph, Nodes, replay};
 use crate::session::Session;
@@ -37,7 +38,7 @@ pub(crate) fn cuGraphDestroy(handle: CUgraph) -> Result<()> {
     graph::destroy(session, &*graph::resolve(handle)?)
 }
 
-/// Copies a graph, graphs inside it included. Graphs with memory nodes cannot be copied.
+/// Copies a graph, graphs inside it included. Graphs with memory nodes cannot be copied, nor those with nodes that kernels change.
 pub(crate) unsafe fn cuGraphClone(out: *mut CUgraph, original: CUgraph) -> Result<()> {
     session()?;
     let original = graph::resolve(original)?;
@@ -48,7 +49,7 @@ pub(crate) unsafe fn cuGraphClone(out: *mut CUgraph, original: CUgraph) -> Resul
     original.nodes.lock().for_each(&mut |node| {
         memory |= matches!(node.work, Work::Allocate(_) | Work::Free(_));
     });
-    if memory {
+    if memory || original.nodes.lock().list.iter().any(updatable::is) {
         return Err(error::ERROR_NOT_SUPPORTED);
     }
     let copy = original.copy(false)?;
@@ -73,9 +74,26 @@ pub(crate) fn context_of(nodes: &Nodes, made_in: u32) -> Result<Arc<Context>> {
 }
 
 /// Sees to it that the worker has the graph; `for_device` as kernels may launch it.
-fn bring(session: &'static Session, graph: &Graph, for_device: bool) -> Result<()> {
+fn bring(
+    session: &'static Session,
+    graph: &Graph,
+    kept: Option<&Kept>,
+    for_device: bool,
+) -> Result<()> {
     if for_device {
         graph.changed();
+    }
+    if let Some(kept) = kept {
+        let nodes = graph.nodes.lock().clone();
+        let context = context_of(&nodes, graph.context)?;
+        return replay::replay(
+            session,
+            &context,
+            &nodes,
+            &kept.graph,
+            Some(kept),
+            for_device,
+        );
     }
     if graph.mirrored.load(Ordering::Acquire) {
         return Ok(());
@@ -83,7 +101,7 @@ fn bring(session: &'static Session, graph: &Graph, for_device: bool) -> Result<(
     graph::tell_gone(session, graph)?;
     let nodes = graph.nodes.lock().clone();
     let context = context_of(&nodes, graph.context)?;
-    replay::replay(session, &context, &nodes, graph, for_device)?;
+    replay::replay(session, &context, &nodes, graph, None, for_device)?;
     // A graph inside may be changed without this one being told.
     let whole = |node: &graph::Node| !matches!(node.work, Work::Child(_) | Work::Conditional(_));
     let mirrored = !for_device && nodes.list.iter().all(whole);
@@ -128,17 +146,22 @@ unsafe fn instantiate(
             node: 0,
         });
     }
-    bring(session, &graph, for_device)?;
+    let kept = graph.kept.lock().clone();
+    if kept.as_ref().is_some_and(|kept| kept.is_live()) {
+        return Err(error::ERROR_NOT_SUPPORTED.into());
+    }
+    bring(session, &graph, kept.as_deref(), for_device)?;
+    let boxs = kept.as_ref().map_or(graph.id, |kept| kept.graph.id);
     let mut refusal = None;
     let created = graph_exec::insert(|own, id| {
         let handle = if for_device {
-            graph_device::instantiate(session, &graph, flags & !UPLOAD, id, own as usize)
+            graph_device::instantiate(session, &graph, boxs, flags & !UPLOAD, id, own as usize)
                 .map_err(|refused| refusal.insert(refused).status)?
         } else {
             session.call(
                 graph.context,
                 &GraphInstantiate {
-                    graph: graph.id,
+                    graph: boxs,
                     exec: id,
                     // A launch uploads what is not yet: there is nothing to gain here.
                     flags: flags & !UPLOAD,
@@ -146,9 +169,12 @@ unsafe fn instantiate(
             )?;
             own as usize
         };
-        Ok(Exec::new(id, handle, flags & !UPLOAD, &graph))
+        Ok(Exec::new(id, handle, flags & !UPLOAD, &graph, kept.clone()))
     });
     let created = created.map_err(|status| refusal.unwrap_or_else(|| status.into()))?;
+    if let Some(kept) = kept {
+        kept.instantiated(&created);
+    }
     // SAFETY: the caller's pointer.
     unsafe { put(out, created.handle as *mut c_void)? };
     Ok(())

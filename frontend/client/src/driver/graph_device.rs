@@ -139,23 +139,26 @@ fn in_order(nodes: &Nodes, list: &mut Vec<usize>) {
     }
 }
 
-/// Has the box make an executable graph of one that it has, under the number `id`; `own` is our handle of it, the result the box's.
+/// Has the box make an executable graph of one that it has (`boxs`), under the number `id`; `own` is our handle of it, the result the box's.
 pub(super) fn instantiate(
     session: &Session,
     graph: &Graph,
+    boxs: u32,
     flags: u64,
     id: u32,
     own: usize,
 ) -> std::result::Result<usize, Refusal> {
     let command = GraphInstantiateForDevice {
-        graph: graph.id,
+        graph: boxs,
         exec: id,
         flags,
     };
     let made = session.call(graph.context, &command)?;
     if made.status != 0 {
         let mut nodes = Vec::new();
-        in_order(&graph.nodes.lock(), &mut nodes);
+        if boxs == graph.id {
+            in_order(&graph.nodes.lock(), &mut nodes);
+        }
         let node = nodes.get(made.node as usize).copied();
         return Err(Refusal {
             status: made.status as CUresult,

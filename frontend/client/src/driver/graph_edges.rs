@@ -6,7 +6,7 @@ use std::ffi::c_void;
 use gvirtus_wire::api::types::{CUgraph, CUgraphNode, error};
 
 use crate::driver::{Result, put, session};
-use crate::graph::{self, Edge, EdgeData, Nodes};
+use crate::graph::{self, Edge, EdgeData, Nodes, updatable};
 
 /// Reads nodes and the data of the edges to them.
 ///
@@ -332,6 +332,15 @@ pub(crate) fn cuGraphDestroyNode(node: CUgraphNode) -> Result<()> {
     let graph = graph::of_node(node)?;
     let kind = graph::with_node(node, |node| Ok(node.work.kind()))?;
     if matches!(kind, 10 | 11) {
+        return Err(error::ERROR_NOT_SUPPORTED);
+    }
+    // The box's cannot be removed; natively one goes with the graph that it is in, which is here part of another.
+    let mut updatable = false;
+    graph::with_node(node, |node| {
+        node.for_each(&mut |node| updatable |= updatable::is(node));
+        Ok(())
+    })?;
+    if updatable {
         return Err(error::ERROR_NOT_SUPPORTED);
     }
     graph.remove_node(node as usize);

@@ -21,6 +21,7 @@ use crate::driver::{
 };
 use crate::events::{self, Recorded};
 use crate::graph::memory::Effects;
+use crate::graph::updatable::Kept;
 use crate::graph::work::{Host, Work};
 use crate::graph::{self, Graph, Node, Nodes, replay};
 use crate::handles::{Kind, Table};
@@ -47,6 +48,8 @@ pub(crate) struct Exec {
     several_contexts: bool,
     /// User objects: handle and references.
     objects: Vec<(usize, u32)>,
+    /// What it was made from, if kernels change nodes of it: then changes are told one by one.
+    kept: Option<Arc<Kept>>,
 }
 
 /// What follows from the nodes.
@@ -97,7 +100,13 @@ static EXECS: Table<Exec> = Table::new(Kind::GraphExec);
 
 impl Exec {
     /// What was instantiated from a graph.
-    pub(crate) fn new(id: u32, handle: usize, flags: u64, graph: &Graph) -> Self {
+    pub(crate) fn new(
+        id: u32,
+        handle: usize,
+        flags: u64,
+        graph: &Graph,
+        kept: Option<Arc<Kept>>,
+    ) -> Self {
         let nodes = graph.nodes.lock().frozen();
         let objects = graph.objects.lock().clone();
         for &(object, count) in &objects {
@@ -114,6 +123,7 @@ impl Exec {
             nodes: Mutex::new(nodes),
             dirty: AtomicBool::new(false),
             objects,
+            kept,
         }
     }
 
@@ -126,7 +136,7 @@ impl Exec {
         let context = context_of(&nodes, self.context)?;
         let scratch = Graph::create(self.context)?;
         let for_device = self.flags & DEVICE_LAUNCH != 0;
-        let replayed = replay::replay(session, &context, &nodes, &scratch, for_device);
+        let replayed = replay::replay(session, &context, &nodes, &scratch, None, for_device);
         let updated = replayed.and_then(|()| self.update(session, &scratch));
         graph::destroy(session, &scratch)?;
         updated
@@ -150,11 +160,27 @@ impl Exec {
 
     /// Changes the node that was made from a node of the original graph, or of a graph inside.
     fn change(&self, node: CUgraphNode, mut f: impl FnMut(&mut Node) -> Result<()>) -> Result<()> {
+        if self.kept.is_some() {
+            crate::log::unsupported(
+                "changes of what is no kernel, in an executable graph whose nodes kernels change",
+            );
+            return Err(error::ERROR_NOT_SUPPORTED);
+        }
         let mut nodes = self.nodes.lock();
         nodes
             .deep_mut(node as usize, &mut f)
             .ok_or(error::ERROR_INVALID_VALUE)??;
         self.changed(&nodes);
+        Ok(())
+    }
+
+    /// As [`change`](Self::change), of what the worker has been told already.
+    fn told(&self, node: CUgraphNode, mut f: impl FnMut(&mut Node) -> Result<()>) -> Result<()> {
+        let mut nodes = self.nodes.lock();
+        nodes
+            .deep_mut(node as usize, &mut f)
+            .ok_or(error::ERROR_INVALID_VALUE)??;
+        *self.derived.lock() = Derived::of(&nodes);
         Ok(())
     }
 }
@@ -243,7 +269,7 @@ pub(crate) fn cuGraphUpload(handle: CUgraphExec, stream: CUstream) -> Result<()>
     let exec = resolve(handle)?;
     let context = context::current()?;
     let stream = streams::resolve(session, &context, stream)?;
-    if exec.flags & DEVICE_LAUNCH == 0 {
+    if exec.flags & DEVICE_LAUNCH == 0 && exec.kept.is_none() {
         return Ok(());
     }
     streams::check_home(&stream, context.id)?;
@@ -351,6 +377,9 @@ pub(crate) unsafe fn cuGraphExecUpdate_v2(
     if info.is_null() {
         return Err(error::ERROR_INVALID_VALUE);
     }
+    if exec.kept.is_some() || graph.kept.lock().is_some() {
+        return Err(error::ERROR_NOT_SUPPORTED);
+    }
     let theirs = graph.nodes.lock().frozen();
     let mut nodes = exec.nodes.lock();
     let mut adopted = nodes.frozen();
@@ -406,23 +435,24 @@ pub(crate) fn cuGraphNodeSetEnabled(
     enabled: u32,
 ) -> Result<()> {
     let exec = resolve(handle)?;
-    let mut set = |node: &mut Node| {
+    let set = |node: &mut Node| {
         if !matches!(node.work, Work::Kernel(_) | Work::Copy(..) | Work::Fill(..)) {
             return Err(error::ERROR_INVALID_VALUE);
         }
         node.enabled = enabled != 0;
         Ok(())
     };
+    let on = enabled != 0;
+    if let Some(kept) = &exec.kept {
+        kept.enable(session()?, exec.id, node as usize, on)?;
+        return exec.told(node, set);
+    }
     if exec.flags & DEVICE_LAUNCH == 0 {
         return exec.change(node, set);
     }
     // Elsewhere a node is switched off by leaving it out, which makes another graph; but kernels know this one.
-    let mut nodes = exec.nodes.lock();
-    nodes
-        .deep_mut(node as usize, &mut set)
-        .ok_or(error::ERROR_INVALID_VALUE)??;
-    *exec.derived.lock() = Derived::of(&nodes);
-    let on = enabled != 0;
+    exec.told(node, set)?;
+    let nodes = exec.nodes.lock();
     graph_device::enable(session()?, exec.context, exec.id, &nodes, node as usize, on)
 }
 
@@ -455,16 +485,23 @@ unsafe fn set_kernel(
     let exec = resolve(handle)?;
     // SAFETY: this function's contract.
     let new = unsafe { params::kernel(given, kernels, &[])? };
-    exec.change(node, |node| {
-        let Work::Kernel(old) = &node.work else {
+    let set = |of: &mut Node| {
+        let Work::Kernel(old) = &of.work else {
             return Err(error::ERROR_INVALID_VALUE);
         };
         if old.function.context != new.function.context {
             return Err(error::ERROR_INVALID_VALUE);
         }
-        node.work = Work::Kernel(new.with_attributes(old.attributes.clone()));
+        if let Some(kept) = &exec.kept {
+            kept.change(session()?, exec.id, node as usize, &new)?;
+        }
+        of.work = Work::Kernel(new.with_attributes(old.attributes.clone()));
         Ok(())
-    })
+    };
+    match exec.kept {
+        Some(_) => exec.told(node, set),
+        None => exec.change(node, set),
+    }
 }
 
 /// Changes a kernel node.

@@ -15,7 +15,7 @@ use crate::driver::graph_node_params::{
 use crate::driver::{self, Result, context, function, graph_edges, put, session};
 use crate::events;
 use crate::graph::work::{Host, Kernel, Work};
-use crate::graph::{self, Node, conditional};
+use crate::graph::{self, Node, conditional, updatable};
 
 /// Adds a node behind others.
 ///
@@ -181,7 +181,7 @@ pub(crate) unsafe fn cuGraphKernelNodeSetParams(
 
 /// `CUlaunchAttributeID`: the last that is known, and those that are no nodes'.
 const LAST_ATTRIBUTE: u32 = 16;
-const WITH_HANDLES: [u32; 3] = [7, 12, 13];
+const WITH_HANDLES: [u32; 2] = [7, 12];
 
 /// A launch attribute of a kernel node; zeros if it was not set.
 pub(crate) unsafe fn cuGraphKernelNodeGetAttribute(
@@ -193,6 +193,14 @@ pub(crate) unsafe fn cuGraphKernelNodeGetAttribute(
     if attribute == 0 || attribute > LAST_ATTRIBUTE {
         return Err(error::ERROR_INVALID_VALUE);
     }
+    if attribute == updatable::ATTRIBUTE {
+        let handle = kernel.device_node();
+        // SAFETY: the caller's pointer, to a flag and a handle behind it.
+        return unsafe {
+            put(out.cast(), u32::from(handle != 0))?;
+            put(out.cast::<u64>().wrapping_add(1), handle)
+        };
+    }
     let mut words = [0; 8];
     if let Some((_, bytes)) = kernel.attributes.iter().find(|(id, _)| *id == attribute) {
         for (word, bytes) in words.iter_mut().zip(bytes.as_chunks::<8>().0) {
@@ -201,6 +209,18 @@ pub(crate) unsafe fn cuGraphKernelNodeGetAttribute(
     }
     // SAFETY: the caller's pointer.
     unsafe { put(out, CUstreamAttrValue { words }) }
+}
+
+/// Lets kernels change a node, which cannot be undone. The result is the handle by which they do, 0 if they do not.
+fn set_updatable(node: CUgraphNode, kernel: &Kernel, wanted: u32, given: u64) -> Result<u64> {
+    match (wanted, kernel.device_node()) {
+        (0, 0) => Ok(0),
+        (0, _) => Err(error::ERROR_NOT_SUPPORTED),
+        (1, _) if given != 0 => Err(error::ERROR_INVALID_VALUE),
+        (1, 0) => updatable::make(session()?, &graph::of_node(node)?, node as usize),
+        (1, known) => Ok(known),
+        _ => Err(error::ERROR_INVALID_VALUE),
+    }
 }
 
 /// Sets a launch attribute of a kernel node.
@@ -219,6 +239,14 @@ pub(crate) unsafe fn cuGraphKernelNodeSetAttribute(
     }
     // SAFETY: not null, and the caller's.
     let words = unsafe { value.read_unaligned() }.words;
+    if attribute == updatable::ATTRIBUTE {
+        let handle = set_updatable(node, &kernel, words[0] as u32, words[1])?;
+        if handle != 0 {
+            // SAFETY: the driver tells the handle there, whatever the declaration says.
+            unsafe { put(value.cast_mut().cast::<u64>().wrapping_add(1), handle)? };
+        }
+        return Ok(());
+    }
     let mut bytes = [0; 64];
     for (to, word) in bytes.chunks_exact_mut(8).zip(words) {
         to.copy_from_slice(&word.to_le_bytes());
@@ -231,8 +259,11 @@ pub(crate) unsafe fn cuGraphKernelNodeSetAttribute(
 
 /// Gives a kernel node the launch attributes of another.
 pub(crate) fn cuGraphKernelNodeCopyAttributes(dst: CUgraphNode, src: CUgraphNode) -> Result<()> {
-    let attributes = kernel_of(src)?.attributes.clone();
-    let kernel = kernel_of(dst)?;
+    let (from, kernel) = (kernel_of(src)?, kernel_of(dst)?);
+    if from.device_node() != 0 || kernel.device_node() != 0 {
+        return Err(error::ERROR_NOT_SUPPORTED);
+    }
+    let attributes = from.attributes.clone();
     set(dst, Work::Kernel(kernel.with_attributes(attributes)))
 }
 

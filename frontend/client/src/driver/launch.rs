@@ -18,7 +18,7 @@ use crate::driver::device::{attr as device_attr, attribute as device_attribute};
 use crate::driver::function::{Function, attr};
 use crate::driver::{Result, context, kernel, occupancy, session};
 use crate::graph::work::Kernel;
-use crate::graph::{KernelEvent, record};
+use crate::graph::{KernelEvent, record, updatable};
 use crate::memory::ledger;
 use crate::memory::managed::{self, Uses};
 use crate::streams;
@@ -33,7 +33,6 @@ mod id {
     pub(super) const PROGRAMMATIC_EVENT: u32 = 7;
     pub(super) const PREFERRED_CLUSTER_DIMENSION: u32 = 11;
     pub(super) const LAUNCH_COMPLETION_EVENT: u32 = 12;
-    pub(super) const DEVICE_UPDATABLE_KERNEL_NODE: u32 = 13;
     /// Numbers that CUDA 13 does not know for launches.
     pub(super) const HOLE: u32 = 15;
     pub(super) const NVLINK_CENTRIC: u32 = 16;
@@ -229,6 +228,8 @@ pub(crate) struct Attributes {
     serialized: bool,
     /// What it records while it runs.
     events: Vec<Told>,
+    /// Whether kernels change the node that the launch becomes, and where the program learns by which handle.
+    updatable: Option<(bool, *mut u64)>,
 }
 
 /// An event that a kernel records while it runs.
@@ -302,9 +303,14 @@ impl Attributes {
                     };
                     all.events.push(Told { event, of });
                 }
-                id::DEVICE_UPDATABLE_KERNEL_NODE => {
-                    crate::log::unsupported("CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE");
-                    return Err(error::ERROR_NOT_SUPPORTED);
+                updatable::ATTRIBUTE => {
+                    if low > 1 || low == 1 && words[1] != 0 {
+                        return Err(error::ERROR_INVALID_VALUE);
+                    }
+                    // SAFETY: as above; the value begins with a flag, and a handle follows.
+                    let told = unsafe { (&raw mut (*config.attrs.add(i)).value.words[1]) };
+                    all.updatable = Some((low == 1, told));
+                    continue;
                 }
                 // Switched off, which is what a launch without them is: devices that lack them need not be asked.
                 id::PROGRAMMATIC_STREAM_SERIALIZATION
@@ -403,6 +409,18 @@ unsafe fn launch(
     });
     let serialized = attributes.serialized;
     let events = attributes.events;
+    if let Some((wanted, told)) = attributes.updatable {
+        let stream = streams::resolve(session, &context, stream)?;
+        capture::enqueue_allowed(&stream)?;
+        let capture = capture::of(&stream).ok_or(error::ERROR_NOT_SUPPORTED)?;
+        if wanted {
+            record::launch(&stream, 0, recorded, serialized, &events)?;
+            let handle = capture.make_updatable(session, &stream)?;
+            // SAFETY: the program's attribute.
+            unsafe { told.write_unaligned(handle) };
+            return Ok(());
+        }
+    }
     let sequence = streams::submit(
         session,
         &context,

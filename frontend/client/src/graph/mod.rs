@@ -8,6 +8,7 @@ pub(crate) mod conditional;
 pub(crate) mod memory;
 pub(crate) mod record;
 pub(crate) mod replay;
+pub(crate) mod updatable;
 pub(crate) mod work;
 
 use std::collections::HashMap;
@@ -22,6 +23,7 @@ use parking_lot::Mutex;
 use crate::driver::Result;
 use crate::handles::{Kind, Table};
 use crate::session::Session;
+use updatable::Kept;
 use work::Work;
 
 /// `CUgraphEdgeData`.
@@ -117,6 +119,22 @@ pub(crate) struct Node {
     pub(crate) after: Vec<Edge>,
     /// Whether it runs; only nodes of executable graphs may be switched off.
     pub(crate) enabled: bool,
+}
+
+impl Node {
+    /// Itself, and every node of graphs inside.
+    pub(crate) fn for_each(&self, f: &mut dyn FnMut(&Node)) {
+        f(self);
+        match &self.work {
+            Work::Child(child) => child.nodes.lock().for_each(f),
+            Work::Conditional(conditional) => {
+                for body in &conditional.bodies {
+                    body.nodes.lock().for_each(f);
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Nodes in the order in which they were added.
@@ -222,18 +240,7 @@ impl Nodes {
 
     /// Every node, those of graphs inside among them.
     pub(crate) fn for_each(&self, f: &mut dyn FnMut(&Node)) {
-        for node in &self.list {
-            f(node);
-            match &node.work {
-                Work::Child(child) => child.nodes.lock().for_each(f),
-                Work::Conditional(conditional) => {
-                    for body in &conditional.bodies {
-                        body.nodes.lock().for_each(f);
-                    }
-                }
-                _ => {}
-            }
-        }
+        self.list.iter().for_each(|node| node.for_each(f));
     }
 
     /// A copy with graphs inside copied, too, under the same handles: what an executable graph keeps.
@@ -267,6 +274,8 @@ pub(crate) struct Graph {
     pub(crate) mirrored: AtomicBool,
     /// User objects: handle and references.
     pub(crate) objects: Mutex<Vec<(usize, u32)>>,
+    /// What the worker has of it from the first node on that kernels change.
+    pub(crate) kept: Mutex<Option<Arc<Kept>>>,
 }
 
 /// Which graph a node's handle belongs to.
@@ -296,6 +305,7 @@ impl Graph {
             known: AtomicBool::new(false),
             mirrored: AtomicBool::new(false),
             objects: Mutex::default(),
+            kept: Mutex::default(),
         }
     }
 
@@ -345,6 +355,12 @@ impl Graph {
             if let Work::Conditional(_) = &node.work {
                 // Natively neither: a condition is of one graph.
                 return Err(error::ERROR_NOT_SUPPORTED);
+            }
+            if let Work::Kernel(kernel) = &node.work
+                && kernel.device_node() != 0
+            {
+                // Kernels know the other one.
+                node.work = Work::Kernel(kernel.not_updatable());
             }
             node.origin = node.handle;
             node.handle = self.mint_node()?;
@@ -510,6 +526,9 @@ pub(crate) fn destroy(session: &Session, graph: &Graph) -> Result<()> {
     }
     GRAPHS.remove_with(graph.handle as *mut c_void, || tell_gone(session, graph))?;
     forget_nodes(graph);
+    if let Some(kept) = graph.kept.lock().take() {
+        destroy(session, &kept.graph)?;
+    }
     let objects = std::mem::take(&mut *graph.objects.lock());
     for (object, count) in objects {
         crate::driver::user_object::release(object, count);

@@ -8,15 +8,16 @@ use std::sync::atomic::Ordering;
 
 use gvirtus_wire::api::core::{
     COPY_FROM_PULL, COPY_FROM_SHADOW, COPY_ON_DEVICE, COPY_TO_SHADOW, CaptureAt,
-    CaptureConditional, ConditionalBodyBegin, ConditionalBodyEnd, ConditionalHandle, Copy,
-    CopyArray, EventRecord, Extent, HostFunction, Launch, Memset, Plane, StreamBeginCapture,
-    StreamEndCapture, StreamMemoryOperations, StreamWaitEvent,
+    CaptureConditional, CaptureKernel, ConditionalBodyBegin, ConditionalBodyEnd, ConditionalHandle,
+    Copy, CopyArray, EventRecord, Extent, GraphCaptureBegin, GraphKernel, HostFunction, Launch,
+    Memset, Plane, StreamBeginCapture, StreamEndCapture, StreamMemoryOperations, StreamWaitEvent,
 };
 use gvirtus_wire::api::types::{CUevent, CUresult, error};
 use gvirtus_wire::codec::Params;
 use parking_lot::Mutex;
 
 use super::conditional::{self, Conditional};
+use super::updatable::{self, Kept};
 use super::work::{Bounce, Fill, Kernel, Work};
 use super::{Edge, EdgeData, Graph, Node, Nodes};
 use crate::capture::Capture;
@@ -61,7 +62,7 @@ fn reclaim(session: &Session) {
     }
 }
 
-/// Makes graph `graph` of the worker, which is `known` to it from then on. If it is `for_device`, kernels may launch it, so no host function has a part in it.
+/// Makes graph `graph` of the worker, which is `known` to it from then on; `kept` if it is that of nodes which kernels change. If it is `for_device`, kernels may launch it, so no host function has a part in it.
 ///
 /// # Errors
 /// `CUDA_ERROR_NOT_SUPPORTED` for what cannot be replayed, `CUDA_ERROR_INVALID_VALUE` for what no graph can hold; those of sending. What the worker refuses is told by the
@@ -71,6 +72,7 @@ pub(crate) fn replay(
     context: &Arc<Context>,
     nodes: &Nodes,
     graph: &Graph,
+    kept: Option<&Kept>,
     for_device: bool,
 ) -> Result<()> {
     reclaim(session);
@@ -80,12 +82,22 @@ pub(crate) fn replay(
     let stream = builder(session, context, &mut builders)?;
     let others = elsewhere(session, nodes, context.id, &mut builders)?;
     let capture = Capture::private(&stream);
-    session.post(stream.context, &StreamBeginCapture { stream: stream.id })?;
+    match kept {
+        Some(_) => session.call(
+            stream.context,
+            &GraphCaptureBegin {
+                stream: stream.id,
+                graph: graph.id,
+            },
+        )?,
+        None => session.post(stream.context, &StreamBeginCapture { stream: stream.id })?,
+    }
     let mut replay = Replay {
         session,
         stream: &stream,
         home: context.id,
         others: &others,
+        kept,
         last: stream.id,
         for_device,
         places: 0,
@@ -277,6 +289,8 @@ struct Replay<'a> {
     home: u32,
     /// For kernels of other contexts.
     others: &'a [Elsewhere],
+    /// It goes into a graph that has nodes which kernels change.
+    kept: Option<&'a Kept>,
     for_device: bool,
     /// The stream on which the node before was issued.
     last: u32,
@@ -335,7 +349,7 @@ impl<'a> Replay<'a> {
         let stream = self.stream_for(&node.work)?;
         self.go_to(stream, after)?;
         match &node.work {
-            Work::Kernel(kernel) => self.kernel(stream, kernel)?,
+            Work::Kernel(kernel) => self.kernel(stream, node.handle, kernel)?,
             Work::Copy(copy, bounce) => self.copy(&plan(&copy.params)?, bounce)?,
             Work::Fill(fill, id) => self.fill(fill, id)?,
             Work::Host(host) => self.call(host.id(self.session))?,
@@ -503,8 +517,9 @@ impl<'a> Replay<'a> {
                 },
             )?;
             let capture = Capture::private(self.stream);
-            // No other stream takes part.
+            // No other stream takes part, nor do nodes that kernels change.
             self.others = &[];
+            self.kept = None;
             self.last = self.stream.id;
             self.places = 0;
             let issued = self
@@ -542,7 +557,7 @@ impl<'a> Replay<'a> {
         Ok(Params::from_slice(&block))
     }
 
-    fn kernel(&self, stream: &Arc<Stream>, kernel: &Kernel) -> Result<()> {
+    fn kernel(&self, stream: &Arc<Stream>, node: usize, kernel: &Kernel) -> Result<()> {
         let params = if conditional::any() {
             self.with_conditions(&kernel.block)?
         } else {
@@ -550,6 +565,21 @@ impl<'a> Replay<'a> {
         };
         let in_place = ledger::host_among(&params);
         mapped::before(self.session, stream, &in_place, false)?;
+        if let Some(kept) = self.kept {
+            let number = kept.number(node);
+            let made = GraphKernel {
+                graph: kept.graph.id,
+                node: number,
+                kernel: updatable::described(kernel, params),
+                updatable: kernel.device_node() != 0,
+            };
+            self.session.post(stream.context, &made)?;
+            let placed = CaptureKernel {
+                stream: stream.id,
+                node: number,
+            };
+            return stream.post(self.session, &placed, &[]).map(drop);
+        }
         let command = Launch {
             function: kernel.function.id,
             stream: stream.id,

@@ -1,5 +1,7 @@
 //! Graphs: what a stream captures, and what becomes of it.
 
+use crate::codec::Params;
+
 crate::records! {
     /// What came of an executable graph that kernels may launch.
     DeviceGraph {
@@ -11,6 +13,21 @@ crate::records! {
         result: u32,
         /// Place, among the graph's nodes, of the one that stands in the way; `u32::MAX` if the driver names none.
         node: u32,
+    }
+    /// A kernel of a graph, as [`Launch`](super::Launch) has it.
+    KernelNode {
+        /// Function.
+        function: u32,
+        /// Blocks.
+        grid: [u32; 3],
+        /// Threads per block.
+        block: [u32; 3],
+        /// Dynamic shared memory per block, bytes.
+        shared: u32,
+        /// Parameters, packed by the function's layout.
+        params: Params,
+        /// Launch attributes.
+        attributes: Vec<(u32, [u8; 64])>,
     }
 }
 
@@ -139,6 +156,50 @@ crate::commands! {
         place: u32,
         /// How many nodes that has.
         of: u32,
+        /// Whether it runs.
+        enabled: bool,
+    } -> ();
+    /// Makes a kernel node in a graph that is not captured yet, or tells it what it does from now on. It has no edges until [`CaptureKernel`]. The reply is the box's own handle by which
+    /// kernels name the node (`CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE`), 0 if they cannot change it.
+    0x0180 r 1 sync GraphKernel {
+        /// Graph, as [`GraphCreate`] made it.
+        graph: u32,
+        /// Minted by the client, for the graph.
+        node: u32,
+        /// What it does.
+        kernel: KernelNode,
+        /// Kernels may change it, from now on.
+        updatable: bool,
+    } -> u64;
+    /// A stream begins to capture into such a graph: `cuStreamBeginCaptureToGraph`. Nodes that kernels may change stay, whatever else is in the graph goes.
+    0x0181 r 1 sync GraphCaptureBegin {
+        /// Stream.
+        stream: u32,
+        /// Graph.
+        graph: u32,
+    } -> ();
+    /// In that capture: a node of [`GraphKernel`] becomes what comes next on the stream.
+    0x0182 r 1 async CaptureKernel {
+        /// Stream.
+        stream: u32,
+        /// The node's number.
+        node: u32,
+    } -> ();
+    /// `cuGraphExecKernelNodeSetParams` of a node of [`GraphKernel`].
+    0x0183 r 1 async GraphExecKernel {
+        /// Executable graph.
+        exec: u32,
+        /// The node's number.
+        node: u32,
+        /// What it does from now on; its attributes stay.
+        kernel: KernelNode,
+    } -> ();
+    /// `cuGraphNodeSetEnabled` of a node of [`GraphKernel`].
+    0x0184 r 1 async GraphExecEnable {
+        /// Executable graph.
+        exec: u32,
+        /// The node's number.
+        node: u32,
         /// Whether it runs.
         enabled: bool,
     } -> ();
