@@ -12,7 +12,7 @@ use gvirtus_wire::frame::Header;
 
 use crate::driver::{Handle, cu};
 use crate::errors::{ERROR_INVALID_VALUE, ERROR_NOT_SUPPORTED, Result, SUCCESS};
-use crate::graph::{Exec, FLAGS, Graph};
+use crate::graph::{Exec, FLAGS};
 use crate::session::Session;
 
 /// `CUDA_GRAPH_INSTANTIATE_FLAG_DEVICE_LAUNCH`.
@@ -29,10 +29,10 @@ struct Params {
 
 impl Session {
     /// The nodes of a graph.
-    pub(crate) fn nodes_of(&self, graph: &Graph) -> Result<Vec<*mut c_void>> {
+    pub(crate) fn nodes_of(&self, graph: Handle) -> Result<Vec<*mut c_void>> {
         let mut count = 0;
         let none = std::ptr::null_mut();
-        let raw = graph.raw().ptr();
+        let raw = graph.ptr();
         cu!(self.driver, cuGraphGetNodes(raw, none, &raw mut count))?;
         let mut nodes = vec![std::ptr::null_mut(); count];
         let list = nodes.as_mut_ptr();
@@ -81,7 +81,7 @@ impl Handler<GraphInstantiateForDevice> for Session {
             Err(status) => {
                 answer.status = status as u32;
                 if !params.error_node.is_null() {
-                    let nodes = self.nodes_of(&graph)?;
+                    let nodes = self.nodes_of(graph.raw())?;
                     let place = nodes.iter().position(|node| *node == params.error_node);
                     answer.node = place.map_or(u32::MAX, |place| place as u32);
                 }
@@ -96,7 +96,7 @@ impl Handler<GraphNodeEnable> for Session {
         let exec = self.execs.get(command.exec)?;
         let graph = exec.graph.as_ref().ok_or(ERROR_INVALID_VALUE)?;
         self.enter(header)?;
-        let nodes = self.nodes_of(graph)?;
+        let nodes = self.nodes_of(graph.raw())?;
         let node = nodes.get(command.place as usize).copied();
         let node = node.filter(|_| nodes.len() == command.of as usize);
         let node = node.ok_or(ERROR_NOT_SUPPORTED)?;

@@ -149,7 +149,7 @@ impl Graph {
     fn take(&self, capture: &Capture) {
         let (keep, bodies) = capture.take();
         *self.keep.lock() = Arc::new(keep);
-        *self.bodies.lock() = bodies;
+        self.bodies.lock().extend(bodies);
         self.captured.store(true, Ordering::Release);
     }
 

@@ -3,10 +3,11 @@
 //! A kernel names such a node by the driver's own handle, which the client gives to kernels before the graph is complete: a number that means nothing in a command. So the nodes are there first, and
 //! the rest of the graph is captured around them. The driver makes one executable graph of such a graph, and nothing takes its place.
 
+use std::collections::HashSet;
 use std::ffi::c_void;
 
 use gvirtus_wire::api::core::{
-    CaptureKernel, GraphCaptureBegin, GraphExecEnable, GraphExecKernel, GraphKernel, KernelNode,
+    CaptureNode, GraphCaptureBegin, GraphExecEnable, GraphExecKernel, GraphKernel, KernelNode,
 };
 use gvirtus_wire::api::types::CUstreamAttrValue;
 use gvirtus_wire::command::{Answer, Handle as Handler};
@@ -40,8 +41,34 @@ pub(crate) struct NodeParams {
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Made {
     node: Handle,
-    /// Kernels may change it.
-    updatable: bool,
+    /// The graph of a conditional node that it is in, 0 for the client's graph.
+    within: u32,
+    /// Kernels may change it, or graphs of its own are known by numbers.
+    stays: bool,
+}
+
+impl Made {
+    /// A conditional node.
+    pub(crate) fn conditional(node: Handle, within: u32) -> Self {
+        Self {
+            node,
+            within,
+            stays: true,
+        }
+    }
+}
+
+impl Graph {
+    /// The driver's graph of a conditional node, by the client's number, or its own for 0.
+    pub(crate) fn within(&self, body: u32) -> Result<Handle> {
+        match body {
+            0 => Ok(self.raw()),
+            _ => {
+                let known = self.bodies.lock().get(&body).copied();
+                known.ok_or(ERROR_INVALID_HANDLE)
+            }
+        }
+    }
 }
 
 /// Calls `issue` with a kernel as the driver takes it for nodes.
@@ -85,8 +112,10 @@ impl Session {
         let kernel = &command.kernel;
         let function = self.functions.get(kernel.function)?;
         let attributes = self.launch_attributes(&kernel.attributes)?;
+        let within = graph.within(command.within)?;
         let known = graph.made.lock().get(&command.node).copied();
         let mut made = known.unwrap_or_default();
+        made.within = command.within;
         with_node_params(kernel, &function, |params| match known {
             Some(made) => cu!(
                 self.driver,
@@ -98,7 +127,7 @@ impl Session {
                     self.driver,
                     cuGraphAddKernelNode_v2(
                         &raw mut node,
-                        graph.raw().ptr(),
+                        within.ptr(),
                         std::ptr::null(),
                         0,
                         params
@@ -123,22 +152,24 @@ impl Session {
             return Ok(0);
         }
         let handle = make_updatable(self.driver, made.node)?;
-        made.updatable = true;
+        made.stays = true;
         graph.made.lock().insert(command.node, made);
         Ok(handle)
     }
 
-    /// Leaves of a graph what kernels may change, and no edges.
-    fn clear(&self, graph: &Graph) -> Result<()> {
+    /// Leaves of a graph, or of one of its conditional nodes, what kernels may change and conditional nodes, without edges.
+    pub(crate) fn clear(&self, graph: &Graph, body: u32) -> Result<()> {
+        let within = graph.within(body)?;
         let mut made = graph.made.lock();
-        made.retain(|_, made| made.updatable);
-        let stays = |node: *mut c_void| made.values().any(|made| made.node == Handle::of(node));
-        for node in self.nodes_of(graph)? {
+        made.retain(|_, made| made.stays || made.within != body);
+        let stay: HashSet<Handle> = made.values().map(|made| made.node).collect();
+        let stays = |node: *mut c_void| stay.contains(&Handle::of(node));
+        for node in self.nodes_of(within)? {
             if !stays(node) {
                 cu!(self.driver, cuGraphDestroyNode(node))?;
             }
         }
-        let raw = graph.raw().ptr();
+        let raw = within.ptr();
         let mut count = 0;
         let (none, no_data) = (std::ptr::null_mut(), std::ptr::null_mut());
         cu!(
@@ -184,7 +215,7 @@ impl Handler<GraphCaptureBegin> for Session {
         let graph = self.graphs.get(command.graph)?;
         if graph.is_captured() {
             self.enter(header)?;
-            self.clear(&graph)?;
+            self.clear(&graph, 0)?;
         }
         self.before_capture(&stream)?;
         cu!(
@@ -203,21 +234,22 @@ impl Handler<GraphCaptureBegin> for Session {
     }
 }
 
-impl Handler<CaptureKernel> for Session {
-    fn handle(&self, header: &Header, command: CaptureKernel) -> Result<Answer<()>> {
+impl Handler<CaptureNode> for Session {
+    fn handle(&self, header: &Header, command: CaptureNode) -> Result<Answer<()>> {
         let stream = self.stream(header, command.stream)?;
         stream.context().make_current()?;
         let capture = self.capture_of(&stream).ok_or(ERROR_INVALID_VALUE)?;
         let graph = capture.into.as_ref().ok_or(ERROR_INVALID_VALUE)?;
         let made = graph.made.lock().get(&command.node).copied();
         let node = made.ok_or(ERROR_INVALID_HANDLE)?.node;
-        let before = self.capture_info(&stream)?.dependencies;
+        let info = self.capture_info(&stream)?;
+        let before = info.dependencies;
         if before.len() > 0 {
             let to = vec![node.ptr(); before.len()];
             cu!(
                 self.driver,
                 cuGraphAddDependencies_v2(
-                    graph.raw().ptr(),
+                    info.graph.ptr(),
                     before.nodes(),
                     to.as_ptr(),
                     before.edges(),

@@ -21,6 +21,8 @@ struct Condition {
     value: u32,
     flags: u32,
     used: bool,
+    /// Its node has been taken away.
+    gone: bool,
 }
 
 static CONDITIONS: Mutex<Vec<Condition>> = Mutex::new(Vec::new());
@@ -51,6 +53,7 @@ pub(crate) fn create(graph: &Arc<Graph>, value: u32, flags: u32) -> u64 {
         value,
         flags,
         used: false,
+        gone: false,
     });
     TAG | conditions.len() as u64
 }
@@ -74,7 +77,7 @@ pub(crate) fn described(handle: u64) -> Option<(u32, u32)> {
 pub(crate) fn unused(graph: &Graph) -> bool {
     CONDITIONS.lock().iter().any(|condition| {
         let mine = std::ptr::eq(condition.graph.as_ptr(), graph);
-        mine && !condition.used && condition.graph.strong_count() > 0
+        mine && (!condition.used || condition.gone) && condition.graph.strong_count() > 0
     })
 }
 
@@ -138,6 +141,11 @@ impl Conditional {
 
     /// The node is gone, and its graphs with it.
     pub(crate) fn forget(&self) {
+        if let Some(at) = place(self.handle)
+            && let Some(condition) = CONDITIONS.lock().get_mut(at)
+        {
+            condition.gone = true;
+        }
         for body in self.bodies.iter().filter(|body| body.handle != 0) {
             GRAPHS.remove(body.handle as *mut std::ffi::c_void);
             forget_nodes(body);

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use gvirtus_wire::api::core::{
     COPY_FROM_PULL, COPY_FROM_SHADOW, COPY_ON_DEVICE, COPY_TO_SHADOW, CaptureAt,
-    CaptureConditional, CaptureKernel, ConditionalBodyBegin, ConditionalBodyEnd, ConditionalHandle,
+    CaptureConditional, CaptureNode, ConditionalBodyBegin, ConditionalBodyEnd, ConditionalHandle,
     Copy, CopyArray, EventRecord, Extent, GraphCaptureBegin, GraphKernel, HostFunction, Launch,
     Memset, Plane, StreamBeginCapture, StreamEndCapture, StreamMemoryOperations, StreamWaitEvent,
 };
@@ -98,6 +98,7 @@ pub(crate) fn replay(
         home: context.id,
         others: &others,
         kept,
+        within: 0,
         last: stream.id,
         for_device,
         places: 0,
@@ -291,6 +292,8 @@ struct Replay<'a> {
     others: &'a [Elsewhere],
     /// It goes into a graph that has nodes which kernels change.
     kept: Option<&'a Kept>,
+    /// The graph of a conditional node that is being captured there, by its number; 0 for none.
+    within: u32,
     for_device: bool,
     /// The stream on which the node before was issued.
     last: u32,
@@ -299,7 +302,7 @@ struct Replay<'a> {
     /// Handles of conditions: the program's and the box's.
     conditions: Vec<(u64, u64)>,
     /// Graphs of conditional nodes, by the numbers that the worker knows them by.
-    bodies: Vec<Arc<Graph>>,
+    bodies: Vec<(u32, Arc<Graph>)>,
 }
 
 impl<'a> Replay<'a> {
@@ -377,7 +380,7 @@ impl<'a> Replay<'a> {
                 self.stream.post(self.session, &command, &[])?;
             }
             Work::Library(work) => work.post(self.session, self.stream)?,
-            Work::Conditional(conditional) => self.conditional(conditional)?,
+            Work::Conditional(conditional) => self.conditional(node.handle, conditional)?,
             Work::Empty | Work::Allocate(_) | Work::Free(_) | Work::Child(_) => {}
         }
         self.places += 1;
@@ -466,6 +469,17 @@ impl<'a> Replay<'a> {
         for node in &nodes.list {
             if let Work::Conditional(conditional) = &node.work {
                 let handle = conditional.handle;
+                if let Some(kept) = self.kept {
+                    let made = kept.condition(
+                        self.session,
+                        self.stream.context,
+                        self.within,
+                        node.handle,
+                        conditional,
+                    )?;
+                    self.conditions.push((handle, made.handle));
+                    continue;
+                }
                 let (value, flags) =
                     conditional::described(handle).ok_or(error::ERROR_INVALID_VALUE)?;
                 let made = self.session.call(
@@ -482,7 +496,20 @@ impl<'a> Replay<'a> {
         Ok(())
     }
 
-    fn conditional(&mut self, conditional: &Conditional) -> Result<()> {
+    fn conditional(&mut self, node: usize, conditional: &Conditional) -> Result<()> {
+        if let Some(kept) = self.kept {
+            let made = kept.condition(
+                self.session,
+                self.stream.context,
+                self.within,
+                node,
+                conditional,
+            )?;
+            let bodies = made.bodies..;
+            self.bodies
+                .extend(bodies.zip(conditional.bodies.iter().cloned()));
+            return self.place(self.stream, made.node);
+        }
         let known = |(handle, _): &&(u64, u64)| *handle == conditional.handle;
         let &(_, handle) = self
             .conditions
@@ -490,7 +517,8 @@ impl<'a> Replay<'a> {
             .find(known)
             .ok_or(error::ERROR_INVALID_VALUE)?;
         let first = self.bodies.len() as u32;
-        self.bodies.extend(conditional.bodies.iter().cloned());
+        let bodies = (first..).zip(conditional.bodies.iter().cloned());
+        self.bodies.extend(bodies);
         self.session.call(
             self.stream.context,
             &CaptureConditional {
@@ -504,8 +532,8 @@ impl<'a> Replay<'a> {
 
     /// Captures what the graphs of conditional nodes consist of, those inside them as well.
     fn fill_bodies(&mut self, graph: &Graph) -> Result<()> {
-        let mut number = 0;
-        while let Some(body) = self.bodies.get(number as usize).cloned() {
+        let mut at = 0;
+        while let Some((number, body)) = self.bodies.get(at).cloned() {
             let nodes = body.nodes.lock().clone();
             nodes.in_order()?;
             self.session.call(
@@ -517,9 +545,9 @@ impl<'a> Replay<'a> {
                 },
             )?;
             let capture = Capture::private(self.stream);
-            // No other stream takes part, nor do nodes that kernels change.
+            // No other stream takes part.
             self.others = &[];
-            self.kept = None;
+            self.within = number;
             self.last = self.stream.id;
             self.places = 0;
             let issued = self
@@ -535,7 +563,7 @@ impl<'a> Replay<'a> {
             capture.end();
             issued?;
             ended?;
-            number += 1;
+            at += 1;
         }
         Ok(())
     }
@@ -569,16 +597,13 @@ impl<'a> Replay<'a> {
             let number = kept.number(node);
             let made = GraphKernel {
                 graph: kept.graph.id,
+                within: self.within,
                 node: number,
                 kernel: updatable::described(kernel, params),
                 updatable: kernel.device_node() != 0,
             };
             self.session.post(stream.context, &made)?;
-            let placed = CaptureKernel {
-                stream: stream.id,
-                node: number,
-            };
-            return stream.post(self.session, &placed, &[]).map(drop);
+            return self.place(stream, number);
         }
         let command = Launch {
             function: kernel.function.id,
@@ -588,6 +613,15 @@ impl<'a> Replay<'a> {
             shared: kernel.geometry.shared,
             params,
             attributes: kernel.attributes.clone(),
+        };
+        stream.post(self.session, &command, &[]).map(drop)
+    }
+
+    /// A node that was made before becomes what comes next.
+    fn place(&self, stream: &Arc<Stream>, node: u32) -> Result<()> {
+        let command = CaptureNode {
+            stream: stream.id,
+            node,
         };
         stream.post(self.session, &command, &[]).map(drop)
     }

@@ -10,12 +10,13 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 use gvirtus_wire::api::core::{
-    GraphCreate, GraphExecEnable, GraphExecKernel, GraphKernel, KernelNode,
+    GraphConditional, GraphCreate, GraphExecEnable, GraphExecKernel, GraphKernel, KernelNode,
 };
 use gvirtus_wire::api::types::error;
 use gvirtus_wire::codec::Params;
 use parking_lot::Mutex;
 
+use super::conditional::{self, Conditional};
 use super::work::{Kernel, Work};
 use super::{GRAPHS, Graph, Node};
 use crate::driver::Result;
@@ -32,8 +33,22 @@ pub(crate) struct Kept {
     pub(crate) graph: Arc<Graph>,
     /// Kernel nodes of the program by handle, and the worker's numbers of them.
     numbers: Mutex<HashMap<usize, u32>>,
+    /// Conditional nodes that the worker has made, by the program's handles of their conditions.
+    conditions: Mutex<HashMap<u64, Condition>>,
     /// What was instantiated from it.
     live: Mutex<Weak<Exec>>,
+}
+
+/// A conditional node, as the worker has it.
+#[derive(Clone, Copy)]
+pub(crate) struct Condition {
+    /// The worker's number of the node.
+    pub(crate) node: u32,
+    /// The box's handle of the condition.
+    pub(crate) handle: u64,
+    /// The worker's number of its first graph; the others follow.
+    pub(crate) bodies: u32,
+    count: u32,
 }
 
 /// A kernel as it travels, with parameters that may be others than the program's.
@@ -87,6 +102,7 @@ impl Kept {
         Ok(Arc::new(Self {
             graph,
             numbers: Mutex::default(),
+            conditions: Mutex::default(),
             live: Mutex::default(),
         }))
     }
@@ -106,6 +122,47 @@ impl Kept {
             );
             error::ERROR_NOT_SUPPORTED
         })
+    }
+
+    /// A conditional node, which the worker makes if it has not yet, in a graph of another one or 0.
+    ///
+    /// # Errors
+    /// The box's.
+    pub(crate) fn condition(
+        &self,
+        session: &Session,
+        context: u32,
+        within: u32,
+        node: usize,
+        conditional: &Conditional,
+    ) -> Result<Condition> {
+        let mut conditions = self.conditions.lock();
+        if let Some(known) = conditions.get(&conditional.handle) {
+            return Ok(*known);
+        }
+        let described = conditional::described(conditional.handle);
+        let (value, flags) = described.ok_or(error::ERROR_INVALID_VALUE)?;
+        let bodies = 1 + conditions.values().map(|known| known.count).sum::<u32>();
+        let count = conditional.bodies.len() as u32;
+        let node = self.number(node);
+        let command = GraphConditional {
+            graph: self.graph.id,
+            within,
+            node,
+            value,
+            flags,
+            kind: conditional.kind,
+            bodies: (bodies..bodies + count).collect(),
+        };
+        let handle = session.call(context, &command)?;
+        let made = Condition {
+            node,
+            handle,
+            bodies,
+            count,
+        };
+        conditions.insert(conditional.handle, made);
+        Ok(made)
     }
 
     /// Whether there is an executable graph of it.
@@ -160,34 +217,51 @@ impl Kept {
     }
 }
 
-/// The graph of the program that another one is part of, by graphs inside alone.
-fn root_of(graph: &Arc<Graph>) -> Result<Arc<Graph>> {
+/// The graph of the program that a graph is part of, and the conditional nodes between, outermost first: their handles, and which of their graphs.
+type Path = (Arc<Graph>, Vec<(usize, Arc<Conditional>, usize)>);
+
+fn path_to(graph: &Arc<Graph>) -> Result<Path> {
     let mut root = Arc::clone(graph);
+    let mut path = Vec::new();
     while root.inside {
+        let mut through = None;
         let holds = |other: &Graph| {
             let nodes = other.nodes.lock();
-            let inside =
-                |node: &Node| matches!(&node.work, Work::Child(child) if Arc::ptr_eq(child, &root));
-            nodes.list.iter().any(inside)
+            nodes.list.iter().any(|node| match &node.work {
+                Work::Child(child) => Arc::ptr_eq(child, &root),
+                Work::Conditional(conditional) => conditional
+                    .bodies
+                    .iter()
+                    .any(|body| Arc::ptr_eq(body, &root)),
+                _ => false,
+            })
         };
-        root = GRAPHS.find(holds).ok_or_else(|| {
-            crate::log::unsupported("nodes that kernels change in a graph of a conditional node");
-            error::ERROR_NOT_SUPPORTED
-        })?;
+        let outer = GRAPHS.find(holds).ok_or(error::ERROR_INVALID_VALUE)?;
+        for node in &outer.nodes.lock().list {
+            if let Work::Conditional(conditional) = &node.work {
+                let mut bodies = conditional.bodies.iter();
+                if let Some(at) = bodies.position(|body| Arc::ptr_eq(body, &root)) {
+                    through = Some((node.handle, Arc::clone(conditional), at));
+                }
+            }
+        }
+        path.extend(through);
+        root = outer;
     }
-    Ok(root)
+    path.reverse();
+    Ok((root, path))
 }
 
 /// Makes a kernel node one that kernels change. The result is the handle by which they do.
 ///
 /// # Errors
-/// The box's; `CUDA_ERROR_NOT_SUPPORTED` in a graph of a conditional node.
+/// The box's.
 pub(crate) fn make(session: &Session, graph: &Arc<Graph>, node: usize) -> Result<u64> {
     let kernel = match graph.nodes.lock().get(node).map(|node| node.work.clone()) {
         Some(Work::Kernel(kernel)) => kernel,
         _ => return Err(error::ERROR_INVALID_VALUE),
     };
-    let root = root_of(graph)?;
+    let (root, path) = path_to(graph)?;
     let kept = {
         let mut kept = root.kept.lock();
         match &*kept {
@@ -195,8 +269,14 @@ pub(crate) fn make(session: &Session, graph: &Arc<Graph>, node: usize) -> Result
             None => Arc::clone(kept.insert(Kept::new(session, &root)?)),
         }
     };
+    let mut within = 0;
+    for (node, conditional, body) in path {
+        let made = kept.condition(session, kernel.function.context, within, node, &conditional)?;
+        within = made.bodies + body as u32;
+    }
     let command = GraphKernel {
         graph: kept.graph.id,
+        within,
         node: kept.number(node),
         kernel: described(&kernel, kernel.params()),
         updatable: true,

@@ -354,3 +354,83 @@ fn a_graph_for_kernels_has_the_drivers_handle_and_keeps_it() {
     let told = client.read(client.device, 4);
     assert_eq!(u32s(&told), [10]);
 }
+
+/// A kernel of a graph, as the same launch would be.
+fn node(launch: Launch) -> KernelNode {
+    KernelNode {
+        function: launch.function,
+        grid: launch.grid,
+        block: launch.block,
+        shared: launch.shared,
+        params: launch.params,
+        attributes: launch.attributes,
+    }
+}
+
+#[test]
+fn a_graph_is_captured_around_nodes_that_are_there() {
+    let mut client = Client::new();
+    let kernel = begin(&mut client).function;
+    client.write(client.device, &[0; 64]);
+    let adds = |amount| node(add(kernel, 1, client.device, amount, 1));
+    let make = |node, kernel, updatable| GraphKernel {
+        graph: 1,
+        within: 0,
+        node,
+        kernel,
+        updatable,
+    };
+    assert!(client.call(make(1, adds(5), true)).is_err(), "no graph yet");
+    client.cast(GraphCreate { graph: 1 });
+    let handle = client.call(make(1, adds(5), true)).unwrap();
+    assert_ne!(handle, 0);
+    assert_eq!(client.call(make(1, adds(6), true)), Ok(handle));
+    let place = |node| CaptureNode { stream: 1, node };
+    assert_eq!(client.call(place(1)), Err(ERROR_INVALID_VALUE));
+    let instantiate = |exec| GraphInstantiate {
+        graph: 1,
+        exec,
+        flags: 0,
+    };
+    let sum = |client: &Client| {
+        client.cast(GraphLaunch { exec: 1, stream: 1 });
+        client.call(StreamSynchronize { stream: 1 }).unwrap();
+        u32s(&client.read(client.device, 4))[0]
+    };
+    let ended = |graph| StreamEndCapture { stream: 1, graph };
+    // Twice, since what it is captured around stays when the rest goes.
+    for (round, expected) in [(1, 106), (2, 313)] {
+        let begin = GraphCaptureBegin {
+            stream: 1,
+            graph: 1,
+        };
+        client.call(begin).unwrap();
+        client.cast(add(kernel, 1, client.device, 100 * round, 1));
+        assert_eq!(client.call(place(7)), Err(ERROR_INVALID_HANDLE));
+        client.call(place(1)).unwrap();
+        client.call(make(2, adds(round - 1), false)).unwrap();
+        client.call(place(2)).unwrap();
+        assert_eq!(client.call(ended(1)), Ok(3));
+        client.call(instantiate(1)).unwrap();
+        assert!(client.call(instantiate(2)).is_err(), "one at a time");
+        assert_eq!(sum(&client), expected);
+        client.cast(GraphExecDestroy { exec: 1 });
+    }
+    client.call(instantiate(1)).unwrap();
+    let change = |exec, node, kernel| GraphExecKernel { exec, node, kernel };
+    client.call(change(1, 1, adds(1))).unwrap();
+    client.call(change(1, 2, adds(2))).unwrap();
+    assert!(client.call(change(1, 3, adds(2))).is_err());
+    assert!(client.call(change(9, 1, adds(2))).is_err());
+    client
+        .call(GraphExecEnable {
+            exec: 1,
+            node: 2,
+            enabled: false,
+        })
+        .unwrap();
+    assert_eq!(sum(&client), 313 + 201);
+    // Its number is taken, and another capture is not it.
+    client.cast(StreamBeginCapture { stream: 1 });
+    assert_eq!(client.call(ended(1)), Err(ERROR_INVALID_VALUE));
+}

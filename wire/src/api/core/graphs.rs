@@ -159,11 +159,13 @@ crate::commands! {
         /// Whether it runs.
         enabled: bool,
     } -> ();
-    /// Makes a kernel node in a graph that is not captured yet, or tells it what it does from now on. It has no edges until [`CaptureKernel`]. The reply is the box's own handle by which
+    /// Makes a kernel node in a graph that is not captured yet, or tells it what it does from now on. It has no edges until [`CaptureNode`]. The reply is the box's own handle by which
     /// kernels name the node (`CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE`), 0 if they cannot change it.
     0x0180 r 1 sync GraphKernel {
         /// Graph, as [`GraphCreate`] made it.
         graph: u32,
+        /// The graph of a conditional node that it goes into, as [`GraphConditional`] named it; 0 for the graph itself.
+        within: u32,
         /// Minted by the client, for the graph.
         node: u32,
         /// What it does.
@@ -171,15 +173,15 @@ crate::commands! {
         /// Kernels may change it, from now on.
         updatable: bool,
     } -> u64;
-    /// A stream begins to capture into such a graph: `cuStreamBeginCaptureToGraph`. Nodes that kernels may change stay, whatever else is in the graph goes.
+    /// A stream begins to capture into such a graph: `cuStreamBeginCaptureToGraph`. Nodes that kernels may change and conditional nodes stay, whatever else is in the graph goes.
     0x0181 r 1 sync GraphCaptureBegin {
         /// Stream.
         stream: u32,
         /// Graph.
         graph: u32,
     } -> ();
-    /// In that capture: a node of [`GraphKernel`] becomes what comes next on the stream.
-    0x0182 r 1 async CaptureKernel {
+    /// In that capture: a node of [`GraphKernel`] or [`GraphConditional`] becomes what comes next on the stream.
+    0x0182 r 1 async CaptureNode {
         /// Stream.
         stream: u32,
         /// The node's number.
@@ -203,4 +205,21 @@ crate::commands! {
         /// Whether it runs.
         enabled: bool,
     } -> ();
+    /// Makes a conditional node in such a graph, and its condition. The reply is as with [`ConditionalHandle`].
+    0x0185 r 1 sync GraphConditional {
+        /// Graph.
+        graph: u32,
+        /// As with [`GraphKernel`].
+        within: u32,
+        /// Minted by the client, for the graph.
+        node: u32,
+        /// The condition's value at each launch.
+        value: u32,
+        /// `CU_GRAPH_COND_ASSIGN_DEFAULT` or 0.
+        flags: u32,
+        /// `CUgraphConditionalNodeType`.
+        kind: u32,
+        /// As with [`CaptureConditional`]; none is 0.
+        bodies: Vec<u32>,
+    } -> u64;
 }
