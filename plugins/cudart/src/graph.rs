@@ -129,7 +129,7 @@ pub(crate) struct Graph {
     pub(crate) bodies: Mutex<HashMap<u32, Handle>>,
     /// By the client's numbers: kernel nodes that were made one by one.
     pub(crate) made: Mutex<HashMap<u32, Made>>,
-    /// A capture has gone into it.
+    /// A capture has begun to go into it.
     captured: AtomicBool,
 }
 
@@ -150,12 +150,11 @@ impl Graph {
         let (keep, bodies) = capture.take();
         *self.keep.lock() = Arc::new(keep);
         self.bodies.lock().extend(bodies);
-        self.captured.store(true, Ordering::Release);
     }
 
-    /// Whether a capture has gone into it.
-    pub(crate) fn is_captured(&self) -> bool {
-        self.captured.load(Ordering::Acquire)
+    /// A capture is about to go into it; whether one has before.
+    pub(crate) fn was_captured(&self) -> bool {
+        self.captured.swap(true, Ordering::AcqRel)
     }
 
     /// What its nodes use.

@@ -213,7 +213,7 @@ impl Handler<GraphCaptureBegin> for Session {
     fn handle(&self, header: &Header, command: GraphCaptureBegin) -> Result<Answer<()>> {
         let stream = self.stream(header, command.stream)?;
         let graph = self.graphs.get(command.graph)?;
-        if graph.is_captured() {
+        if graph.was_captured() {
             self.enter(header)?;
             self.clear(&graph, 0)?;
         }

@@ -22,7 +22,7 @@ use crate::driver::{
 use crate::events::{self, Recorded};
 use crate::graph::memory::Effects;
 use crate::graph::updatable::Kept;
-use crate::graph::work::{Host, Work};
+use crate::graph::work::{Host, Kernel, Work};
 use crate::graph::{self, Graph, Node, Nodes, replay};
 use crate::handles::{Kind, Table};
 use crate::memory::managed::{self, Uses};
@@ -482,9 +482,14 @@ unsafe fn set_kernel(
     given: *const c_void,
     kernels: bool,
 ) -> Result<()> {
-    let exec = resolve(handle)?;
     // SAFETY: this function's contract.
     let new = unsafe { params::kernel(given, kernels, &[])? };
+    give_kernel(handle, node, &new)
+}
+
+/// Gives a kernel node another kernel; its attributes stay.
+fn give_kernel(handle: CUgraphExec, node: CUgraphNode, new: &Kernel) -> Result<()> {
+    let exec = resolve(handle)?;
     let set = |of: &mut Node| {
         let Work::Kernel(old) = &of.work else {
             return Err(error::ERROR_INVALID_VALUE);
@@ -493,7 +498,7 @@ unsafe fn set_kernel(
             return Err(error::ERROR_INVALID_VALUE);
         }
         if let Some(kept) = &exec.kept {
-            kept.change(session()?, exec.id, node as usize, &new)?;
+            kept.change(session()?, exec.id, node as usize, new)?;
         }
         of.work = Work::Kernel(new.with_attributes(old.attributes.clone()));
         Ok(())
@@ -618,8 +623,11 @@ pub(crate) unsafe fn cuGraphExecNodeSetParams(
     session()?;
     // SAFETY: the caller's structure.
     let work = unsafe { params::any(given, None)? };
-    if let Work::Child(child) = &work {
-        return cuGraphExecChildGraphNodeSetParams(handle, node, child.handle as *mut c_void);
+    match &work {
+        Work::Child(child) => {
+            cuGraphExecChildGraphNodeSetParams(handle, node, child.handle as *mut c_void)
+        }
+        Work::Kernel(kernel) => give_kernel(handle, node, kernel),
+        _ => set_work(handle, node, work),
     }
-    set_work(handle, node, work)
 }

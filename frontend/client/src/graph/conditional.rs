@@ -6,6 +6,7 @@
 use std::sync::{Arc, Weak};
 
 use gvirtus_wire::api::types::error;
+use gvirtus_wire::codec::Params;
 use parking_lot::Mutex;
 
 use super::{GRAPHS, Graph, forget_nodes};
@@ -82,8 +83,30 @@ pub(crate) fn unused(graph: &Graph) -> bool {
 }
 
 /// Whether there are any.
-pub(crate) fn any() -> bool {
+fn any() -> bool {
     !CONDITIONS.lock().is_empty()
+}
+
+/// Parameters of a kernel with the box's handles of conditions, which `known` tells, in place of the program's.
+///
+/// # Errors
+/// `CUDA_ERROR_NOT_SUPPORTED` for a condition that is not known there.
+pub(crate) fn with_handles(block: &[u8], known: impl Fn(u64) -> Option<u64>) -> Result<Params> {
+    let mut block = Params::from_slice(block);
+    if !any() {
+        return Ok(block);
+    }
+    for word in block.chunks_exact_mut(8) {
+        let value = u64::from_ne_bytes(word.try_into().expect("eight bytes"));
+        if described(value).is_some() {
+            let made = known(value).ok_or_else(|| {
+                crate::log::unsupported("a kernel that sets a condition of an inner graph");
+                error::ERROR_NOT_SUPPORTED
+            })?;
+            word.copy_from_slice(&made.to_ne_bytes());
+        }
+    }
+    Ok(block)
 }
 
 impl Conditional {

@@ -13,7 +13,6 @@ use gvirtus_wire::api::core::{
     Memset, Plane, StreamBeginCapture, StreamEndCapture, StreamMemoryOperations, StreamWaitEvent,
 };
 use gvirtus_wire::api::types::{CUevent, CUresult, error};
-use gvirtus_wire::codec::Params;
 use parking_lot::Mutex;
 
 use super::conditional::{self, Conditional};
@@ -568,29 +567,11 @@ impl<'a> Replay<'a> {
         Ok(())
     }
 
-    /// A kernel's parameters with the box's handles of conditions in place of the program's.
-    fn with_conditions(&self, block: &[u8]) -> Result<Params> {
-        let mut block = block.to_vec();
-        for word in block.chunks_exact_mut(8) {
-            let value = u64::from_ne_bytes(word.try_into().expect("eight bytes"));
-            if conditional::described(value).is_some() {
-                let known = self.conditions.iter().find(|(handle, _)| *handle == value);
-                let Some((_, made)) = known else {
-                    crate::log::unsupported("a kernel that sets a condition of an inner graph");
-                    return Err(error::ERROR_NOT_SUPPORTED);
-                };
-                word.copy_from_slice(&made.to_ne_bytes());
-            }
-        }
-        Ok(Params::from_slice(&block))
-    }
-
     fn kernel(&self, stream: &Arc<Stream>, node: usize, kernel: &Kernel) -> Result<()> {
-        let params = if conditional::any() {
-            self.with_conditions(&kernel.block)?
-        } else {
-            kernel.params()
-        };
+        let params = conditional::with_handles(&kernel.block, |handle| {
+            let mut known = self.conditions.iter();
+            known.find(|known| known.0 == handle).map(|known| known.1)
+        })?;
         let in_place = ledger::host_among(&params);
         mapped::before(self.session, stream, &in_place, false)?;
         if let Some(kept) = self.kept {

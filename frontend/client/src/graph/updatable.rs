@@ -186,13 +186,17 @@ impl Kept {
         kernel: &Kernel,
     ) -> Result<()> {
         let node = self.known(node)?;
-        for pinned in ledger::host_among(&kernel.params()) {
+        let params = conditional::with_handles(&kernel.block, |handle| {
+            let conditions = self.conditions.lock();
+            conditions.get(&handle).map(|condition| condition.handle)
+        })?;
+        for pinned in ledger::host_among(&params) {
             mapped::map(session, &pinned, false)?;
         }
         let command = GraphExecKernel {
             exec,
             node,
-            kernel: described(kernel, kernel.params()),
+            kernel: described(kernel, params),
         };
         session.call(kernel.function.context, &command)
     }
