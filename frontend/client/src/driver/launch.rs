@@ -308,7 +308,7 @@ impl Attributes {
                         return Err(error::ERROR_INVALID_VALUE);
                     }
                     // SAFETY: as above; the value begins with a flag, and a handle follows.
-                    let told = unsafe { (&raw mut (*config.attrs.add(i)).value.words[1]) };
+                    let told = unsafe { &raw mut (*config.attrs.add(i)).value.words[1] };
                     all.updatable = Some((low == 1, told));
                     continue;
                 }

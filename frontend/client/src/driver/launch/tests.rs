@@ -162,19 +162,29 @@ fn read(attributes: &mut [(u32, [u64; 8])]) -> Result<Attributes> {
 
 #[test]
 fn attributes_as_the_driver_takes_them() {
-    for id in [0, 1, 2, 4, 5, 6, 8, 9, 10, 11, 14, 16] {
+    for id in [0, 1, 2, 4, 5, 6, 8, 9, 10, 11, 13, 14, 16] {
         assert!(read(&mut [(id, [0; 8])]).is_ok(), "{id}");
     }
     for (id, status) in [
         (3, error::ERROR_INVALID_VALUE),
         (7, error::ERROR_INVALID_HANDLE),
         (12, error::ERROR_INVALID_HANDLE),
-        (13, error::ERROR_NOT_SUPPORTED),
         (15, error::ERROR_INVALID_VALUE),
         (17, error::ERROR_INVALID_VALUE),
         (99, error::ERROR_INVALID_VALUE),
     ] {
         assert_eq!(read(&mut [(id, [0; 8])]).unwrap_err(), status, "{id}");
+    }
+    // Nothing but yes or no, and no handle yet.
+    let asked = |wanted, handle| read(&mut [(13, [wanted, handle, 0, 0, 0, 0, 0, 0])]);
+    let updatable = asked(1, 0).unwrap();
+    assert!(updatable.updatable.is_some_and(|(wanted, _)| wanted));
+    assert!(updatable.list.is_empty());
+    for (wanted, handle) in [(2, 0), (1, 16), (0xffff_ffff, 0)] {
+        assert_eq!(
+            asked(wanted, handle).unwrap_err(),
+            error::ERROR_INVALID_VALUE
+        );
     }
     let all = read(&mut [(8, [0xffff_ffff, 0, 0, 0, 0, 0, 0, 0]), (0, [1; 8])]).unwrap();
     assert_eq!(all.list.len(), 1);
