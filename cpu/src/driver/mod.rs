@@ -4,7 +4,7 @@
 //! * [`exports`]: the C symbols, derived from `gvirtus_wire::cuda_api!`; `implemented`: the list of those that do something.
 //! * [`state`] (`cuInit`), [`config`] (environment), [`device`], [`context`], [`primary`], [`green`], [`limits`].
 //! * [`memory`]: device memory, pinned host memory, virtual memory management, copies and fills.
-//! * [`stream`], [`stream_api`], [`event`], [`scheduler`] (when work runs), [`work`] (what runs), [`capture`], [`graph`], [`graph_nodes`].
+//! * [`stream`], [`stream_api`], [`event`], [`scheduler`] (when work runs), [`work`] (what runs), [`capture`], [`graph`], [`graph_nodes`], [`graph_updatable`].
 //! * [`array`](mod@array), [`texture`]: arrays, texture and surface objects.
 //! * [`module`], [`library`], [`function`], [`fatbin`], [`jit`], [`link`], [`launch`], [`occupancy`], [`print`](mod@print).
 //! * [`provide`]: what providers of libraries (cuBLAS) on the CPU device ask.

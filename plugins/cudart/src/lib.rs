@@ -3,7 +3,7 @@
 //! # Layout
 //! * `session`: what a session keeps; how a frame becomes a handler's call. `table`: ids of the client. `errors`.
 //! * `choose`, `driver`: which driver library, and its function table.
-//! * `contexts`, `memory`, `host_memory`, `streams`, `events`, `modules`, `link`, `launch`, `graph`, `host_function`: the handlers, by topic.
+//! * `contexts`, `memory`, `host_memory`, `streams`, `events`, `modules`, `link`, `launch`, `graph`, `graph_kernel`, `host_function`: the handlers, by topic.
 //! * `copy`, `copy_enqueue`, `shape`, `staging`, `pinned`: copies, how the driver is given them, how they are cut, the pinned memory that they pass through.
 //! * `progress`, `words`, `poller`: how far each stream has come, and who tells the client.
 //! * `launch_chain`: launches that come faster than the driver takes them, issued together.
