@@ -6,7 +6,7 @@
 
 use std::io::IoSlice;
 use std::num::NonZeroU64;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use gvirtus_wire::command::Command;
@@ -28,16 +28,13 @@ const SPARES: usize = 3;
 const FLUSHER_PACE: Duration = Duration::from_micros(4);
 /// How long the flusher looks for more before it leaves its processor: a burst of launches then pays for no wake-up.
 const FLUSHER_SPIN: Duration = Duration::from_micros(10);
-/// Over sockets it then naps: a program that computes for tens of microseconds between launches would pay for each by a wake-up or a system call, several times what a launch costs it natively; and a flusher
-/// that looked all the time would take most of a processor from its neighbours, of which the program is one. What is queued leaves so much later, unless somebody waits.
+/// Then it naps: a program that computes for tens of microseconds between launches would pay for each by a wake-up or by writing itself, and a flusher that looked all the time would take most of a
+/// processor from its neighbours, of which the program is one. What is queued leaves so much later, unless somebody waits.
 const FLUSHER_NAP: Duration = Duration::from_micros(30);
 /// And so long it naps on before it sleeps until it is woken.
 const FLUSHER_NAPS: Duration = Duration::from_millis(1);
 /// So many commands issuing threads write themselves before the flusher has to: a wake-up costs them as much as writing to a socket, and more than writing to a ring.
 const ALONE: u32 = 4;
-const ALONE_CHEAPLY: u32 = 16;
-/// Commands further apart are no burst.
-const APART: Duration = Duration::from_micros(4);
 
 pub(crate) struct Outbox {
     link: Mutex<Box<dyn Sender>>,
@@ -47,9 +44,6 @@ pub(crate) struct Outbox {
     /// How often issuing threads have written themselves since the flusher went to sleep, or to a ring since a call waited: over sockets where calls wait often, the flusher is better awake, so that what is
     /// queued leaves with them.
     alone: AtomicU32,
-    opened: Instant,
-    /// When an issuing thread last wrote itself, in nanoseconds since `opened`.
-    alone_at: AtomicU64,
     /// Rung when something is in the queue.
     bell: Bell,
 }
@@ -84,8 +78,6 @@ impl Outbox {
             cheap: link.is_cheap(),
             link: Mutex::new(link),
             alone: AtomicU32::new(0),
-            opened: Instant::now(),
-            alone_at: AtomicU64::new(0),
             queue: Mutex::new(Queue {
                 bytes: Vec::with_capacity(INITIAL),
                 spare: Vec::new(),
@@ -201,8 +193,7 @@ impl Outbox {
     /// The connection's.
     #[inline]
     pub(crate) fn kick(&self) -> std::io::Result<()> {
-        let most = if self.cheap { ALONE_CHEAPLY } else { ALONE };
-        if self.alone.load(Ordering::Relaxed) < most && (self.cheap || self.bell.is_asleep()) {
+        if self.alone.load(Ordering::Relaxed) < ALONE && (self.cheap || self.bell.is_asleep()) {
             return self.write_alone();
         }
         self.bell.ring();
@@ -214,21 +205,16 @@ impl Outbox {
         self.bell.ring();
     }
 
+    #[cold]
     fn write_alone(&self) -> std::io::Result<()> {
-        let Some(link) = self.link.try_lock() else {
-            // Whoever writes may have taken the queue before this thread's command was in it.
-            self.bell.ring();
-            return Ok(());
-        };
-        if self.write_queue(link)? {
-            let now = self.opened.elapsed().as_nanos() as u64;
-            let before = self.alone_at.swap(now, Ordering::Relaxed);
-            // Whoever takes his time goes on writing himself where that is cheap.
-            if self.cheap && now.saturating_sub(before) > APART.as_nanos() as u64 {
-                self.alone.store(1, Ordering::Relaxed);
-            } else {
-                self.alone.fetch_add(1, Ordering::Relaxed);
+        match self.link.try_lock() {
+            Some(link) => {
+                if self.write_queue(link)? {
+                    self.alone.fetch_add(1, Ordering::Relaxed);
+                }
             }
+            // Whoever writes may have taken the queue before this thread's command was in it.
+            None => self.bell.ring(),
         }
         Ok(())
     }
@@ -252,10 +238,10 @@ impl Outbox {
                     return error;
                 }
                 busy = Instant::now();
-                burst = self.cheap || self.bell.has_rung();
+                burst = self.bell.has_rung();
             } else if burst && busy.elapsed() < FLUSHER_SPIN {
                 std::hint::spin_loop();
-            } else if !self.cheap && busy.elapsed() < FLUSHER_NAPS {
+            } else if busy.elapsed() < FLUSHER_NAPS {
                 std::thread::sleep(FLUSHER_NAP);
                 burst = false;
             } else {
