@@ -27,7 +27,7 @@ use rustix::fs::{
 };
 
 use memory::Memory;
-pub use ring::{Consumer, Ender, Producer};
+pub use ring::{Consumer, Ender, Lookout, Producer};
 
 /// Bytes that each direction holds unless asked otherwise: large enough that a bulk copy's producer and consumer overlap, small enough to stay in the cache.
 pub const CAPACITY: usize = 2 << 20;

@@ -103,7 +103,9 @@ impl Memory {
         // tail that is published later, and whatever it does there is its own stream.
         unsafe {
             std::ptr::copy_nonoverlapping(first.as_ptr(), to, first.len());
-            std::ptr::copy_nonoverlapping(second.as_ptr(), self.at(ring, 0).0, second.len());
+            if !second.is_empty() {
+                std::ptr::copy_nonoverlapping(second.as_ptr(), self.at(ring, 0).0, second.len());
+            }
         }
     }
 
@@ -116,7 +118,13 @@ impl Memory {
         // SAFETY: as for writing. Bytes that the other process changes meanwhile arrive as either value; nothing is concluded from them before they are here.
         unsafe {
             std::ptr::copy_nonoverlapping(from, first.as_mut_ptr(), first.len());
-            std::ptr::copy_nonoverlapping(self.at(ring, 0).0, second.as_mut_ptr(), second.len());
+            if !second.is_empty() {
+                std::ptr::copy_nonoverlapping(
+                    self.at(ring, 0).0,
+                    second.as_mut_ptr(),
+                    second.len(),
+                );
+            }
         }
     }
 }

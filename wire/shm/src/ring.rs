@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
 use std::time::{Duration, Instant};
 
 use rustix::event::Timespec;
@@ -37,6 +37,7 @@ pub(crate) fn ends(memory: &Arc<Memory>, out: usize, into: usize) -> Rings {
             half: half(into),
             read: 0,
             written: 0,
+            duty: Arc::default(),
         },
         ender: Ender {
             memory: Arc::clone(memory),
@@ -114,7 +115,8 @@ fn wake(asleep: &AtomicU32) {
 #[cold]
 fn wake_now(asleep: &AtomicU32) {
     asleep.store(0, Ordering::SeqCst);
-    let _ = futex::wake(asleep, futex::Flags::empty(), 1);
+    // All of them: who has no duty sleeps there, too.
+    let _ = futex::wake(asleep, futex::Flags::empty(), i32::MAX.cast_unsigned());
 }
 
 fn garbled() -> io::Error {
@@ -215,6 +217,8 @@ pub struct Consumer {
     read: u64,
     /// Bytes that the other end is known to have written.
     written: u64,
+    /// What its lookout knows.
+    duty: Arc<Duty>,
 }
 
 impl Consumer {
@@ -250,6 +254,7 @@ impl Consumer {
             .memory
             .read(self.half.ring, self.read, &mut into[..n]);
         self.read += n as u64;
+        self.duty.read.store(self.read, Ordering::Relaxed);
         let header = self.half.header();
         header.head.0.store(self.read, Ordering::Release);
         // A producer that waits for room is woken when there is some to speak of, and at the latest when all is read.
@@ -257,6 +262,17 @@ impl Consumer {
             wake(&header.producer_asleep.0);
         }
         Ok(n)
+    }
+
+    /// What a thread looks out by for this end while other threads may read from it.
+    #[must_use]
+    pub fn lookout(&self) -> Lookout {
+        Lookout {
+            memory: Arc::clone(&self.half.memory),
+            ring: self.half.ring,
+            ended: Arc::clone(&self.half.ended),
+            duty: Arc::clone(&self.duty),
+        }
     }
 
     /// Whether [`read`](Self::read) would return at once.
@@ -289,6 +305,113 @@ impl fmt::Debug for Consumer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Consumer")
             .field("read", &self.read)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Who sees to it that what comes is read.
+#[derive(Debug, Default)]
+struct Duty {
+    /// Bytes that the consumer has read: in memory of this process, since what is shared may be garbled.
+    read: AtomicU64,
+    /// A thread reads in the lookout's place.
+    relieved: AtomicBool,
+    /// The lookout sleeps, or is about to.
+    resting: AtomicBool,
+}
+
+/// A consumer's lookout: one thread that waits for bytes without having the consumer, which threads that expect some take over and give back ([`relieve`](Self::relieve), [`resume`](Self::resume)). That costs no system
+/// call: while the lookout sleeps, the one word that says so is lowered by who takes over, so that the other end wakes nobody, and raised again by who gives back.
+///
+/// One thread waits, and one at a time relieves: who has the consumer.
+#[derive(Clone)]
+pub struct Lookout {
+    memory: Arc<Memory>,
+    ring: usize,
+    ended: Arc<AtomicBool>,
+    duty: Arc<Duty>,
+}
+
+impl Lookout {
+    fn asleep(&self) -> &AtomicU32 {
+        &self.memory.header(self.ring).consumer_asleep.0
+    }
+
+    /// Whether the consumer has something to read, or meets the end.
+    #[must_use]
+    pub fn is_needed(&self) -> bool {
+        let written = self.memory.header(self.ring).tail.0.load(Ordering::Acquire);
+        written != self.duty.read.load(Ordering::Relaxed) || self.ended.load(Ordering::Relaxed)
+    }
+
+    /// Whether another thread reads.
+    #[must_use]
+    pub fn is_relieved(&self) -> bool {
+        self.duty.relieved.load(Ordering::Relaxed)
+    }
+
+    /// Sleeps until there is something to read and nobody else reads. May return early.
+    pub fn rest(&self) {
+        let asleep = self.asleep();
+        self.duty.resting.store(true, Ordering::SeqCst);
+        loop {
+            let relieved = self.duty.relieved.load(Ordering::SeqCst);
+            let expected = if relieved {
+                // Whatever it is: who reads changes it, and raises it before going.
+                let now = asleep.load(Ordering::SeqCst);
+                if !self.duty.relieved.load(Ordering::SeqCst) {
+                    continue;
+                }
+                now
+            } else {
+                asleep.store(1, Ordering::Relaxed);
+                // As in `Half::wait`.
+                fence(Ordering::SeqCst);
+                if self.is_needed() {
+                    if !self.is_relieved() {
+                        asleep.store(0, Ordering::Relaxed);
+                    }
+                    break;
+                }
+                1
+            };
+            match futex::wait(asleep, futex::Flags::empty(), expected, None) {
+                Ok(()) => break,
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(_) => {
+                    std::thread::sleep(Duration::from_millis(1));
+                    break;
+                }
+            }
+        }
+        self.duty.resting.store(false, Ordering::SeqCst);
+    }
+
+    /// Begins to read in the lookout's place. The caller has the consumer.
+    pub fn relieve(&self) {
+        self.duty.relieved.store(true, Ordering::SeqCst);
+        self.asleep().store(0, Ordering::SeqCst);
+    }
+
+    /// From here on the lookout sees to what comes. The caller still has the consumer.
+    pub fn resume(&self) {
+        self.duty.relieved.store(false, Ordering::SeqCst);
+        if !self.duty.resting.load(Ordering::SeqCst) {
+            return;
+        }
+        let asleep = self.asleep();
+        asleep.store(1, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        if self.is_needed() {
+            wake_now(asleep);
+        }
+    }
+}
+
+impl fmt::Debug for Lookout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lookout")
+            .field("duty", &self.duty)
             .finish_non_exhaustive()
     }
 }

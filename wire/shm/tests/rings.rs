@@ -2,10 +2,12 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use gvirtus_shm::{CAPACITY, Rings, create, open};
+use gvirtus_shm::{CAPACITY, Consumer, Rings, create, open};
 use proptest::prelude::*;
 
 fn pair(capacity: usize) -> (Rings, Rings) {
@@ -194,4 +196,102 @@ fn a_hostile_end_gets_an_error_and_nothing_else() {
     rustix::io::pwrite(fd.as_fd(), &50_u64.to_le_bytes(), 4096).unwrap();
     let error = here.consumer.read(&mut [0; 4], None).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+}
+
+/// A consumer, and how many bytes were read from it.
+type Shared = Mutex<(Consumer, usize)>;
+
+fn read_what_is_there((consumer, at): &mut (Consumer, usize)) {
+    let mut buffer = [0; 64];
+    while consumer.available().unwrap() {
+        let n = consumer.read(&mut buffer, None).unwrap();
+        if n == 0 {
+            return;
+        }
+        for (i, got) in buffer[..n].iter().enumerate() {
+            assert_eq!(*got, byte(*at + i), "byte {}", *at + i);
+        }
+        *at += n;
+    }
+}
+
+/// While one thread looks out and others read in its place now and then, somebody reads every byte, also when the others have gone.
+#[test]
+fn what_comes_is_read_by_whoever_has_the_duty() {
+    const MESSAGES: usize = 30_000;
+    const BYTES: usize = 24;
+    let (here, mut there) = pair(4096);
+    let lookout = here.consumer.lookout();
+    let shared = Arc::new(Shared::new((here.consumer, 0)));
+    let over = Arc::new(AtomicBool::new(false));
+
+    let (by_lookout, until) = (Arc::clone(&shared), Arc::clone(&over));
+    let looking = lookout.clone();
+    let attends = thread::spawn(move || {
+        while !until.load(Ordering::Relaxed) {
+            if looking.is_needed() && !looking.is_relieved() {
+                if let Ok(mut shared) = by_lookout.try_lock() {
+                    read_what_is_there(&mut shared);
+                }
+            } else {
+                looking.rest();
+            }
+        }
+    });
+    let others: Vec<_> = (1..=2)
+        .map(|number: usize| {
+            let (shared, lookout, over) = (Arc::clone(&shared), lookout.clone(), Arc::clone(&over));
+            thread::spawn(move || {
+                let mut round = number;
+                while !over.load(Ordering::Relaxed) {
+                    if let Ok(mut shared) = shared.try_lock() {
+                        lookout.relieve();
+                        for _ in 0..round % 50 {
+                            read_what_is_there(&mut shared);
+                            std::hint::spin_loop();
+                        }
+                        if round.is_multiple_of(7) && shared.1 < MESSAGES / 2 * BYTES {
+                            // As one who waits in the middle of a frame; another byte comes.
+                            let mut one = [0];
+                            assert_eq!(shared.0.read(&mut one, None).unwrap(), 1);
+                            assert_eq!(one[0], byte(shared.1));
+                            shared.1 += 1;
+                        }
+                        let half = shared.1 > MESSAGES * BYTES / 2;
+                        lookout.resume();
+                        if half {
+                            return;
+                        }
+                    }
+                    round = round.wrapping_mul(31).wrapping_add(number);
+                    if round.is_multiple_of(5) {
+                        thread::sleep(Duration::from_micros(round as u64 % 200));
+                    }
+                }
+            })
+        })
+        .collect();
+
+    let began = Instant::now();
+    for message in 0..MESSAGES {
+        let from = message * BYTES;
+        let bytes: Vec<u8> = (from..from + BYTES).map(byte).collect();
+        there.producer.write(&bytes).unwrap();
+        there.producer.tell();
+        match message % 100 {
+            0 => thread::sleep(Duration::from_micros(300)),
+            50 => thread::yield_now(),
+            _ => (0..message % 64).for_each(|_| std::hint::spin_loop()),
+        }
+    }
+    while shared.lock().unwrap().1 < MESSAGES * BYTES {
+        assert!(began.elapsed() < Duration::from_secs(60), "bytes lie there");
+        thread::sleep(Duration::from_millis(1));
+    }
+    over.store(true, Ordering::Relaxed);
+    here.ender.end();
+    attends.join().unwrap();
+    for other in others {
+        other.join().unwrap();
+    }
 }

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use crate::config::Endpoint;
 
+pub use gvirtus_shm::Lookout;
 pub use gvirtus_shm::spin::{few_processors, watch};
 
 pub mod emulate;
@@ -125,6 +126,11 @@ pub trait Receiver: Send {
         } else {
             Ok(None)
         }
+    }
+
+    /// Where looking for bytes costs no system call, so that other threads may read than the one that waits for them: what that one waits by.
+    fn lookout(&self) -> Option<Lookout> {
+        None
     }
 
     /// Bounds how long one [`read`](Self::read) waits; `None` for ever.

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use gvirtus_shm::{Consumer, Ender, Producer, Rings};
+use gvirtus_shm::{Consumer, Ender, Lookout, Producer, Rings};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::Shutdown;
@@ -187,6 +187,10 @@ impl Receiver for RingReceiver {
 
     fn available(&mut self) -> io::Result<bool> {
         self.consumer.available()
+    }
+
+    fn lookout(&self) -> Option<Lookout> {
+        Some(self.consumer.lookout())
     }
 
     fn set_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
