@@ -23,6 +23,31 @@ pub trait Command: Wire + Send + 'static {
     }
 }
 
+/// What a client sends as a command: one, or its parts where they lie.
+pub trait Outgoing {
+    /// The command's [`Reply`](Command::Reply).
+    type Reply: Wire + Send + 'static;
+    /// The command's [`NAME`](Command::NAME).
+    const NAME: &'static str;
+    /// The number that goes into the header.
+    fn opcode(&self) -> u16;
+    /// Appends the payload.
+    fn encode(&self, out: &mut Vec<u8>);
+}
+
+impl<C: Command> Outgoing for C {
+    type Reply = C::Reply;
+    const NAME: &'static str = C::NAME;
+    #[inline]
+    fn opcode(&self) -> u16 {
+        Command::opcode(self)
+    }
+    #[inline]
+    fn encode(&self, out: &mut Vec<u8>) {
+        Wire::encode(self, out);
+    }
+}
+
 /// One row of a command table: what the handshake negotiates and `STATUS.md` lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CommandInfo {

@@ -5,6 +5,7 @@
 
 use std::ffi::c_void;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use gvirtus_wire::api::types::{CUresult, error};
 use parking_lot::RwLock;
@@ -65,6 +66,20 @@ pub(crate) fn kind_of(handle: *mut c_void) -> u8 {
 pub(crate) fn is_ours(handle: *mut c_void) -> bool {
     let kinds = Kind::Context as usize..=Kind::SurfaceReference as usize;
     kinds.contains(&(handle as usize >> KIND_SHIFT))
+}
+
+/// Counts what is taken out of any table, and other changes that make void what was found before.
+static CHANGES: AtomicU64 = AtomicU64::new(0);
+
+/// As long as this stays the same, handles stand for what they stood for.
+#[inline]
+pub(crate) fn epoch() -> u64 {
+    CHANGES.load(Ordering::Acquire)
+}
+
+/// Something that a handle stood for is gone.
+pub(crate) fn changed() {
+    CHANGES.fetch_add(1, Ordering::Release);
 }
 
 struct Slot<T> {
@@ -142,6 +157,7 @@ impl<T> Table<T> {
         let value = slot.value.take()?;
         slot.generation = (slot.generation + 1) & GENERATION_MASK;
         table.free.push(index);
+        changed();
         Some(value)
     }
 
@@ -222,6 +238,7 @@ impl<T> Table<T> {
         slot.value = None;
         slot.generation = (slot.generation + 1) & GENERATION_MASK;
         table.free.push(index);
+        changed();
         told()
     }
 
@@ -244,6 +261,7 @@ impl<T> Table<T> {
                 removed.extend(slot.value.take());
                 slot.generation = (slot.generation + 1) & GENERATION_MASK;
                 table.free.push(index);
+                changed();
             }
         }
         removed

@@ -34,7 +34,8 @@ enum Report {
 }
 
 thread_local! {
-    /// The outermost API function that this thread is in, null if it is in none.
+    /// The outermost API function that this thread is in, null if it is in none. Used by functions that are never inlined: where link-time optimisation took one of them to another unit of the crate, the linker met a
+    /// reference to this that did not say that it is the thread's.
     static CURRENT: Cell<*const Counter> = const { Cell::new(std::ptr::null()) };
 }
 
@@ -116,6 +117,7 @@ fn instrumented(counter: &'static Counter, body: impl FnOnce() -> CUresult) -> C
 ///
 /// # Safety
 /// `counter` is null or lives as long as the process.
+#[inline(never)]
 pub(crate) unsafe extern "C" fn enter(counter: *const Counter) -> *const Counter {
     let outer = CURRENT.try_with(Cell::get).unwrap_or(std::ptr::null());
     // SAFETY: null or alive by this function's contract.
@@ -134,11 +136,13 @@ pub(crate) unsafe extern "C" fn enter(counter: *const Counter) -> *const Counter
 ///
 /// # Safety
 /// `previous` is what `enter` returned.
+#[inline(never)]
 pub(crate) unsafe extern "C" fn leave(previous: *const Counter) {
     let _ = CURRENT.try_with(|current| current.set(previous));
 }
 
 /// The counter to book on: the outermost function's, or the one for what nobody asked for.
+#[inline(never)]
 fn current() -> &'static Counter {
     let current = CURRENT.try_with(Cell::get).unwrap_or(std::ptr::null());
     // SAFETY: `enter` put it there, and its counters live as long as the process.
@@ -153,7 +157,7 @@ pub(crate) fn enabled() -> bool {
 
 /// The session waited for a reply on behalf of this thread's call. `bytes_out` counts what [`sent`] has not been told of. A `setup` round trip (module load, function
 /// information) is counted as a round trip like any other, and once more on its own.
-#[inline]
+#[cold]
 pub(crate) fn round_trip(blocked: Duration, bytes_out: u64, bytes_in: u64, setup: bool) {
     if enabled() {
         let counter = current();
@@ -167,7 +171,7 @@ pub(crate) fn round_trip(blocked: Duration, bytes_out: u64, bytes_in: u64, setup
 }
 
 /// The session sent a frame that nobody waits for.
-#[inline]
+#[cold]
 pub(crate) fn sent(bytes: u64) {
     if enabled() {
         current().bytes_out.fetch_add(bytes, Relaxed);

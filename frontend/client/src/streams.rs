@@ -14,12 +14,14 @@ use std::time::Duration;
 use gvirtus_shm::spin::Spin;
 use gvirtus_wire::api::core::StreamCreate;
 use gvirtus_wire::api::types::{CUresult, CUstream, error};
-use gvirtus_wire::command::Command;
+use gvirtus_wire::command::{Command, Outgoing};
 use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
+use smallvec::SmallVec;
 
 pub(crate) use crate::capture::Capture;
 use crate::driver::context::Context;
 pub(crate) use crate::events::event_id;
+use crate::handles;
 use crate::memory::ledger::Entry;
 use crate::memory::{managed, mapped};
 use crate::session::Session;
@@ -27,6 +29,9 @@ use crate::taken;
 
 /// Commands in flight per stream. The driver blocks at about 1,020, and the worker must never be caught in that.
 const CREDIT: usize = 900;
+
+/// So many streams are gone through without an allocation.
+const FEW: usize = 4;
 
 /// The most that one command counts for.
 pub(crate) const MOST_WEIGHT: usize = 64;
@@ -138,7 +143,8 @@ impl Stream {
     /// Queues a command of this stream, waiting for credit if too many are in flight. Captured commands take none: they do not run.
     ///
     /// The state is not locked while bytes are written: the receiving side needs it, and must never wait for the network.
-    pub(crate) fn post<C: Command>(
+    #[inline]
+    pub(crate) fn post<C: Outgoing>(
         &self,
         session: &Session,
         command: &C,
@@ -148,7 +154,7 @@ impl Stream {
     }
 
     /// [`post`](Self::post) with bulk that stays as it is until the command is complete: it may still be on its way when this returns.
-    pub(crate) fn post_staying<C: Command>(
+    pub(crate) fn post_staying<C: Outgoing>(
         &self,
         session: &Session,
         command: &C,
@@ -158,7 +164,32 @@ impl Stream {
     }
 
     /// [`post`](Self::post) for a command that makes the driver do several things.
-    fn post_weighing<C: Command>(
+    #[inline]
+    fn post_weighing<C: Outgoing>(
+        &self,
+        session: &Session,
+        command: &C,
+        bulk: &[IoSlice<'_>],
+        weight: usize,
+        stays: bool,
+    ) -> Result<u64, CUresult> {
+        let admit = |sequence| {
+            let mut state = self.state.lock();
+            let admitted = state.capture.is_none() && state.in_flight.len() + weight <= CREDIT;
+            if admitted {
+                (0..weight).for_each(|_| state.in_flight.push_back(sequence));
+            }
+            admitted
+        };
+        match session.post_if(self.context, command, bulk, admit)? {
+            Some(sequence) => Ok(sequence),
+            None => self.post_slowly(session, command, bulk, weight, stays),
+        }
+    }
+
+    /// A captured command, one that has to wait for credit, or with bulk that does not go through the queue.
+    #[cold]
+    fn post_slowly<C: Outgoing>(
         &self,
         session: &Session,
         command: &C,
@@ -210,7 +241,7 @@ impl Stream {
     /// Everything up to `sequence` is complete, and so is what this stream has waited for until then: events of other streams, and by the rules of the legacy default
     /// stream, the work before it of the streams that it synchronizes with. A program that has seen this stream complete must see those complete, too.
     pub(crate) fn complete(&self, sequence: u64) {
-        let mut waited = Vec::new();
+        let mut waited = SmallVec::<[_; FEW]>::new();
         {
             let mut state = self.state.lock();
             let Some(&first) = state.in_flight.front() else {
@@ -310,15 +341,24 @@ pub(crate) fn resolve(
     context: &Context,
     handle: CUstream,
 ) -> Result<Arc<Stream>, CUresult> {
-    let stream = match handle as u64 {
-        0 | LEGACY => legacy(context.stream_context),
-        // Green contexts have no such streams.
-        PER_THREAD if context.is_green() => return Err(error::ERROR_INVALID_HANDLE),
-        PER_THREAD => own(session, context)?,
-        handle => by_handle(handle)?,
-    };
+    let stream = look_up(session, context, handle)?;
     taken::settle(session, &stream)?;
     Ok(stream)
+}
+
+/// [`resolve`] for a caller that sees to what its use of the stream has to wait for.
+pub(crate) fn look_up(
+    session: &Session,
+    context: &Context,
+    handle: CUstream,
+) -> Result<Arc<Stream>, CUresult> {
+    match handle as u64 {
+        0 | LEGACY => Ok(legacy(context.stream_context)),
+        // Green contexts have no such streams.
+        PER_THREAD if context.is_green() => Err(error::ERROR_INVALID_HANDLE),
+        PER_THREAD => own(session, context),
+        handle => by_handle(handle),
+    }
 }
 
 /// A stream's work uses what is of the context with that number: it is a stream of it, or of a green context that is a part of it.
@@ -428,14 +468,15 @@ pub(crate) fn remove(stream: &Arc<Stream>) {
     if let Some(slot) = table.slots.get_mut(stream.id as usize) {
         *slot = None;
     }
+    handles::changed();
     if !stream.is_idle() {
         table.leaving.push(Arc::clone(stream));
     }
 }
 
 /// Every live stream of a context, the default one included.
-pub(crate) fn of_context(context: u32) -> Vec<Arc<Stream>> {
-    let mut all: Vec<_> = DEFAULTS
+pub(crate) fn of_context(context: u32) -> SmallVec<[Arc<Stream>; FEW]> {
+    let mut all: SmallVec<_> = DEFAULTS
         .read()
         .iter()
         .filter(|s| s.context == context)
@@ -454,6 +495,17 @@ pub(crate) fn of_context(context: u32) -> Vec<Arc<Stream>> {
     all
 }
 
+/// Whether that is so of any live stream of a context, the default one included. It is asked while no stream can come or go.
+fn any_of_context(context: u32, is: impl Fn(&Stream) -> bool) -> bool {
+    let is = |stream: &&Arc<Stream>| stream.context == context && is(stream);
+    if DEFAULTS.read().iter().any(|s| is(&s)) {
+        return true;
+    }
+    let table = TABLE.read();
+    let live = table.slots.iter().flatten();
+    live.chain(&table.leaving).any(|s| is(&s))
+}
+
 /// Sends a launch on the stream that the program means, after the checks that CUDA makes at once. It may use pinned memory in place: that in `in_place`, and what was
 /// captured with it if it is a graph; and managed memory. The result is its number.
 pub(crate) fn submit<C: Command>(
@@ -464,14 +516,32 @@ pub(crate) fn submit<C: Command>(
     managed: managed::Uses<'_>,
     make: impl FnOnce(u32) -> C,
 ) -> Result<u64, CUresult> {
-    let stream = resolve(session, context, stream)?;
-    check_home(&stream, context.id)?;
-    crate::capture::enqueue_allowed(&stream)?;
+    let stream = look_up(session, context, stream)?;
+    let command = make(stream.id);
+    submit_on(session, context, &stream, in_place, managed, &command)
+}
+
+/// [`submit`] where the stream is known.
+#[inline]
+pub(crate) fn submit_on<C: Outgoing>(
+    session: &Session,
+    context: &Context,
+    stream: &Arc<Stream>,
+    in_place: &[Entry],
+    managed: managed::Uses<'_>,
+    command: &C,
+) -> Result<u64, CUresult> {
+    taken::settle(session, stream)?;
+    check_home(stream, context.id)?;
+    crate::capture::enqueue_allowed(stream)?;
     let graph = matches!(managed, managed::Uses::Graph);
-    let _underway = managed::before(session, &stream, managed)?;
-    let used = mapped::before(session, &stream, in_place, graph)?;
-    let sequence = stream.post(session, &make(stream.id), &[])?;
-    mapped::after(&used, &stream, sequence);
+    let _underway = managed::before(session, stream, managed)?;
+    if in_place.is_empty() && !mapped::any() {
+        return stream.post(session, command, &[]);
+    }
+    let used = mapped::before(session, stream, in_place, graph)?;
+    let sequence = stream.post(session, command, &[])?;
+    mapped::after(&used, stream, sequence);
     Ok(sequence)
 }
 
@@ -535,13 +605,12 @@ pub(crate) fn work_before(stream: &Arc<Stream>) -> Vec<(Arc<Stream>, u64)> {
 
 /// Whether work of a context may still be running, by the client's knowledge.
 pub(crate) fn outstanding(context: u32) -> bool {
-    let own = of_context(context)
-        .iter()
-        .any(|s| !s.is_idle() && !s.private.load(Ordering::Relaxed));
-    own || SPANNING.load(Ordering::Relaxed)
-        && running()
-            .iter()
-            .any(|(s, _)| s.spans.load(Ordering::Relaxed))
+    let own = |s: &Stream| !s.private.load(Ordering::Relaxed) && !s.is_idle();
+    any_of_context(context, own)
+        || SPANNING.load(Ordering::Relaxed)
+            && running()
+                .iter()
+                .any(|(s, _)| s.spans.load(Ordering::Relaxed))
 }
 
 /// Whether any graph was launched whose kernels are of several contexts.
@@ -573,9 +642,7 @@ pub(crate) fn keep_private(stream: &Stream) {
 
 /// Whether work that the legacy default stream waits for may still be running.
 pub(crate) fn blocking_outstanding(context: u32) -> bool {
-    of_context(context)
-        .iter()
-        .any(|s| s.is_blocking() && !s.is_idle())
+    any_of_context(context, |s| s.is_blocking() && !s.is_idle())
 }
 
 /// The worker says that a stream has passed a command.
@@ -623,6 +690,7 @@ pub(crate) fn forget_context(context: u32) {
             *slot = None;
         }
     }
+    handles::changed();
     drop(table);
     crate::events::forget_context(context);
 }

@@ -20,6 +20,7 @@ use gvirtus_wire::api::core::{
 };
 use gvirtus_wire::api::types::{CUcontext, CUctxCreateParams, CUdevice, error};
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 
 pub(crate) use limits::*;
 pub(crate) use primary::*;
@@ -467,13 +468,14 @@ pub(crate) fn device_of(id: u32) -> Result<u32> {
 }
 
 /// Numbers of the live contexts of a device.
-pub(crate) fn on_device(device: u32) -> Vec<u32> {
-    CONTEXTS
-        .all()
-        .iter()
-        .filter(|c| c.device == device && c.alive())
-        .map(|c| c.stream_context)
-        .collect()
+pub(crate) fn on_device(device: u32) -> SmallVec<[u32; 4]> {
+    let mut numbers = SmallVec::new();
+    CONTEXTS.for_each(|c| {
+        if c.device == device && c.alive() {
+            numbers.push(c.stream_context);
+        }
+    });
+    numbers
 }
 
 /// The entry points' version, not the driver's.

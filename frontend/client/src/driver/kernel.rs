@@ -13,7 +13,7 @@ use crate::driver::context::{self, Context};
 use crate::driver::function::{self, Function};
 use crate::driver::library::{self, Library};
 use crate::driver::{Result, device, put, session};
-use crate::handles::{Kind, Table, kind_of};
+use crate::handles::{self, Kind, Table, kind_of};
 
 /// A kernel of a library.
 pub(crate) struct Kernel {
@@ -82,6 +82,7 @@ pub(crate) fn forget_context(context: u32) {
         let affected = kernel.functions.read().iter().any(|f| f.context == context);
         if affected {
             kernel.functions.write().retain(|f| f.context != context);
+            handles::changed();
         }
     });
     library::forget_context(context);

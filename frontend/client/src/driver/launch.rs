@@ -8,7 +8,7 @@
 use std::ffi::c_void;
 use std::sync::Arc;
 
-use gvirtus_wire::api::core::Launch;
+use gvirtus_wire::api::core::LaunchParts;
 use gvirtus_wire::api::types::{CUevent, CUfunction, CUlaunchConfig, CUstream, error};
 use gvirtus_wire::codec::Params;
 
@@ -20,8 +20,12 @@ use crate::driver::{Result, context, kernel, occupancy, session};
 use crate::graph::work::Kernel;
 use crate::graph::{KernelEvent, record, updatable};
 use crate::memory::ledger;
-use crate::memory::managed::{self, Uses};
-use crate::streams;
+use crate::memory::managed::Uses;
+use crate::{streams, taken};
+
+mod last;
+
+use last::Last;
 
 /// `CUlaunchAttributeID`.
 mod id {
@@ -49,6 +53,8 @@ const PORTABLE_CLUSTER: u64 = 8;
 /// Registers are given to warps in steps of this many.
 const REGISTER_STEP: u32 = 256;
 const WARP: u32 = 32;
+/// Bytes of parameters that need no allocation.
+const FEW_PARAMS: usize = 128;
 
 /// A launch's size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,20 +140,53 @@ fn too_many_threads(function: &Function, threads: u64) -> i32 {
 /// Packs the parameters as the kernel's layout says.
 ///
 /// # Safety
-/// `params` is null or has a pointer for every parameter, each to that many bytes; `extra` is null or as CUDA documents it.
-#[inline]
+/// As [`pack_into`].
 unsafe fn pack(
     function: &Function,
     params: *mut *mut c_void,
     extra: *mut *mut c_void,
 ) -> Result<Params> {
+    let mut packed = Params::from_elem(0, function.params_size as usize);
+    // SAFETY: by this function's contract.
+    unsafe { pack_into(function, params, extra, &mut packed)? };
+    Ok(packed)
+}
+
+/// Copies so many bytes; most parameters are words.
+///
+/// # Safety
+/// `from` has as many readable bytes as `to` is long.
+#[inline]
+unsafe fn copy_parameter(from: *const u8, to: &mut [u8]) {
+    // SAFETY: by this function's contract.
+    unsafe {
+        if let Ok(to) = <&mut [u8; 8]>::try_from(&mut *to) {
+            *to = from.cast::<[u8; 8]>().read();
+        } else if let Ok(to) = <&mut [u8; 4]>::try_from(&mut *to) {
+            *to = from.cast::<[u8; 4]>().read();
+        } else {
+            std::ptr::copy_nonoverlapping(from, to.as_mut_ptr(), to.len());
+        }
+    }
+}
+
+/// Packs the parameters as the kernel's layout says into so many zeros.
+///
+/// # Safety
+/// `params` is null or has a pointer for every parameter, each to that many bytes; `extra` is null or as CUDA documents it.
+#[inline]
+unsafe fn pack_into(
+    function: &Function,
+    params: *mut *mut c_void,
+    extra: *mut *mut c_void,
+    packed: &mut [u8],
+) -> Result<()> {
     if !extra.is_null() {
         // SAFETY: by this function's contract.
-        return unsafe { pack_extra(function, params, extra) };
+        return unsafe { pack_extra(params, extra, packed) };
     }
-    let mut packed = Params::from_elem(0, function.params_size as usize);
     if function.params.is_empty() {
-        return Ok(packed);
+        return Ok(());
     }
     if params.is_null() {
         return Err(error::ERROR_INVALID_VALUE);
@@ -161,21 +200,21 @@ unsafe fn pack(
         // Layouts are checked when a function is made: `offset + size <= params_size`.
         let to = &mut packed[offset as usize..(offset + size) as usize];
         // SAFETY: the program's pointer is valid for the parameter's size, and `to` is that long.
-        unsafe { std::ptr::copy_nonoverlapping(from.cast::<u8>(), to.as_mut_ptr(), size as usize) };
+        unsafe { copy_parameter(from.cast(), to) };
     }
-    Ok(packed)
+    Ok(())
 }
 
 /// Takes the parameters from a buffer that the program has packed. Fewer bytes than the kernel has are zeros; more are
 /// `CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES`, as natively.
 ///
 /// # Safety
-/// As [`pack`].
+/// As [`pack_into`].
 unsafe fn pack_extra(
-    function: &Function,
     params: *mut *mut c_void,
     extra: *mut *mut c_void,
-) -> Result<Params> {
+    packed: &mut [u8],
+) -> Result<()> {
     if !params.is_null() {
         return Err(error::ERROR_INVALID_VALUE);
     }
@@ -202,19 +241,18 @@ unsafe fn pack_extra(
         // SAFETY: past a key and its value the array goes on.
         at = unsafe { at.add(2) };
     }
-    let total = function.params_size as usize;
+    let total = packed.len();
     if total > 0 && (given == 0 || buffer.is_null()) {
         return Err(error::ERROR_INVALID_VALUE);
     }
     if given > total {
         return Err(error::ERROR_LAUNCH_OUT_OF_RESOURCES);
     }
-    let mut packed = Params::from_elem(0, total);
     if given > 0 {
         // SAFETY: the program's buffer has `given` bytes, and so many fit.
         unsafe { std::ptr::copy_nonoverlapping(buffer, packed.as_mut_ptr(), given) };
     }
-    Ok(packed)
+    Ok(())
 }
 
 /// Launch attributes as they travel, and what the client itself must know of them.
@@ -249,6 +287,17 @@ impl Attributes {
         ];
         let all = self.list.iter();
         all.filter(|(id, _)| !edges.contains(id)).copied().collect()
+    }
+
+    const fn none() -> Self {
+        Self {
+            list: Vec::new(),
+            cooperative: false,
+            cluster: None,
+            serialized: false,
+            events: Vec::new(),
+            updatable: None,
+        }
     }
 
     fn cooperative() -> Self {
@@ -372,7 +421,7 @@ impl Attributes {
 /// Checks, packs and sends.
 ///
 /// # Safety
-/// The parameters are as in [`pack`].
+/// The parameters are as in [`pack_into`].
 #[inline]
 unsafe fn launch(
     f: CUfunction,
@@ -380,67 +429,70 @@ unsafe fn launch(
     stream: CUstream,
     params: *mut *mut c_void,
     extra: *mut *mut c_void,
-    attributes: Attributes,
+    attributes: &Attributes,
 ) -> Result<()> {
     let session = session()?;
     let context = context::current()?;
     session.check(context.id)?;
-    let function = kernel::resolve(f, &context)?;
-    geometry.check(&function)?;
+    let mut last = Last::take(&context);
+    let function = last::function(&mut last.function, f, &context)?;
+    geometry.check(function)?;
     if !attributes.list.is_empty() {
-        attributes.check(&function, &geometry)?;
+        attributes.check(function, &geometry)?;
     }
-    // SAFETY: by this function's contract.
-    let params = unsafe { pack(&function, params, extra)? };
-    let in_place = ledger::host_among(&params);
-    // What managed memory needs is known before the parameters are given away.
-    let managed = if managed::any() {
-        params.clone()
-    } else {
-        Params::new()
+    let (mut few, mut many) = ([0; FEW_PARAMS], Vec::new());
+    let size = function.params_size as usize;
+    let block = match few.get_mut(..size) {
+        Some(few) => few,
+        None => {
+            many.resize(size, 0);
+            many.as_mut_slice()
+        }
     };
+    // SAFETY: by this function's contract.
+    unsafe { pack_into(function, params, extra, block)? };
+    let in_place = ledger::host_among(block);
     let recorded = capture::any().then(|| {
-        Kernel::new(
-            Arc::clone(&function),
-            geometry,
-            &params,
-            attributes.of_node(),
-        )
+        let attributes = attributes.of_node();
+        Kernel::new(Arc::clone(function), geometry, block, attributes)
     });
-    let serialized = attributes.serialized;
-    let events = attributes.events;
+    let stream = last::stream(&mut last.stream, stream, session, &context)?;
     if let Some((wanted, told)) = attributes.updatable {
-        let stream = streams::resolve(session, &context, stream)?;
-        capture::enqueue_allowed(&stream)?;
-        let capture = capture::of(&stream).ok_or(error::ERROR_NOT_SUPPORTED)?;
+        taken::settle(session, stream)?;
+        capture::enqueue_allowed(stream)?;
+        let capture = capture::of(stream).ok_or(error::ERROR_NOT_SUPPORTED)?;
         if wanted {
-            record::launch(&stream, 0, recorded, serialized, &events)?;
-            let handle = capture.make_updatable(session, &stream)?;
+            record::launch(
+                stream,
+                0,
+                recorded,
+                attributes.serialized,
+                &attributes.events,
+            )?;
+            let handle = capture.make_updatable(session, stream)?;
             // SAFETY: the program's attribute.
             unsafe { told.write_unaligned(handle) };
             return Ok(());
         }
     }
-    let sequence = streams::submit(
-        session,
-        &context,
-        stream,
-        &in_place,
-        Uses::Kernel(&managed),
-        |stream| Launch {
-            function: function.id,
-            stream,
-            grid: geometry.grid,
-            block: geometry.block,
-            shared: geometry.shared,
-            params,
-            attributes: attributes.list,
-        },
-    )?;
-    if recorded.is_some() || !events.is_empty() {
-        let stream = streams::resolve(session, &context, stream)?;
-        record::launch(&stream, sequence, recorded, serialized, &events)?;
+    let command = LaunchParts {
+        function: function.id,
+        stream: stream.id,
+        grid: geometry.grid,
+        block: geometry.block,
+        shared: geometry.shared,
+        params: block,
+        attributes: &attributes.list,
+    };
+    let uses = Uses::Kernel(block);
+    let sequence = streams::submit_on(session, &context, stream, &in_place, uses, &command)?;
+    if recorded.is_some() || !attributes.events.is_empty() {
+        let Attributes {
+            serialized, events, ..
+        } = attributes;
+        record::launch(stream, sequence, recorded, *serialized, events)?;
     }
+    last.keep();
     Ok(())
 }
 
@@ -490,7 +542,7 @@ pub(crate) unsafe fn cuLaunchKernel(
             hStream,
             kernelParams,
             extra,
-            Attributes::default(),
+            &const { Attributes::none() },
         )
     }
 }
@@ -525,7 +577,16 @@ pub(crate) unsafe fn cuLaunchKernelEx(
         shared: config.sharedMemBytes,
     };
     // SAFETY: the caller's parameters.
-    unsafe { launch(f, geometry, config.hStream, kernelParams, extra, attributes) }
+    unsafe {
+        launch(
+            f,
+            geometry,
+            config.hStream,
+            kernelParams,
+            extra,
+            &attributes,
+        )
+    }
 }
 
 /// A launch whose blocks may wait for each other: all of them must fit the device at once.
@@ -555,7 +616,7 @@ pub(crate) unsafe fn cuLaunchCooperativeKernel(
             hStream,
             kernelParams,
             none,
-            Attributes::cooperative(),
+            &Attributes::cooperative(),
         )
     }
 }

@@ -179,14 +179,15 @@ pub(crate) fn host(address: u64) -> Option<Entry> {
 }
 
 /// The pieces of host memory that 8-byte words are addresses in.
+#[inline]
 pub(crate) fn host_among(words: &[u8]) -> SmallVec<[Entry; 2]> {
-    let mut among = SmallVec::new();
-    if host_pieces() > 0 {
-        for word in words.chunks_exact(8) {
-            among.extend(host(word.try_into().map_or(0, u64::from_ne_bytes)));
-        }
+    if host_pieces() == 0 {
+        return SmallVec::new();
     }
-    among
+    let words = words.chunks_exact(8);
+    words
+        .filter_map(|word| host(word.try_into().map_or(0, u64::from_ne_bytes)))
+        .collect()
 }
 
 /// The piece that begins at an address.

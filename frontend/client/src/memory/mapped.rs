@@ -50,7 +50,9 @@ static PIECES: RwLock<BTreeMap<u64, Arc<Piece>>> = RwLock::new(BTreeMap::new());
 /// How many there are: most programs have none.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
-fn any() -> bool {
+/// Whether there are any.
+#[inline]
+pub(crate) fn any() -> bool {
     COUNT.load(Ordering::Acquire) > 0
 }
 

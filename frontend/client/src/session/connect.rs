@@ -12,6 +12,7 @@ use gvirtus_wire::config;
 use gvirtus_wire::handshake;
 use parking_lot::Mutex;
 
+use super::desk::Desk;
 use super::inbox::Inbox;
 use super::lanes::Lanes;
 use super::outbox::Outbox;
@@ -109,6 +110,10 @@ fn connect() -> Result<&'static Session, (CUresult, String)> {
         .set_timeout(None)
         .map_err(|e| not_ready("clearing a timeout", &e))?;
     let concurrent_managed_access = settings.concurrent_managed_access;
+    let (desk, inbox) = match inbox.lookout() {
+        Some(lookout) => (Some(Desk::new(inbox, lookout)), None),
+        None => (None, Some(inbox)),
+    };
     let session = Session {
         snapshot,
         callbacks: super::Callbacks::default(),
@@ -118,6 +123,7 @@ fn connect() -> Result<&'static Session, (CUresult, String)> {
         errors: super::Errors::default(),
         outbox: Outbox::new(sender),
         pending: super::Pending::default(),
+        desk,
         closer,
         lanes: Lanes::new(settings, admitted),
         descriptors,

@@ -23,11 +23,11 @@ struct Told {
 }
 
 impl Errors {
-    /// The error that a call for `context` on `thread` must return, if any. A thread's own earlier failure is told once.
+    /// The error that a call for `context` on that thread must return, if any. A thread's own earlier failure is told once.
     #[inline]
-    pub(crate) fn check(&self, context: u32, thread: u32) -> Result<(), CUresult> {
+    pub(crate) fn check(&self, context: u32, thread: impl FnOnce() -> u32) -> Result<(), CUresult> {
         if self.any.load(Ordering::Relaxed) {
-            self.check_slowly(context, thread)
+            self.check_slowly(context, thread())
         } else {
             Ok(())
         }
@@ -94,9 +94,9 @@ mod tests {
         let errors = Errors::default();
         errors.keep(3, error::ERROR_INVALID_VALUE);
         errors.keep(3, error::ERROR_NOT_FOUND);
-        assert_eq!(errors.check(0, 4), Ok(()));
-        assert_eq!(errors.check(0, 3), Err(error::ERROR_INVALID_VALUE));
-        assert_eq!(errors.check(0, 3), Ok(()));
+        assert_eq!(errors.check(0, || 4), Ok(()));
+        assert_eq!(errors.check(0, || 3), Err(error::ERROR_INVALID_VALUE));
+        assert_eq!(errors.check(0, || 3), Ok(()));
     }
 
     #[test]
@@ -104,11 +104,11 @@ mod tests {
         let errors = Errors::default();
         errors.poison(1, error::ERROR_ILLEGAL_ADDRESS);
         errors.poison(1, error::ERROR_ASSERT);
-        assert_eq!(errors.check(1, 0), Err(error::ERROR_ILLEGAL_ADDRESS));
-        assert_eq!(errors.check(1, 0), Err(error::ERROR_ILLEGAL_ADDRESS));
-        assert_eq!(errors.check(0, 0), Ok(()));
+        assert_eq!(errors.check(1, || 0), Err(error::ERROR_ILLEGAL_ADDRESS));
+        assert_eq!(errors.check(1, || 0), Err(error::ERROR_ILLEGAL_ADDRESS));
+        assert_eq!(errors.check(0, || 0), Ok(()));
         errors.heal(1);
-        assert_eq!(errors.check(1, 0), Ok(()));
+        assert_eq!(errors.check(1, || 0), Ok(()));
     }
 
     #[test]
@@ -117,6 +117,6 @@ mod tests {
         errors.poison(1, error::ERROR_ASSERT);
         assert!(errors.lose());
         assert!(!errors.lose());
-        assert_eq!(errors.check(1, 0), Err(error::ERROR_DEVICE_UNAVAILABLE));
+        assert_eq!(errors.check(1, || 0), Err(error::ERROR_DEVICE_UNAVAILABLE));
     }
 }

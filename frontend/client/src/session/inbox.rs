@@ -6,6 +6,7 @@
 use std::io::{self, IoSlice};
 use std::time::Duration;
 
+use gvirtus_shm::Lookout;
 use gvirtus_wire::api::core::{
     ASYNC_ERROR, AsyncError, Extent, HOST_CALL, HOST_CHANGES, HOST_DATA, HostCall, HostChanges,
     HostData, OUTPUT, Output, PROGRESS, PULL_REQUEST, Plane, Progress, PullRequest, REPLY,
@@ -50,23 +51,36 @@ impl Inbox {
     /// # Errors
     /// The connection's.
     fn look(&mut self, session: &Session) -> io::Result<()> {
-        if self.start < self.end {
-            return Ok(());
-        }
-        let mut got = Ok(None);
+        let mut came = Ok(false);
         let ready = || {
-            got = self.link.try_read(&mut self.buffer);
-            !matches!(got, Ok(None))
+            came = self.has_frame();
+            !matches!(came, Ok(false))
         };
         watch(BETWEEN_CALLS, ready, || session.pending.any());
-        match got? {
+        came.map(drop)
+    }
+
+    /// Whether the next frame has begun to arrive; does not wait.
+    ///
+    /// # Errors
+    /// The connection's.
+    pub(super) fn has_frame(&mut self) -> io::Result<bool> {
+        if self.start < self.end {
+            return Ok(true);
+        }
+        match self.link.try_read(&mut self.buffer)? {
             Some(0) => Err(io::ErrorKind::UnexpectedEof.into()),
             Some(n) => {
                 (self.start, self.end) = (0, n);
-                Ok(())
+                Ok(true)
             }
-            None => Ok(()),
+            None => Ok(false),
         }
+    }
+
+    /// Where other threads may read than the one that waits for bytes: what that one waits by.
+    pub(super) fn lookout(&self) -> Option<Lookout> {
+        self.link.lookout()
     }
 
     /// Fills all of `into`.
@@ -171,14 +185,17 @@ pub(super) fn parse<T: Wire>(payload: &[u8]) -> io::Result<T> {
 /// The receiver thread's life; returns what ended it.
 pub(super) fn run(session: &'static Session, mut inbox: Inbox) -> io::Error {
     loop {
-        if let Err(error) = step(session, &mut inbox) {
+        let handled = inbox
+            .look(session)
+            .and_then(|()| handle(session, &mut inbox));
+        if let Err(error) = handled {
             return error;
         }
     }
 }
 
-fn step(session: &'static Session, inbox: &mut Inbox) -> io::Result<()> {
-    inbox.look(session)?;
+/// Waits for the next frame and gives it to whom it concerns.
+pub(super) fn handle(session: &'static Session, inbox: &mut Inbox) -> io::Result<()> {
     let (header, payload) = inbox.next()?;
     if header.over_lanes() {
         return session.take_from_lanes(&header, payload);

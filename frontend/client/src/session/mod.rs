@@ -2,13 +2,14 @@
 //!
 //! # Layout
 //! * this file: finding, opening and losing the session; `call` and `post`.
-//! * `outbox`: the sending side and its numbering; `bell` wakes its flusher. `inbox`: the receiving side. `pending`: calls that wait.
+//! * `outbox`: the sending side and its numbering; `bell` wakes its flusher. `inbox`: the receiving side; `desk`: who reads from it. `pending`: calls that wait.
 //! * `lanes`: large payloads, beside both.
 //! * `callbacks`: host functions and pulls. `errors`: what later calls must report. `output`: device `printf`.
 
 mod bell;
 mod callbacks;
 mod connect;
+mod desk;
 mod errors;
 pub(crate) mod inbox;
 mod lanes;
@@ -25,7 +26,7 @@ use std::time::Instant;
 use gvirtus_wire::api::core::{AsyncError, Extent, Plane, Snapshot};
 use gvirtus_wire::api::types::{CUresult, error};
 use gvirtus_wire::codec::decode_all;
-use gvirtus_wire::command::Command;
+use gvirtus_wire::command::{Command, Outgoing};
 use gvirtus_wire::communicator::Closer;
 use gvirtus_wire::communicator::shm::Descriptors;
 use gvirtus_wire::frame::FLAG_WANTS_REPLY;
@@ -33,6 +34,7 @@ use gvirtus_wire::lanes::SMALLEST;
 
 use self::callbacks::Callbacks;
 pub(crate) use self::callbacks::HostFunction;
+use self::desk::Desk;
 use self::errors::Errors;
 use self::lanes::Lanes;
 use self::outbox::{Envelope, Outbox};
@@ -52,6 +54,8 @@ pub(crate) struct Session {
     errors: Errors,
     outbox: Outbox,
     pending: Pending,
+    /// Where callers may read for themselves.
+    desk: Option<Desk>,
     closer: Closer,
     lanes: Lanes,
     /// Where the transport can share memory: how.
@@ -136,12 +140,16 @@ impl Session {
     }
 
     /// Publishes an opened session and starts its threads.
-    fn install(session: Self, inbox: inbox::Inbox) -> std::io::Result<&'static Self> {
+    fn install(session: Self, inbox: Option<inbox::Inbox>) -> std::io::Result<&'static Self> {
         let session = SESSION.get_or_init(|| session);
         // SAFETY: the handler only stores an atomic and closes descriptors, both allowed in a child between fork and exec.
         unsafe { libc::pthread_atfork(None, None, Some(in_forked_child)) };
         thread("gvirtus-receiver", move || {
-            let error = inbox::run(session, inbox);
+            let error = match (&session.desk, inbox) {
+                (Some(desk), _) => desk.attend(session),
+                (None, Some(inbox)) => inbox::run(session, inbox),
+                (None, None) => return,
+            };
             session.lose(&error.to_string());
         })?;
         thread("gvirtus-flusher", move || {
@@ -155,7 +163,7 @@ impl Session {
     /// The error that a call for `context` must return because of something earlier.
     #[inline]
     pub(crate) fn check(&self, context: u32) -> Result<(), CUresult> {
-        self.errors.check(context, thread_number())
+        self.errors.check(context, thread_number)
     }
 
     /// Whether the session is gone.
@@ -187,9 +195,42 @@ impl Session {
         Ok(())
     }
 
+    /// [`post_bulk`](Self::post_bulk) of a command with little bulk, or none, if `admit` agrees, which is told the number in the order of the numbers; it must be quick. `None` where more is to be done.
+    #[inline]
+    pub(crate) fn post_if<C: Outgoing>(
+        &self,
+        context: u32,
+        command: &C,
+        bulk: &[IoSlice<'_>],
+        admit: impl FnOnce(u64) -> bool,
+    ) -> Result<Option<u64>, CUresult> {
+        self.check(context)?;
+        if self.blocking {
+            return Ok(None);
+        }
+        let envelope = Envelope {
+            context,
+            thread: thread_number(),
+            flags: 0,
+            bulk,
+            lanes: None,
+            stays: false,
+            lent: false,
+            queue_only: false,
+        };
+        let Some(sequence) = self.sent(self.outbox.send_if(command, &envelope, admit))? else {
+            return Ok(None);
+        };
+        self.sent(self.outbox.kick())?;
+        if crate::stats::enabled() {
+            crate::stats::sent(bulk.iter().map(|b| b.len() as u64).sum());
+        }
+        Ok(Some(sequence))
+    }
+
     /// [`post`](Self::post) with bulk, which is the program's again when this returns, unless it says that it `stays` as it is until the command is complete. `numbered` learns the command's number, in the order of the numbers over all
     /// threads; it must be quick. The number is also returned.
-    pub(crate) fn post_bulk<C: Command>(
+    pub(crate) fn post_bulk<C: Outgoing>(
         &self,
         context: u32,
         command: &C,
@@ -301,7 +342,7 @@ impl Session {
         self.exchange(0, command, &[], None, false, |_| ())
     }
 
-    fn exchange<C: Command>(
+    fn exchange<C: Outgoing>(
         &self,
         context: u32,
         command: &C,
@@ -310,7 +351,7 @@ impl Session {
         setup: bool,
         numbered: impl FnOnce(u64),
     ) -> Result<C::Reply, CUresult> {
-        let start = Instant::now();
+        let start = crate::stats::enabled().then(Instant::now);
         let bytes_in = destination.as_ref().map_or(0, |d| inbox::packed(&d.extent));
         if bytes_in >= SMALLEST
             && let Some(session) = Self::existing()
@@ -339,8 +380,10 @@ impl Session {
             // The receiver may have gone before this call was registered.
             self.pending.fail_all(error::ERROR_DEVICE_UNAVAILABLE);
         }
-        let reply = slot.wait();
-        if crate::stats::enabled() {
+        let at_desk =
+            Self::existing().and_then(|session| Some(session.desk.as_ref()?.turn(session)));
+        let reply = slot.wait(at_desk);
+        if let Some(start) = start {
             let out = bulk.iter().map(|b| b.len() as u64).sum();
             crate::stats::round_trip(start.elapsed(), out, bytes_in, setup);
         }
@@ -375,6 +418,7 @@ impl Session {
         self.lanes.wait_until_left(address, size);
     }
 
+    #[inline]
     fn sent<T>(&self, result: std::io::Result<T>) -> Result<T, CUresult> {
         result.map_err(|error| {
             self.lose(&error.to_string());

@@ -9,7 +9,7 @@ use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use gvirtus_wire::command::Command;
+use gvirtus_wire::command::Outgoing;
 use gvirtus_wire::communicator::Sender;
 use gvirtus_wire::frame::{FLAG_LANES, HEADER_LEN, Header};
 use parking_lot::{Mutex, MutexGuard};
@@ -21,8 +21,8 @@ use super::lanes::Lanes;
 const INLINE_BULK: usize = 32 << 10;
 /// A queue of this size is written by whoever made it so large: memory stays bounded and the network's pace is felt.
 const QUEUE_LIMIT: usize = 256 << 10;
-/// What a buffer of the queue begins with, and how many are kept.
-const INITIAL: usize = 64 << 10;
+/// What a buffer of the queue begins with, so that it need not grow (memory that is not touched costs nothing), and how many are kept.
+const INITIAL: usize = QUEUE_LIMIT + 2 * INLINE_BULK;
 const SPARES: usize = 3;
 /// The flusher lets so much time pass before it writes: writing takes the locks and the memory that issuing threads use, and a call that waits often comes next and takes everything along.
 const FLUSHER_PACE: Duration = Duration::from_micros(4);
@@ -87,36 +87,62 @@ impl Outbox {
         }
     }
 
+    /// Numbers and queues a command with little bulk, which [`send`](Self::send) would do the same way, if `admit` says so, which is told the number and must be quick. `None` if not.
+    #[inline]
+    pub(crate) fn send_if<C: Outgoing>(
+        &self,
+        command: &C,
+        envelope: &Envelope<'_>,
+        admit: impl FnOnce(u64) -> bool,
+    ) -> std::io::Result<Option<u64>> {
+        let bulk_len: usize = envelope.bulk.iter().map(|b| b.len()).sum();
+        if bulk_len > INLINE_BULK {
+            return Ok(None);
+        }
+        let mut queue = self.queue.lock();
+        if !admit(queue.sequence + 1) {
+            return Ok(None);
+        }
+        let sequence = queue.append(command, envelope, bulk_len);
+        envelope
+            .bulk
+            .iter()
+            .for_each(|b| queue.bytes.extend_from_slice(b));
+        let full = queue.bytes.len() > QUEUE_LIMIT && !envelope.queue_only;
+        drop(queue);
+        if full {
+            self.flush()?;
+        }
+        Ok(Some(sequence))
+    }
+
     /// Numbers and queues a command; `numbered` learns the number before the command can be sent. Large bulk is on its way when this returns,
     /// so the program may use its memory again in every case.
-    pub(crate) fn send<C: Command>(
+    pub(crate) fn send<C: Outgoing>(
         &self,
         command: &C,
         envelope: &Envelope<'_>,
         numbered: impl FnOnce(u64),
     ) -> std::io::Result<u64> {
-        let bulk_len: usize = envelope.bulk.iter().map(|b| b.len()).sum();
-        if bulk_len <= INLINE_BULK {
-            let mut queue = self.queue.lock();
-            let sequence = queue.append(command, envelope, bulk_len, numbered);
-            envelope
-                .bulk
-                .iter()
-                .for_each(|b| queue.bytes.extend_from_slice(b));
-            let full = queue.bytes.len() > QUEUE_LIMIT && !envelope.queue_only;
-            drop(queue);
-            if full {
-                self.flush()?;
+        let mut numbered = Some(numbered);
+        let mut tell = |sequence| {
+            if let Some(numbered) = numbered.take() {
+                numbered(sequence);
             }
+            true
+        };
+        if let Some(sequence) = self.send_if(command, envelope, &mut tell)? {
             return Ok(sequence);
         }
+        let bulk_len: usize = envelope.bulk.iter().map(|b| b.len()).sum();
         if let Some(lanes) = envelope.lanes {
-            return self.send_over_lanes(lanes, command, envelope, bulk_len, numbered);
+            return self.send_over_lanes(lanes, command, envelope, bulk_len, tell);
         }
         let mut link = self.link.lock();
         let (sequence, bytes) = {
             let mut queue = self.queue.lock();
-            let sequence = queue.append(command, envelope, bulk_len, numbered);
+            let sequence = queue.append(command, envelope, bulk_len);
+            tell(sequence);
             (sequence, queue.take())
         };
         link.send_vectored(&[IoSlice::new(&bytes)])?;
@@ -125,13 +151,13 @@ impl Outbox {
         Ok(sequence)
     }
 
-    fn send_over_lanes<C: Command>(
+    fn send_over_lanes<C: Outgoing>(
         &self,
         lanes: &Lanes,
         command: &C,
         envelope: &Envelope<'_>,
         bulk_len: usize,
-        numbered: impl FnOnce(u64),
+        mut tell: impl FnMut(u64) -> bool,
     ) -> std::io::Result<u64> {
         let part = |part: &IoSlice<'_>| {
             // SAFETY: borrowed until this function returns, which waits until no lane uses it; what stays is waited for before it goes.
@@ -140,7 +166,8 @@ impl Outbox {
         let parts: Vec<&'static [u8]> = envelope.bulk.iter().map(part).collect();
         let (sequence, ticket) = {
             let mut queue = self.queue.lock();
-            let sequence = queue.append(command, envelope, bulk_len, numbered);
+            let sequence = queue.append(command, envelope, bulk_len);
+            tell(sequence);
             // Numbered and queued under the lock that numbers commands: the order is theirs.
             (sequence, lanes.queue(&parts, envelope.lent))
         };
@@ -256,12 +283,11 @@ impl Outbox {
 
 impl Queue {
     #[inline]
-    fn append<C: Command>(
+    fn append<C: Outgoing>(
         &mut self,
         command: &C,
         envelope: &Envelope<'_>,
         bulk_len: usize,
-        numbered: impl FnOnce(u64),
     ) -> u64 {
         self.sequence += 1;
         let start = self.bytes.len();
@@ -282,7 +308,6 @@ impl Queue {
         command.encode(&mut self.bytes);
         header.len = (self.bytes.len() - start - HEADER_LEN) as u32;
         self.bytes[start..start + HEADER_LEN].copy_from_slice(&header.to_bytes());
-        numbered(self.sequence);
         self.sequence
     }
 

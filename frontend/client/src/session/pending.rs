@@ -10,6 +10,8 @@ use gvirtus_wire::api::types::CUresult;
 use gvirtus_wire::communicator::{few_processors, watch};
 use parking_lot::Mutex;
 
+use super::desk::Turn;
+
 /// How long a caller looks for its reply without giving the processor away, unless there are few.
 const SPIN: Duration = Duration::from_micros(30);
 
@@ -50,15 +52,24 @@ impl Slot {
         self.thread.unpark();
     }
 
-    /// Waits for the reply. Only the thread that made the slot may call it.
-    pub(crate) fn wait(&self) -> Result<Vec<u8>, CUresult> {
-        let start = Instant::now();
+    /// Waits for the reply, at the desk if there is one. Only the thread that made the slot may call it.
+    pub(super) fn wait(&self, mut turn: Option<Turn>) -> Result<Vec<u8>, CUresult> {
+        let is_done = || self.done.load(Ordering::Acquire);
+        let done = |turn: &mut Option<Turn>| {
+            is_done()
+                || turn.as_mut().is_some_and(|turn| {
+                    turn.help();
+                    is_done()
+                })
+        };
+        let mut start = None;
         let mut turns = 0_u32;
-        while !self.done.load(Ordering::Acquire) {
+        while !done(&mut turn) {
             turns += 1;
-            if turns.is_multiple_of(64) && start.elapsed() > SPIN {
-                let done = || self.done.load(Ordering::Acquire);
-                if !watch(Duration::ZERO, done, || true) {
+            if turns.is_multiple_of(64) && start.get_or_insert_with(Instant::now).elapsed() > SPIN {
+                if !watch(Duration::ZERO, || done(&mut turn), || true)
+                    && !turn.as_mut().is_some_and(Turn::rest)
+                {
                     std::thread::park();
                 }
             } else if turns.is_multiple_of(64) && few_processors() {
@@ -68,6 +79,7 @@ impl Slot {
                 std::hint::spin_loop();
             }
         }
+        drop(turn);
         std::mem::replace(&mut self.reply.lock(), Ok(Vec::new()))
     }
 }

@@ -7,7 +7,7 @@
 //! A file for each topic, which declares its commands and the records in them. Opcodes are in one range for all topics; one that stands twice does not compile.
 //! * `memory`, `copies`, `arrays`: device memory, pinned memory, what is copied and set; arrays, textures and surfaces. `texture_references`: those that modules have.
 //! * `streams`: streams, events, host functions. `graphs`: captures and graphs.
-//! * `modules`: modules, their kernels, launches. `contexts`: contexts and their limits. `tensor_maps`: descriptors of tensors.
+//! * `modules`: modules, their kernels, launches (`launch_parts`: as clients send them). `contexts`: contexts and their limits. `tensor_maps`: descriptors of tensors.
 //! * `sharing`: memory and events of other sessions. `multicast`: memory of several devices behind one address.
 //! * `messages`: what the worker says unasked.
 
@@ -15,6 +15,7 @@ mod arrays;
 mod contexts;
 mod copies;
 mod graphs;
+mod launch_parts;
 mod memory;
 mod messages;
 mod modules;
@@ -28,6 +29,7 @@ pub use arrays::*;
 pub use contexts::*;
 pub use copies::*;
 pub use graphs::*;
+pub use launch_parts::LaunchParts;
 pub use memory::*;
 pub use messages::*;
 pub use modules::*;
