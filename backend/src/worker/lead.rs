@@ -26,6 +26,8 @@ const STACK: usize = 16 << 20;
 /// How long the next frame may take before the plugins are told that there is none: what they do then is work for the GPU, and a client that has launched is often about to
 /// ask for more.
 const LULL: Duration = Duration::from_micros(8);
+/// Looks between two glances at the clock, which takes as long as one of them.
+const LOOKS: u32 = 8;
 
 /// What executes frames.
 pub(super) trait Handler: Sync + 'static {
@@ -74,13 +76,17 @@ struct State {
 
 fn ready_soon(input: &mut Input) -> bool {
     let start = Instant::now();
-    while start.elapsed() < LULL {
-        std::hint::spin_loop();
-        if input.ready() {
-            return true;
+    loop {
+        for _ in 0..LOOKS {
+            std::hint::spin_loop();
+            if input.ready() {
+                return true;
+            }
+        }
+        if start.elapsed() >= LULL {
+            return false;
         }
     }
-    false
 }
 
 /// Tells the plugins that there is no frame, again while they have something that can wait and none comes, and for the last time before the thread may sleep.

@@ -59,15 +59,14 @@ impl Output {
 
     /// Waits until no other thread is in the middle of a frame. `None` if this one is: frames do not nest.
     fn turn(&self) -> Option<MutexGuard<'_, State>> {
-        let me = thread::current().id();
         let mut state = self.state.lock();
-        loop {
-            match state.owed {
-                None => return Some(state),
-                Some((owner, _)) if owner == me => return None,
-                Some(_) => self.free.wait(&mut state),
+        while let Some((owner, _)) = state.owed {
+            if owner == thread::current().id() {
+                return None;
             }
+            self.free.wait(&mut state);
         }
+        Some(state)
     }
 
     fn write(&self, state: &mut State, parts: &[IoSlice<'_>]) -> bool {

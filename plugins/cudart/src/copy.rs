@@ -182,10 +182,12 @@ impl Session {
             let src = self.device_end(&c.src, &shape, c.src_array)?;
             if let Some(piece) = pieces.next() {
                 let lease = stream.context().staging.lease(piece.bytes() as usize)?;
-                // Also attached: should the wait below fail, the copy may still be under way.
+                let start = lease.start as u64;
+                let enqueued = self.enqueue_piece(stream.raw, src, &piece, start, false);
+                // Also attached: should the wait below fail, the copy may still be under way. Even if the driver refused, it may have taken a part.
                 self.progress
                     .attach(&stream.lane, Item::Lease(lease.clone()));
-                self.enqueue_piece(stream.raw, src, &piece, lease.start as u64, false)?;
+                enqueued?;
                 first = Some((piece.bytes() as usize, lease));
             }
             Ok((Arc::clone(stream), Some(src)))

@@ -190,7 +190,7 @@ impl Session {
 }
 
 /// Stream and function of the last launch or library's call. The next is often on the same, and looking both up costs more than all else between two launches. Any other command of the
-/// core forgets them first, so nothing outlives what the client destroys.
+/// core forgets them first, but for the most frequent of those that destroy nothing: so nothing outlives what the client destroys.
 pub(crate) struct Last {
     /// The client's numbers.
     context: u32,
@@ -288,6 +288,14 @@ impl Session {
     pub(crate) fn forget_last_launch(&self) {
         let last = self.last.lock().take();
         self.forget(last);
+    }
+
+    /// Before a command that is no launch and destroys nothing.
+    #[inline]
+    pub(crate) fn issue_held_launches(&self) {
+        if let Some(last) = self.last.lock().as_mut() {
+            self.issue_held_of(last);
+        }
     }
 
     /// Before a command of another kind on the same stream.

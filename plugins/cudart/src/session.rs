@@ -156,8 +156,13 @@ impl Session {
         }
         self.launch_threads.drain();
         let run = AssertUnwindSafe(|| {
-            if header.opcode != core::Launch::OPCODE {
-                self.forget_last_launch();
+            match header.opcode {
+                core::Launch::OPCODE => {}
+                // They destroy nothing.
+                core::StreamSynchronize::OPCODE
+                | core::ContextSynchronize::OPCODE
+                | core::Copy::OPCODE => self.issue_held_launches(),
+                _ => self.forget_last_launch(),
             }
             core::dispatch(self, header, payload)
         });
