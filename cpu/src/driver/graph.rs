@@ -140,6 +140,21 @@ pub(super) struct Executable {
     updatable: Vec<Arc<Updatable>>,
 }
 
+impl Executable {
+    /// The node that kernels change, if it is one of those, also in graphs inside.
+    fn updatable_of(&self, node: CUgraphNode) -> Result<Option<Arc<Updatable>>> {
+        change_node(node, |work| {
+            Ok(match work {
+                Work::Updatable(node) => {
+                    let mut mine = self.updatable.iter();
+                    mine.find(|mine| Arc::ptr_eq(mine, node)).cloned()
+                }
+                _ => None,
+            })
+        })
+    }
+}
+
 impl Drop for Executable {
     fn drop(&mut self) {
         self.updatable.iter().for_each(|node| node.end());
@@ -596,18 +611,13 @@ pub(super) fn set_kernel(exec: CUgraphExec, node: CUgraphNode, work: Work) -> Re
     let Work::Kernel(new) = work else {
         return Err(ERROR_INVALID_VALUE);
     };
+    if let Some(node) = executable.updatable_of(node)? {
+        return node.set(Some(&new), None);
+    }
     let mut full = executable.full.lock();
     let place = full.0.place_of(node.addr()).ok_or(ERROR_INVALID_VALUE)?;
-    let old = match &full.0.nodes[place].0 {
-        Work::Kernel(old) => old,
-        Work::Updatable(node) => {
-            let old = node.launch();
-            let new = old.map_or(Arc::clone(&new), |old| {
-                Arc::new(new.with_attributes_of(&old))
-            });
-            return node.set(Some(&new), None);
-        }
-        _ => return Err(ERROR_INVALID_VALUE),
+    let Work::Kernel(old) = &full.0.nodes[place].0 else {
+        return Err(ERROR_INVALID_VALUE);
     };
     let new = Work::Kernel(Arc::new(new.with_attributes_of(old)));
     Arc::make_mut(&mut full.0).nodes[place].0 = new;
@@ -656,12 +666,13 @@ pub(super) fn cuGraphNodeSetEnabled(
     isEnabled: u32,
 ) -> Result {
     let executable = resolve_executable(hGraphExec)?;
-    resolve_node(hNode)?;
+    if let Some(node) = executable.updatable_of(hNode)? {
+        return node.set(None, Some(isEnabled != 0));
+    }
     let mut full = executable.full.lock();
     let place = full.0.place_of(hNode.addr()).ok_or(ERROR_INVALID_VALUE)?;
     match &full.0.nodes[place].0 {
         Work::Kernel(_) | Work::Copy(_) | Work::Fill(_) => {}
-        Work::Updatable(node) => return node.set(None, Some(isEnabled != 0)),
         _ => return Err(ERROR_INVALID_VALUE),
     }
     match isEnabled {

@@ -83,7 +83,7 @@ impl Updatable {
         let mut now = self.now.lock();
         let now = now.as_mut().ok_or(ERROR_INVALID_VALUE)?;
         if let Some(launch) = launch {
-            now.0 = Arc::clone(launch);
+            now.0 = Arc::new(launch.with_attributes_of(&now.0));
         }
         now.1 = enabled.unwrap_or(now.1);
         Ok(())

@@ -228,14 +228,14 @@ impl Nodes {
         if let Some(node) = self.get_mut(handle) {
             return Some(f(node));
         }
-        for node in &self.list {
-            if let Work::Child(child) = &node.work
-                && let Some(found) = child.nodes.lock().deep_mut(handle, f)
-            {
-                return Some(found);
+        let mut inside = |graph: &Graph| graph.nodes.lock().deep_mut(handle, f);
+        self.list.iter().find_map(|node| match &node.work {
+            Work::Child(child) => inside(child),
+            Work::Conditional(conditional) => {
+                conditional.bodies.iter().find_map(|body| inside(body))
             }
-        }
-        None
+            _ => None,
+        })
     }
 
     /// Every node, those of graphs inside among them.
