@@ -81,20 +81,20 @@ impl Half {
         }
         let asleep = asleep(header);
         loop {
-            asleep.store(1, Ordering::Relaxed);
+            let said = say_asleep(asleep);
             // Both sides write their own word and then read the other's; without a fence between, each could miss the other.
             fence(Ordering::SeqCst);
             if ready(header) || ended.load(Ordering::SeqCst) {
-                asleep.store(0, Ordering::Relaxed);
+                say_awake(asleep);
                 return true;
             }
             let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
             if left.is_some_and(|left| left.is_zero()) {
-                asleep.store(0, Ordering::Relaxed);
+                say_awake(asleep);
                 return false;
             }
             let left = left.and_then(|left| Timespec::try_from(left).ok());
-            match futex::wait(asleep, futex::Flags::empty(), 1, left.as_ref()) {
+            match futex::wait(asleep, futex::Flags::empty(), said, left.as_ref()) {
                 Ok(()) | Err(Errno::AGAIN | Errno::INTR | Errno::TIMEDOUT) => {}
                 // No futex: look again and again rather than hang.
                 Err(_) => std::thread::sleep(Duration::from_millis(1)),
@@ -103,18 +103,31 @@ impl Half {
     }
 }
 
+/// Says on `asleep` that somebody sleeps; what he expects there when he does.
+///
+/// Odd is asleep, even is awake, and no value comes twice: two threads may sleep on one word, and none of them may take what the other has changed twice meanwhile for what it was.
+fn say_asleep(asleep: &AtomicU32) -> u32 {
+    asleep.fetch_or(1, Ordering::SeqCst) | 1
+}
+
+fn say_awake(asleep: &AtomicU32) {
+    let awake = |said: u32| (said % 2 == 1).then(|| said.wrapping_add(1));
+    // It fails if nobody was asleep.
+    let _ = asleep.fetch_update(Ordering::SeqCst, Ordering::SeqCst, awake);
+}
+
 /// Wakes who sleeps on `asleep`, if anybody does. What he waits for must have been stored before.
 #[inline]
 fn wake(asleep: &AtomicU32) {
     fence(Ordering::SeqCst);
-    if asleep.load(Ordering::Relaxed) != 0 {
+    if asleep.load(Ordering::Relaxed) % 2 == 1 {
         wake_now(asleep);
     }
 }
 
 #[cold]
 fn wake_now(asleep: &AtomicU32) {
-    asleep.store(0, Ordering::SeqCst);
+    say_awake(asleep);
     // All of them: who has no duty sleeps there, too.
     let _ = futex::wake(asleep, futex::Flags::empty(), i32::MAX.cast_unsigned());
 }
@@ -357,23 +370,21 @@ impl Lookout {
         loop {
             let relieved = self.duty.relieved.load(Ordering::SeqCst);
             let expected = if relieved {
-                // Whatever it is: who reads changes it, and raises it before going.
+                // Whatever it is: who reads says that somebody sleeps before going.
                 let now = asleep.load(Ordering::SeqCst);
                 if !self.duty.relieved.load(Ordering::SeqCst) {
                     continue;
                 }
                 now
             } else {
-                asleep.store(1, Ordering::Relaxed);
+                let said = say_asleep(asleep);
                 // As in `Half::wait`.
                 fence(Ordering::SeqCst);
                 if self.is_needed() {
-                    if !self.is_relieved() {
-                        asleep.store(0, Ordering::Relaxed);
-                    }
+                    // The word stays as it is: who has begun to read may be the one who sleeps by now. The other end wakes once in vain.
                     break;
                 }
-                1
+                said
             };
             match futex::wait(asleep, futex::Flags::empty(), expected, None) {
                 Ok(()) => break,
@@ -390,7 +401,7 @@ impl Lookout {
     /// Begins to read in the lookout's place. The caller has the consumer.
     pub fn relieve(&self) {
         self.duty.relieved.store(true, Ordering::SeqCst);
-        self.asleep().store(0, Ordering::SeqCst);
+        say_awake(self.asleep());
     }
 
     /// From here on the lookout sees to what comes. The caller still has the consumer.
@@ -400,7 +411,7 @@ impl Lookout {
             return;
         }
         let asleep = self.asleep();
-        asleep.store(1, Ordering::Relaxed);
+        say_asleep(asleep);
         fence(Ordering::SeqCst);
         if self.is_needed() {
             wake_now(asleep);
