@@ -32,8 +32,16 @@ pub(super) struct Updatable {
     handle: usize,
     /// What an executable graph begins with.
     first: Mutex<Arc<Launch>>,
-    /// What the executable graph does, while there is one, and whether it does it.
-    now: Mutex<Option<(Arc<Launch>, bool)>>,
+    /// What the executable graph does, while there is one.
+    now: Mutex<Option<Now>>,
+}
+
+/// What a node of an executable graph does.
+struct Now {
+    /// As the host has it: whatever the host changes, what kernels changed goes with it.
+    host: Arc<Launch>,
+    launch: Arc<Launch>,
+    enabled: bool,
 }
 
 static NODES: Table<Updatable> = Table::new();
@@ -52,8 +60,8 @@ impl Updatable {
     /// What it does at this moment.
     pub(super) fn launch(&self) -> Option<Arc<Launch>> {
         let now = self.now.lock();
-        let running = now.as_ref().filter(|(_, enabled)| *enabled);
-        running.map(|(launch, _)| Arc::clone(launch))
+        let running = now.as_ref().filter(|now| now.enabled);
+        running.map(|now| Arc::clone(&now.launch))
     }
 
     pub(super) fn is_live(&self) -> bool {
@@ -62,7 +70,12 @@ impl Updatable {
 
     /// It is part of an executable graph from now on.
     pub(super) fn begin(&self) {
-        *self.now.lock() = Some((Arc::clone(&self.first.lock()), true));
+        let first = self.first.lock();
+        *self.now.lock() = Some(Now {
+            host: Arc::clone(&first),
+            launch: Arc::clone(&first),
+            enabled: true,
+        });
     }
 
     /// The executable graph is gone.
@@ -83,9 +96,10 @@ impl Updatable {
         let mut now = self.now.lock();
         let now = now.as_mut().ok_or(ERROR_INVALID_VALUE)?;
         if let Some(launch) = launch {
-            now.0 = Arc::new(launch.with_attributes_of(&now.0));
+            now.host = Arc::new(launch.with_attributes_of(&now.host));
         }
-        now.1 = enabled.unwrap_or(now.1);
+        now.launch = Arc::clone(&now.host);
+        now.enabled = enabled.unwrap_or(now.enabled);
         Ok(())
     }
 }
@@ -97,20 +111,20 @@ pub(super) fn update(node: u64, update: NodeUpdate) -> i32 {
         return INVALID_VALUE;
     };
     let mut now = node.now.lock();
-    let Some((launch, enabled)) = now.as_mut() else {
+    let Some(now) = now.as_mut() else {
         return INVALID_VALUE;
     };
     let changed = match update {
         NodeUpdate::Enabled(on) => {
-            *enabled = on;
+            now.enabled = on;
             return 0;
         }
-        NodeUpdate::Grid(grid) => launch.with_grid(grid),
-        NodeUpdate::Parameter(offset, value) => launch.with_parameter(offset, &value),
+        NodeUpdate::Grid(grid) => now.launch.with_grid(grid),
+        NodeUpdate::Parameter(offset, value) => now.launch.with_parameter(offset, &value),
     };
     match changed {
         Ok(changed) => {
-            *launch = Arc::new(changed);
+            now.launch = Arc::new(changed);
             0
         }
         Err(_) => INVALID_VALUE,
