@@ -23,9 +23,9 @@ pub(crate) struct Header {
     pub(crate) tail: Line<AtomicU64>,
     /// Bytes ever read; the consumer's.
     pub(crate) head: Line<AtomicU64>,
-    /// 1 while the consumer sleeps or is about to; a futex.
+    /// Odd while somebody sleeps until there is something to read, or is about to; a futex.
     pub(crate) consumer_asleep: Line<AtomicU32>,
-    /// 1 while the producer sleeps or is about to; a futex.
+    /// Odd while the producer sleeps or is about to; a futex.
     pub(crate) producer_asleep: Line<AtomicU32>,
 }
 

@@ -334,7 +334,7 @@ struct Duty {
 }
 
 /// A consumer's lookout: one thread that waits for bytes without having the consumer, which threads that expect some take over and give back ([`relieve`](Self::relieve), [`resume`](Self::resume)). That costs no system
-/// call: while the lookout sleeps, the one word that says so is lowered by who takes over, so that the other end wakes nobody, and raised again by who gives back.
+/// call: while the lookout sleeps, who takes over says on its word that nobody does, so that the other end wakes nobody, and who gives back says again that somebody sleeps.
 ///
 /// One thread waits, and one at a time relieves: who has the consumer.
 #[derive(Clone)]
