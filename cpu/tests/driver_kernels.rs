@@ -514,6 +514,47 @@ fn libraries_give_each_context_its_module() {
     assert_eq!(cu!(cuLibraryUnload(library)), ERROR_INVALID_HANDLE);
 }
 
+/// The variables of a context that is gone went with it; at their place lie those of another context since.
+#[test]
+fn unloading_a_library_leaves_other_contexts_variables() {
+    let text = CString::new(KERNELS).unwrap();
+    let (mut library, mut counter, mut size) = (null_mut(), 0, 0);
+    let lasting = OwnContext::new();
+    ok!(cuLibraryLoadData(
+        &mut library,
+        text.as_ptr().cast(),
+        null_mut(),
+        null_mut(),
+        0,
+        null_mut(),
+        null_mut(),
+        0
+    ));
+    // Tests beside this one may take the place first.
+    for _ in 0..16 {
+        let gone = OwnContext::new();
+        ok!(cuLibraryGetGlobal(
+            &mut counter,
+            &mut size,
+            library,
+            c"counter".as_ptr()
+        ));
+        drop(gone);
+    }
+    ok!(cuCtxSetCurrent(lasting.0));
+    let module = load(KERNELS);
+    let mut own = 0;
+    ok!(cuModuleGetGlobal_v2(
+        &mut own,
+        &mut size,
+        module,
+        c"counter".as_ptr()
+    ));
+    ok!(cuLibraryUnload(library));
+    upload(own, &[40_i32]);
+    assert_eq!(download::<i32>(own, 1), [40]);
+}
+
 #[test]
 fn bad_ptx_is_explained() {
     let _context = OwnContext::new();

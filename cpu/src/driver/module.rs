@@ -66,8 +66,15 @@ fn report_once(text: &str) {
     }
 }
 
-fn is_variable(allocation: &Allocation) -> bool {
-    matches!(allocation.kind, Kind::Internal | Kind::Managed)
+/// Frees a module's variables.
+fn free_variables(context: u64, addresses: impl IntoIterator<Item = u64>) {
+    // The context may have taken them already, and another one's variables may lie there since.
+    let is_own = |allocation: &Allocation| {
+        matches!(allocation.kind, Kind::Internal | Kind::Managed) && allocation.context == context
+    };
+    for address in addresses {
+        let _ = memory().free(address, is_own);
+    }
 }
 
 impl Module {
@@ -115,9 +122,7 @@ impl Module {
         let loaded = match place(&mut addresses) {
             Ok(loaded) => loaded,
             Err(code) => {
-                for address in addresses {
-                    let _ = memory().free(address, is_variable);
-                }
+                free_variables(context.id, addresses);
                 return Err(code);
             }
         };
@@ -177,9 +182,7 @@ impl Module {
         self.remove();
         let variables = self.variables.values().map(|(address, _)| *address);
         let references = self.references.values().map(|(address, _)| *address);
-        for address in variables.chain(references) {
-            let _ = memory().free(address, is_variable);
-        }
+        free_variables(self.context, variables.chain(references));
     }
 }
 
