@@ -5,8 +5,9 @@
 //! address space and physical memory follow when all operations that ran at the time of the call have ended.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 use super::physical::Extent;
 
@@ -39,10 +40,20 @@ struct State {
     deferred: Vec<(u64, Deferred)>,
 }
 
+impl State {
+    fn releases(&self, start: u64, end: u64) -> bool {
+        self.deferred.iter().any(|(_, work)| {
+            matches!(work, Deferred::Release { start: from, end: to } if *from < end && start < *to)
+        })
+    }
+}
+
 /// Running operations and what waits for them.
 #[derive(Default)]
 pub(in crate::driver) struct Quiescence {
     state: Mutex<State>,
+    /// Something that was put off has been done.
+    done: Condvar,
 }
 
 /// A running operation; ends when dropped.
@@ -73,6 +84,18 @@ impl Quiescence {
         } else {
             let number = state.next;
             state.deferred.push((number, work));
+        }
+    }
+
+    /// Waits until addresses that are being given back are free, if any of this range are. Not for ever: what still runs there may itself wait for the host.
+    pub(super) fn wait_for_release(&self, start: u64, end: u64) {
+        const LIMIT: Duration = Duration::from_secs(1);
+        let until = Instant::now() + LIMIT;
+        let mut state = self.state.lock();
+        while state.releases(start, end) {
+            if self.done.wait_until(&mut state, until).timed_out() {
+                return;
+            }
         }
     }
 
@@ -136,8 +159,41 @@ impl Drop for Running<'_> {
                 .into_iter()
                 .partition(|work| matches!(work, Deferred::GiveBack { .. }));
             addresses.into_iter().for_each(Deferred::run);
+            self.quiescence.done.notify_all();
             ready = physical;
         }
         ready.into_iter().for_each(Deferred::run);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::super::{GRANULE, reserve_addresses, reserve_exactly};
+    use super::{Deferred, Quiescence};
+
+    /// A device reset gives its addresses back and takes them again, while a copy elsewhere may still run.
+    #[test]
+    fn addresses_given_back_are_free_for_who_waits() {
+        let quiescence = Quiescence::default();
+        let start = reserve_addresses(GRANULE, GRANULE, 0).unwrap();
+        let end = start + GRANULE;
+        let running = quiescence.enter();
+        quiescence.run_or_defer(Deferred::Release { start, end });
+        assert!(!reserve_exactly(start, GRANULE), "put off");
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(Duration::from_millis(20));
+                drop(running);
+            });
+            quiescence.wait_for_release(start, end);
+            assert!(reserve_exactly(start, GRANULE));
+        });
+        // Nothing is given back any more, so nothing is waited for.
+        let before = Instant::now();
+        quiescence.wait_for_release(start, end);
+        assert!(before.elapsed() < Duration::from_millis(500));
+        super::super::release_addresses(start, GRANULE);
     }
 }

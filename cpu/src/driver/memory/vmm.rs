@@ -100,6 +100,10 @@ pub(in crate::driver) fn cuMemAddressReserve(
     } else {
         0
     };
+    // The range may have been freed just now, with work under way that has not let go of it.
+    memory()
+        .quiescence
+        .wait_for_release(wanted, wanted.saturating_add(size as u64));
     let mut ledger = memory().ledger.write();
     let start = reserve_addresses(size as u64, alignment, wanted)?;
     ledger.reservations.insert(start, start + size as u64);
