@@ -239,12 +239,11 @@ fn something_else_at_the_port() {
 fn a_client_that_drips_its_bytes_is_cut_off_in_time() {
     let (listener, endpoint) = listen();
     let mut client = TcpStream::connect((endpoint.server_address.as_str(), endpoint.port)).unwrap();
+    let version = handshake::VERSION.to_le_bytes();
+    let preamble = [b"GVirtuS\n".as_slice(), &version, &version, b"\xff\xff\0\0"].concat();
     let dripper = thread::spawn(move || {
-        for byte in b"GVirtuS\n\x03\0\x03\0\xff\xff\0\0"
-            .iter()
-            .chain([0; 4096].iter())
-        {
-            if client.write_all(&[*byte]).is_err() {
+        for byte in preamble.into_iter().chain([0; 4096]) {
+            if client.write_all(&[byte]).is_err() {
                 return;
             }
             thread::sleep(Duration::from_millis(20));

@@ -26,10 +26,10 @@ pub use error::{HandshakeError, Reason, ServerError};
 pub use message::{Hello, Identity, Kind, MAX_MESSAGE, decode_any};
 pub use server::{LaneDoor, Request, ServerParams, server};
 
-/// Protocol version of this build. Raise it when a handshake message or the frame format changes.
-pub const VERSION: u16 = 3;
-/// Oldest version that this build still speaks: its predecessor, once there is one.
-pub const OLDEST_VERSION: u16 = 3;
+/// Protocol version of this build. Raise it when a handshake message, the frame format or what the ends of a ring expect of each other changes.
+pub const VERSION: u16 = 4;
+/// Oldest version that this build still speaks. Ends of version 3 wake one sleeper of a ring where there may be two since.
+pub const OLDEST_VERSION: u16 = 4;
 
 /// Environment variables that the driver or the libraries read and that a client may therefore set for its worker. Nothing that names files belongs here.
 pub const ENVIRONMENT: &[&str] = &[
