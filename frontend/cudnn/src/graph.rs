@@ -492,7 +492,7 @@ unsafe fn run(handle: u64, plan: u64, pack: u64) -> Result<(), Status> {
         by_value.push(value.is_some());
         taken.extend_from_slice(&uid.to_le_bytes());
         let Some((_, bytes)) = value else {
-            taken.push((pointer % VALUE as i64) as u8);
+            taken.push(pointer.rem_euclid(VALUE as i64) as u8);
             words.push(pointer.cast_unsigned());
             continue;
         };

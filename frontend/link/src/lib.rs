@@ -9,7 +9,7 @@
 //!
 //! # Finding the session
 //! `libgvirtus.so` lies next to the frontend library. `GVIRTUS_LIB` names another file; when that file is a CUDA driver itself (the CPU device's library, or NVIDIA's), the
-//! driver functions are taken from it by name and there are no counters. That serves tests, which so run without any network.
+//! driver functions are taken from it by name and there are no counters. That serves tests, which so run without any network; others see what is sent by being the client core themselves ([`session::stand_in`]).
 
 pub mod driver;
 pub mod export;

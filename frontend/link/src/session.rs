@@ -16,6 +16,8 @@ pub struct Session {
     driver_proc: Option<DriverProc>,
 }
 
+static SESSION: OnceLock<Option<Session>> = OnceLock::new();
+
 /// The hooks of the loaded library; null until it is loaded, or when it has none.
 static HOOKS: AtomicPtr<FrontendTable> = AtomicPtr::new(std::ptr::null_mut());
 
@@ -30,8 +32,25 @@ pub fn hooks() -> Option<&'static FrontendTable> {
 /// The session's library, loaded at the first call; `None` when it cannot be loaded, which is said once on standard error.
 #[inline]
 pub fn session() -> Option<&'static Session> {
-    static SESSION: OnceLock<Option<Session>> = OnceLock::new();
     SESSION.get_or_init(load).as_ref()
+}
+
+/// Makes these functions the process's client core, unless it has one or has looked for one: so tests see what a frontend sends. Whether they are it now.
+///
+/// # Safety
+/// `driver_proc` gives null or functions of the types that `cuda_api!` declares, and `table` keeps the contract of [`FrontendTable`].
+#[must_use]
+pub unsafe fn stand_in(driver_proc: DriverProc, table: &'static FrontendTable) -> bool {
+    let mut taken = false;
+    SESSION.get_or_init(|| {
+        taken = true;
+        HOOKS.store(std::ptr::from_ref(table).cast_mut(), Ordering::Release);
+        Some(Session {
+            handle: 0,
+            driver_proc: Some(driver_proc),
+        })
+    });
+    taken
 }
 
 impl Session {
