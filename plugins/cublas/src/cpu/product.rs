@@ -15,6 +15,7 @@ use super::storage::{LOWER, Stored, turned};
 pub(super) struct Dense<T> {
     values: Vec<T>,
     rows: usize,
+    columns: usize,
 }
 
 impl<T: Scalar> Dense<T> {
@@ -24,7 +25,11 @@ impl<T: Scalar> Dense<T> {
         for j in 0..columns {
             values.extend((0..rows).map(|i| element(i, j)));
         }
-        Self { values, rows }
+        Self {
+            values,
+            rows,
+            columns,
+        }
     }
 
     fn get(&self, i: usize, j: usize) -> T {
@@ -71,10 +76,11 @@ pub(super) fn multiply<T: Scalar>(
 
 /// The product of two matrices of our own, into a third.
 fn product<T: Scalar>(alpha: T, a: &Dense<T>, b: &Dense<T>, k: usize) -> Dense<T> {
-    let (m, n) = (a.rows, b.values.len().checked_div(k).unwrap_or(0));
+    let (m, n) = (a.rows, b.columns);
     let mut c = Dense {
         values: vec![T::ZERO; m * n],
         rows: m,
+        columns: n,
     };
     // SAFETY: the shapes are those of the three.
     unsafe {
