@@ -7,7 +7,7 @@ use gvirtus_plugin_library::cpu;
 pub(super) use gvirtus_plugin_library::cpu::{Memory, Work};
 
 use super::scalar::Scalar;
-use super::{EXECUTION_FAILED, INVALID_VALUE, NOT_SUPPORTED, SUCCESS, Table};
+use super::{EXECUTION_FAILED, INVALID_VALUE, SUCCESS, Table};
 
 /// A handle. Its address is what the plugin keeps; no client names it.
 pub(super) struct Handle {
@@ -232,10 +232,6 @@ extern "C" fn accept(_: &Handle, _: u64) -> i32 {
     SUCCESS
 }
 
-extern "C" fn refuse() -> i32 {
-    NOT_SUPPORTED
-}
-
 pub(super) fn register(table: &mut Table) {
     table.add_only("cublasCreate_v2", create as *const c_void);
     table.add_only("cublasDestroy_v2", destroy as *const c_void);
@@ -248,8 +244,14 @@ pub(super) fn register(table: &mut Table) {
         "Workspace_v2",
         "SmCountTarget",
         "EnvironmentMode",
+        // Products are exact to the last bits of their type.
+        "EmulationStrategy",
+        "EmulationSpecialValuesSupport",
+        "FixedPointEmulationMantissaControl",
+        "FixedPointEmulationMaxMantissaBitCount",
+        "FixedPointEmulationMantissaBitOffset",
+        "FixedPointEmulationMantissaBitCountPointer",
     ] {
         table.add_only(&format!("cublasSet{name}"), accept as *const c_void);
     }
-    table.add_only("cublasSetEmulationStrategy", refuse as *const c_void);
 }
