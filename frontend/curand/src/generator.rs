@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{LazyLock, PoisonError, RwLock};
+use std::sync::{LazyLock, Mutex, PoisonError, RwLock};
 
 use gvirtus_frontend_link::library::command as send;
 use gvirtus_frontend_link::start::{Started, ensure_context};
@@ -11,7 +11,8 @@ use gvirtus_wire::api::library::{CURAND, CURAND_OPCODES, LibraryCreate, LibraryD
 
 use crate::Status;
 use crate::status::{
-    INTERNAL_ERROR, NOT_INITIALIZED, OUT_OF_RANGE, SUCCESS, TYPE_ERROR, of_driver, of_start,
+    INTERNAL_ERROR, NOT_INITIALIZED, NOT_SUPPORTED, OUT_OF_RANGE, SUCCESS, TYPE_ERROR, of_driver,
+    of_start,
 };
 
 /// `curandRngType_t`.
@@ -68,6 +69,8 @@ impl Generator {
 /// cuRAND on the box.
 pub(crate) static CURAND_OF_BOX: Started = Started::new(CURAND_OPCODES.0);
 static GENERATORS: LazyLock<RwLock<HashMap<u64, Generator>>> = LazyLock::new(RwLock::default);
+/// Which types the box has been seen to make, on the host or not, and which not.
+static TOLD: LazyLock<Mutex<HashMap<(bool, i32), bool>>> = LazyLock::new(Mutex::default);
 static NUMBERS: AtomicU32 = AtomicU32::new(1);
 /// Generators look like no address of a program.
 const TAG: u64 = 0x4352_0000_0000_0000;
@@ -125,8 +128,8 @@ fn make(function: &str, rng_type: i32, on_host: bool) -> Result<u64, Status> {
         function: function.ok_or(INTERNAL_ERROR)?.id(),
         argument: rng_type,
     };
-    // Generators that need tables of NVIDIA's: not every box has them.
-    let ask = matches!(
+    // Generators that need tables of NVIDIA's: not every box has them. It is asked once.
+    let uncertain = matches!(
         kind,
         kind::TEST
             | kind::MTGP32
@@ -134,7 +137,17 @@ fn make(function: &str, rng_type: i32, on_host: bool) -> Result<u64, Status> {
             | kind::SCRAMBLED_SOBOL32
             | kind::SCRAMBLED_SOBOL64
     );
-    send(CURAND_OF_BOX.opcode(command::CREATE), &create, ask).map_err(of_driver)?;
+    let known = || TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    let told = known().get(&(on_host, kind)).copied();
+    if told == Some(false) {
+        return Err(NOT_SUPPORTED);
+    }
+    let ask = uncertain && told.is_none();
+    let made = send(CURAND_OF_BOX.opcode(command::CREATE), &create, ask).map_err(of_driver);
+    if ask && matches!(made, Ok(_) | Err(NOT_SUPPORTED)) {
+        known().insert((on_host, kind), made.is_ok());
+    }
+    made?;
     let word = TAG | u64::from(number);
     let generator = Generator {
         number,
