@@ -83,8 +83,10 @@ macro_rules! library_rows {
                 // Kept on the client, and sent behind.
                 b"state" | b"make" | b"drop" | b"hand_local" => "local",
                 // `plan` and `void` tell what cuFFTW's functions return.
-                b"value" | b"hand_sync" | b"plan" | b"void" => "sync",
-                b"hand_async" => "async",
+                b"local_plan" | b"local_void" => "local",
+                b"value" | b"hand_sync" | b"made_sync" | b"plan" | b"void" => "sync",
+                b"hand_async" | b"made_async" => "async",
+                b"made_implicit_sync" => "implicit_sync",
                 // Made of calls of others.
                 b"on_host" | b"legacy_host" | b"legacy_i32" | b"legacy_f32" | b"legacy_f64"
                 | b"legacy_c32" | b"legacy_c64" => "sync",

@@ -1,7 +1,7 @@
 //! Turns the rows of a compute library's table (`cublas_api!`, …) into exported functions: one macro for all of them.
 //!
 //! A library's crate has a module `exports` with what its rows lead to: `LIBRARY` (its name for the statistics), `compute` (calls), `set` (setters), `set_major`, a function
-//! for each row that is `local` or `hand_…`, and the statuses `NOT_SUPPORTED` and `INTERNAL_ERROR`; where there are descriptors, also `create`, `destroy` and `value`.
+//! for each row that is `local`, `made_…` or `hand_…`, and the statuses `NOT_SUPPORTED` and `INTERNAL_ERROR`; where there are descriptors, also `create`, `destroy` and `value`.
 
 use std::ffi::{CStr, c_char};
 
@@ -159,6 +159,11 @@ macro_rules! export_function {
     ($core:tt local $($row:tt)*) => { $crate::export_by_hand! { $core Local $($row)* } };
     ($core:tt plan $($row:tt)*) => { $crate::export_by_hand! { @ (*mut ::std::ffi::c_void) $core Sync $($row)* } };
     ($core:tt void $($row:tt)*) => { $crate::export_by_hand! { @ (()) $core Sync $($row)* } };
+    ($core:tt local_plan $($row:tt)*) => { $crate::export_by_hand! { @ (*mut ::std::ffi::c_void) $core Local $($row)* } };
+    ($core:tt local_void $($row:tt)*) => { $crate::export_by_hand! { @ (()) $core Local $($row)* } };
+    ($core:tt made_sync $($row:tt)*) => { $crate::export_by_hand! { $core Sync $($row)* } };
+    ($core:tt made_async $($row:tt)*) => { $crate::export_by_hand! { $core Async $($row)* } };
+    ($core:tt made_implicit_sync $($row:tt)*) => { $crate::export_by_hand! { $core ImplicitSync $($row)* } };
     ($core:tt hand_local $($row:tt)*) => { $crate::export_by_hand! { $core Local $($row)* } };
     ($core:tt hand_sync $($row:tt)*) => { $crate::export_by_hand! { $core Sync $($row)* } };
     ($core:tt hand_async $($row:tt)*) => { $crate::export_by_hand! { $core Async $($row)* } };

@@ -74,10 +74,10 @@ macro_rules! cufft_api {
             sync [11 12] fn cufftMakePlan3d(plan: handle, nx: i32, ny: i32, nz: i32, type_: i32, workSize: host_out(8));
             sync [11 12] fn cufftMakePlanMany(plan: handle, rank: i32, n: host_in(rank; 4), inembed: host_in(rank; 4), istride: i32, idist: i32, onembed: host_in(rank; 4), ostride: i32, odist: i32, type_: i32, batch: i32, workSize: host_out(8));
             sync [11 12] fn cufftMakePlanMany64(plan: handle, rank: i32, n: host_in(rank; 8), inembed: host_in(rank; 8), istride: i64, idist: i64, onembed: host_in(rank; 8), ostride: i64, odist: i64, type_: i32, batch: i64, workSize: host_out(8));
-            local [11 12] fn cufftPlan1d(plan: dev, nx: i32, type_: i32, batch: i32);
-            local [11 12] fn cufftPlan2d(plan: dev, nx: i32, ny: i32, type_: i32);
-            local [11 12] fn cufftPlan3d(plan: dev, nx: i32, ny: i32, nz: i32, type_: i32);
-            local [11 12] fn cufftPlanMany(plan: dev, rank: i32, n: host_in(rank; 4), inembed: host_in(rank; 4), istride: i32, idist: i32, onembed: host_in(rank; 4), ostride: i32, odist: i32, type_: i32, batch: i32);
+            made_sync [11 12] fn cufftPlan1d(plan: dev, nx: i32, type_: i32, batch: i32);
+            made_sync [11 12] fn cufftPlan2d(plan: dev, nx: i32, ny: i32, type_: i32);
+            made_sync [11 12] fn cufftPlan3d(plan: dev, nx: i32, ny: i32, nz: i32, type_: i32);
+            made_sync [11 12] fn cufftPlanMany(plan: dev, rank: i32, n: host_in(rank; 4), inembed: host_in(rank; 4), istride: i32, idist: i32, onembed: host_in(rank; 4), ostride: i32, odist: i32, type_: i32, batch: i32);
             undeclared [11 12] fn cufftXtMakePlanGuru64();
             sync [11 12] fn cufftXtMakePlanMany(plan: handle, rank: i32, n: host_in(rank; 8), inembed: host_in(rank; 8), istride: i64, idist: i64, inputtype: i32, onembed: host_in(rank; 8), ostride: i64, odist: i64, outputtype: i32, batch: i64, workSize: host_out(8), executiontype: i32);
         }

@@ -16,26 +16,26 @@ macro_rules! cufftw_api {
             void [11 12] fn fftwf_execute_dft_r2c(plan: dev, idata: dev, odata: dev);
         }
         group "Helpers" {
-            void [11 12] fn fftw_cleanup();
+            local_void [11 12] fn fftw_cleanup();
             local [11 12] fn fftw_cost(plan: dev);
             void [11 12] fn fftw_destroy_plan(plan: dev);
-            void [11 12] fn fftw_export_wisdom_to_file(output_file: dev);
-            void [11 12] fn fftw_flops(plan: dev, add: dev, mul: dev, fma: dev);
-            void [11 12] fn fftw_free(pointer: dev);
+            local_void [11 12] fn fftw_export_wisdom_to_file(output_file: dev);
+            local_void [11 12] fn fftw_flops(plan: dev, add: dev, mul: dev, fma: dev);
+            local_void [11 12] fn fftw_free(pointer: dev);
             local [11 12] fn fftw_import_wisdom_from_file(input_file: dev);
-            plan [11 12] fn fftw_malloc(n: i64);
-            void [11 12] fn fftw_print_plan(plan: dev);
-            void [11 12] fn fftw_set_timelimit(seconds: f64);
-            void [11 12] fn fftwf_cleanup();
+            local_plan [11 12] fn fftw_malloc(n: i64);
+            local_void [11 12] fn fftw_print_plan(plan: dev);
+            local_void [11 12] fn fftw_set_timelimit(seconds: f64);
+            local_void [11 12] fn fftwf_cleanup();
             local [11 12] fn fftwf_cost(plan: dev);
             void [11 12] fn fftwf_destroy_plan(plan: dev);
-            void [11 12] fn fftwf_export_wisdom_to_file(output_file: dev);
-            void [11 12] fn fftwf_flops(plan: dev, add: dev, mul: dev, fma: dev);
-            void [11 12] fn fftwf_free(pointer: dev);
+            local_void [11 12] fn fftwf_export_wisdom_to_file(output_file: dev);
+            local_void [11 12] fn fftwf_flops(plan: dev, add: dev, mul: dev, fma: dev);
+            local_void [11 12] fn fftwf_free(pointer: dev);
             local [11 12] fn fftwf_import_wisdom_from_file(input_file: dev);
-            plan [11 12] fn fftwf_malloc(n: i64);
-            void [11 12] fn fftwf_print_plan(plan: dev);
-            void [11 12] fn fftwf_set_timelimit(seconds: f64);
+            local_plan [11 12] fn fftwf_malloc(n: i64);
+            local_void [11 12] fn fftwf_print_plan(plan: dev);
+            local_void [11 12] fn fftwf_set_timelimit(seconds: f64);
         }
         group "Plans" {
             plan [11 12] fn fftw_plan_dft(rank: i32, n: dev, in_: dev, out: dev, sign: i32, flags: i32);

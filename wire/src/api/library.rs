@@ -100,8 +100,8 @@ pub struct Parameter {
 pub struct Function {
     /// Exported name.
     pub name: &'static str,
-    /// The declaration's class: `async`, `sync`, `state` (a setter that the client does by hand), `local`, `unsupported`, `on_host` and `legacy…` (made of
-    /// calls of others; `legacy` with what the function returns); of libraries with descriptors also `make`, `drop`, `value`
+    /// The declaration's class: `async`, `sync`, `state` (a setter that the client does by hand), `local`, `unsupported`, `on_host`, `made_…` and `legacy…` (made of
+    /// calls of others; `made_…` costs as that class, `legacy` is with what the function returns); of libraries with descriptors also `make`, `drop`, `value`
     /// (what it returns is no status), and `hand_…` (as that class, by the client's own code).
     pub class: &'static str,
     /// Major versions of the library that export it.
@@ -704,6 +704,7 @@ impl Function {
             self.class,
             "local" | "on_host" | "unsupported" | "undeclared"
         ) && !self.class.starts_with("legacy")
+            && !self.class.starts_with("made")
     }
 
     /// A number that two declarations have in common only if name and parameters are the same (FNV-1a), not 0.
