@@ -6,11 +6,13 @@
 //! # Layout
 //! * [`installation`], [`fixture`] – what is tested and what it runs, built on first use
 //! * [`backend`] – a daemon of one's own, on a free port or socket
+//! * [`classes`] – what a function's class promises
 //! * [`demand`] – a program that does what a test tells it
 //! * [`program`] – running a program through the frontends, and what came of it
 //! * [`suite`] – a test for each fixture
 
 pub mod backend;
+pub mod classes;
 pub mod demand;
 pub mod program;
 pub mod suite;

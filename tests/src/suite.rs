@@ -4,7 +4,7 @@ use libtest_mimic::Trial;
 use xtask::fixtures::{self, Fixture};
 
 use crate::backend::{Backend, tail};
-use crate::{compiled, compiled_static, program};
+use crate::{classes, compiled, compiled_static, program};
 
 /// Which runtime a fixture's program has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +89,12 @@ pub fn check_program(
         assert!(nothing_to_count, "{what}: wrote no statistics{told}");
         return;
     };
+    let broken = classes::broken(&stats, fixture);
+    assert!(
+        broken.is_empty(),
+        "{what}: waited, which its class does not: {}",
+        broken.join(", ")
+    );
     if let Some(most) = fixture.round_trips {
         assert!(
             stats.round_trips() <= most,

@@ -6,6 +6,7 @@
 //! * `// compile: --default-stream=per-thread` – what else the compiler is told
 //! * `// environment: NAME=VALUE …` – what it is run with
 //! * `// round-trips: 4` – the most round trips that it may cost after setup
+//! * `// waits: PATTERN …` – functions that wait in this program, though their class says that they do not; `*` stands for anything
 //! * `// interactive` – reads its standard input; only particular tests run it
 //! * `// opens libraries` – opens libraries of ours beyond the driver's by name, so it never has NVIDIA's runtime alone
 //! * `// library level` – is about our runtime, so it never has NVIDIA's
@@ -37,6 +38,8 @@ pub struct Fixture {
     pub environment: Vec<(String, String)>,
     /// The most round trips that it may cost after setup.
     pub round_trips: Option<u64>,
+    /// Functions that wait in this program, though their class says that they do not.
+    pub waits: Vec<String>,
     /// Whether it needs someone at its standard input.
     pub interactive: bool,
     /// Whether it opens libraries of ours beyond the driver's by name.
@@ -77,6 +80,10 @@ pub fn all() -> Result<BTreeMap<String, Fixture>> {
                 .take_while(|line| line.starts_with("//"))
                 .find_map(|line| line.strip_prefix("// ")?.strip_prefix(key))
         };
+        let words = |key: &str| {
+            let words = directive(key).unwrap_or_default().split_whitespace();
+            words.map(str::to_owned).collect()
+        };
         let name = source
             .file_stem()
             .expect("a .cu file has a stem")
@@ -99,11 +106,8 @@ pub fn all() -> Result<BTreeMap<String, Fixture>> {
             Fixture {
                 name,
                 links_libcuda: directive("link: libcuda").is_some(),
-                flags: directive("compile: ")
-                    .unwrap_or_default()
-                    .split_whitespace()
-                    .map(str::to_owned)
-                    .collect(),
+                flags: words("compile: "),
+                waits: words("waits: "),
                 environment,
                 round_trips,
                 interactive: directive("interactive").is_some(),

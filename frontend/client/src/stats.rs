@@ -4,9 +4,10 @@
 //! client core tells [`round_trip`] and [`sent`] what a call waited for; with everything off, a call pays one relaxed load.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Once;
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use gvirtus_wire::api::Class;
@@ -17,8 +18,8 @@ use parking_lot::Mutex;
 use crate::trace;
 
 static ENABLED: AtomicU32 = AtomicU32::new(0);
-/// Round trips that load modules or ask about functions: they happen once per program, not per step.
-static SETUP_ROUND_TRIPS: AtomicU64 = AtomicU64::new(0);
+/// By function's name, round trips that load modules or ask about functions: they happen once per program, not per step.
+static SETUP_ROUND_TRIPS: Mutex<BTreeMap<&'static str, u64>> = Mutex::new(BTreeMap::new());
 /// Where traffic goes that no API function of the program asked for (answers of callback threads, progress).
 static BACKGROUND: Counter = Counter::new(c"libgvirtus", c"(background)", Class::Async);
 /// Counters that were used at least once.
@@ -166,7 +167,9 @@ pub(crate) fn round_trip(blocked: Duration, bytes_out: u64, bytes_in: u64, setup
         counter.blocked_ns.fetch_add(nanoseconds, Relaxed);
         counter.bytes_out.fetch_add(bytes_out, Relaxed);
         counter.bytes_in.fetch_add(bytes_in, Relaxed);
-        SETUP_ROUND_TRIPS.fetch_add(u64::from(setup), Relaxed);
+        if setup {
+            *SETUP_ROUND_TRIPS.lock().entry(name(counter)).or_default() += 1;
+        }
     }
 }
 
@@ -258,6 +261,7 @@ struct Row {
     class: &'static str,
     calls: u64,
     round_trips: u64,
+    setup_round_trips: u64,
     blocked_ns: u64,
     bytes_out: u64,
     bytes_in: u64,
@@ -287,6 +291,11 @@ fn row(counter: &'static Counter) -> Row {
         class: class.keyword(),
         calls: counter.calls.load(Relaxed),
         round_trips: counter.round_trips.load(Relaxed),
+        setup_round_trips: SETUP_ROUND_TRIPS
+            .lock()
+            .get(name(counter))
+            .copied()
+            .unwrap_or(0),
         blocked_ns: counter.blocked_ns.load(Relaxed),
         bytes_out: counter.bytes_out.load(Relaxed),
         bytes_in: counter.bytes_in.load(Relaxed),
@@ -302,6 +311,7 @@ fn totals(rows: &[Row]) -> Row {
         |sum, row| Row {
             calls: sum.calls + row.calls,
             round_trips: sum.round_trips + row.round_trips,
+            setup_round_trips: sum.setup_round_trips + row.setup_round_trips,
             blocked_ns: sum.blocked_ns + row.blocked_ns,
             bytes_out: sum.bytes_out + row.bytes_out,
             bytes_in: sum.bytes_in + row.bytes_in,
@@ -315,7 +325,8 @@ fn table(rows: &[Row]) -> String {
         "{:<44} {:<13} {:>10} {:>11} {:>12} {:>14} {:>14}\n",
         "function", "class", "calls", "round trips", "blocked ms", "bytes out", "bytes in"
     );
-    for row in rows.iter().chain([&totals(rows)]) {
+    let totals = totals(rows);
+    for row in rows.iter().chain([&totals]) {
         let _ = writeln!(
             out,
             "{:<44} {:<13} {:>10} {:>11} {:>12.3} {:>14} {:>14}",
@@ -328,10 +339,10 @@ fn table(rows: &[Row]) -> String {
             row.bytes_in
         );
     }
-    let setup = SETUP_ROUND_TRIPS.load(Relaxed);
     let _ = writeln!(
         out,
-        "of the round trips, {setup} loaded modules or asked about functions"
+        "of the round trips, {} loaded modules or asked about functions",
+        totals.setup_round_trips
     );
     out
 }
@@ -339,8 +350,13 @@ fn table(rows: &[Row]) -> String {
 fn json(rows: &[Row]) -> String {
     let fields = |row: &Row| {
         format!(
-            "\"calls\":{},\"round_trips\":{},\"blocked_ns\":{},\"bytes_out\":{},\"bytes_in\":{}",
-            row.calls, row.round_trips, row.blocked_ns, row.bytes_out, row.bytes_in
+            "\"calls\":{},\"round_trips\":{},\"setup_round_trips\":{},\"blocked_ns\":{},\"bytes_out\":{},\"bytes_in\":{}",
+            row.calls,
+            row.round_trips,
+            row.setup_round_trips,
+            row.blocked_ns,
+            row.bytes_out,
+            row.bytes_in
         )
     };
     let functions: Vec<String> = rows
@@ -356,9 +372,8 @@ fn json(rows: &[Row]) -> String {
         })
         .collect();
     format!(
-        "{{\"totals\":{{{},\"setup_round_trips\":{}}},\"functions\":[{}]}}\n",
+        "{{\"totals\":{{{}}},\"functions\":[{}]}}\n",
         fields(&totals(rows)),
-        SETUP_ROUND_TRIPS.load(Relaxed),
         functions.join(",")
     )
 }

@@ -56,8 +56,8 @@ macro_rules! cuda_api { ($callback:ident) => { $callback! {
     }
     group "CUDA__PRIMARY__CTX" {
         local 7000 fn cuDevicePrimaryCtxRetain(pctx: *mut CUcontext, dev: CUdevice);
-        local 7000 fn cuDevicePrimaryCtxRelease(dev: CUdevice);
-        local 11000 fn cuDevicePrimaryCtxRelease_v2(dev: CUdevice);
+        sync 7000 fn cuDevicePrimaryCtxRelease(dev: CUdevice);
+        sync 11000 fn cuDevicePrimaryCtxRelease_v2(dev: CUdevice);
         local 7000 fn cuDevicePrimaryCtxSetFlags(dev: CUdevice, flags: u32);
         local 11000 fn cuDevicePrimaryCtxSetFlags_v2(dev: CUdevice, flags: u32);
         local 7000 fn cuDevicePrimaryCtxGetState(dev: CUdevice, flags: *mut u32, active: *mut i32);
@@ -284,8 +284,8 @@ macro_rules! cuda_api { ($callback:ident) => { $callback! {
         local 12050 fn cuStreamGetCtx_v2(hStream: CUstream, pCtx: *mut CUcontext, pGreenCtx: *mut CUgreenCtx);
         async 3020 fn cuStreamWaitEvent(hStream: CUstream, hEvent: CUevent, Flags: u32);
         async 5000 fn cuStreamAddCallback(hStream: CUstream, callback: CUstreamCallback, userData: *mut c_void, flags: u32);
-        async 10000 fn cuStreamBeginCapture(hStream: CUstream);
-        async 10010 fn cuStreamBeginCapture_v2(hStream: CUstream, mode: u32);
+        sync 10000 fn cuStreamBeginCapture(hStream: CUstream);
+        sync 10010 fn cuStreamBeginCapture_v2(hStream: CUstream, mode: u32);
         sync 12030 fn cuStreamBeginCaptureToGraph(hStream: CUstream, hGraph: CUgraph, dependencies: *const CUgraphNode, dependencyData: *const c_void, numDependencies: usize, mode: u32);
         local 10010 fn cuThreadExchangeStreamCaptureMode(mode: *mut u32);
         sync 10000 fn cuStreamEndCapture(hStream: CUstream, phGraph: *mut CUgraph);

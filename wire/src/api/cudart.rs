@@ -88,7 +88,7 @@ macro_rules! cudart_api { ($($callback:ident)::+) => { $($callback)::+! {
         async [12 13] fn cudaStreamAddCallback | cudaStreamAddCallback_ptsz(stream: cudaStream_t, callback: cudaStreamCallback_t, userData: *mut c_void, flags: u32);
         local [12 13] fn cudaStreamAttachMemAsync | cudaStreamAttachMemAsync_ptsz(stream: cudaStream_t, devPtr: *mut c_void, length: usize, flags: u32);
         sync [12 13] fn cudaStreamSynchronize | cudaStreamSynchronize_ptsz(stream: cudaStream_t);
-        async [12 13] fn cudaStreamBeginCapture | cudaStreamBeginCapture_ptsz(stream: cudaStream_t, mode: u32);
+        sync [12 13] fn cudaStreamBeginCapture | cudaStreamBeginCapture_ptsz(stream: cudaStream_t, mode: u32);
         sync [12 13] fn cudaStreamBeginCaptureToGraph | cudaStreamBeginCaptureToGraph_ptsz(stream: cudaStream_t, graph: cudaGraph_t, dependencies: *const cudaGraphNode_t, dependencyData: *const c_void, numDependencies: usize, mode: u32);
         sync [12 13] fn cudaStreamEndCapture | cudaStreamEndCapture_ptsz(stream: cudaStream_t, pGraph: *mut cudaGraph_t);
         local [12 13] fn cudaStreamIsCapturing | cudaStreamIsCapturing_ptsz(stream: cudaStream_t, pCaptureStatus: *mut u32);

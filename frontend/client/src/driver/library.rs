@@ -38,6 +38,8 @@ pub(crate) struct Library {
     /// JIT options for every load.
     options: Vec<(u32, u64)>,
     state: Mutex<State>,
+    /// Held by the thread that loads a module.
+    loading: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -149,37 +151,30 @@ impl Library {
 
     /// The library's module in a context, loaded at first use.
     pub(crate) fn module(&self, context: &Arc<Context>) -> Result<Arc<Module>> {
-        if let Some(known) = self.state.lock().modules.get(&context.id) {
-            return Ok(Arc::clone(known));
+        let known = || self.state.lock().modules.get(&context.id).cloned();
+        if let Some(known) = known() {
+            return Ok(known);
         }
-        self.compile(context)?.0
+        // Of threads that launch at the same time one loads, and the others find what it loaded.
+        let _loading = self.loading.lock();
+        match known() {
+            Some(known) => Ok(known),
+            None => self.compile(context)?.0,
+        }
     }
 
-    /// Loads the library's module into a context; gives what the compiler logged, too.
+    /// Loads the library's module into a context that has none; gives what the compiler logged, too.
     fn compile(&self, context: &Arc<Context>) -> Result<Loaded> {
         let image = self
             .image(context.device)?
             .1
             .extract(context, &self.options)?;
         let (loaded, report) = module::load(context, &image, &self.options, true)?;
-        let loaded = match loaded {
-            Ok(loaded) => loaded,
-            Err(status) => return Ok((Err(status), report)),
-        };
-        let winner = {
+        if let Ok(module) = &loaded {
             let mut state = self.state.lock();
-            Arc::clone(
-                state
-                    .modules
-                    .entry(context.id)
-                    .or_insert_with(|| Arc::clone(&loaded)),
-            )
-        };
-        if !Arc::ptr_eq(&winner, &loaded) {
-            // Another thread loaded it at the same time, and its kernels may be in use already.
-            module::unload(&loaded)?;
+            state.modules.insert(context.id, Arc::clone(module));
         }
-        Ok((Ok(winner), report))
+        Ok((loaded, report))
     }
 
     /// Runs `f` on the kernels, after reading their names from the image at first use.
@@ -283,6 +278,7 @@ fn insert(images: Vec<((u32, u32), Image)>, options: &Options) -> Result<CUlibra
         images,
         options: options.forwarded.clone(),
         state: Mutex::default(),
+        loading: Mutex::default(),
     });
     library
         .map(|l| handle(&l))
