@@ -476,11 +476,9 @@ fn attributes_parameters_and_occupancy() {
     assert!(all.contains(&scale));
 }
 
-#[test]
-fn libraries_give_each_context_its_module() {
-    let _own = OwnContext::new();
-    let text = CString::new(KERNELS).unwrap();
-    let (mut library, mut kernel, mut counter, mut size) = (null_mut(), null_mut(), 0, 0);
+fn load_library(text: &str) -> CUlibrary {
+    let text = CString::new(text).unwrap();
+    let mut library = null_mut();
     ok!(cuLibraryLoadData(
         &mut library,
         text.as_ptr().cast(),
@@ -491,6 +489,14 @@ fn libraries_give_each_context_its_module() {
         null_mut(),
         0
     ));
+    library
+}
+
+#[test]
+fn libraries_give_each_context_its_module() {
+    let _own = OwnContext::new();
+    let library = load_library(KERNELS);
+    let (mut kernel, mut counter, mut size) = (null_mut(), 0, 0);
     ok!(cuLibraryGetKernel(&mut kernel, library, c"bump".as_ptr()));
     for _ in 0..2 {
         let _context = OwnContext::new();
@@ -517,19 +523,9 @@ fn libraries_give_each_context_its_module() {
 /// The variables of a context that is gone went with it; at their place lie those of another context since.
 #[test]
 fn unloading_a_library_leaves_other_contexts_variables() {
-    let text = CString::new(KERNELS).unwrap();
-    let (mut library, mut counter, mut size) = (null_mut(), 0, 0);
     let lasting = OwnContext::new();
-    ok!(cuLibraryLoadData(
-        &mut library,
-        text.as_ptr().cast(),
-        null_mut(),
-        null_mut(),
-        0,
-        null_mut(),
-        null_mut(),
-        0
-    ));
+    let library = load_library(KERNELS);
+    let (mut counter, mut size) = (0, 0);
     // Tests beside this one may take the place first.
     for _ in 0..16 {
         let gone = OwnContext::new();

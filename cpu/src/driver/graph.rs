@@ -690,7 +690,7 @@ pub(super) fn cuGraphNodeGetType(hNode: CUgraphNode, type_: *mut u32) -> Result 
         Work::Kernel(_) | Work::Updatable(_) => 0,
         Work::Copy(_) => 1,
         Work::Fill(_) => 2,
-        Work::HostFunction(_) | Work::Callback(_) => 3,
+        Work::HostFunction(_) | Work::Callback(_) | Work::Provided(_) => 3,
         // A launch in one piece and a reset are part of no graph that is being built.
         Work::Child(_) | Work::Graph(_) => 4,
         Work::Nothing | Work::ResetConditions(_) => 5,

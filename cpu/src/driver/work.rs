@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use gvirtus_wire::api::types::{CUhostFn, CUstreamCallback};
 
 use super::context::Context;
-use super::error::{ERROR_ILLEGAL_ADDRESS, Result};
+use super::error::{ERROR_ILLEGAL_ADDRESS, Result, SUCCESS};
 use super::event::Event;
 use super::graph::Shape;
 use super::graph_conditional::{Conditional, Reset};
@@ -31,6 +31,8 @@ pub(super) enum Work {
     Fill(Fill),
     HostFunction(HostFunction),
     Callback(Callback),
+    /// A library's own work.
+    Provided(Provided),
     WriteValue(WriteValue),
     WaitValue(WaitValue),
     /// In graphs; a stream records by remembering its task.
@@ -48,9 +50,12 @@ pub(super) enum Work {
 }
 
 impl Work {
-    /// Whether it is a program's function and needs a thread of its own.
+    /// Whether it is a program's or a library's function and needs a thread of its own.
     pub(super) fn is_host_function(&self) -> bool {
-        matches!(self, Self::HostFunction(_) | Self::Callback(_))
+        matches!(
+            self,
+            Self::HostFunction(_) | Self::Callback(_) | Self::Provided(_)
+        )
     }
 
     /// Stream callbacks are told of the error; everything else is dropped once the context is dead.
@@ -76,6 +81,7 @@ impl Work {
                 call.run(context);
                 Ok(())
             }
+            Self::Provided(work) => work.run(),
             Self::WriteValue(write) => write.run(),
             Self::Graph(graph) => graph.run(context),
             Self::Conditional(node) => node.run(context),
@@ -134,6 +140,28 @@ impl Callback {
             state::as_host_function(|| unsafe {
                 function(handles::pointer(self.stream), status, self.data.0)
             });
+        }
+    }
+}
+
+/// Work of a library's provider, as if it were the library's kernel.
+#[derive(Clone, Copy)]
+pub(super) struct Provided {
+    /// Answers a `CUresult`.
+    pub(super) function: unsafe extern "C" fn(*mut c_void) -> i32,
+    pub(super) data: UserData,
+}
+
+impl Provided {
+    /// # Errors
+    /// The fault that it answers.
+    fn run(self) -> Result {
+        // What it finds to be there stays until it ends.
+        let _running = memory().quiescence.enter();
+        // SAFETY: the provider's function, called with the provider's argument, as `gvirtus_cpu_launch` asks.
+        match unsafe { (self.function)(self.data.0) } {
+            SUCCESS => Ok(()),
+            fault => Err(fault),
         }
     }
 }

@@ -4,13 +4,16 @@ use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 
+use gvirtus_wire::api::types::error::{ERROR_ILLEGAL_ADDRESS, ERROR_LAUNCH_FAILED, SUCCESS};
+
 use crate::host::Host;
 
 /// The functions of the CPU device that are needed here.
 struct Driver {
     accessible: unsafe extern "C" fn(i32, u64, u64) -> bool,
     current_device: unsafe extern "C" fn(*mut i32) -> i32,
-    launch_host: unsafe extern "C" fn(usize, unsafe extern "C" fn(*mut c_void), *mut c_void) -> i32,
+    launch:
+        unsafe extern "C" fn(usize, unsafe extern "C" fn(*mut c_void) -> i32, *mut c_void) -> i32,
     capturing: unsafe extern "C" fn(usize, *mut i32) -> i32,
 }
 
@@ -34,14 +37,14 @@ pub fn start(host: &Host) {
                     *const c_void,
                     unsafe extern "C" fn(*mut i32) -> i32,
                 >(symbol(c"cuCtxGetDevice")?),
-                launch_host: std::mem::transmute::<
+                launch: std::mem::transmute::<
                     *const c_void,
                     unsafe extern "C" fn(
                         usize,
-                        unsafe extern "C" fn(*mut c_void),
+                        unsafe extern "C" fn(*mut c_void) -> i32,
                         *mut c_void,
                     ) -> i32,
-                >(symbol(c"cuLaunchHostFunc")?),
+                >(symbol(c"gvirtus_cpu_launch")?),
                 capturing: std::mem::transmute::<
                     *const c_void,
                     unsafe extern "C" fn(usize, *mut i32) -> i32,
@@ -81,29 +84,31 @@ struct Boxed {
 }
 
 impl Boxed {
-    fn run(&self) {
+    /// A `CUresult`: what a kernel that touches such an operand, or that fails, does to its context.
+    fn run(&self) -> i32 {
         let there = self
             .operands
             .iter()
             .all(|&(at, bytes)| self.memory.has(at, bytes));
         let done = catch_unwind(AssertUnwindSafe(|| there && (self.work)(&self.memory)));
-        if !matches!(done, Ok(true)) {
-            eprintln!(
-                "gvirtus-cpu: an operand of a call of {} is not in device memory: the call did nothing",
-                self.library
-            );
-        }
+        let (what, fault) = match done {
+            Ok(true) => return SUCCESS,
+            Ok(false) => ("an operand is not in device memory", ERROR_ILLEGAL_ADDRESS),
+            Err(_) => ("a bug: it panicked", ERROR_LAUNCH_FAILED),
+        };
+        eprintln!("gvirtus-cpu: a call of {}: {what}", self.library);
+        fault
     }
 }
 
-unsafe extern "C" fn run_once(work: *mut c_void) {
+unsafe extern "C" fn run_once(work: *mut c_void) -> i32 {
     // SAFETY: `submit` hands over a box, once.
-    unsafe { Box::from_raw(work.cast::<Boxed>()) }.run();
+    unsafe { Box::from_raw(work.cast::<Boxed>()) }.run()
 }
 
-unsafe extern "C" fn run_again(work: *mut c_void) {
+unsafe extern "C" fn run_again(work: *mut c_void) -> i32 {
     // SAFETY: `submit` hands over a box that is never freed: a graph may run it any number of times.
-    unsafe { &*work.cast::<Boxed>() }.run();
+    unsafe { &*work.cast::<Boxed>() }.run()
 }
 
 /// The device of the calling thread's context.
@@ -146,7 +151,7 @@ pub fn submit(
     }));
     let run = if capturing == 0 { run_once } else { run_again };
     // SAFETY: the function gets the box that it takes.
-    match unsafe { (driver.launch_host)(stream, run, boxed.cast()) } {
+    match unsafe { (driver.launch)(stream, run, boxed.cast()) } {
         0 => Ok(()),
         _ => Err(()),
     }
