@@ -9,7 +9,9 @@ use gvirtus_frontend_link::session::stand_in;
 use gvirtus_frontend_link::wire::api::frontend_table::{
     Counter, FRONTEND_TABLE_VERSION, FrontendTable, Submission,
 };
-use gvirtus_frontend_link::wire::api::library::{LibraryInfo, LibraryReply, LibraryStart, command};
+use gvirtus_frontend_link::wire::api::library::{
+    LibraryCreate, LibraryDestroy, LibraryInfo, LibraryReply, LibraryStart, command,
+};
 use gvirtus_frontend_link::wire::api::types::{CUcontext, CUresult, CUstream};
 use gvirtus_frontend_link::wire::codec::{Wire, decode_all};
 
@@ -59,6 +61,28 @@ pub(crate) fn alone<T>(what: &str, call: impl FnOnce() -> T) -> T {
     let sent = sent();
     assert!(sent.is_empty(), "{what} sends {sent:?}");
     told
+}
+
+/// The number that the box knows a handle by, of the one command that makes it.
+pub(crate) fn created(sent: &[Sent]) -> u32 {
+    let [create] = sent else {
+        panic!("a handle is made by one command: {sent:?}");
+    };
+    assert_eq!((create.command, create.wait), (command::CREATE, false));
+    create.decoded::<LibraryCreate>().handle
+}
+
+/// The number of the handle that is destroyed, if anything was sent.
+pub(crate) fn destroyed(sent: &[Sent]) -> Option<u32> {
+    let [destroy] = sent else {
+        assert!(
+            sent.is_empty(),
+            "a handle is destroyed by one command: {sent:?}"
+        );
+        return None;
+    };
+    assert_eq!((destroy.command, destroy.wait), (command::DESTROY, false));
+    Some(destroy.decoded::<LibraryDestroy>().handle)
 }
 
 /// Starts a library, once: `unstarted` sees it while the session fails, then `start` asks for it. Of the thread, nothing is sent or set yet.

@@ -5,6 +5,7 @@
 
 use serde_json::Value;
 use xtask::fixtures::Fixture;
+use xtask::import_headers::fits;
 
 use crate::program::Stats;
 
@@ -72,39 +73,4 @@ pub fn broken(stats: &Stats, fixture: &Fixture) -> Vec<String> {
     })
     .map(Value::to_string)
     .collect()
-}
-
-/// Whether a name is as a pattern says.
-fn fits(pattern: &str, name: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else {
-        return false;
-    };
-    let Some(last) = parts.next_back() else {
-        return rest.is_empty();
-    };
-    for part in parts {
-        let Some((_, after)) = rest.split_once(part) else {
-            return false;
-        };
-        rest = after;
-    }
-    rest.ends_with(last)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::fits;
-
-    #[test]
-    fn patterns() {
-        assert!(fits("cudaMemcpy*Async*", "cudaMemcpy2DAsync_ptsz"));
-        assert!(fits("cudaMemcpy*Async*", "cudaMemcpyAsync"));
-        assert!(!fits("cudaMemcpy*Async*", "cudaMemcpy2D"));
-        assert!(fits("cublas*Ex", "cublasGemmEx"));
-        assert!(!fits("cublas*Ex", "cublasGemmEx_64"));
-        assert!(fits("cudnnCreate", "cudnnCreate"));
-        assert!(!fits("cudnnCreate", "cudnnCreateTensorDescriptor"));
-        assert!(!fits("cublasI*", "cudaMalloc"));
-    }
 }

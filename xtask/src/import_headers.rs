@@ -327,7 +327,8 @@ fn size_of_type(c_type: &str) -> Option<usize> {
     })
 }
 
-fn find<'a>(rules: &'a [(String, String)], name: &str) -> Option<&'a str> {
+/// What the first rule says that a name fits.
+pub(crate) fn find<'a>(rules: &'a [(String, String)], name: &str) -> Option<&'a str> {
     rules
         .iter()
         .find(|(pattern, _)| fits(pattern, name))
@@ -335,7 +336,7 @@ fn find<'a>(rules: &'a [(String, String)], name: &str) -> Option<&'a str> {
 }
 
 /// Whether a name fits a pattern: `*` is anything, `[abc]` and `[a-z]` one character.
-pub(crate) fn fits(pattern: &str, name: &str) -> bool {
+pub fn fits(pattern: &str, name: &str) -> bool {
     let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
     match pattern {
         [] => name.is_empty(),
@@ -483,5 +484,13 @@ mod tests {
         assert!(fits("cublas[SD]*", "cublasSrot"));
         assert!(!fits("cublas[SD]rot", "cublasCrot"));
         assert!(!fits("a*b", "abc"));
+        assert!(fits("cudaMemcpy*Async*", "cudaMemcpy2DAsync_ptsz"));
+        assert!(fits("cudaMemcpy*Async*", "cudaMemcpyAsync"));
+        assert!(!fits("cudaMemcpy*Async*", "cudaMemcpy2D"));
+        assert!(fits("cublas*Ex", "cublasGemmEx"));
+        assert!(!fits("cublas*Ex", "cublasGemmEx_64"));
+        assert!(fits("cudnnCreate", "cudnnCreate"));
+        assert!(!fits("cudnnCreate", "cudnnCreateTensorDescriptor"));
+        assert!(!fits("cublasI*", "cudaMalloc"));
     }
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, bail};
 
-use crate::import_headers::fits;
+use crate::import_headers::find;
 use crate::sh;
 use crate::symbols::{Exports, bare};
 
@@ -393,13 +393,10 @@ fn read_library_reasons() -> Result<Vec<(String, String)>> {
 
 /// The reason of the first line that fits; what no header declares needs none.
 fn library_reason(reasons: &[(String, String)], row: &Declared) -> Result<String> {
-    let found = reasons
-        .iter()
-        .find(|(functions, _)| fits(functions, row.name));
-    match (found, row.class) {
-        (Some((_, reason)), UNDECLARED) => Ok(format!("no public header declares it; {reason}")),
+    match (find(reasons, row.name), row.class) {
+        (Some(reason), UNDECLARED) => Ok(format!("no public header declares it; {reason}")),
         (None, UNDECLARED) => Ok("no public header declares it".to_owned()),
-        (Some((_, reason)), _) => Ok(reason.clone()),
+        (Some(reason), _) => Ok(reason.to_owned()),
         (None, _) => bail!(
             "no `reason` in xtask/data/*.rules says why {} is not supported",
             row.name
@@ -425,17 +422,9 @@ fn read_reasons() -> Result<Vec<(String, String)>> {
 
 /// The reason of the first line that fits.
 fn reason<'a>(reasons: &'a [(String, String)], function: &str) -> Result<&'a str> {
-    let fits = |name: &str| match name.strip_suffix('*') {
-        Some(beginning) => function.starts_with(beginning),
-        None => function == name,
-    };
-    reasons
-        .iter()
-        .find(|(name, _)| fits(name))
-        .map(|(_, reason)| reason.as_str())
-        .with_context(|| {
-            format!("xtask/data/unsupported.txt does not say why {function} is not supported")
-        })
+    find(reasons, function).with_context(|| {
+        format!("xtask/data/unsupported.txt does not say why {function} is not supported")
+    })
 }
 
 /// The driver function of the same name as a runtime function, if the driver level refuses it: then the runtime function cannot work either.

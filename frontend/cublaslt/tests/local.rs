@@ -25,7 +25,7 @@ use gvirtus_cublaslt_core::exports::*;
 use gvirtus_wire::api::library::CUBLASLT_OPCODES;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use session::{FAILURE, alone, sent};
+use session::{FAILURE, alone, created, destroyed, sent};
 
 /// The exports' major version and the box's, of which a process has one: each that brought attributes, the last first.
 const RELEASES: [(u32, i32); 7] = [

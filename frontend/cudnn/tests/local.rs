@@ -23,12 +23,10 @@ use std::ffi::c_void;
 
 use gvirtus_cudnn_core::exports::*;
 use gvirtus_cudnn_core::status::{BAD_PARAM, NOT_INITIALIZED, NOT_SUPPORTED, SUCCESS};
-use gvirtus_wire::api::library::{
-    CUDNN, CUDNN_OPCODES, Function, LibraryCreate, LibraryDefine, Mode, command,
-};
+use gvirtus_wire::api::library::{CUDNN, CUDNN_OPCODES, Function, LibraryDefine, Mode, command};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use session::{FAILURE, RESULT, Sent, alone, sent};
+use session::{FAILURE, RESULT, Sent, alone, created, destroyed, sent};
 
 /// Major, minor and patch.
 const VERSION: [i32; 3] = [9, 28, 13];
@@ -105,13 +103,4 @@ fn record() {
         .flat_map(|(make, end)| [make.name, end.name]);
     let by_name = [packs::CALLED, library::CALLED, graphs::CALLED].concat();
     property::record("cudnn_local", table.chain(by_name));
-}
-
-/// The number that the box knows a handle by.
-fn created(sent: &[Sent]) -> u32 {
-    let [create] = sent else {
-        panic!("a handle is made by one command: {sent:?}");
-    };
-    assert_eq!((create.command, create.wait), (command::CREATE, false));
-    create.decoded::<LibraryCreate>().handle
 }

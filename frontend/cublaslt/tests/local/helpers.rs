@@ -6,7 +6,6 @@ use std::ffi::{CStr, CString, c_char};
 
 use gvirtus_cublas_core::status::EXECUTION_FAILED;
 use gvirtus_cublaslt_core::handle::find;
-use gvirtus_wire::api::library::{LibraryCreate, LibraryDestroy, command};
 
 use super::*;
 
@@ -45,10 +44,7 @@ proptest! {
                 sent();
                 prop_assert_eq!(made, 7);
                 prop_assert_eq!(unsafe { cublasLtCreate(address(&mut made)) }, SUCCESS);
-                let sent = sent();
-                prop_assert_eq!(sent.len(), 1);
-                prop_assert_eq!((sent[0].command, sent[0].wait), (command::CREATE, false));
-                let number = sent[0].decoded::<LibraryCreate>().handle;
+                let number = created(&sent());
                 prop_assert!(number != 0 && all.iter().all(|(other, n, _)| *other != made && *n != number));
                 all.push((made, number, true));
             } else {
@@ -56,12 +52,7 @@ proptest! {
                 let (handle, number, there) = all[one];
                 let status = cublasLtDestroy(handle as *mut c_void);
                 prop_assert_eq!(status, if there { SUCCESS } else { NOT_INITIALIZED });
-                let sent = sent();
-                prop_assert_eq!(sent.len(), usize::from(there));
-                for destroy in sent {
-                    prop_assert_eq!((destroy.command, destroy.wait), (command::DESTROY, false));
-                    prop_assert_eq!(destroy.decoded::<LibraryDestroy>().handle, number);
-                }
+                prop_assert_eq!(destroyed(&sent()), there.then_some(number));
                 all[one].2 = false;
             }
             for (handle, number, there) in &all {

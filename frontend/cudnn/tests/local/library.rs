@@ -4,7 +4,7 @@ use std::ffi::CStr;
 
 use gvirtus_cudnn_core::declared;
 use gvirtus_cudnn_core::status::EXECUTION_FAILED_CUDA_DRIVER;
-use gvirtus_wire::api::library::{LibraryCall, LibraryDestroy};
+use gvirtus_wire::api::library::LibraryCall;
 
 use super::*;
 
@@ -57,12 +57,7 @@ proptest! {
             let expected = if there { SUCCESS } else { BAD_PARAM };
             if what == 1 {
                 prop_assert_eq!(cudnnDestroy(pointer(handle)), expected);
-                let sent = sent();
-                prop_assert_eq!(sent.len(), usize::from(there));
-                for destroy in sent {
-                    prop_assert_eq!((destroy.command, destroy.wait), (command::DESTROY, false));
-                    prop_assert_eq!(destroy.decoded::<LibraryDestroy>().handle, number);
-                }
+                prop_assert_eq!(destroyed(&sent()), there.then_some(number));
                 all[one].3 = false;
             } else {
                 let status = alone("cudnnSetStream", || cudnnSetStream(pointer(handle), pointer(stream)));
