@@ -8,7 +8,7 @@ use std::ffi::{c_char, c_void};
 use crate::frame::Header;
 
 /// Version of [`PluginTable`] and [`HostTable`]; both sides must have the same.
-pub const PLUGIN_ABI: u32 = 8;
+pub const PLUGIN_ABI: u32 = 9;
 /// Name of the one symbol that a plugin exports.
 pub const ENTRY: &str = "gvirtus_plugin_entry";
 /// Type of [`ENTRY`].
@@ -30,6 +30,13 @@ crate::records! {
 
 /// Issues work on a stream, given by the driver's handle; a failure is a CUDA status.
 pub type Issue = unsafe extern "C" fn(argument: *mut c_void, stream: *mut c_void) -> i32;
+/// Looks at a frame, and says whether it takes it. Header and payload are valid until it returns; it calls nothing of the [`HostTable`].
+pub type Take = unsafe extern "C" fn(
+    argument: *mut c_void,
+    header: *const Header,
+    payload: *const u8,
+    payload_len: usize,
+) -> bool;
 
 /// [`HostTable::send_bulk_later`]: the session is over.
 pub const NO_TICKET: u64 = u64::MAX;
@@ -83,6 +90,7 @@ pub struct PluginTable {
             header: *const Header,
             stream: u32,
             wait: bool,
+            calls: u32,
             issue: Issue,
             argument: *mut c_void,
         ) -> i32,
@@ -133,6 +141,14 @@ pub struct HostTable {
     pub may_block: unsafe extern "C" fn(host: *mut c_void),
     /// Whether another frame has come, or nobody keeps it from being read: a dispatch that looks for something without `may_block` should not go on then. Only inside `dispatch`, on its thread.
     pub frame_waits: unsafe extern "C" fn(host: *mut c_void) -> bool,
+    /// Offers the next frame to `take(argument, …)` if it has come as a whole and is like the one that is being dispatched: of the same opcode, thread and context, without bulk, and nobody waits for
+    /// a reply to either. A frame that is taken is the plugin's to execute, behind the ones before; any other is dispatched later. False if it was not taken. Only inside `dispatch`, on its thread.
+    pub following: unsafe extern "C" fn(
+        host: *mut c_void,
+        header: *const Header,
+        take: Take,
+        argument: *mut c_void,
+    ) -> bool,
     /// The descriptor that the client passed under `tag`, the caller's own from now on; -1 if there is none. Waits a little: the client passes it before the command that
     /// names it, but beside the connection.
     pub take_descriptor: unsafe extern "C" fn(host: *mut c_void, tag: u64) -> i32,
@@ -146,13 +162,14 @@ pub struct HostTable {
         sink_arg: *mut c_void,
     ),
     /// Calls `issue(argument, stream)` with the driver's handle of a stream of the frame's context, which is current meanwhile, and notes what was issued for the client's
-    /// knowledge of the stream's progress. With `wait`, or if the frame wants a reply, returns when the stream has come this far, others reading on meanwhile. On
+    /// knowledge of the stream's progress: work of so many `calls`, of which the header is that of the last. With `wait`, or if the frame wants a reply, returns when the stream has come this far, others reading on meanwhile. On
     /// stream [`NO_STREAM`](crate::api::library::NO_STREAM) nothing is noted or waited for. Returns a CUDA status. Only inside `dispatch`.
     pub on_stream: unsafe extern "C" fn(
         host: *mut c_void,
         header: *const Header,
         stream: u32,
         wait: bool,
+        calls: u32,
         issue: Issue,
         argument: *mut c_void,
     ) -> i32,

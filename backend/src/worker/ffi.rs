@@ -15,7 +15,7 @@ use gvirtus_wire::frame::Header;
 use gvirtus_wire::lanes::Ticket;
 use gvirtus_wire::plugin::{
     ENTRY, HostTable, Issue, NO_TICKET, NOT_READ, PLUGIN_ABI, PluginEntry, PluginTable, READ,
-    READING, SessionInfo,
+    READING, SessionInfo, Take,
 };
 use libloading::Library;
 
@@ -31,6 +31,9 @@ pub(super) trait Host: Sync + 'static {
     fn read_wait(&'static self, upto: u64) -> bool;
     fn may_block(&'static self);
     fn frame_waits(&'static self) -> bool;
+    /// Offers the next frame if it is there and like this one.
+    fn following(&'static self, header: &Header, take: impl FnOnce(&Header, &[u8]) -> bool)
+    -> bool;
     fn take_descriptor(&'static self, tag: u64) -> Option<OwnedFd>;
     fn identity(&'static self) -> &'static [u8];
     fn sessions(&'static self) -> Vec<SessionInfo>;
@@ -69,6 +72,7 @@ pub(super) fn host_table<H: Host>(host: &'static H) -> &'static HostTable {
         read_wait: read_wait::<H>,
         may_block: may_block::<H>,
         frame_waits: frame_waits::<H>,
+        following: following::<H>,
         take_descriptor: take_descriptor::<H>,
         identity: identity::<H>,
         sessions: sessions::<H>,
@@ -212,6 +216,20 @@ unsafe extern "C" fn frame_waits<H: Host>(host: *mut c_void) -> bool {
     unsafe { host_of::<H>(host) }.frame_waits()
 }
 
+unsafe extern "C" fn following<H: Host>(
+    host: *mut c_void,
+    header: *const Header,
+    take: Take,
+    argument: *mut c_void,
+) -> bool {
+    // SAFETY: the plugin passes its table's host, the header of the frame that is being dispatched, and its own function with its argument.
+    unsafe {
+        host_of::<H>(host).following(&*header, |header, payload| {
+            take(argument, header, payload.as_ptr(), payload.len())
+        })
+    }
+}
+
 unsafe extern "C" fn take_descriptor<H: Host>(host: *mut c_void, tag: u64) -> i32 {
     // SAFETY: the plugin passes its table's host.
     let fd = unsafe { host_of::<H>(host) }.take_descriptor(tag);
@@ -245,6 +263,7 @@ unsafe extern "C" fn on_stream<H: Host>(
     header: *const Header,
     stream: u32,
     wait: bool,
+    calls: u32,
     issue: Issue,
     argument: *mut c_void,
 ) -> i32 {
@@ -253,7 +272,7 @@ unsafe extern "C" fn on_stream<H: Host>(
     match core.and_then(|core| Some((core.state, core.table.on_stream?))) {
         // SAFETY: the state is the core's own; the other arguments are those that the plugin interface asks for.
         Some((state, on_stream)) => unsafe {
-            on_stream(state, header, stream, wait, issue, argument)
+            on_stream(state, header, stream, wait, calls, issue, argument)
         },
         None => super::NOT_SUPPORTED,
     }

@@ -125,7 +125,6 @@ impl Input {
                 });
             }
         }
-        self.last_sequence = Some(header.sequence);
         payload.clear();
         let len = header.len as usize;
         let there = &self.buffer[self.at..self.end];
@@ -143,11 +142,53 @@ impl Input {
         } else {
             self.bulk = header.bulk;
         }
+        self.took(&header);
+        Ok(header)
+    }
+
+    /// Offers the next frame if it has come as a whole and is like the current one, whose header this is: of the same opcode, thread and context, without bulk, and nobody waits for a reply to either.
+    /// One that is taken counts as read. Whatever is wrong with it is for [`next`](Self::next) to say.
+    pub(super) fn following(
+        &mut self,
+        current: &Header,
+        take: impl FnOnce(&Header, &[u8]) -> bool,
+    ) -> bool {
+        if !self.ready() {
+            return false;
+        }
+        let there = self.buffer.get(self.at..self.end).unwrap_or_default();
+        let Some((bytes, rest)) = there.split_first_chunk() else {
+            return false;
+        };
+        let Ok(header) = Header::from_bytes(bytes) else {
+            return false;
+        };
+        let Some(payload) = rest.get(..header.len as usize) else {
+            return false;
+        };
+        let kind = |header: &Header| (header.opcode, header.thread, header.context);
+        let plain = |header: &Header| header.flags == 0 && header.bulk == 0;
+        let due = self.last_sequence.map(|last| last.wrapping_add(1));
+        if kind(&header) != kind(current)
+            || !plain(&header)
+            || !plain(current)
+            || due != Some(header.sequence)
+            || !take(&header, payload)
+        {
+            return false;
+        }
+        self.at += HEADER_LEN + payload.len();
+        self.took(&header);
+        true
+    }
+
+    /// A frame's header and payload have been read.
+    fn took(&mut self, header: &Header) {
+        self.last_sequence = Some(header.sequence);
         self.busy = true;
         // One thread at a time counts.
         let frames = &self.received.frames;
         frames.store(frames.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        Ok(header)
     }
 
     /// The next bytes of the current frame's bulk; false if it has fewer, or the connection ended (the next frame will say so).

@@ -501,6 +501,14 @@ impl ffi::Host for Worker {
         lead::with_input(Input::ready).unwrap_or(true)
     }
 
+    fn following(
+        &'static self,
+        header: &Header,
+        take: impl FnOnce(&Header, &[u8]) -> bool,
+    ) -> bool {
+        lead::with_input(|input| input.following(header, take)).unwrap_or(false)
+    }
+
     fn take_descriptor(&'static self, tag: u64) -> Option<OwnedFd> {
         let passed = self.session.get()?.passed.as_ref()?;
         passed

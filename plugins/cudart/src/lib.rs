@@ -118,9 +118,10 @@ impl Plugin for Session {
         header: &Header,
         stream: u32,
         wait: bool,
+        calls: u32,
         issue: impl FnOnce(*mut c_void) -> i32,
     ) -> Result<(), i32> {
-        self.lend_stream(header, stream, wait, issue)
+        self.lend_stream(header, stream, wait, calls, issue)
     }
 
     fn driver_symbol(&self, name: &CStr) -> *const c_void {

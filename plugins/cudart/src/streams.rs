@@ -176,6 +176,7 @@ impl Session {
         header: &Header,
         id: u32,
         wait: bool,
+        calls: u32,
         issue: impl FnOnce(*mut std::ffi::c_void) -> i32,
     ) -> Result<()> {
         self.launch_threads.drain();
@@ -190,7 +191,7 @@ impl Session {
             self.enter(header)?;
             return checked(std::ptr::null_mut());
         }
-        let weight = weight(header.opcode);
+        let weight = weight(header.opcode).saturating_mul(calls);
         let used = match self.last.try_lock() {
             Some(mut last) => {
                 let last = self.last_stream(&mut last, header, id)?;

@@ -135,6 +135,7 @@ unsafe extern "C" fn on_stream<P: Plugin>(
     header: *const Header,
     stream: u32,
     wait: bool,
+    calls: u32,
     issue: Issue,
     argument: *mut c_void,
 ) -> i32 {
@@ -144,7 +145,9 @@ unsafe extern "C" fn on_stream<P: Plugin>(
     };
     let run = AssertUnwindSafe(|| {
         // SAFETY: the plugin that asks passes its own function with its argument.
-        plugin.lend_stream(header, stream, wait, |raw| unsafe { issue(argument, raw) })
+        plugin.lend_stream(header, stream, wait, calls, |raw| unsafe {
+            issue(argument, raw)
+        })
     });
     match catch_unwind(run) {
         Ok(Ok(())) => 0,

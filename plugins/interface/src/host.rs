@@ -2,11 +2,12 @@
 
 use std::ffi::{CStr, c_void};
 use std::os::fd::{FromRawFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use gvirtus_wire::codec::{Wire, decode_all};
 use gvirtus_wire::frame::Header;
 use gvirtus_wire::lanes::SMALLEST;
-use gvirtus_wire::plugin::{self, HostTable, Issue, NO_TICKET, SessionInfo};
+use gvirtus_wire::plugin::{self, HostTable, Issue, NO_TICKET, SessionInfo, Take};
 
 /// Level of [`Host::log`]: something does not work.
 pub const ERROR: u32 = 1;
@@ -159,6 +160,35 @@ impl Host {
         unsafe { (self.table.frame_waits)(self.table.host) }
     }
 
+    /// Offers the next frame to `take` if it has come and is like the one that is being dispatched; see [`HostTable::following`]. Whether it was taken.
+    pub fn following(&self, header: &Header, take: impl FnOnce(&Header, &[u8]) -> bool) -> bool {
+        unsafe extern "C" fn run<F: FnOnce(&Header, &[u8]) -> bool>(
+            argument: *mut c_void,
+            header: *const Header,
+            payload: *const u8,
+            payload_len: usize,
+        ) -> bool {
+            // SAFETY: the worker hands back the address of the option below, which is alive, a header, and as many bytes as it says.
+            let (take, header, payload) = unsafe {
+                (
+                    (*argument.cast::<Option<F>>()).take(),
+                    &*header,
+                    std::slice::from_raw_parts(payload, payload_len),
+                )
+            };
+            let take = || take.is_some_and(|take| take(header, payload));
+            // What panics is dispatched, and panics there.
+            catch_unwind(AssertUnwindSafe(take)).unwrap_or(false)
+        }
+        fn of<F: FnOnce(&Header, &[u8]) -> bool>(_: &Option<F>) -> Take {
+            run::<F>
+        }
+        let mut take = Some(take);
+        let run = of(&take);
+        // SAFETY: inside `dispatch`; header and option outlive the call.
+        unsafe { (self.table.following)(self.table.host, header, run, (&raw mut take).cast()) }
+    }
+
     /// The descriptor that the client passed under a tag.
     #[must_use]
     pub fn take_descriptor(&self, tag: u64) -> Option<OwnedFd> {
@@ -209,6 +239,21 @@ impl Host {
         wait: bool,
         issue: impl FnOnce(*mut c_void),
     ) -> Result<(), i32> {
+        self.on_stream_for(header, stream, wait, 1, issue)
+    }
+
+    /// [`on_stream`](Self::on_stream) for what several calls issue; the header is that of the last.
+    ///
+    /// # Errors
+    /// A CUDA status.
+    pub fn on_stream_for(
+        &self,
+        header: &Header,
+        stream: u32,
+        wait: bool,
+        calls: u32,
+        issue: impl FnOnce(*mut c_void),
+    ) -> Result<(), i32> {
         struct Call<F>(Option<F>);
         unsafe extern "C" fn run<F: FnOnce(*mut c_void)>(
             argument: *mut c_void,
@@ -233,6 +278,7 @@ impl Host {
                 header,
                 stream,
                 wait,
+                calls,
                 run,
                 (&raw mut call).cast(),
             )

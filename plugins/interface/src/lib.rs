@@ -59,9 +59,10 @@ pub trait Plugin: Sync + Sized + 'static {
         header: &Header,
         stream: u32,
         wait: bool,
+        calls: u32,
         issue: impl FnOnce(*mut c_void) -> i32,
     ) -> Result<(), i32> {
-        let _ = (header, stream, wait, issue);
+        let _ = (header, stream, wait, calls, issue);
         Err(NOT_SUPPORTED)
     }
 

@@ -2,7 +2,7 @@
 
 use std::ffi::c_void;
 
-use gvirtus_wire::api::library::{LibraryExecute, LibraryReply};
+use gvirtus_wire::api::library::LibraryExecute;
 use gvirtus_wire::codec::DecodeError;
 use gvirtus_wire::frame::Header;
 
@@ -80,11 +80,7 @@ impl Session {
             }
             (Err(status), _) | (_, Err(status)) => status,
         };
-        let outcome = LibraryReply {
-            result: status,
-            data: Vec::new(),
-        };
-        self.finished(header, "cudnnBackendExecute", &outcome)
+        self.finished(header, "cudnnBackendExecute", &status.into())
     }
 
     fn run(

@@ -9,6 +9,8 @@ use gvirtus_wire::api::library::{Mode, Parameter};
 
 /// The most integers and pointers of a function: as many as [`arities`](crate::arities) goes to.
 const MOST: usize = 42;
+/// The most floating-point values: as many as there are registers for.
+const MOST_FLOATS: usize = 8;
 
 /// Calls a function that returns an `int`. `None` if it has more parameters than are provided for.
 ///
@@ -20,7 +22,7 @@ pub unsafe fn invoke(
     parameters: &[Parameter],
     words: &[u64],
 ) -> Option<i32> {
-    let mut registers = Registers::new();
+    let mut registers = Registers::default();
     for (parameter, &word) in parameters.iter().zip(words) {
         let fits = match parameter.mode {
             Mode::F32 | Mode::F64 => registers.float(word),
@@ -34,21 +36,47 @@ pub unsafe fn invoke(
     unsafe { registers.call(address) }
 }
 
+impl Default for Registers {
+    fn default() -> Self {
+        Self {
+            integers: [0; MOST],
+            count: 0,
+            floats: [0.0; MOST_FLOATS],
+            float: 0,
+        }
+    }
+}
+
 /// The arguments of a call as the calling convention sorts them.
 pub(crate) struct Registers {
     integers: [u64; MOST],
     count: usize,
-    floats: [f64; 8],
+    floats: [f64; MOST_FLOATS],
     float: usize,
 }
 
 impl Registers {
-    pub(crate) fn new() -> Self {
-        Self {
-            integers: [0; MOST],
-            count: 0,
-            floats: [0.0; 8],
-            float: 0,
+    /// None at all.
+    pub(crate) fn clear(&mut self) {
+        (self.count, self.float) = (0, 0);
+    }
+
+    /// Whether there is room for so many of either kind.
+    pub(crate) fn fit(integers: usize, floats: usize) -> bool {
+        integers <= MOST && floats <= MOST_FLOATS
+    }
+
+    /// How many integers and pointers there are by now.
+    #[inline]
+    pub(crate) fn integers(&self) -> usize {
+        self.count
+    }
+
+    /// Another word in place of an integer.
+    #[inline]
+    pub(crate) fn set(&mut self, place: usize, word: u64) {
+        if let Some(integer) = self.integers.get_mut(place) {
+            *integer = word;
         }
     }
 
@@ -111,7 +139,7 @@ macro_rules! calls { ($address:ident $integers:ident $f:ident: $(($($i:ident)*))
 
 /// # Safety
 /// As [`invoke`].
-unsafe fn call(address: *const c_void, integers: &[u64], f: [f64; 8]) -> Option<i32> {
+unsafe fn call(address: *const c_void, integers: &[u64], f: [f64; MOST_FLOATS]) -> Option<i32> {
     crate::arities!(calls { address integers f: })
 }
 

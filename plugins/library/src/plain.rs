@@ -2,7 +2,9 @@
 
 use std::ffi::c_void;
 
-use gvirtus_wire::api::library::{CallView, Function, Mode, Size, data_type_size, scale_size};
+use gvirtus_wire::api::library::{
+    CallView, Function, Mode, NO_STREAM, Size, data_type_size, scale_size,
+};
 use gvirtus_wire::codec::{DecodeError, Reader};
 use gvirtus_wire::frame::Header;
 
@@ -12,6 +14,8 @@ use crate::session::{Failure, Session};
 
 /// The most scalars of such a call, each of 16 bytes at most.
 const MOST_SCALARS: usize = 4;
+/// The most calls that are read before the first of them is made. What a longer row would save is little, and the first call of a row waits for it.
+const MOST_TOGETHER: usize = 16;
 
 /// How a word becomes an argument.
 #[derive(Debug, Clone, Copy)]
@@ -60,9 +64,14 @@ pub(crate) fn steps(function: &Function) -> Option<Box<[Step]>> {
         .iter()
         .filter(|step| matches!(step, Step::Scalar(_)))
         .count();
+    let floats = steps
+        .iter()
+        .filter(|step| matches!(step, Step::Float))
+        .count();
+    let fits = scalars <= MOST_SCALARS && Registers::fit(steps.len() - floats, floats);
     let of_a_handle = steps.iter().any(|step| matches!(step, Step::Handle));
     let with_work = !function.is_setup(true) && !function.is_setup(false);
-    (of_a_handle && with_work && scalars <= MOST_SCALARS).then_some(steps)
+    (of_a_handle && with_work && fits).then_some(steps)
 }
 
 impl Bytes {
@@ -76,61 +85,172 @@ impl Bytes {
     }
 }
 
-impl Session {
-    /// Calls the library on the client's stream; its status.
-    pub(crate) fn plain(
-        &self,
+/// A plain call whose words are arguments by now. It is large, so it is filled where it lies.
+#[derive(Default)]
+pub(crate) struct Prepared {
+    header: Header,
+    /// The function's name.
+    name: &'static str,
+    address: usize,
+    registers: Registers,
+    scalars: [u128; MOST_SCALARS],
+    /// Which of the integers are the addresses of scalars.
+    places: [usize; MOST_SCALARS],
+    /// How many scalars there are.
+    count: usize,
+    /// What the library said.
+    status: i32,
+}
+
+impl Prepared {
+    fn fill(
+        &mut self,
         header: &Header,
         call: CallView<'_>,
-        steps: &[Step],
-        address: *const c_void,
-        (handle, raw): (&Handle, usize),
-    ) -> Result<i32, Failure> {
-        let wrong = |what| Failure::Protocol(DecodeError::Invalid(what));
+        plain: &Plain<'_>,
+        raw: usize,
+    ) -> Result<(), DecodeError> {
+        const ARGUMENTS: DecodeError = DecodeError::Invalid("number of arguments");
+        const LENGTH: DecodeError = DecodeError::Invalid("length of an argument");
         let (words, rest) = call.words.as_chunks::<8>();
-        if !rest.is_empty() || words.len() != steps.len() {
-            return Err(wrong("number of arguments"));
+        if !rest.is_empty() || words.len() != plain.steps.len() {
+            return Err(ARGUMENTS);
         }
+        self.header = *header;
+        self.name = plain.name;
+        self.address = plain.address as usize;
+        self.count = 0;
         let mut data = Reader::new(call.data);
-        let mut scalars = [0u128; MOST_SCALARS];
-        let mut room = scalars.iter_mut();
-        let mut registers = Registers::new();
-        for (step, word) in steps.iter().zip(words) {
+        let registers = &mut self.registers;
+        registers.clear();
+        for (step, word) in plain.steps.iter().zip(words) {
             let word = u64::from_le_bytes(*word);
             let fits = match *step {
                 Step::Handle => registers.integer(raw as u64),
                 Step::Half => registers.integer(i64::from(word as u32 as i32).cast_unsigned()),
                 Step::Float => registers.float(word),
                 Step::Scalar(bytes) if call.host_scalars && word != 0 => {
-                    let bytes = bytes.number(words);
-                    let bytes = bytes.ok_or(wrong("length of an argument"))?;
-                    let read = data.take(bytes).map_err(Failure::Protocol)?;
-                    let at = room.next().ok_or(wrong("number of arguments"))?;
+                    let bytes = bytes.number(words).ok_or(LENGTH)?;
+                    let read = data.take(bytes)?;
                     let mut whole = [0; size_of::<u128>()];
-                    let part = whole.get_mut(..bytes);
-                    part.ok_or(wrong("length of an argument"))?
-                        .copy_from_slice(read);
-                    *at = u128::from_ne_bytes(whole);
-                    registers.integer(std::ptr::from_mut(at) as u64)
+                    whole.get_mut(..bytes).ok_or(LENGTH)?.copy_from_slice(read);
+                    let scalar = self.scalars.get_mut(self.count);
+                    *scalar.ok_or(ARGUMENTS)? = u128::from_ne_bytes(whole);
+                    self.places[self.count] = registers.integers();
+                    self.count += 1;
+                    registers.integer(0)
                 }
                 Step::Whole | Step::Scalar(_) => registers.integer(word),
             };
             if !fits {
-                return Ok(self.description.not_supported);
+                return Err(ARGUMENTS);
             }
         }
-        data.finish().map_err(Failure::Protocol)?;
-        let mut status = Ok(self.description.not_initialized);
-        let issued = self.host.on_stream(header, call.stream, false, |stream| {
-            status = self
-                .prepare(handle, raw, stream as usize, i32::from(!call.host_scalars))
-                .map(|()| {
-                    // SAFETY: the address is the library's, of the function that the steps were made of; scalars live.
-                    let status = unsafe { registers.call(address) };
-                    status.unwrap_or(self.description.not_supported)
-                });
-        });
-        issued.map_err(Failure::Cuda)?;
-        status.map_err(Failure::Cuda)
+        data.finish()
+    }
+
+    /// Calls the library.
+    fn make(&mut self, not_supported: i32) {
+        for (scalar, place) in self.scalars.iter().zip(self.places).take(self.count) {
+            self.registers.set(place, std::ptr::from_ref(scalar) as u64);
+        }
+        // SAFETY: the address is the library's, of the function that the steps were made of; scalars live.
+        let status = unsafe { self.registers.call(self.address as *const c_void) };
+        self.status = status.unwrap_or(not_supported);
+    }
+}
+
+/// What the words of a plain call's function mean, and where the library has it.
+pub(crate) struct Plain<'a> {
+    name: &'static str,
+    steps: &'a [Step],
+    address: *const c_void,
+}
+
+impl Session {
+    /// How a call is made if it is a plain one.
+    pub(crate) fn plain(&self, call: CallView<'_>) -> Option<Plain<'_>> {
+        let known = self.known(call.function)?;
+        let steps = known.steps.as_deref()?;
+        if call.stream == NO_STREAM {
+            return None;
+        }
+        Some(Plain {
+            name: known.function.name,
+            steps,
+            address: self.address_of(known)?,
+        })
+    }
+
+    /// Makes a plain call, and with it those that have come behind it for the same handle and stream. What a library does in a call drives out of the processor's caches what reading a frame needs, so
+    /// several are read first.
+    pub(crate) fn plain_calls(
+        &self,
+        header: &Header,
+        call: CallView<'_>,
+        plain: &Plain<'_>,
+    ) -> Result<(), Failure> {
+        let handle = self.handle(call.handle)?;
+        let raw = match handle.raw {
+            Ok(raw) => raw,
+            Err(status) => return self.finished(header, plain.name, &status.into()),
+        };
+        let mut places = std::mem::take(&mut *self.together.lock());
+        places.resize_with(MOST_TOGETHER, Prepared::default);
+        let mut free = places.iter_mut();
+        if let Some(first) = free.next() {
+            first
+                .fill(header, call, plain, raw)
+                .map_err(Failure::Protocol)?;
+        }
+        let target = |call: CallView<'_>| (call.handle, call.stream, call.host_scalars);
+        // What is wrong with a frame is found when it is dispatched.
+        let fill = |place: &mut Prepared, header: &Header, payload: &[u8]| {
+            let next = CallView::of(payload).ok()?;
+            let plain = self.plain(next).filter(|_| target(next) == target(call))?;
+            place.fill(header, next, &plain, raw).ok()
+        };
+        let followed = free
+            .map_while(|place| {
+                let take = |header: &Header, payload: &[u8]| fill(place, header, payload).is_some();
+                self.host.following(header, take).then_some(())
+            })
+            .count();
+        let calls = places.get_mut(..=followed).unwrap_or_default();
+        let issued = self.issue(call, (&handle, raw), calls);
+        for call in calls {
+            let finished = issued
+                .map_err(Failure::Cuda)
+                .and_then(|()| self.finished(&call.header, call.name, &call.status.into()));
+            self.report(&call.header, finished);
+        }
+        *self.together.lock() = places;
+        Ok(())
+    }
+
+    /// Has the library make calls on the client's stream.
+    fn issue(
+        &self,
+        call: CallView<'_>,
+        (handle, raw): (&Handle, usize),
+        calls: &mut [Prepared],
+    ) -> Result<(), i32> {
+        let Some(last) = calls.last() else {
+            return Ok(());
+        };
+        let header = last.header;
+        let number = u32::try_from(calls.len()).unwrap_or(u32::MAX);
+        let mut ready = Ok(());
+        self.host
+            .on_stream_for(&header, call.stream, false, number, |stream| {
+                let pointer_mode = i32::from(!call.host_scalars);
+                ready = self.prepare(handle, raw, stream as usize, pointer_mode);
+                if ready.is_ok() {
+                    for call in calls {
+                        call.make(self.description.not_supported);
+                    }
+                }
+            })?;
+        ready
     }
 }

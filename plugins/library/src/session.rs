@@ -26,6 +26,7 @@ use crate::invoke::invoke;
 use crate::known::{Known, functions};
 use crate::objects::{Object, Objects, Refused, Resolved, Scope};
 use crate::opaque::{Descriptor, Descriptors};
+use crate::plain::Prepared;
 use crate::results::Results;
 use crate::vendor::{Config, Library};
 
@@ -68,6 +69,8 @@ pub(crate) struct Session {
     pub(crate) objects: Objects,
     results: Results,
     descriptors: Descriptors,
+    /// Places for plain calls that are read together.
+    pub(crate) together: Mutex<Vec<Prepared>>,
     /// Functions that the library lacks, each logged once.
     missing: Mutex<HashSet<&'static str>>,
 }
@@ -91,6 +94,7 @@ impl Session {
             objects: Objects::default(),
             results: Results::default(),
             descriptors: Descriptors::default(),
+            together: Mutex::default(),
             missing: Mutex::default(),
         })
     }
@@ -104,14 +108,21 @@ impl Session {
     pub(crate) fn dispatch(&self, header: &Header, payload: &[u8]) {
         let run = AssertUnwindSafe(|| self.execute(header, payload));
         match catch_unwind(run) {
-            Ok(Ok(())) => {}
-            Ok(Err(Failure::Cuda(status))) => self.failed(header, status),
-            Ok(Err(Failure::Protocol(error))) => self.host.fail(&format!(
-                "{} frame {}: {error}",
-                self.description.name, header.sequence
-            )),
+            Ok(outcome) => self.report(header, outcome),
             Err(_) => self.host.fail(&format!(
                 "{} frame {}: the handler panicked",
+                self.description.name, header.sequence
+            )),
+        }
+    }
+
+    /// Tells the client what went wrong with a frame.
+    pub(crate) fn report(&self, header: &Header, outcome: Result<(), Failure>) {
+        match outcome {
+            Ok(()) => {}
+            Err(Failure::Cuda(status)) => self.failed(header, status),
+            Err(Failure::Protocol(error)) => self.host.fail(&format!(
+                "{} frame {}: {error}",
                 self.description.name, header.sequence
             )),
         }
@@ -279,11 +290,14 @@ impl Session {
     }
 
     fn call(&self, header: &Header, call: CallView<'_>) -> Result<(), Failure> {
+        if let Some(plain) = self.plain(call) {
+            return self.plain_calls(header, call, &plain);
+        }
         let (function, outcome) = self.outcome(header, call)?;
         self.finished(header, function.name, &outcome)
     }
 
-    /// What comes of a call.
+    /// What comes of a call that is not a plain one.
     pub(crate) fn outcome(
         &self,
         header: &Header,
@@ -292,18 +306,6 @@ impl Session {
         let known = self
             .known(call.function)
             .ok_or(Failure::Cuda(NOT_SUPPORTED))?;
-        if let Some(steps) = &known.steps
-            && call.stream != NO_STREAM
-            && let Some(address) = self.address_of(known)
-        {
-            let handle = self.handle(call.handle)?;
-            let result = match handle.raw {
-                Ok(raw) => self.plain(header, call, steps, address, (&handle, raw))?,
-                Err(status) => status,
-            };
-            let data = Vec::new();
-            return Ok((known.function, LibraryReply { result, data }));
-        }
         let arguments = arguments(known.function, call).map_err(Failure::Protocol)?;
         let handle = self.handle_of(known, call.handle)?;
         if known.function.is_setup(call.host_scalars) != (call.stream == NO_STREAM) {
@@ -315,10 +317,7 @@ impl Session {
         }
         let outcome = match handle.raw {
             Ok(raw) => self.perform(header, call, known, &arguments, &handle, raw)?,
-            Err(status) => LibraryReply {
-                result: status,
-                data: Vec::new(),
-            },
+            Err(status) => status.into(),
         };
         Ok((known.function, outcome))
     }
@@ -467,16 +466,12 @@ impl Session {
         raw: usize,
     ) -> Result<LibraryReply, Failure> {
         let function = known.function;
-        let result = |result| LibraryReply {
-            result,
-            data: Vec::new(),
-        };
         let Some(address) = self.address_of(known) else {
             if self.missing.lock().insert(function.name) {
                 let text = format!("{} is not supported by this box's library", function.name);
                 self.host.log(host::WARN, &text);
             }
-            return Ok(result(self.description.not_supported));
+            return Ok(self.description.not_supported.into());
         };
         let resolved = if known.refers {
             self.with_scope(None, |scope| scope.resolve(function, arguments))
@@ -485,13 +480,13 @@ impl Session {
         };
         let resolved = match resolved {
             Ok(resolved) => resolved,
-            Err(Refused::Status(status)) => return Ok(result(status)),
+            Err(Refused::Status(status)) => return Ok(status.into()),
             Err(Refused::Unknown) => return Err(Failure::Cuda(INVALID_HANDLE)),
         };
         let arguments = &*resolved.arguments;
         let descriptors = match self.descriptors(known, arguments)? {
             Ok(descriptors) => descriptors,
-            Err(status) => return Ok(result(status)),
+            Err(status) => return Ok(status.into()),
         };
         let mut buffers =
             Buffers::of(function, arguments, known.keeps).ok_or(Failure::Cuda(OUT_OF_MEMORY))?;
@@ -501,7 +496,7 @@ impl Session {
             && buffers.fits_block
             && known.has_results;
         if known.keeps && handle.kept.lock().len() >= MOST_KEPT {
-            return Ok(result(self.description.not_supported));
+            return Ok(self.description.not_supported.into());
         }
         let waits = function.answers(call.host_scalars);
         let mut block = None;

@@ -14,7 +14,7 @@ mod property;
 mod worker;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::{CStr, c_void};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use gvirtus_frontend_link::library::{pack, pack_with, unpack};
 use gvirtus_plugin_library::Description;
 use gvirtus_plugin_library::host::Host;
-use gvirtus_wire::api::core::REPLY;
+use gvirtus_wire::api::core::{ASYNC_ERROR, AsyncError, REPLY};
 use gvirtus_wire::api::fused::fits;
 use gvirtus_wire::api::library::{
     CUBLAS, CUBLAS_OPCODES, CUBLASLT, CUBLASLT_OPCODES, CUDNN, CUDNN_OPCODES, CUFFT, CUFFT_OPCODES,
@@ -34,7 +34,7 @@ use gvirtus_wire::api::opaque::{KINDS, Values};
 use gvirtus_wire::codec::decode_all;
 use gvirtus_wire::frame::Header;
 
-use worker::{ALONE, Started, frame, started, table};
+use worker::{ALONE, Started, frame, row, started, table};
 
 /// What the stand-in's next function expects and has seen.
 #[derive(Default)]
@@ -50,6 +50,12 @@ struct Expected {
     /// The library's handles have a pointer mode.
     has_pointer_mode: bool,
     stream: u64,
+    /// Whether the handle must be on the stream by now.
+    on_stream: bool,
+    /// What it returns.
+    status: i32,
+    /// What calls behind it expect.
+    later: VecDeque<Expected>,
 }
 
 thread_local! {
@@ -63,11 +69,22 @@ thread_local! {
     static SEEN: RefCell<Vec<(u64, u64, u64)>> = RefCell::default();
     /// What functions return of which nothing is expected.
     static FAILS: Cell<i32> = const { Cell::new(0) };
+    /// The stream that a handle was last put on.
+    static LENT: Cell<u64> = const { Cell::new(0) };
 }
 
 /// What arrived in registers and slots for integers, and in those for floating-point values.
 fn record(integers: &[u64], floats: [f64; 8]) -> i32 {
     EXPECTED.with_borrow_mut(|expected| {
+        if expected.calls > 0
+            && let Some(next) = expected.later.pop_front()
+        {
+            *expected = Expected {
+                pointer_mode: expected.pointer_mode,
+                later: std::mem::take(&mut expected.later),
+                ..next
+            };
+        }
         let Some(function) = expected.function else {
             if let [node, name, kind, count, elements] = *integers {
                 let size = attribute::size(kind as i32).unwrap();
@@ -82,6 +99,9 @@ fn record(integers: &[u64], floats: [f64; 8]) -> i32 {
             return FAILS.with(Cell::get);
         };
         expected.calls += 1;
+        if expected.on_stream {
+            assert_eq!(LENT.get(), 0x1000 + expected.stream, "{}", function.name);
+        }
         let (mut integers, mut floats) = (integers.iter().copied(), floats.into_iter());
         for (i, parameter) in function.parameters.iter().enumerate() {
             let got = match parameter.mode {
@@ -144,7 +164,7 @@ fn record(integers: &[u64], floats: [f64; 8]) -> i32 {
         } else if results {
             assert_eq!(mode, 1, "{}: the GPU writes results", function.name);
         }
-        0
+        expected.status
     })
 }
 
@@ -235,6 +255,7 @@ extern "C" fn set_pointer_mode(_: u64, mode: i32) -> i32 {
 }
 
 extern "C" fn set_stream(handle: u64, stream: u64) -> i32 {
+    LENT.set(stream);
     let setter = EXPECTED.with_borrow(|e| {
         e.function.is_some_and(|f| f.name.contains("SetStream")) && stream == 0x1005 && e.calls == 0
     });
@@ -741,6 +762,112 @@ fn what_arrives_is_what_was_passed() {
         assert_eq!(sent.len(), 1);
         assert_eq!(sent[0].0.opcode, 0, "the session ends");
     }
+}
+
+/// Plain calls are read several at a time: each must arrive as if it had come alone, in its turn, and an error must name it.
+#[test]
+fn a_row_of_calls_arrives_one_by_one() {
+    let _alone = ALONE.lock();
+    let table = table();
+    let mut numbers = Numbers(0x9876_5432_10fe_dcba);
+    let state = started(&BLAS, &DESCRIPTION, &table);
+    let plain = |f: &&Function| {
+        let on_host = |p: &Parameter| p.mode.is_written() && p.mode.on_host(true);
+        f.is_forwarded()
+            && !f.is_setup(true)
+            && !f.is_setup(false)
+            && [Mode::Handle, Mode::Device]
+                .iter()
+                .all(|mode| f.parameters.iter().any(|p| p.mode == *mode))
+            && !f
+                .parameters
+                .iter()
+                .any(|p| p.mode == Mode::Stream || on_host(p))
+    };
+    let functions: Vec<_> = CUBLAS.iter().filter(plain).collect();
+    assert!(functions.len() > 400, "{}", functions.len());
+    let (mut most, mut fewest) = (0, u32::MAX);
+    for _ in 0..200 {
+        let (mut calls, mut expected, mut memories) = (Vec::new(), VecDeque::new(), Vec::new());
+        // Rows of one stream and place of scalars, and changes of either.
+        let (mut stream, mut host_scalars) = (5, true);
+        for _ in 0..1 + numbers.next() % 40 {
+            match numbers.next() % 16 {
+                0 => stream = 5 + (numbers.next() % 3) as u32,
+                1 => host_scalars = !host_scalars,
+                _ => {}
+            }
+            let function = functions[numbers.next() as usize % functions.len()];
+            let (words, memory) = arguments(function, &mut numbers, host_scalars);
+            let (mut call, _) = unsafe { pack(function, &words, 1, host_scalars) }.unwrap();
+            call.stream = stream;
+            calls.push(call);
+            let nothing = function.parameters.iter().map(|_| None).collect();
+            let modes = function.parameters.iter().zip(&memory);
+            expected.push_back(Expected {
+                function: Some(function),
+                host_scalars,
+                words,
+                read: modes
+                    .map(|(p, memory)| memory.clone().filter(|_| p.mode.is_read()))
+                    .collect(),
+                write: nothing,
+                has_pointer_mode: true,
+                stream: u64::from(stream),
+                on_stream: true,
+                status: if numbers.next().is_multiple_of(8) {
+                    13
+                } else {
+                    0
+                },
+                ..Expected::default()
+            });
+            memories.push(memory);
+        }
+        let failing: Vec<u64> = (0..)
+            .zip(&expected)
+            .filter(|(_, expected)| expected.status != 0)
+            .map(|(sequence, _)| sequence)
+            .collect();
+        EXPECTED.with_borrow_mut(|now| {
+            let first = expected.pop_front().unwrap();
+            *now = Expected {
+                pointer_mode: now.pointer_mode,
+                later: expected,
+                ..first
+            };
+        });
+        let row = row(state, &calls);
+        EXPECTED.with_borrow_mut(|now| {
+            assert_eq!(
+                (now.calls, now.later.len()),
+                (1, 0),
+                "all are made, each once"
+            );
+            now.function = None;
+        });
+        let told: Vec<u64> = row
+            .sent
+            .iter()
+            .map(|(header, payload)| {
+                assert_eq!(header.opcode, ASYNC_ERROR);
+                let error: AsyncError = decode_all(payload).expect("an error");
+                assert_eq!(error.status, 13);
+                error.sequence
+            })
+            .collect();
+        assert_eq!(told, failing);
+        // Each frame is issued once, in its order.
+        let mut next = 0;
+        for (last, number) in row.issued {
+            next += u64::from(number);
+            assert_eq!(last + 1, next);
+            (most, fewest) = (most.max(number), fewest.min(number));
+        }
+        assert_eq!(next, calls.len() as u64);
+    }
+    assert_eq!(fewest, 1);
+    assert!(most >= 8, "{most} calls together");
 }
 
 /// One object of each type.

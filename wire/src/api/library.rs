@@ -380,6 +380,14 @@ crate::records! {
     }
 }
 
+impl From<i32> for LibraryReply {
+    /// A status, and nothing written.
+    fn from(result: i32) -> Self {
+        let data = Vec::new();
+        Self { result, data }
+    }
+}
+
 /// The most calls of a [`LibraryAsk`].
 pub const MOST_ASKED: usize = 256;
 

@@ -27,7 +27,7 @@ impl Client {
 
     /// Lends it a stream, as the worker does.
     fn lend(&self, header: &Header, stream: u32, issue: impl FnOnce()) {
-        let lent = self.session().lend_stream(header, stream, false, |_| {
+        let lent = self.session().lend_stream(header, stream, false, 1, |_| {
             issue();
             0
         });

@@ -215,11 +215,21 @@ unsafe extern "C" fn sessions(
 ) {
 }
 
+unsafe extern "C" fn following(
+    _: *mut c_void,
+    _: *const Header,
+    _: gvirtus_wire::plugin::Take,
+    _: *mut c_void,
+) -> bool {
+    unreachable!("the core takes one frame at a time")
+}
+
 unsafe extern "C" fn on_stream(
     _: *mut c_void,
     _: *const Header,
     _: u32,
     _: bool,
+    _: u32,
     _: gvirtus_wire::plugin::Issue,
     _: *mut c_void,
 ) -> i32 {
@@ -348,6 +358,7 @@ impl Client {
             read_wait,
             may_block,
             frame_waits,
+            following,
             take_descriptor,
             identity,
             sessions,

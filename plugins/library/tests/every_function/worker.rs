@@ -1,14 +1,15 @@
 //! The worker that the plugin meets: it keeps what is sent, and lends streams that are numbers.
 
+use std::collections::VecDeque;
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::Mutex;
 
 use gvirtus_plugin_library::host::Host;
 use gvirtus_plugin_library::{Description, Sessions};
-use gvirtus_wire::api::library::{LibraryCreate, LibraryStart, command};
+use gvirtus_wire::api::library::{LibraryCall, LibraryCreate, LibraryStart, command};
 use gvirtus_wire::codec::Wire;
 use gvirtus_wire::frame::{FLAG_WANTS_REPLY, Header};
-use gvirtus_wire::plugin::{HostTable, Issue, PLUGIN_ABI};
+use gvirtus_wire::plugin::{HostTable, Issue, PLUGIN_ABI, Take};
 
 use super::make;
 
@@ -55,6 +56,29 @@ unsafe extern "C" fn may_block(_: *mut c_void) {}
 unsafe extern "C" fn frame_waits(_: *mut c_void) -> bool {
     true
 }
+/// Frames that come behind the one that is dispatched.
+static FOLLOWING: Mutex<VecDeque<(Header, Vec<u8>)>> = Mutex::new(VecDeque::new());
+
+unsafe extern "C" fn following(
+    _: *mut c_void,
+    header: *const Header,
+    take: Take,
+    argument: *mut c_void,
+) -> bool {
+    let current = unsafe { &*header };
+    let mut following = FOLLOWING.lock().unwrap();
+    let like_it = |(next, _): &(Header, Vec<u8>)| {
+        (next.opcode, next.flags, current.flags) == (current.opcode, 0, 0)
+    };
+    let Some((next, payload)) = following.front().filter(|next| like_it(next)) else {
+        return false;
+    };
+    let taken = unsafe { take(argument, next, payload.as_ptr(), payload.len()) };
+    if taken {
+        following.pop_front();
+    }
+    taken
+}
 unsafe extern "C" fn take_descriptor(_: *mut c_void, _: u64) -> i32 {
     -1
 }
@@ -68,14 +92,20 @@ unsafe extern "C" fn sessions(
 ) {
 }
 
+/// The last frames of what was issued together, and how many calls that was.
+static ISSUED: Mutex<Vec<(u64, u32)>> = Mutex::new(Vec::new());
+
 unsafe extern "C" fn on_stream(
     _: *mut c_void,
-    _: *const Header,
+    header: *const Header,
     stream: u32,
     _: bool,
+    calls: u32,
     issue: Issue,
     argument: *mut c_void,
 ) -> i32 {
+    let last = unsafe { (*header).sequence };
+    ISSUED.lock().unwrap().push((last, calls));
     unsafe { issue(argument, (0x1000 + stream as usize) as *mut c_void) }
 }
 unsafe extern "C" fn driver_symbol(_: *mut c_void, name: *const c_char) -> *const c_void {
@@ -122,6 +152,7 @@ pub(super) fn table() -> HostTable {
         read_wait,
         may_block,
         frame_waits,
+        following,
         take_descriptor,
         identity,
         on_stream,
@@ -183,4 +214,37 @@ pub(super) fn frame<C: Wire>(
     SENT.lock().unwrap().clear();
     state.sessions.dispatch(&header, &payload);
     SENT.lock().unwrap().drain(..).collect()
+}
+
+/// What came of frames that arrive together.
+pub(super) struct Row {
+    pub(super) sent: Vec<(Header, Vec<u8>)>,
+    /// The last frames of what was issued together, and how many calls that was.
+    pub(super) issued: Vec<(u64, u32)>,
+}
+
+/// Has calls executed that arrive together, numbered from 0.
+pub(super) fn row(state: Started, calls: &[LibraryCall]) -> Row {
+    let frames = calls.iter().zip(0..).map(|(call, sequence)| {
+        let mut payload = Vec::new();
+        call.encode(&mut payload);
+        let header = Header {
+            opcode: state.first_opcode + command::CALL,
+            len: payload.len() as u32,
+            sequence,
+            ..Header::default()
+        };
+        (header, payload)
+    });
+    FOLLOWING.lock().unwrap().extend(frames);
+    SENT.lock().unwrap().clear();
+    ISSUED.lock().unwrap().clear();
+    let next = || FOLLOWING.lock().unwrap().pop_front();
+    while let Some((header, payload)) = next() {
+        state.sessions.dispatch(&header, &payload);
+    }
+    Row {
+        sent: SENT.lock().unwrap().drain(..).collect(),
+        issued: ISSUED.lock().unwrap().drain(..).collect(),
+    }
 }
