@@ -1,7 +1,6 @@
 //! `cublasLtMatmul` and `cublasLtMatrixTransform`: sent on their stream. The first call of each kind waits for the library's word on whether it can; later ones, and those with
 //! an algorithm that the library's heuristics gave for them, do not.
 
-use std::collections::{HashMap, HashSet};
 use std::ffi::c_void;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
@@ -11,6 +10,7 @@ use gvirtus_frontend_link::library::{Outcome, Target, call};
 use gvirtus_frontend_link::start::capturing;
 use gvirtus_wire::api::library::{Function, Mode, command, data_type_size};
 use gvirtus_wire::api::opaque::{MATMUL, TRANSFORM, Values};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::handle::{self, LT_OF_BOX, of_start};
 use crate::{Status, descriptor, query};
@@ -61,10 +61,14 @@ impl Prepared {
         Ok(prepared)
     }
 
-    /// Puts other values in place of a descriptor's.
-    pub(crate) fn replace(&mut self, at: usize, values: Values) {
-        self.arguments[at] = values.0.as_ptr() as u64;
-        self.values[at] = Some(values);
+    /// Reduces the addresses in descriptors to their alignment.
+    pub(crate) fn reduce_addresses(&mut self, function: &Function) {
+        for (parameter, values) in function.parameters.iter().zip(&mut self.values) {
+            if let (Mode::Opaque(kind), Some(values)) = (parameter.mode, values) {
+                // They stay where they are.
+                values.map_addresses(kind, alignment);
+            }
+        }
     }
 
     /// The values of the first descriptor.
@@ -90,25 +94,13 @@ pub(crate) fn alignment(address: u64) -> u64 {
     }
 }
 
-/// A descriptor's values with its addresses reduced to their alignment.
-pub(crate) fn without_addresses(
-    kind: &'static gvirtus_wire::api::opaque::Kind,
-    values: &Values,
-) -> Values {
-    let mut reduced = values.clone();
-    for attribute in kind.attributes.iter().filter(|a| a.address) {
-        let address = values.number(kind, attribute.id).cast_unsigned();
-        let _ = reduced.set(kind, attribute.id, &alignment(address).to_le_bytes());
-    }
-    reduced
-}
-
 /// What tells apart the kinds of a product: its descriptors, and its algorithm.
 type Question = Vec<u8>;
 
-static SUPPORTED: LazyLock<Mutex<HashSet<Question>>> = LazyLock::new(Mutex::default);
+static SUPPORTED: LazyLock<Mutex<FxHashSet<Question>>> = LazyLock::new(Mutex::default);
 /// Algorithms that the heuristics gave, with what they were given for.
-static RECOMMENDED: LazyLock<Mutex<HashMap<Question, Vec<Needs>>>> = LazyLock::new(Mutex::default);
+static RECOMMENDED: LazyLock<Mutex<FxHashMap<Question, Vec<Needs>>>> =
+    LazyLock::new(Mutex::default);
 /// So many different needs of one algorithm are kept.
 const MOST_NEEDS: usize = 64;
 
@@ -145,7 +137,9 @@ pub(crate) fn question(function: &Function, prepared: &Prepared) -> Question {
         };
         // How an algorithm was chosen makes no difference to what it can.
         if kind.name != "MatmulPreference" {
-            question.extend_from_slice(&without_addresses(kind, values).0);
+            let mut values = values.clone();
+            values.map_addresses(kind, alignment);
+            question.extend_from_slice(&values.0);
         }
     }
     question

@@ -156,34 +156,19 @@ unsafe fn init(kind: &'static Kind, at: *mut c_void, room: usize, created: &[i64
     if at.is_null() {
         return INVALID_VALUE;
     }
-    let room = room.min(kind.room(LT_OF_BOX.major())) / 8 * 8;
-    let structure = Structure {
-        kind,
-        at: at.cast(),
-        room,
-    };
+    let major = LT_OF_BOX.major();
+    let room = room.min(kind.room(major)) / 8 * 8;
+    let at = at.cast::<u8>();
     if room < SMALLEST || kind.created_with.len() != created.len() {
         return ALLOC_FAILED;
     }
     // SAFETY: by this function's contract.
-    unsafe {
-        structure.at.write_bytes(0, room);
-        structure
-            .at
-            .cast::<[u8; HEAD]>()
-            .write_unaligned(head(kind, room));
-    }
-    for attribute in kind.attributes {
-        let Some((attribute, place)) = structure.find(attribute.id) else {
-            continue;
-        };
-        let given = kind.created_with.iter().position(|id| *id == attribute.id);
-        let value = given.map_or(attribute.default, |i| created[i]);
-        // SAFETY: the attribute lies inside the structure.
-        unsafe {
-            std::ptr::copy_nonoverlapping(value.to_le_bytes().as_ptr(), place, attribute.size)
-        };
-    }
+    let structure = unsafe {
+        at.write_bytes(0, room);
+        std::slice::from_raw_parts_mut(at, room)
+    };
+    structure[..HEAD].copy_from_slice(&head(kind, room));
+    kind.put_new(major, created, structure);
     SUCCESS
 }
 
@@ -298,15 +283,9 @@ unsafe fn get(
 pub(crate) unsafe fn values(kind: &'static Kind, at: u64) -> Result<Values, Status> {
     // SAFETY: by this function's contract.
     let structure = unsafe { Structure::of(kind, at as *mut c_void) }.ok_or(INVALID_VALUE)?;
-    let mut values = Values::new(kind);
-    for attribute in kind.attributes {
-        if let Some((attribute, place)) = structure.find(attribute.id) {
-            // SAFETY: the attribute lies inside the structure.
-            let value = unsafe { std::slice::from_raw_parts(place, attribute.size) };
-            let _ = values.set(kind, attribute.id, value);
-        }
-    }
-    Ok(values)
+    // SAFETY: it says how many bytes it has.
+    let structure = unsafe { std::slice::from_raw_parts(structure.at, structure.room) };
+    Ok(Values::read(kind, LT_OF_BOX.major(), structure))
 }
 
 macro_rules! kinds { ($($kind:ident: $create:ident $init:ident $destroy:ident $set:ident $get:ident ($($p:ident: $t:ty),*);)*) => {

@@ -1,20 +1,18 @@
 //! Heuristics and algorithms: what only the box's library knows, asked once for each distinct question. Addresses in descriptors are reduced to their alignment, which is all
 //! that the library looks at.
 
-use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use gvirtus_cublas_core::status::{INVALID_VALUE, SUCCESS, of_driver};
 use gvirtus_frontend_link::library::{Target, call, pack};
 use gvirtus_frontend_link::start::{device, ensure_context};
-use gvirtus_wire::api::library::{Function, Mode, command};
+use gvirtus_wire::api::library::{Function, command};
 use gvirtus_wire::api::opaque::PREFERENCE;
 use gvirtus_wire::codec::Wire;
+use rustc_hash::FxHashMap;
 
 use crate::Status;
-use crate::compute::{
-    ALGORITHM, Needs, Prepared, place, question, recommend, status, without_addresses,
-};
+use crate::compute::{ALGORITHM, Needs, Prepared, place, question, recommend, status};
 use crate::handle::LT_OF_BOX;
 
 /// The most algorithms, and bytes of an attribute, that are asked for.
@@ -32,7 +30,7 @@ const MIN_ALIGNMENTS: [i32; 4] = [5, 6, 7, 8];
 /// What the library answered, by parameter.
 type Answer = Arc<(Status, Vec<Vec<u8>>)>;
 
-static ANSWERS: LazyLock<Mutex<HashMap<Vec<u8>, Answer>>> = LazyLock::new(Mutex::default);
+static ANSWERS: LazyLock<Mutex<FxHashMap<Vec<u8>, Answer>>> = LazyLock::new(Mutex::default);
 const MOST_ANSWERS: usize = 1 << 16;
 
 /// Answers a question.
@@ -77,12 +75,7 @@ pub(crate) unsafe fn ask(function: &Function, handle: u32, mut prepared: Prepare
             prepared.arguments[at] = prepared.arguments[at].min(most);
         }
     }
-    for (at, parameter) in function.parameters.iter().enumerate() {
-        if let (Mode::Opaque(kind), Some(values)) = (parameter.mode, &prepared.values[at]) {
-            let reduced = without_addresses(kind, values);
-            prepared.replace(at, reduced);
-        }
-    }
+    prepared.reduce_addresses(function);
     // What is written comes to memory of ours first: how much of it counts is in the answer.
     let mut written: Vec<Vec<u8>> = vec![Vec::new(); prepared.arguments.len()];
     for (at, parameter) in function.parameters.iter().enumerate() {
@@ -102,15 +95,21 @@ pub(crate) unsafe fn ask(function: &Function, handle: u32, mut prepared: Prepare
         prepared.arguments[at] = written[at].as_mut_ptr() as u64;
     }
     // SAFETY: by this function's contract; descriptors and outputs are locals.
-    let (status, written) = match unsafe { answer(function, handle, &prepared, written) } {
-        Ok(answer) => (answer.0, answer.1.clone()),
+    let (answer, new) = match unsafe { answer(function, handle, &prepared, written) } {
+        Ok(answer) => answer,
         Err(status) => return status,
     };
+    let (status, written) = (answer.0, answer.1.as_slice());
     // SAFETY: by this function's contract.
-    unsafe { tell(function, &theirs, &prepared, status, &written) }
+    unsafe {
+        if new && status == SUCCESS {
+            remember(function, &theirs, &prepared, written);
+        }
+        tell(function, &theirs, &prepared, status, written)
+    }
 }
 
-/// The library's answer, from before if there is one.
+/// The library's answer, from before if there is one; and whether it is new.
 ///
 /// # Safety
 /// The arguments are those of the function's declaration, and outputs lie in `written`.
@@ -119,7 +118,7 @@ unsafe fn answer(
     handle: u32,
     prepared: &Prepared,
     written: Vec<Vec<u8>>,
-) -> Result<Answer, Status> {
+) -> Result<(Answer, bool), Status> {
     let target = Target {
         opcode: LT_OF_BOX.opcode(command::CALL),
         handle,
@@ -130,7 +129,7 @@ unsafe fn answer(
     if function.name.contains("HeuristicsCache") {
         // SAFETY: by this function's contract.
         let outcome = unsafe { call(function, &prepared.arguments, &target) };
-        return Ok(Arc::new((status(outcome), written)));
+        return Ok((Arc::new((status(outcome), written)), true));
     }
     // SAFETY: by this function's contract.
     let packed = unsafe { pack(function, &prepared.arguments, 0, true) };
@@ -144,7 +143,7 @@ unsafe fn answer(
         answers.get(key).cloned()
     };
     if let Some(answer) = kept(&key) {
-        return Ok(answer);
+        return Ok((answer, false));
     }
     // SAFETY: by this function's contract.
     let outcome = unsafe { call(function, &prepared.arguments, &target) };
@@ -160,7 +159,15 @@ unsafe fn answer(
         }
         answers.insert(key, Arc::clone(&answer));
     }
-    Ok(answer)
+    Ok((answer, true))
+}
+
+/// The number that some bytes begin with.
+fn number(bytes: &[u8]) -> u64 {
+    let mut word = [0; 8];
+    let length = bytes.len().min(8);
+    word[..length].copy_from_slice(&bytes[..length]);
+    u64::from_le_bytes(word)
 }
 
 /// Writes an answer to where the program wants it.
@@ -184,12 +191,6 @@ unsafe fn tell(
             std::ptr::copy_nonoverlapping(bytes.as_ptr(), address as *mut u8, bytes.len());
         }
     };
-    let number = |bytes: &[u8]| {
-        let mut word = [0; 8];
-        let length = bytes.len().min(8);
-        word[..length].copy_from_slice(&bytes[..length]);
-        u64::from_le_bytes(word)
-    };
     if status != SUCCESS {
         if let Some((count, _)) = find("returnAlgoCount") {
             put(count, &0i32.to_le_bytes());
@@ -203,9 +204,6 @@ unsafe fn tell(
             if let Some((to, all)) = find(name) {
                 let end = returned.saturating_mul(each).min(all.len() / each * each);
                 put(to, &all[..end]);
-                if each == RESULT {
-                    remember(function, prepared, &all[..end]);
-                }
             }
         }
         return status;
@@ -219,17 +217,6 @@ unsafe fn tell(
             to + RESULT_WORKSPACE as u64,
             &bytes[RESULT_WORKSPACE..RESULT_RESERVED],
         );
-        if let Some(at) = place(function, "algo") {
-            // SAFETY: an algorithm is of this size.
-            let algorithm =
-                unsafe { std::slice::from_raw_parts(theirs[at] as *const u8, ALGORITHM) };
-            let workspace = number(&bytes[RESULT_WORKSPACE..RESULT_STATUS]);
-            let needs = Needs {
-                workspace,
-                alignments: [Needs::ALIGNMENT; 4],
-            };
-            recommend(question(function, prepared), algorithm, needs);
-        }
         return status;
     }
     if let Some((size_out, told)) = find("sizeWritten") {
@@ -251,23 +238,42 @@ unsafe fn tell(
     status
 }
 
-/// Keeps which algorithms the heuristics gave.
-fn remember(function: &Function, prepared: &Prepared, results: &[u8]) {
-    let preference = place(function, "preference").and_then(|at| prepared.values[at].as_ref());
-    let alignments = MIN_ALIGNMENTS.map(|attribute| {
-        preference.map_or(Needs::ALIGNMENT, |preference| {
-            preference.number(&PREFERENCE, attribute).cast_unsigned()
-        })
-    });
-    for result in results.chunks_exact(RESULT) {
-        let mut workspace = [0; 8];
-        workspace.copy_from_slice(&result[RESULT_WORKSPACE..RESULT_STATUS]);
-        if result[RESULT_STATUS..RESULT_STATUS + 4] == [0; 4] {
-            let needs = Needs {
-                workspace: u64::from_le_bytes(workspace),
-                alignments,
-            };
-            recommend(question(function, prepared), &result[..ALGORITHM], needs);
+/// Keeps which algorithms the library recommends, or says that it can execute.
+///
+/// # Safety
+/// `theirs` are the arguments of the function's declaration.
+unsafe fn remember(function: &Function, theirs: &[u64], prepared: &Prepared, written: &[Vec<u8>]) {
+    let find = |name: &str| {
+        let at = place(function, name)?;
+        Some((theirs[at], written[at].as_slice()))
+    };
+    if let (Some((_, returned)), Some((_, results))) =
+        (find("returnAlgoCount"), find("heuristicResultsArray"))
+    {
+        let preference = place(function, "preference").and_then(|at| prepared.values[at].as_ref());
+        let alignments = MIN_ALIGNMENTS.map(|attribute| {
+            preference.map_or(Needs::ALIGNMENT, |preference| {
+                preference.number(&PREFERENCE, attribute).cast_unsigned()
+            })
+        });
+        let results = results.chunks_exact(RESULT);
+        for result in results.take(number(returned) as usize) {
+            if result[RESULT_STATUS..RESULT_STATUS + 4] == [0; 4] {
+                let needs = Needs {
+                    workspace: number(&result[RESULT_WORKSPACE..RESULT_STATUS]),
+                    alignments,
+                };
+                recommend(question(function, prepared), &result[..ALGORITHM], needs);
+            }
         }
+    }
+    if let (Some((algorithm, _)), Some((_, result))) = (find("algo"), find("result")) {
+        // SAFETY: an algorithm is of this size.
+        let algorithm = unsafe { std::slice::from_raw_parts(algorithm as *const u8, ALGORITHM) };
+        let needs = Needs {
+            workspace: number(&result[RESULT_WORKSPACE..RESULT_STATUS]),
+            alignments: [Needs::ALIGNMENT; 4],
+        };
+        recommend(question(function, prepared), algorithm, needs);
     }
 }

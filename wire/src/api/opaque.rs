@@ -18,6 +18,15 @@ pub struct Attribute {
     pub since: u32,
 }
 
+impl Attribute {
+    /// Whether a major version has it.
+    #[must_use]
+    pub fn is_of(&self, major: u32) -> bool {
+        let (from, to) = self.majors;
+        (from..=to).contains(&major)
+    }
+}
+
 /// A kind of descriptor.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Kind {
@@ -197,8 +206,7 @@ impl Kind {
     pub fn find(&self, id: i32, major: u32) -> Option<(&'static Attribute, usize)> {
         let mut at = HEAD;
         for attribute in self.attributes {
-            let (from, to) = attribute.majors;
-            let there = (from..=to).contains(&major);
+            let there = attribute.is_of(major);
             if attribute.id == id {
                 return there.then_some((attribute, at));
             }
@@ -207,6 +215,23 @@ impl Kind {
             }
         }
         None
+    }
+
+    /// Puts the values of a new descriptor into a program's structure, behind its head: those that it is `created` with, else the defaults; of a shorter structure, those that it has.
+    pub fn put_new(&self, major: u32, created: &[i64], structure: &mut [u8]) {
+        let Some(mut rest) = structure.get_mut(HEAD..) else {
+            return;
+        };
+        for attribute in self.attributes.iter().filter(|a| a.is_of(major)) {
+            let mut given = self.created_with.iter().zip(created);
+            let given = given.find(|(id, _)| **id == attribute.id);
+            let value = given.map_or(attribute.default, |(_, value)| *value);
+            let Some((place, behind)) = rest.split_at_mut_checked(attribute.size) else {
+                return;
+            };
+            place.copy_from_slice(&value.to_le_bytes()[..attribute.size]);
+            rest = behind;
+        }
     }
 
     /// Bytes of the program's structure for a major version.
@@ -240,6 +265,47 @@ impl Values {
             bytes.extend_from_slice(&attribute.default.to_le_bytes()[..attribute.size]);
         }
         Self(bytes)
+    }
+
+    /// The values in a program's structure of a major version; attributes that this lacks are the default.
+    #[must_use]
+    pub fn read(kind: &Kind, major: u32, structure: &[u8]) -> Self {
+        let mut bytes = Vec::with_capacity(kind.bytes());
+        bytes.extend_from_slice(&kind.head());
+        // What lies behind one another here and there is copied at once: from where, and up to where.
+        let (mut run, mut at) = (HEAD, HEAD);
+        for attribute in kind.attributes {
+            let end = at + attribute.size;
+            if attribute.is_of(major) && end <= structure.len() {
+                at = end;
+                continue;
+            }
+            bytes.extend_from_slice(structure.get(run..at).unwrap_or_default());
+            bytes.extend_from_slice(&attribute.default.to_le_bytes()[..attribute.size]);
+            if attribute.is_of(major) {
+                // There is room for none of those behind it.
+                at = structure.len().max(at);
+            }
+            run = at;
+        }
+        bytes.extend_from_slice(structure.get(run..at).unwrap_or_default());
+        Self(bytes)
+    }
+
+    /// Puts other addresses in place of those of the device.
+    pub fn map_addresses(&mut self, kind: &Kind, other: impl Fn(u64) -> u64) {
+        let mut rest = self.0.get_mut(HEAD..).unwrap_or_default();
+        for attribute in kind.attributes {
+            let Some((value, behind)) = rest.split_at_mut_checked(attribute.size) else {
+                return;
+            };
+            if attribute.address
+                && let Some(address) = value.first_chunk_mut()
+            {
+                *address = other(u64::from_le_bytes(*address)).to_le_bytes();
+            }
+            rest = behind;
+        }
     }
 
     /// Bytes that arrived, if they are such a descriptor.
@@ -333,6 +399,48 @@ mod tests {
                     "{} {major}: {bytes}",
                     kind.name
                 );
+            }
+        }
+    }
+
+    /// What is made and read at once is what is found one by one.
+    #[test]
+    fn structures_are_written_and_read_by_place() {
+        for (kind, major) in KINDS.iter().flat_map(|kind| [(kind, 12), (kind, 13)]) {
+            let created: Vec<i64> = (0x71..).take(kind.created_with.len()).collect();
+            for room in (HEAD..=kind.room(major)).chain([kind.bytes() + 40]) {
+                let mut structure = vec![0; room];
+                kind.put_new(major, &created, &mut structure);
+                let place = |id| {
+                    let (attribute, at) = kind.find(id, major)?;
+                    Some(at..at + attribute.size).filter(|place| place.end <= room)
+                };
+                for attribute in kind.attributes {
+                    let given = kind.created_with.iter().position(|id| *id == attribute.id);
+                    let value = given.map_or(attribute.default, |at| created[at]);
+                    if let Some(place) = place(attribute.id) {
+                        assert_eq!(structure[place], value.to_le_bytes()[..attribute.size]);
+                    }
+                }
+                for (i, byte) in structure.iter_mut().enumerate() {
+                    *byte = i as u8 ^ 0x5a;
+                }
+                let values = Values::read(kind, major, &structure);
+                assert!(Values::are(kind, &values.0));
+                for attribute in kind.attributes {
+                    let expected = match place(attribute.id) {
+                        Some(place) => structure[place].to_vec(),
+                        None => attribute.default.to_le_bytes()[..attribute.size].to_vec(),
+                    };
+                    assert_eq!(values.get(kind, attribute.id), Some(expected.as_slice()));
+                }
+                let mut other = values.clone();
+                other.map_addresses(kind, |address| !address);
+                for attribute in kind.attributes {
+                    let was = values.number(kind, attribute.id);
+                    let is = other.number(kind, attribute.id);
+                    assert_eq!(is, if attribute.address { !was } else { was });
+                }
             }
         }
     }
