@@ -244,3 +244,134 @@ impl Input {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gvirtus_wire::frame::FLAG_WANTS_REPLY;
+
+    /// Gives what is put into it, and nothing behind it yet.
+    struct Bytes(Vec<u8>);
+
+    impl Receiver for Bytes {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            let n = into.len().min(self.0.len());
+            into[..n].copy_from_slice(&self.0[..n]);
+            self.0.drain(..n);
+            Ok(n)
+        }
+
+        fn available(&mut self) -> io::Result<bool> {
+            Ok(!self.0.is_empty())
+        }
+
+        fn set_timeout(&mut self, _: Option<Duration>) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    const LIKE: Header = Header {
+        len: 3,
+        opcode: 0x301,
+        flags: 0,
+        sequence: 8,
+        thread: 5,
+        context: 6,
+        bulk: 0,
+        trace: 0,
+    };
+
+    /// An input that has read a frame, behind which another has come.
+    fn with(first: Header, second: Header, bytes: usize) -> (Input, Header) {
+        let mut all = Vec::new();
+        for (header, payload) in [(first, *b"one"), (second, *b"two")] {
+            all.extend_from_slice(&header.to_bytes());
+            all.extend_from_slice(&payload);
+        }
+        all.truncate(all.len() - bytes);
+        let mut input = Input::new(Box::new(Bytes(all)), Arc::default(), None);
+        let header = input.next(&mut Vec::new()).unwrap();
+        (input, header)
+    }
+
+    #[test]
+    fn a_frame_like_the_current_one_is_taken_with_it() {
+        let first = Header {
+            sequence: 7,
+            ..LIKE
+        };
+        let (mut input, header) = with(first, LIKE, 0);
+        let mut payload = Vec::new();
+        assert!(!input.following(&header, |_, _| false));
+        let taken = input.following(&header, |next, bytes| {
+            assert_eq!((*next, bytes), (LIKE, &b"two"[..]));
+            true
+        });
+        assert!(taken && !input.following(&header, |_, _| true));
+        assert_eq!(input.received.frames.load(Ordering::Relaxed), 2);
+        assert!(matches!(input.next(&mut payload), Err(End::Connection(_))));
+
+        // Others are read later, as they would have been.
+        let unlike = [
+            (
+                first,
+                Header {
+                    opcode: 0x302,
+                    ..LIKE
+                },
+                0,
+            ),
+            (
+                first,
+                Header {
+                    flags: FLAG_WANTS_REPLY,
+                    ..LIKE
+                },
+                0,
+            ),
+            (
+                first,
+                Header {
+                    sequence: 9,
+                    ..LIKE
+                },
+                0,
+            ),
+            (first, Header { thread: 4, ..LIKE }, 0),
+            (first, Header { context: 4, ..LIKE }, 0),
+            (first, Header { bulk: 1, ..LIKE }, 0),
+            (
+                first,
+                Header {
+                    len: u32::MAX,
+                    ..LIKE
+                },
+                0,
+            ),
+            (
+                Header {
+                    flags: FLAG_WANTS_REPLY,
+                    ..first
+                },
+                LIKE,
+                0,
+            ),
+            // Not the whole frame, not the whole header, nothing.
+            (first, LIKE, 1),
+            (first, LIKE, 4),
+            (first, LIKE, 3 + HEADER_LEN),
+        ];
+        for (first, second, bytes) in unlike {
+            let (mut input, header) = with(first, second, bytes);
+            let taken = input.following(&header, |_, _| true);
+            assert!(!taken, "{second:?} behind {first:?}, {bytes} bytes short");
+            let next = input.next(&mut payload);
+            match (bytes, second.sequence, second.len) {
+                (0, 8, 3) => assert_eq!(next.unwrap(), second),
+                (0, 9, _) => assert!(matches!(next, Err(End::Sequence { got: 9, .. }))),
+                (0, ..) => assert!(matches!(next, Err(End::Malformed(_)))),
+                _ => assert!(matches!(next, Err(End::Connection(_)))),
+            }
+        }
+    }
+}
