@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use gvirtus_wire::communicator::few_processors;
 use parking_lot::{Condvar, Mutex};
 
 use crate::session::Session;
@@ -13,8 +12,6 @@ const SPIN: Duration = Duration::from_micros(30);
 /// How long the poller sleeps between looks after that, and after a while.
 const NAP: Duration = Duration::from_micros(25);
 const LONG_NAP: Duration = Duration::from_micros(50);
-/// How long the poller goes on looking when nothing is outstanding any more. Who places the next marker need not wake it then, which costs a thread that reads frames more than the marker does.
-const LINGER: Duration = Duration::from_millis(3);
 /// So long without progress, and the contexts are asked whether they are poisoned.
 const PROBE: Duration = Duration::from_millis(1);
 /// Blocks beyond what is kept are given back so often.
@@ -86,11 +83,6 @@ fn watch(session: &'static Session) {
     while !progress.closed.load(Ordering::Acquire) {
         if !progress.watching() {
             progress.rounded();
-            // Where processors are few others need this one.
-            if !few_processors() && last.elapsed() < LINGER {
-                std::thread::sleep(LONG_NAP);
-                continue;
-            }
             progress
                 .poller
                 .sleep(|| progress.watching() || progress.closed.load(Ordering::Acquire));
