@@ -93,8 +93,9 @@ class Run:
         return None if self.complete else "%s, %s: ended with %s after %d calls, the last of them %s\n%s" % (self.library, self.which, self.code, len(self.calls), self.last, self.errors[-1500:])
 
 
-def compare(first, second, ours, complete, known=()):
-    """The verdicts by function, and the calls that differ, but for those that are `known` to. Unless all runs are complete, calls that one of them did not come to say nothing."""
+def compare(first, second, ours, complete, known=(), varies=lambda key: False):
+    """The verdicts by function, and the calls that differ, but for those that are `known` to. What `varies` by its documentation is held to its status even if two native runs agree.
+    Unless all runs are complete, calls that one of them did not come to say nothing."""
     verdicts, unlike = {}, []
     for name in {key[0] for key in list(first) + list(ours)}:
         verdicts[name] = []
@@ -112,7 +113,7 @@ def compare(first, second, ours, complete, known=()):
             continue
         elif got == native == again:
             seen.append(EQUAL if native[0] == "0" else REFUSED)
-        elif again is not None and native != again and got is not None and (got[0] in (native[0], again[0])):
+        elif again is not None and (native != again or varies(key)) and got is not None and (got[0] in (native[0], again[0])):
             # What it tells is another thing each time.
             seen.append(STATUS if native[0] == "0" else REFUSED)
         else:
@@ -252,8 +253,9 @@ def conclude(wanted, runs, gpu, driver, out, natively):
             table.append("%-10s %6d calls; %d of %d functions succeed in %.0f s" % (library, len(ours.calls), len(good), len({key[0] for key in ours.calls}), ours.seconds))
             continue
         first, second = runs[library, "native 1"], runs[library, "native 2"]
-        known = getattr(importlib.import_module("functions." + library), "KNOWN", {})
-        verdicts, unlike = compare(first.calls, second.calls, ours.calls, all(run.complete for run in mine), known)
+        module = importlib.import_module("functions." + library)
+        known, varies = getattr(module, "KNOWN", {}), getattr(module, "varies", lambda key: False)
+        verdicts, unlike = compare(first.calls, second.calls, ours.calls, all(run.complete for run in mine), known, varies)
         bad |= bool(unlike)
         (out / ("%s-%s.json" % (library, slug(gpu)))).write_text(json.dumps(record(verdicts, first.calls, gpu, driver, known), indent=1) + "\n")
         counts = ", ".join("%d %s" % (list(verdicts.values()).count(verdict), verdict) for verdict in (EQUAL, STATUS, REFUSED, ENDS, LACKING, NO_PERMISSION, DIFFERS) if verdict in verdicts.values())

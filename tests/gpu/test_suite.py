@@ -404,9 +404,9 @@ class Goals(unittest.TestCase):
 class Functions(unittest.TestCase):
     """What the calls of a library's functions show: two native runs, and ours."""
 
-    def verdicts(self, first, second, ours, complete=True, known=()):
+    def verdicts(self, first, second, ours, complete=True, known=(), varies=lambda key: False):
         calls = lambda lines: {tuple(line.split()[:4]): line.split()[4:] for line in lines}
-        return library_functions.compare(calls(first), calls(second), calls(ours), complete, known)
+        return library_functions.compare(calls(first), calls(second), calls(ours), complete, known, varies)
 
     def test_what_is_equal_is_verified_and_nothing_else(self):
         native = ["f a - - 0 1234", "g a - - 15 -", "h a - - 0 55", "h b - - 7 -"]
@@ -420,6 +420,13 @@ class Functions(unittest.TestCase):
         first, second = ["f a - - 0 1"], ["f a - - 0 2"]
         self.assertEqual(self.verdicts(first, second, ["f a - - 0 3"])[0], {"f": library_functions.STATUS})
         self.assertEqual(self.verdicts(first, second, ["f a - - 1 3"])[0], {"f": library_functions.DIFFERS})
+
+    def test_what_need_not_be_the_same_is_held_to_its_status(self):
+        native, varies = ["f a/0 - - 0 1", "f a/1 - - 0 1"], lambda key: key[1] == "a/0"
+        verdicts = lambda ours: self.verdicts(native, native, ours, varies=varies)[0]["f"]
+        self.assertEqual(verdicts(["f a/0 - - 0 2", "f a/1 - - 0 1"]), library_functions.EQUAL)
+        for wrong in (["f a/0 - - 7 1", "f a/1 - - 0 1"], ["f a/0 - - 0 1", "f a/1 - - 0 2"]):
+            self.assertEqual(verdicts(wrong), library_functions.DIFFERS)
 
     def test_what_did_not_run_shows_nothing_unless_all_else_ran(self):
         native = ["f a - - 0 1", "g a - - 0 1"]
