@@ -141,8 +141,9 @@ pub struct HostTable {
     pub may_block: unsafe extern "C" fn(host: *mut c_void),
     /// Whether another frame has come, or nobody keeps it from being read: a dispatch that looks for something without `may_block` should not go on then. Only inside `dispatch`, on its thread.
     pub frame_waits: unsafe extern "C" fn(host: *mut c_void) -> bool,
-    /// Offers the next frame to `take(argument, …)` if it has come as a whole and is like the one that is being dispatched: of the same opcode, thread and context, without bulk, and nobody waits for
-    /// a reply to either. A frame that is taken is the plugin's to execute, behind the ones before; any other is dispatched later. False if it was not taken. Only inside `dispatch`, on its thread.
+    /// Offers the next frame to `take(argument, …)` if it has come as a whole and is like the one that is being dispatched: of the same opcode, thread and context, without
+    /// bulk, and nobody waits for a reply to either. A frame that is taken is the plugin's to execute, behind the ones before; any other is dispatched later. False if it
+    /// was not taken. Only inside `dispatch`, on its thread.
     pub following: unsafe extern "C" fn(
         host: *mut c_void,
         header: *const Header,
@@ -162,8 +163,9 @@ pub struct HostTable {
         sink_arg: *mut c_void,
     ),
     /// Calls `issue(argument, stream)` with the driver's handle of a stream of the frame's context, which is current meanwhile, and notes what was issued for the client's
-    /// knowledge of the stream's progress: work of so many `calls`, of which the header is that of the last. With `wait`, or if the frame wants a reply, returns when the stream has come this far, others reading on meanwhile. On
-    /// stream [`NO_STREAM`](crate::api::library::NO_STREAM) nothing is noted or waited for. Returns a CUDA status. Only inside `dispatch`.
+    /// knowledge of the stream's progress: work of so many `calls`, of which the header is that of the last. With `wait`, or if the frame wants a reply, returns when the
+    /// stream has come this far, others reading on meanwhile. On stream [`NO_STREAM`](crate::api::library::NO_STREAM) nothing is noted or waited for. Returns a CUDA status.
+    /// Only inside `dispatch`.
     pub on_stream: unsafe extern "C" fn(
         host: *mut c_void,
         header: *const Header,
