@@ -52,10 +52,7 @@ impl Session {
         let object = made.unwrap_or_else(|status| Object::failed(kind, status));
         self.objects.keep(define.object, object);
         done.map_err(Failure::Cuda)?;
-        let reply = LibraryReply {
-            result: status,
-            data: Vec::new(),
-        };
+        let reply = LibraryReply::from(status);
         if header.wants_reply() {
             self.reply(header, &reply);
         } else if status != 0 {
