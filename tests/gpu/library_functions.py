@@ -255,9 +255,10 @@ def conclude(wanted, runs, gpu, driver, out, natively):
         first, second = runs[library, "native 1"], runs[library, "native 2"]
         module = importlib.import_module("functions." + library)
         known, varies = getattr(module, "KNOWN", {}), getattr(module, "varies", lambda key: False)
+        reasons = {**known, **getattr(module, "UNEXPLAINED", {})}
         verdicts, unlike = compare(first.calls, second.calls, ours.calls, all(run.complete for run in mine), known, varies)
         bad |= bool(unlike)
-        (out / ("%s-%s.json" % (library, slug(gpu)))).write_text(json.dumps(record(verdicts, first.calls, gpu, driver, known), indent=1) + "\n")
+        (out / ("%s-%s.json" % (library, slug(gpu)))).write_text(json.dumps(record(verdicts, first.calls, gpu, driver, reasons), indent=1) + "\n")
         counts = ", ".join("%d %s" % (list(verdicts.values()).count(verdict), verdict) for verdict in (EQUAL, STATUS, REFUSED, ENDS, LACKING, NO_PERMISSION, DIFFERS) if verdict in verdicts.values())
         table.append("%-10s %6d calls of %d functions: %s (%.0f s natively, %.0f s ours)" % (library, len(first.calls), len(verdicts), counts, first.seconds, ours.seconds))
         (out / f"{library}-functions.txt").write_text("".join("%-60s %s\n" % pair for pair in sorted(verdicts.items())))
